@@ -1,0 +1,179 @@
+/**
+ * One class for each failure a caller can act on. Refusals are values, never errors: see the result types
+ * of each pattern. `code` never changes once published; messages may.
+ */
+
+/** What every error of this package is. Branch on `code`, which is stable, or on the class. */
+export abstract class SlotwiseError extends Error {
+  /** Stable, e.g. `'CROSS_SLOT'`. The table of all codes is docs/errors.md. */
+  abstract readonly code: string
+
+  constructor(message: string, options?: { readonly cause?: unknown }) {
+    super(message, options?.cause === undefined ? undefined : { cause: options.cause })
+    this.name = new.target.name
+  }
+}
+
+/** A setting is wrong or contradicts what a server says. Nothing was executed. Mend the setting named. */
+export class ConfigurationError extends SlotwiseError {
+  readonly code = 'CONFIGURATION'
+}
+
+/** The keys of one call live in different slots, so no server can run it. Found before anything is sent. */
+export class CrossSlotError extends SlotwiseError {
+  readonly code = 'CROSS_SLOT'
+  /** Each key with the slot it hashes to. */
+  readonly keys: readonly { readonly key: string; readonly slot: number }[]
+
+  constructor(keys: readonly { readonly key: string; readonly slot: number }[]) {
+    super(`keys of one call must share a slot: ${keys.map(({ key, slot }) => `${key} → ${slot}`).join(', ')}`)
+    this.keys = keys
+  }
+}
+
+/**
+ * No server took the call before its deadline: the owner of the slot is unreachable, hung or not yet
+ * elected. **It was not executed.** Safe to repeat later.
+ */
+export class RedisUnavailableError extends SlotwiseError {
+  readonly code = 'REDIS_UNAVAILABLE'
+  /** `host:port` of the node that was asked last, if one was known. */
+  readonly node: string | undefined
+
+  constructor(
+    message: string,
+    options: { readonly node?: string | undefined; readonly cause?: unknown } = {},
+  ) {
+    super(message, options)
+    this.node = options.node
+  }
+}
+
+/**
+ * The call was sent, and the connection broke or the deadline passed before the answer. **It may have been
+ * executed or not**, and repeating it is not harmless, so it was not repeated. Read the state to find out.
+ */
+export class OutcomeUnknownError extends SlotwiseError {
+  readonly code = 'OUTCOME_UNKNOWN'
+  /** `host:port` of the node that did not answer. */
+  readonly node: string
+
+  constructor(message: string, options: { readonly node: string; readonly cause?: unknown }) {
+    super(message, options)
+    this.node = options.node
+  }
+}
+
+/** A call over several keys met a slot that is half moved to another node. Not executed; repeat when the move ends. */
+export class SlotMovingError extends SlotwiseError {
+  readonly code = 'SLOT_MOVING'
+  readonly slot: number
+
+  constructor(slot: number, options?: { readonly cause?: unknown }) {
+    super(`slot ${slot} is being moved, and this call needs several of its keys at once`, options)
+    this.slot = slot
+  }
+}
+
+/** The server refused the command: wrong type of key, out of memory, no permission. `reply` holds its words. */
+export class ReplyError extends SlotwiseError {
+  readonly code = 'REPLY'
+  /** The server's error code: the first word of its reply, such as `WRONGTYPE`, `OOM` or `NOPERM`. */
+  readonly replyCode: string
+
+  constructor(reply: string, options?: { readonly cause?: unknown }) {
+    super(reply, options)
+    this.replyCode = /^[A-Z]+/.exec(reply)?.[0] ?? 'ERR'
+  }
+}
+
+/** A server answered with something the command never answers with: not Redis, a proxy, or foreign data at our key. */
+export class UnexpectedReplyError extends SlotwiseError {
+  readonly code = 'UNEXPECTED_REPLY'
+}
+
+/** The port, or the object that was called, has been closed. */
+export class ClosedError extends SlotwiseError {
+  readonly code = 'CLOSED'
+}
+
+/**
+ * The change is done, but Redis could not be told, so readers may still see the older value. The invalidation
+ * goes on being tried until it succeeds, the entries expire or the cache is closed.
+ */
+export class InvalidationPendingError extends SlotwiseError {
+  readonly code = 'INVALIDATION_PENDING'
+  /** Resolves with whether the invalidation reached Redis in the end; never rejects. */
+  readonly settled: Promise<boolean>
+
+  constructor(message: string, options: { readonly settled: Promise<boolean>; readonly cause?: unknown }) {
+    super(message, options)
+    this.settled = options.settled
+  }
+}
+
+/** Somebody else holds the lock. */
+export class LockBusyError extends SlotwiseError {
+  readonly code = 'LOCK_BUSY'
+  readonly resource: string
+  /** How long the present holder's time still lasts, unless it is extended or released. */
+  readonly retryAfterMs: number
+
+  constructor(resource: string, retryAfterMs: number) {
+    super(`${resource} is locked for another ${retryAfterMs} ms at most, unless its holder extends it`)
+    this.resource = resource
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+/** Redis could not say whether the lock is free. Nobody knows that you hold it: do not enter. */
+export class LockUnavailableError extends SlotwiseError {
+  readonly code = 'LOCK_UNAVAILABLE'
+  readonly resource: string
+
+  constructor(resource: string, options?: { readonly cause?: unknown }) {
+    super(`cannot decide who holds ${resource}: Redis does not answer`, options)
+    this.resource = resource
+  }
+}
+
+/** The lock is no longer held: its time is over, or somebody took it away. Stop; fenced writes are refused. */
+export class LockLostError extends SlotwiseError {
+  readonly code = 'LOCK_LOST'
+  readonly resource: string
+  readonly reason: 'expired' | 'taken' | 'released'
+
+  constructor(resource: string, reason: 'expired' | 'taken' | 'released') {
+    super(`the lock on ${resource} is not held any more: ${reason}`)
+    this.resource = resource
+    this.reason = reason
+  }
+}
+
+/** No usable redis-server is on this machine and none could be fetched. The message says what to do on this system. */
+export class ServerNotFoundError extends SlotwiseError {
+  readonly code = 'SERVER_NOT_FOUND'
+}
+
+/** A server that we started did not come up, or a stranger answered on its port. `log` holds its last words. */
+export class LocalServerError extends SlotwiseError {
+  readonly code = 'LOCAL_SERVER'
+  readonly log: string
+
+  constructor(message: string, options: { readonly log: string; readonly cause?: unknown }) {
+    super(message, options)
+    this.log = options.log
+  }
+}
+
+/** The nodes given are, in part, another cluster or hold data. Nothing was changed. */
+export class ForeignClusterError extends SlotwiseError {
+  readonly code = 'FOREIGN_CLUSTER'
+  /** `host:port` of the node that does not belong. */
+  readonly node: string
+
+  constructor(message: string, options: { readonly node: string }) {
+    super(message)
+    this.node = options.node
+  }
+}

@@ -1,0 +1,88 @@
+import { createHash } from 'node:crypto'
+import { ConfigurationError } from './errors.js'
+import { shown } from './options.js'
+
+declare const brand: unique symbol
+
+/** A key that only this file makes, so that a hand-made string does not compile. */
+export type Key = string & { readonly [brand]: 'Key' }
+
+/**
+ * What a thing is called within its pattern. Parts are escaped apart, so `['a:b', 'c']` and `['a', 'b:c']`
+ * never meet; `7`, `7n` and `'7'` are the same part.
+ */
+export type Id = string | readonly (string | number | bigint)[]
+
+/** Whose keys they are. */
+export interface KeySpace {
+  /** First part of every key of one application; empty for none. */
+  readonly namespace: string
+  /** The pattern, e.g. `cache`. */
+  readonly pattern: string
+  /** The instance, e.g. `comments`. */
+  readonly name: string
+  /** The tenant, if the view is one tenant's. */
+  readonly tenant?: string | undefined
+}
+
+/** An escaped part or id longer than this (in UTF-16 units) is replaced by a hash of itself. */
+const LONGEST = 128
+
+/**
+ * `namespace:pattern:name:{@tenant:id}`. All of tenant and id is the hash tag: an id has one slot, and a
+ * tenant's ids spread over all of them. Different ids never give the same key; ids longer than 128 characters
+ * are represented by 256 bits of SHA-256.
+ */
+export function keyOf(space: KeySpace, id: Id): Key {
+  const tenant = space.tenant === undefined ? '' : `@${bounded(escapePart(space.tenant))}:`
+  return `${prefixOf(space)}{${tenant}${bounded(escapeId(id))}}` as Key
+}
+
+/** The tag of a thing as it stands in its key, without the pattern: what two patterns share when they name one thing. */
+function prefixOf({ namespace, pattern, name }: KeySpace): string {
+  return namespace === '' ? `${pattern}:${name}:` : `${namespace}:${pattern}:${name}:`
+}
+
+/** A name fit to stand in a key as it is: 1 to 64 of letters, digits, `.`, `_` and `-`. */
+export function plainName(what: string, name: unknown): string {
+  if (typeof name === 'string' && /^[\w.-]{1,64}$/.test(name)) return name
+  throw new ConfigurationError(
+    `${what} must be 1 to 64 letters, digits, dots, dashes or underscores, got ${shown(name)}`,
+  )
+}
+
+function escapeId(id: Id): string {
+  if (typeof id === 'string') return escapePart(id)
+  if (!Array.isArray(id) || id.length === 0) {
+    throw new ConfigurationError(`an id must be a string or a non-empty array, got ${shown(id)}`)
+  }
+  return id.map(escapePart).join(':')
+}
+
+// Everything that has a meaning in a key, in a MATCH pattern or on a terminal, and halves of surrogate pairs,
+// which UTF-8 would turn into one and the same replacement character.
+const SPECIAL =
+  // biome-ignore format: one class a line
+  // oxlint-disable-next-line no-control-regex
+  /[\u0000-\u0020\u007f-\u00a0%{}:#@*?[\]\\"'\u2028\u2029]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g
+
+function escapePart(part: string | number | bigint): string {
+  if (typeof part === 'bigint') return String(part)
+  if (typeof part === 'number') {
+    if (Number.isSafeInteger(part)) return String(part)
+    throw new ConfigurationError(`a number in an id must be a safe integer, got ${part}`)
+  }
+  if (typeof part !== 'string')
+    throw new ConfigurationError(`a part of an id must be text or a number, got ${shown(part)}`)
+  // '%' alone is never the outcome of escaping, so an empty part cannot meet another one.
+  if (part === '') return '%'
+  return part.replace(SPECIAL, (unit) => {
+    const code = unit.charCodeAt(0)
+    return code < 0x100 ? `%${code.toString(16).padStart(2, '0')}` : `%u${code.toString(16).padStart(4, '0')}`
+  })
+}
+
+/** '#' is always escaped in what a user gave, so a hash never equals somebody's short id. */
+function bounded(escaped: string): string {
+  return escaped.length <= LONGEST ? escaped : `#${createHash('sha256').update(escaped).digest('base64url')}`
+}

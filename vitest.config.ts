@@ -1,0 +1,39 @@
+import { defineConfig } from 'vitest/config'
+
+// Sources import each other by the condition `slotwise-source`, so that nothing needs a build to be tested.
+const conditions = ['slotwise-source', 'node', 'import', 'module', 'default']
+const source = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } }
+
+/**
+ * Groups run one after the other, the cheap ones first. Tests that take nodes away or watch the clock run alone,
+ * so that what they measure is the product and not the neighbour.
+ */
+const project = (name: string, include: string, order: number, more: object = {}) => ({
+  ...source,
+  test: { name, include: [include], sequence: { groupOrder: order }, testTimeout: 10_000, ...more },
+})
+
+export default defineConfig({
+  ...source,
+  test: {
+    projects: [
+      project('unit', 'packages/slotwise/test/unit/**/*.test.ts', 0),
+      project('scripts', 'scripts/test/**/*.test.ts', 0, { testTimeout: 60_000 }),
+      project('cluster', 'packages/slotwise/test/cluster/**/*.test.ts', 1, {
+        globalSetup: 'packages/slotwise/test/support/cluster-setup.ts',
+        maxWorkers: 2,
+      }),
+      project('comments', 'apps/comments/test/**/*.test.ts', 2, {
+        globalSetup: 'apps/comments/test/support/setup.ts',
+        testTimeout: 30_000,
+        maxWorkers: 2,
+      }),
+      project('faults', 'packages/slotwise/test/faults/**/*.test.ts', 3, {
+        testTimeout: 60_000,
+        fileParallelism: false,
+      }),
+      project('package', 'packages/slotwise/test/package/**/*.test.ts', 4, { testTimeout: 60_000 }),
+      project('start', 'test/start/**/*.test.ts', 5, { testTimeout: 180_000, fileParallelism: false }),
+    ],
+  },
+})
