@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, lstatSync } from 'node:fs'
 import { chmod, chown, cp, mkdir, mkdtemp, readFile, rename } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { userInfo } from 'node:os'
@@ -102,13 +102,11 @@ export async function settle(
   if (identity.kind !== 'nobody') return { dir, native }
   const { uid, gid } = identity
   const reaches = (path: string, flag: string) => spawnSync('test', [flag, path], { uid, gid }).status === 0
-  const elsewhere = (path: string) =>
-    join('/var/tmp', `slotwise-postgres-${createHash('sha256').update(path).digest('hex').slice(0, 16)}`)
 
   let binaries = native
   if (!reaches(join(native, 'bin/postgres'), '-x')) {
     binaries = elsewhere(native)
-    if (!existsSync(join(binaries, 'bin/postgres'))) {
+    if (!isOurs(binaries, 0)) {
       progress('copying Postgres to where an ordinary user can run it')
       const half = await mkdtemp(`${binaries}-`)
       await chmod(half, 0o755)
@@ -116,20 +114,37 @@ export async function settle(
       await rename(half, binaries)
     }
   }
-  let home = dir
-  if (!reaches(dir, '-x')) await mkdir((home = elsewhere(dir)), { recursive: true, mode: 0o755 })
+  await chown(dir, uid, gid)
+  if (reaches(dir, '-x')) return { dir, native: binaries }
+  const home = elsewhere(dir)
+  if (!isOurs(home, uid)) await mkdir(home, { mode: 0o700 })
   await chown(home, uid, gid)
   return { dir: home, native: binaries }
 }
 
+function elsewhere(path: string): string {
+  const digest = createHash('sha256').update(path).digest('hex').slice(0, 16)
+  return join('/var/tmp', `slotwise-postgres-${digest}`)
+}
+
+/** Anybody may write to /var/tmp: what lies there under our name is used only if nobody else put it there. */
+function isOurs(path: string, uid: number): boolean {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (found === undefined) return false
+  if (found.isDirectory() && found.uid === uid) return true
+  throw new PostgresStartError(
+    `${path} belongs to somebody else: remove it, or set DATABASE_URL to a Postgres of yours.`,
+  )
+}
+
 /** How a program is run as that user. */
-export function command(identity: Identity, program: string, args: readonly string[]) {
-  switch (identity.kind) {
-    case 'self':
-      return { command: program, args }
-    case 'namespace':
-      return { command: identity.prefix[0] ?? '', args: [...identity.prefix.slice(1), program, ...args] }
-    case 'nobody':
-      return { command: program, args, uid: identity.uid, gid: identity.gid }
-  }
+export function command(
+  identity: Identity,
+  program: string,
+  args: readonly string[],
+): { command: string; args: readonly string[]; uid?: number; gid?: number } {
+  if (identity.kind === 'self') return { command: program, args }
+  if (identity.kind === 'nobody') return { command: program, args, uid: identity.uid, gid: identity.gid }
+  const [unshare = '', ...flags] = identity.prefix
+  return { command: unshare, args: [...flags, program, ...args] }
 }

@@ -34,6 +34,8 @@ export interface PostgresOptions {
    * @defaultValue any free port
    */
   readonly port?: number | undefined
+  /** Forget the data that an earlier start left in `dir`. */
+  readonly fresh?: boolean | undefined
   /** Hears of the steps that take time, one clause each. */
   readonly onProgress?: ((step: string) => void) | undefined
 }
@@ -68,6 +70,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Loca
   try {
     const identity = identify()
     const place = await settle(wanted, await findBinaries(), identity, progress)
+    if (options.fresh === true) await rm(join(place.dir, 'data'), { recursive: true, force: true })
     const server = await run(place, identity, options.port, !temporary, progress)
     let stopped: Promise<void> | undefined
     const stop = () => (stopped ??= end(server.guarded, temporary ? [wanted, place.dir] : []))
@@ -143,10 +146,9 @@ async function initialise(place: Place, identity: Identity, progress: (step: str
   await rm(half, { recursive: true, force: true })
   await writeFile(passwordFile, `${randomBytes(18).toString('base64url')}\n`, { mode: 0o600 })
   if (identity.kind === 'nobody') await chown(passwordFile, identity.uid, identity.gid)
-  const init = command(identity, join(place.native, 'bin/initdb'), [
-    ...['-D', half, '-U', 'postgres', '--encoding=UTF8', '--locale=C', '--no-sync'],
-    ...['--auth=scram-sha-256', `--pwfile=${passwordFile}`],
-  ])
+  const flags = '-U postgres --encoding=UTF8 --locale=C --no-sync --auth=scram-sha-256'.split(' ')
+  const files = ['-D', half, `--pwfile=${passwordFile}`]
+  const init = command(identity, join(place.native, 'bin/initdb'), [...files, ...flags])
   const child = spawn(init.command, init.args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...('uid' in init ? { uid: init.uid, gid: init.gid } : {}),
@@ -202,10 +204,10 @@ function endQuietly(pid: number): void {
 
 /** Postgres writes `ready` into its lock file; that the file names our own child tells it from a stranger's. */
 async function becomesReady(guarded: Guarded, data: string): Promise<boolean> {
-  let ended = false
-  void guarded.exited.then(() => (ended = true))
+  const state = { ended: false }
+  void guarded.exited.then(() => (state.ended = true))
   const deadline = Date.now() + READY_MS
-  while (!ended && Date.now() < deadline) {
+  while (!state.ended && Date.now() < deadline) {
     const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
     if (Number(lines[0]) === guarded.pid && lines[7]?.trim() === 'ready') return true
     await sleep(10)
