@@ -75,5 +75,5 @@ export function withoutComments({ text, comments }: Script): string {
     stripped += '\n'.repeat(lastLine - line)
     from = range[1]
   }
-  return `${stripped}${text.slice(from)}`.replace(/\s+$/, '\n')
+  return `${`${stripped}${text.slice(from)}`.trimEnd()}\n`
 }
