@@ -59,7 +59,7 @@ export function publishable(manifest: Manifest): Manifest {
       typeof target === 'string' ? target : withoutSource(target),
     ]),
   )
-  return { ...rest, exports, files: [...manifest.files, 'CHANGELOG.md'] } as Manifest
+  return { ...rest, exports, files: [...manifest.files, 'CHANGELOG.md'] }
 }
 
 function withoutSource({ 'slotwise-source': _source, ...target }: Readonly<Record<string, string>>) {

@@ -1,0 +1,59 @@
+/**
+ * Holds every `.md` file and every doc comment of the sources to the truth: TypeScript blocks compile, JSON and
+ * Lua blocks parse, npm scripts and files that shell blocks name exist, links lead somewhere. Exit code 1 if not.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { type Block, blocksOf, examplesOf, type Finding } from './docs/blocks.js'
+import { brokenCommands } from './docs/commands.js'
+import { compileErrors } from './docs/compile.js'
+import { brokenLinks } from './docs/links.js'
+import { filesUnder } from './lua/files.js'
+import { LuaSyntaxError, parseLua } from './lua/parse.js'
+
+const root = process.cwd()
+const LEFT_OUT = new Set(['node_modules', 'dist', 'coverage'])
+
+const files = readdirSync(root, { withFileTypes: true })
+  .filter(({ name }) => !LEFT_OUT.has(name) && !name.startsWith('.'))
+  .flatMap((entry) =>
+    entry.isDirectory() ? filesUnder(join(root, entry.name), '') : [join(root, entry.name)],
+  )
+  .map((path) => relative(root, path))
+  .filter((path) => !path.split('/').some((part) => LEFT_OUT.has(part)))
+
+const findings: Finding[] = []
+const blocks: Block[] = []
+for (const file of files.filter((path) => path.endsWith('.md'))) {
+  const text = readFileSync(file, 'utf8')
+  blocks.push(...blocksOf(file, text))
+  findings.push(...brokenLinks(file, text))
+}
+for (const file of files.filter((path) => /^(packages|apps)\/[^/]+\/src\/.*(?<!\.lua)\.ts$/.test(path))) {
+  const examples = examplesOf(file, readFileSync(file, 'utf8'))
+  blocks.push(...examples.blocks)
+  findings.push(...examples.findings)
+}
+
+const typescript = blocks.filter(({ language }) => language === 'ts' || language === 'typescript')
+findings.push(...compileErrors(typescript, root))
+for (const block of blocks) findings.push(...othersThanTypeScript(block))
+
+for (const { file, line, message } of findings) console.error(`${file}:${line}: ${message}`)
+if (findings.length > 0) process.exit(1)
+console.log(`${blocks.length} blocks are true, ${typescript.length} of them TypeScript that compiles`)
+
+function othersThanTypeScript(block: Block): Finding[] {
+  const { file, line, language, code } = block
+  try {
+    if (language === '') return [{ file, line, message: 'a block must name its language, `text` if none' }]
+    if (language === 'json') JSON.parse(code)
+    if (language === 'lua') parseLua(code)
+    return ['sh', 'bash', 'shell', 'console'].includes(language) ? brokenCommands(block, root) : []
+  } catch (error) {
+    if (error instanceof LuaSyntaxError)
+      return [{ file, line: line + error.line - 1, message: error.message }]
+    if (error instanceof SyntaxError) return [{ file, line, message: error.message }]
+    throw error
+  }
+}
