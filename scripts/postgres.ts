@@ -2,10 +2,10 @@ import { spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chown, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { nextFree } from './free-port.js'
 import { type Guarded, startGuarded } from './guard.js'
 import {
   command,
@@ -70,6 +70,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Loca
   try {
     const identity = identify()
     const place = await settle(wanted, await findBinaries(), identity, progress)
+    await waitForPredecessor(join(place.dir, 'data'))
     if (options.fresh === true) await rm(join(place.dir, 'data'), { recursive: true, force: true })
     const server = await run(place, identity, options.port, !temporary, progress)
     let stopped: Promise<void> | undefined
@@ -103,8 +104,7 @@ async function run(
 ): Promise<{ guarded: Guarded; port: number }> {
   const data = join(place.dir, 'data')
   await (existsSync(data) ? checkVersion(data, place.native) : initialise(place, identity, progress))
-  await waitForPredecessor(data)
-  let port = await freePort(firstPort ?? 0)
+  let port = await nextFree(firstPort ?? 0)
   for (let attempt = 1; ; attempt++) {
     progress(`starting Postgres on port ${port}`)
     const log = join(place.dir, 'log')
@@ -133,7 +133,7 @@ async function run(
     const said = await readFile(log, 'utf8')
     // Somebody took the port between our look and the bind.
     if (attempt < STARTS && /could not bind|Address already in use/.test(said))
-      port = await freePort(port + 1)
+      port = await nextFree(port + 1)
     else throw new Error(fatal(said) || `Postgres did not start within ${READY_MS / 1000} s`)
   }
 }
@@ -213,23 +213,6 @@ async function becomesReady(guarded: Guarded, data: string): Promise<boolean> {
     await sleep(10)
   }
   return false
-}
-
-async function freePort(first: number): Promise<number> {
-  for (let port = first; port <= 65_535; port++) {
-    const found = await new Promise<number | undefined>((done) => {
-      const server = createServer()
-      server.once('error', () => done(undefined))
-      server.listen(port, '127.0.0.1', () => {
-        const address = server.address()
-        server.close(() => done(typeof address === 'object' ? (address?.port ?? undefined) : undefined))
-      })
-    })
-    if (found !== undefined) return found
-  }
-  throw new PostgresStartError(
-    `No port from ${first} on is free for Postgres: name another one, or set DATABASE_URL.`,
-  )
 }
 
 /** The line of the server's log, or of initdb's words, that says why. */
