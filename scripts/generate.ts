@@ -1,9 +1,10 @@
 /**
  * Writes every generated file, or with `--check` says which of them are out of date, with exit code 1.
  *
- * For each `packages/<package>/src/**\/x.lua` its neighbour `x.lua.ts`.
+ * For each `packages/<package>/src/**\/x.lua` its neighbour `x.lua.ts`; from the error classes docs/errors.md.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { errorsPage } from './errors-page.js'
 import { filesUnder, luaFiles, sourceRoots } from './lua/files.js'
 import { HeaderError } from './lua/header.js'
 import { moduleOf } from './lua/module.js'
@@ -21,6 +22,9 @@ for (const file of luaFiles()) {
     problems.push(`${file.path}:${error.line}: ${error.message}`)
   }
 }
+
+const errors = 'packages/slotwise/src/errors.ts'
+if (existsSync(errors)) outputs.set('docs/errors.md', errorsPage(readFileSync(errors, 'utf8')))
 
 let written = 0
 for (const [path, text] of outputs) {

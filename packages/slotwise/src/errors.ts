@@ -75,7 +75,7 @@ export class SlotMovingError extends SlotwiseError {
   }
 }
 
-/** The server refused the command: wrong type of key, out of memory, no permission. `reply` holds its words. */
+/** The server refused the command: wrong type of key, out of memory, no permission. `message` holds its words. */
 export class ReplyError extends SlotwiseError {
   readonly code = 'REPLY'
   /** The server's error code: the first word of its reply, such as `WRONGTYPE`, `OOM` or `NOPERM`. */
