@@ -1,6 +1,6 @@
 /**
  * Holds every `.md` file and every doc comment of the sources to the truth: TypeScript blocks compile, JSON and
- * Lua blocks parse, npm scripts and files that shell blocks name exist, links lead somewhere. Exit code 1 if not.
+ * Lua blocks parse (whole scripts pass the linter), npm scripts and files that shell blocks name exist, links lead somewhere. Exit code 1 if not.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -9,6 +9,7 @@ import { brokenCommands } from './docs/commands.js'
 import { compileErrors } from './docs/compile.js'
 import { brokenLinks } from './docs/links.js'
 import { filesUnder } from './lua/files.js'
+import { lintLua } from './lua/lint.js'
 import { LuaSyntaxError, parseLua } from './lua/parse.js'
 
 const root = process.cwd()
@@ -48,6 +49,13 @@ function othersThanTypeScript(block: Block): Finding[] {
   try {
     if (language === '') return [{ file, line, message: 'a block must name its language, `text` if none' }]
     if (language === 'json') JSON.parse(code)
+    if (language === 'lua' && code.includes('@key')) {
+      return lintLua(code).map((finding) => ({
+        file,
+        line: line + finding.line - 1,
+        message: finding.message,
+      }))
+    }
     if (language === 'lua') parseLua(code)
     return ['sh', 'bash', 'shell', 'console'].includes(language) ? brokenCommands(block, root) : []
   } catch (error) {
