@@ -2,7 +2,8 @@
  * Where the keys of a command stand among its arguments, counted from 1 behind the name.
  *
  * A command that is missing here is refused in scripts until somebody has looked up its keys; those that reach
- * beyond the slot of their keys (SCAN, FLUSHALL, RANDOMKEY), block, or are not deterministic are missing on purpose.
+ * beyond the slot of their keys (SCAN, FLUSHALL, RANDOMKEY), block, or are younger than Redis 7.0 are missing on
+ * purpose. The places are those that COMMAND GETKEYS of Redis 7.0 gives; of SPUBLISH the channel, which has a slot.
  */
 export type KeyPositions = (args: readonly (string | undefined)[]) => readonly number[]
 
@@ -36,7 +37,6 @@ const groups: readonly (readonly [KeyPositions, string])[] = [
      SETBIT GETBIT BITCOUNT BITPOS BITFIELD BITFIELD_RO
      EXPIRE PEXPIRE EXPIREAT PEXPIREAT PERSIST TTL PTTL EXPIRETIME PEXPIRETIME TYPE DUMP RESTORE
      HGET HSET HSETNX HMGET HMSET HDEL HEXISTS HLEN HKEYS HVALS HGETALL HINCRBY HINCRBYFLOAT HSTRLEN HRANDFIELD HSCAN
-     HEXPIRE HPEXPIRE HEXPIREAT HPEXPIREAT HTTL HPTTL HPERSIST HEXPIRETIME HPEXPIRETIME HGETDEL HGETEX HSETEX
      LPUSH RPUSH LPUSHX RPUSHX LPOP RPOP LLEN LINDEX LSET LRANGE LTRIM LREM LINSERT LPOS
      SADD SREM SISMEMBER SMISMEMBER SCARD SMEMBERS SPOP SRANDMEMBER SSCAN
      ZADD ZREM ZSCORE ZMSCORE ZCARD ZCOUNT ZLEXCOUNT ZINCRBY ZRANK ZREVRANK ZRANGE ZREVRANGE ZRANGEBYSCORE
