@@ -99,17 +99,31 @@ export class ClosedError extends SlotwiseError {
 
 /**
  * The change is done, but Redis could not be told, so readers may still see the older value. The invalidation
- * goes on being tried until it succeeds, the entries expire or the cache is closed.
+ * goes on being tried until it succeeds or the cache is closed.
  */
 export class InvalidationPendingError extends SlotwiseError {
   readonly code = 'INVALIDATION_PENDING'
   /** Resolves with whether the invalidation reached Redis in the end; never rejects. */
   readonly settled: Promise<boolean>
+  /** What the write returned, if it was a `writeThrough`: the database has taken it. */
+  readonly written: unknown
 
-  constructor(message: string, options: { readonly settled: Promise<boolean>; readonly cause?: unknown }) {
+  constructor(
+    message: string,
+    options: { readonly settled: Promise<boolean>; readonly written?: unknown; readonly cause?: unknown },
+  ) {
     super(message, options)
     this.settled = options.settled
+    this.written = options.written
   }
+}
+
+/**
+ * A loader returned what a cache cannot hold: `undefined`, a circular structure, a `bigint`. Nothing was stored.
+ * Return `null` for "not found", and plain data else.
+ */
+export class UncacheableValueError extends SlotwiseError {
+  readonly code = 'UNCACHEABLE_VALUE'
 }
 
 /** Somebody else holds the lock. */

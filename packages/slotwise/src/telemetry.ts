@@ -14,7 +14,7 @@ export interface Events {
   /** A read of a cache was answered, or an entry was invalidated. */
   'slotwise:cache': {
     readonly name: string
-    readonly kind: 'hit' | 'load' | 'wait' | 'bypass' | 'refused-fill' | 'invalidate' | 'error'
+    readonly kind: 'hit' | 'load' | 'wait' | 'bypass' | 'refused-fill' | 'write' | 'invalidate' | 'error'
     readonly key: string
     readonly durationMs: number
   }

@@ -1,0 +1,37 @@
+-- Says before a write to the database that it comes: the stored bytes go, every load under way loses its right
+-- to store, and no other gets one until the write is settled or its intent has ended. So a writer that dies
+-- after its commit leaves no older value behind: the end of its intent is the invalidation.
+--
+-- Writes that overlap contest each other. The order of their commits is not the order of their calls, so none
+-- of them may store; the entry stays empty until the last is settled.
+--
+-- @key entry
+-- @arg token      fresh and random for each write
+-- @arg intent_ms  how long the write may take and still be covered
+-- @return 1 if another write of this entry is under way, else 0
+redis.call('HDEL', KEYS[1], 'v', 'l', 'd')
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local latest = now + tonumber(ARGV[2])
+local contested = 0
+
+local fields = redis.call('HGETALL', KEYS[1])
+-- bound: two fields more than there are writes of one entry at the same time
+for i = 1, #fields, 2 do
+  if string.sub(fields[i], 1, 2) == 'w:' then
+    local ends = tonumber(fields[i + 1])
+    if ends > now then
+      contested = 1
+      latest = math.max(latest, ends)
+    else
+      redis.call('HDEL', KEYS[1], fields[i])
+    end
+  end
+end
+
+redis.call('HSET', KEYS[1], 'w:' .. ARGV[1], string.format('%.0f', now + tonumber(ARGV[2])),
+  'm', string.format('%.0f', latest))
+if contested == 1 then redis.call('HSET', KEYS[1], 'c', '1') end
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', latest - now))
+return contested

@@ -1,0 +1,39 @@
+import { InvalidationPendingError } from '../errors.js'
+import type { Key } from '../keys.js'
+import type { CallOptions } from '../options.js'
+import type { Instance } from './instance.js'
+import { removeAll } from './pending.js'
+
+/** Removes the entries, or rejects and goes on trying with those that are left. */
+export async function invalidateKeys(
+  instance: Instance,
+  keys: readonly Key[],
+  options: CallOptions = {},
+): Promise<void> {
+  if (keys.length === 0) return
+  const from = performance.now()
+  const results = await removeAll(instance.port, keys, options)
+  const left: Promise<boolean>[] = []
+  let cause: unknown
+  keys.forEach((key, i) => {
+    const result = results[i]
+    if (result?.status === 'fulfilled') return instance.emit('invalidate', key, from)
+    cause ??= result?.reason
+    left.push(instance.pending.add(key))
+    instance.report(result?.reason, 'invalidate', key)
+  })
+  if (left.length > 0) throw pendingError(left, { cause })
+}
+
+/** The error that tells a caller of the invalidations left. */
+export function pendingError(
+  left: readonly Promise<boolean>[],
+  options: { readonly cause: unknown; readonly written?: unknown },
+): InvalidationPendingError {
+  const settled = Promise.all(left).then((all) => all.every(Boolean))
+  const what = left.length === 1 ? 'an entry' : `${left.length} entries`
+  return new InvalidationPendingError(
+    `Redis could not be told to remove ${what} from the cache; it goes on being tried`,
+    { ...options, settled },
+  )
+}
