@@ -1,0 +1,54 @@
+import { type Key, keyOf, type RedisPort } from '../../../src/redis/index.js'
+
+/**
+ * Cache-aside and write-through as textbooks have them: GET, load, SET; write to the database, then SET; DEL.
+ * Loads are shared within the process. It is here to fail the tests of the real one.
+ */
+export class NaiveCache<T> {
+  readonly #port: RedisPort
+  readonly #name: string
+  readonly #loads = new Map<Key, Promise<T>>()
+
+  constructor(port: RedisPort, { name }: { readonly name: string }) {
+    this.#port = port
+    this.#name = name
+  }
+
+  async getOrLoad(id: string, load: () => Promise<T>): Promise<T> {
+    const key = this.#key(id)
+    const cached = await this.#port.call({ key, command: ['GET', key], repeat: 'safe' })
+    if (typeof cached === 'string') return JSON.parse(cached) as T
+    const present = this.#loads.get(key)
+    if (present !== undefined) return present
+    const loading = this.#load(key, load).finally(() => this.#loads.delete(key))
+    this.#loads.set(key, loading)
+    return loading
+  }
+
+  async writeThrough(id: string, write: () => Promise<T>): Promise<T> {
+    const value = await write()
+    await this.#set(this.#key(id), value)
+    return value
+  }
+
+  async invalidate(id: string): Promise<void> {
+    const key = this.#key(id)
+    await this.#port.call({ key, command: ['DEL', key], repeat: 'safe' })
+  }
+
+  async close(): Promise<void> {}
+
+  async #load(key: Key, load: () => Promise<T>): Promise<T> {
+    const value = await load()
+    await this.#set(key, value)
+    return value
+  }
+
+  async #set(key: Key, value: T): Promise<void> {
+    await this.#port.call({ key, command: ['SET', key, JSON.stringify(value), 'PX', 60_000], repeat: 'safe' })
+  }
+
+  #key(id: string): Key {
+    return keyOf({ namespace: this.#port.namespace, pattern: 'cache', name: this.#name }, id)
+  }
+}
