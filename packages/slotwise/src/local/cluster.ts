@@ -1,0 +1,236 @@
+import { rm } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { converge } from '../cluster/converge.js'
+import { type Access, join as joinNode, type Member } from '../cluster/observe.js'
+import type { NodeView } from '../cluster/view.js'
+import { ClosedError, ConfigurationError, LocalServerError } from '../errors.js'
+import { processInfo } from './process.js'
+import type { RunningServer } from './server.js'
+
+/** One server of a {@link LocalCluster}. */
+export interface LocalNode {
+  /** The cluster's own id of the node, forty hex digits. */
+  readonly id: string
+  readonly host: string
+  readonly port: number
+  /** As of the start, of `addNode` or of the last `whenHealthy`; elections change it. */
+  readonly role: 'primary' | 'replica'
+  /** The server's own process. */
+  readonly pid: number
+}
+
+/** How to reach a {@link LocalCluster}, ready for `connect`. */
+export interface LocalConnectOptions {
+  readonly nodes: readonly string[]
+  readonly username?: string
+  readonly password?: string
+  readonly tls?: { readonly ca: string }
+}
+
+/** A Redis Cluster of this process, on 127.0.0.1. It ends with this process, however this process ends. */
+export interface LocalCluster extends AsyncDisposable {
+  /** In an order that never changes: a node keeps its index for good. Primaries come first, as they were at first. */
+  readonly nodes: readonly LocalNode[]
+  /** Of the servers, such as `7.0.15`. */
+  readonly version: string
+  readonly connectOptions: LocalConnectOptions
+  /** Ends a server as a power failure would (SIGKILL); resolves when it is gone. Its data stays for `restart`. */
+  kill(index: number): Promise<void>
+  /** Stops a server where it stands (SIGSTOP), connections and all; resolves when it stands. */
+  pause(index: number): Promise<void>
+  /** Lets a paused server go on. */
+  resume(index: number): Promise<void>
+  /**
+   * Starts a server anew on its port, after a graceful end if it still runs. Resolves when it answers; when the
+   * cluster has taken it back is {@link LocalCluster.whenHealthy}'s to say.
+   */
+  restart(index: number): Promise<void>
+  /** Starts one more server and introduces it to those that run: a primary without slots. */
+  addNode(): Promise<LocalNode>
+  /**
+   * Resolves when the servers that run agree on all slots, every replica among them is linked and all accept
+   * commands: after an election, a `restart` or a `resume`. Servers that were killed or paused are not waited for.
+   *
+   * @throws RedisUnavailableError it took longer than `timeoutMs` (default 30,000)
+   */
+  whenHealthy(options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<void>
+  /** Ends every server and removes what was temporary. Idempotent. */
+  stop(): Promise<void>
+}
+
+/** One node: where it belongs for good, and the process that runs it just now. */
+export interface Slot {
+  running: RunningServer
+  state: 'up' | 'down' | 'paused'
+  id: string
+  role: 'primary' | 'replica'
+}
+
+export interface LocalClusterParts {
+  readonly version: string
+  readonly connectOptions: Omit<LocalConnectOptions, 'nodes'>
+  readonly access: Access
+  /** Removed by stop. */
+  readonly temporary: string | undefined
+  readonly start: (index: number, at?: { port: number; busPort: number }) => Promise<RunningServer>
+  /** Called when a node was added, with all of them. */
+  readonly grown: (servers: readonly RunningServer[]) => Promise<void>
+  readonly onError: (error: LocalServerError) => void
+}
+
+/** Servers that are up, and what can be done to them. */
+export class RunningCluster implements LocalCluster {
+  readonly version: string
+  readonly #parts: LocalClusterParts
+  readonly #slots: Slot[] = []
+  #stopped: Promise<void> | undefined
+
+  constructor(parts: LocalClusterParts, servers: readonly RunningServer[]) {
+    this.version = parts.version
+    this.#parts = parts
+    for (const running of servers) this.#slots.push(this.#slot(running))
+  }
+
+  get nodes(): readonly LocalNode[] {
+    return this.#slots.map(describe)
+  }
+
+  get connectOptions(): LocalConnectOptions {
+    return { nodes: this.nodes.map(({ host, port }) => `${host}:${port}`), ...this.#parts.connectOptions }
+  }
+
+  async kill(index: number): Promise<void> {
+    const slot = this.#at(index)
+    slot.state = 'down'
+    await slot.running.guarded.end('SIGKILL')
+  }
+
+  async pause(index: number): Promise<void> {
+    const slot = this.#living(index)
+    slot.state = 'paused'
+    process.kill(slot.running.guarded.pid, 'SIGSTOP')
+    while (processInfo(slot.running.guarded.pid)?.stopped === false) await sleep(1)
+  }
+
+  async resume(index: number): Promise<void> {
+    const slot = this.#living(index)
+    process.kill(slot.running.guarded.pid, 'SIGCONT')
+    while (processInfo(slot.running.guarded.pid)?.stopped === true) await sleep(1)
+    slot.state = 'up'
+  }
+
+  async restart(index: number): Promise<void> {
+    const slot = this.#at(index)
+    if (slot.state === 'paused') await this.resume(index)
+    if (slot.state === 'up') {
+      slot.state = 'down'
+      await slot.running.guarded.end('SIGTERM')
+    }
+    slot.running = await this.#parts.start(index, slot.running.config)
+    this.#watch(slot)
+    slot.state = 'up'
+  }
+
+  async addNode(): Promise<LocalNode> {
+    this.#refuseWhenStopped()
+    const running = await this.#parts.start(this.#slots.length)
+    const slot = this.#slot(running)
+    this.#slots.push(slot)
+    await this.#parts.grown(this.#slots.map((each) => each.running))
+    await this.whenHealthy()
+    return describe(slot)
+  }
+
+  async whenHealthy({
+    timeoutMs = 30_000,
+    signal,
+  }: {
+    readonly timeoutMs?: number
+    readonly signal?: AbortSignal
+  } = {}): Promise<void> {
+    this.#refuseWhenStopped()
+    const deadline = performance.now() + timeoutMs
+    await this.withMembers(async (members) => {
+      this.learn((await converge(members, { deadline, signal })).views)
+    })
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#end()
+    return this.#stopped
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  /** Connections to all servers that run, for as long as `use` takes. */
+  async withMembers<R>(use: (members: readonly Member[]) => Promise<R>): Promise<R> {
+    const up = this.#slots.filter(({ state }) => state === 'up')
+    const joined = await Promise.allSettled(
+      up.map(({ running }) => joinNode({ host: '127.0.0.1', port: running.config.port }, this.#parts.access)),
+    )
+    const members = joined.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+    try {
+      for (const result of joined) if (result.status === 'rejected') throw result.reason
+      return await use(members)
+    } finally {
+      for (const { client } of members) client.close()
+    }
+  }
+
+  learn(views: readonly NodeView[]): void {
+    for (const view of views) {
+      const slot = this.#slots.find(({ running }) => running.config.port === view.port)
+      if (slot === undefined) continue
+      slot.id = view.self.id
+      slot.role = view.self.primary === undefined ? 'primary' : 'replica'
+    }
+  }
+
+  #slot(running: RunningServer): Slot {
+    const slot: Slot = { running, state: 'up', id: '', role: 'primary' }
+    this.#watch(slot)
+    return slot
+  }
+
+  /** A server that ends without having been asked to is a failure that somebody has to hear of. */
+  #watch(slot: Slot): void {
+    const { guarded, config, lastLines } = slot.running
+    void guarded.exited.then(async (code) => {
+      if (slot.state === 'down' || this.#stopped !== undefined || slot.running.guarded !== guarded) return
+      slot.state = 'down'
+      const log = await lastLines()
+      this.#parts.onError(
+        new LocalServerError(`the server on port ${config.port} ended by itself (code ${code})`, { log }),
+      )
+    })
+  }
+
+  #at(index: number): Slot {
+    this.#refuseWhenStopped()
+    const slot = this.#slots[index]
+    if (slot) return slot
+    throw new ConfigurationError(`there is no node ${index}: nodes are 0 to ${this.#slots.length - 1}`)
+  }
+
+  #living(index: number): Slot {
+    const slot = this.#at(index)
+    if (slot.state !== 'down') return slot
+    throw new ConfigurationError(`node ${index} does not run: restart it first`)
+  }
+
+  #refuseWhenStopped(): void {
+    if (this.#stopped !== undefined) throw new ClosedError('this cluster was stopped')
+  }
+
+  async #end(): Promise<void> {
+    await Promise.all(this.#slots.map(({ running }) => running.guarded.stop()))
+    const { temporary } = this.#parts
+    if (temporary !== undefined) await rm(temporary, { recursive: true, force: true, maxRetries: 3 })
+  }
+}
+
+function describe({ id, role, running }: Slot): LocalNode {
+  return { id, host: '127.0.0.1', port: running.config.port, role, pid: running.guarded.pid }
+}

@@ -1,0 +1,9 @@
+/**
+ * A real Redis Cluster on this machine, for tests and development.
+ *
+ * @module
+ */
+export type { Certificate } from './certificate.js'
+export type { LocalCluster, LocalConnectOptions, LocalNode } from './cluster.js'
+export type { LocalClusterOptions } from './start.js'
+export { startLocalCluster } from './start.js'
