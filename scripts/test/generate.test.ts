@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { luaFiles } from '../lua/files.js'
 import { moduleOf } from '../lua/module.js'
 import { parseLua, withoutComments } from '../lua/parse.js'
 
@@ -60,6 +61,25 @@ describe('stripping comments', () => {
   it('drops the blanks in front of a comment at the end of a line', () => {
     expect(stripped('return 1   -- one')).toBe('return 1\n')
   })
+})
+
+describe('the scripts of the product', () => {
+  const repository = fileURLToPath(new URL('../..', import.meta.url))
+  /** The syntax tree without the places, and the comments, of its nodes. */
+  const treeOf = (text: string) =>
+    JSON.stringify(parseLua(text).chunk, (name, value: unknown) =>
+      ['loc', 'range', 'comments'].includes(name) ? undefined : value,
+    )
+
+  it.each(luaFiles(repository).map(({ path }) => [relative(repository, path), path]))(
+    '%s runs the same without its comments',
+    (_, path) => {
+      const text = readFileSync(path, 'utf8')
+      const bare = withoutComments(parseLua(text))
+      expect(treeOf(bare)).toBe(treeOf(text))
+      expect(parseLua(bare).comments).toEqual([])
+    },
+  )
 })
 
 describe('npm run generate', () => {
