@@ -39,7 +39,7 @@ export function parseAddress(text: unknown): { host: string; port: number } {
 export async function join(address: { host: string; port: number }, access: Access): Promise<Member> {
   const client = await WireClient.connect({ ...address, ...access })
   try {
-    const info = fields(text(client, await ask(client, ['INFO', 'server'])))
+    const info = fields(textOf(client, await ask(client, ['INFO', 'server'])))
     // Valkey reports a compatible redis_version of 7.2 beside its own.
     const version = info.get('redis_version')
     if (version === undefined)
@@ -47,21 +47,21 @@ export async function join(address: { host: string; port: number }, access: Acce
     if (Number(version.split('.')[0]) < 7) {
       throw new ConfigurationError(`${client.node} runs Redis ${version}: 7.0 or later is needed`)
     }
-    const mode = fields(text(client, await ask(client, ['INFO', 'cluster'])))
+    const mode = fields(textOf(client, await ask(client, ['INFO', 'cluster'])))
     if (mode.get('cluster_enabled') !== '1') {
       throw new ConfigurationError(
         `${client.node} is a standalone server: start it with cluster-enabled yes, on an empty folder`,
       )
     }
     const ip = isIP(address.host) ? address.host : (await lookup(address.host)).address
-    return { ...address, ip, client, announced: await announced(client) }
+    return { ...address, ip, client, announced: await announcement(client) }
   } catch (error) {
     client.close()
     throw error
   }
 }
 
-async function announced(client: WireClient): Promise<Member['announced']> {
+async function announcement(client: WireClient): Promise<Member['announced']> {
   const names = ['cluster-announce-ip', 'cluster-announce-port', 'cluster-announce-bus-port'] as const
   const [reply] = await client.pipeline([['CONFIG', 'GET', 'cluster-announce*']])
   // Where CONFIG is forbidden we go by the address given.
@@ -84,12 +84,12 @@ export async function observe({ host, port, ip, client, announced }: Member): Pr
     ['INFO', 'replication'],
     ['INFO', 'persistence'],
   ])
-  const loading = fields(text(client, persistence)).get('loading') === '1'
-  const lines = parseNodes(text(client, nodes))
+  const loading = fields(textOf(client, persistence)).get('loading') === '1'
+  const lines = parseNodes(textOf(client, nodes))
   const self = lines.find(({ flags }) => flags.includes('myself'))
   if (self === undefined)
     throw new UnexpectedReplyError(`${client.node} does not know itself in CLUSTER NODES`)
-  const replica = fields(text(client, replication))
+  const replica = fields(textOf(client, replication))
   const others = lines.filter((line) => line !== self && !line.flags.includes('handshake'))
   return {
     host,
@@ -104,7 +104,7 @@ export async function observe({ host, port, ip, client, announced }: Member): Pr
     others: new Map(others.map((line) => [line.id, line])),
     // A node that is loading refuses to count.
     keys: size instanceof ReplyError ? 0 : Number(size),
-    ok: fields(text(client, state)).get('cluster_state') === 'ok',
+    ok: fields(textOf(client, state)).get('cluster_state') === 'ok',
     linked: replica.get('role') !== 'slave' || replica.get('master_link_status') === 'up',
     loading,
   }
@@ -124,7 +124,7 @@ async function ask(client: WireClient, command: readonly [string, ...string[]]):
   }
 }
 
-function text(client: WireClient, reply: WireReply | undefined): string {
+function textOf(client: WireClient, reply: WireReply | undefined): string {
   if (Buffer.isBuffer(reply)) return reply.toString()
   if (reply instanceof ReplyError) {
     if (reply.replyCode === 'NOPERM') {

@@ -34,7 +34,7 @@ function interleave(views: readonly NodeView[], owners: readonly NodeView[]): re
       turn.set(view.host, round + 1)
       return { view, round, index }
     })
-    .sort((a, b) => a.round - b.round || a.index - b.index)
+    .toSorted((a, b) => a.round - b.round || a.index - b.index)
     .map(({ view }) => view)
 }
 

@@ -127,7 +127,7 @@ export class RunningCluster implements LocalCluster {
       await slot.running.guarded.end('SIGTERM')
     }
     slot.running = await this.#parts.start(index, slot.running.config)
-    this.#watch(slot)
+    void this.#watch(slot)
     slot.state = 'up'
   }
 
@@ -190,21 +190,22 @@ export class RunningCluster implements LocalCluster {
 
   #slot(running: RunningServer): Slot {
     const slot: Slot = { running, state: 'up', id: '', role: 'primary' }
-    this.#watch(slot)
+    void this.#watch(slot)
     return slot
   }
 
   /** A server that ends without having been asked to is a failure that somebody has to hear of. */
-  #watch(slot: Slot): void {
-    const { guarded, config, lastLines } = slot.running
-    void guarded.exited.then(async (code) => {
-      if (slot.state === 'down' || this.#stopped !== undefined || slot.running.guarded !== guarded) return
-      slot.state = 'down'
-      const log = await lastLines()
-      this.#parts.onError(
-        new LocalServerError(`the server on port ${config.port} ended by itself (code ${code})`, { log }),
-      )
-    })
+  async #watch({ running }: Slot): Promise<void> {
+    const code = await running.guarded.exited
+    const slot = this.#slots.find((each) => each.running === running)
+    if (slot === undefined || slot.state === 'down' || this.#stopped !== undefined) return
+    slot.state = 'down'
+    const log = await running.lastLines()
+    this.#parts.onError(
+      new LocalServerError(`the server on port ${running.config.port} ended by itself (code ${code})`, {
+        log,
+      }),
+    )
   }
 
   #at(index: number): Slot {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
+import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 
 /** What is started, and how it is ended. */
@@ -102,7 +103,8 @@ export async function startGuarded(options: GuardedOptions): Promise<Guarded> {
   const pid = Number(line)
   // Nobody needs to stop them before the process can end; see above.
   guard.unref()
-  unref(stdin)
+  // A pipe of a child is a socket, whatever its type says.
+  if (stdin instanceof Socket) stdin.unref()
   const finished = exited.then((code) => {
     // Killed without its server.
     if (code === null) sendQuietly(pid, 'SIGKILL')
@@ -121,17 +123,6 @@ export async function startGuarded(options: GuardedOptions): Promise<Guarded> {
       stdin?.end()
       await finished
     },
-  }
-}
-
-function unref(stream: unknown): void {
-  if (
-    typeof stream === 'object' &&
-    stream !== null &&
-    'unref' in stream &&
-    typeof stream.unref === 'function'
-  ) {
-    stream.unref()
   }
 }
 

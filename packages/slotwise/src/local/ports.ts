@@ -36,9 +36,8 @@ export async function freePorts(
     if (base !== undefined) {
       for (let port = base; ports.length < count && port < 65_536; port++) await claim(port)
     }
-    for (let tries = 0; ports.length < count && base === undefined && tries < 2000; tries++) {
-      await claim(randomInt(LOWEST, HIGHEST))
-    }
+    const tries = base === undefined ? 2000 : 0
+    for (let i = 0; ports.length < count && i < tries; i++) await claim(randomInt(LOWEST, HIGHEST))
   } finally {
     await Promise.all(held.map((server) => new Promise((done) => server.close(done))))
   }

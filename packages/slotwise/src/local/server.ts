@@ -2,7 +2,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Access, fields } from '../cluster/observe.js'
-import { LocalServerError, RedisUnavailableError } from '../errors.js'
+import { LocalServerError } from '../errors.js'
 import { WireClient } from '../redis/wire.js'
 import { type NodeConfig, nodeConfig } from './config.js'
 import type { FoundServer } from './find.js'
@@ -59,13 +59,13 @@ export async function startServer(
 }
 
 async function untilAnswers(guarded: Guarded, config: NodeConfig, access: Access): Promise<void> {
-  let over = false
-  void guarded.exited.then(() => (over = true))
+  const state = { over: false }
+  void guarded.exited.then(() => (state.over = true))
   const deadline = performance.now() + START_MS
   const node = `127.0.0.1:${config.port}`
   for (;;) {
     access.signal?.throwIfAborted()
-    if (over) throw await died(config)
+    if (state.over) throw await died(config)
     const answer = await processAt(config.port, access)
     if (answer === guarded.pid) return
     if (typeof answer === 'number') {
@@ -91,8 +91,7 @@ async function processAt(port: number, access: Access): Promise<number | Error> 
     const info = fields(String(await client.call(['INFO', 'server'])))
     return Number(info.get('process_id'))
   } catch (error) {
-    if (error instanceof RedisUnavailableError || !(error instanceof Error)) return error as Error
-    return error
+    return error instanceof Error ? error : new Error(String(error))
   } finally {
     client?.close()
   }

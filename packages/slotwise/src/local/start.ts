@@ -108,8 +108,12 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
         found,
         {
           dir: nodeFolder(dir, index),
-          ...{ port: at.port, busPort: at.busPort },
-          ...{ username, password, tlsFolder, nodeTimeoutMs },
+          port: at.port,
+          busPort: at.busPort,
+          username,
+          password,
+          tlsFolder,
+          nodeTimeoutMs,
           persistent: temporary === undefined,
           more: options.config ?? {},
         },
@@ -141,7 +145,7 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
         },
         access: { ...access, signal: undefined },
         temporary,
-        onError,
+        onError: heard(onError),
         start: async (index, at) => {
           if (at !== undefined) return await start(index, at)
           const [port] = await pickPorts(1, undefined, options.basePort)
@@ -254,6 +258,18 @@ async function writeCertificate(dir: string, { cert, key, ca }: Certificate): Pr
   const files = { 'cert.pem': cert, 'key.pem': key, 'ca.pem': ca }
   for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text, { mode: 0o600 })
   return dir
+}
+
+/** The user's own callback may throw, where nobody could catch it. */
+function heard(listener: (error: LocalServerError) => void): (error: LocalServerError) => void {
+  return (error) => {
+    try {
+      listener(error)
+    } catch (thrown) {
+      warn(error)
+      process.emitWarning(thrown instanceof Error ? thrown : String(thrown))
+    }
+  }
 }
 
 function warn(error: LocalServerError): void {

@@ -156,7 +156,8 @@ export class WireClient {
         await this.call(username === undefined ? ['AUTH', password] : ['AUTH', username, password])
       }
       const reply = await this.call(['PING'])
-      if (String(reply) !== 'PONG') throw new UnexpectedReplyError(`${this.node} answers PING with ${reply}`)
+      if (String(reply) !== 'PONG')
+        throw new UnexpectedReplyError(`${this.node} answers PING with ${String(reply)}`)
     } catch (error) {
       if (error instanceof ReplyError) {
         const refused = explainRefusal(this.node, error)
