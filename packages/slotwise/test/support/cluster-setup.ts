@@ -1,5 +1,5 @@
-import { startLocalCluster } from 'slotwise/local'
 import type { TestProject } from 'vitest/node'
+import { startLocalCluster } from '../../src/local/index.js'
 
 declare module 'vitest' {
   interface ProvidedContext {
