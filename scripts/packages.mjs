@@ -35,6 +35,8 @@ export async function ensurePackages(level, { progress, signal, folder = root })
     const stamp = { level: chosen, wanted, tree: describeTree(folder) }
     writeFileSync(stampFile(folder), JSON.stringify(stamp))
     return true
+  } catch (error) {
+    throw error instanceof Explained || signal?.aborted ? error : explain(String(error), '')
   } finally {
     unlock()
   }
@@ -156,15 +158,51 @@ kill -s KILL "$watch" 2>/dev/null; exit "$code"`
  * @param {AbortSignal | undefined} signal
  */
 async function install(folder, level, progress, signal) {
-  const text = level === 'run' ? 'Installing packages' : 'Installing packages and development tools'
-  const step = progress.step(text)
+  const tools = level === 'dev' && folder === root ? ' and development tools' : ''
+  const step = progress.step(`Installing packages${tools}`)
+  const flags = [
+    level === 'run' ? '--omit=dev' : '--include=dev',
+    '--include=optional',
+    '--ignore-scripts',
+    '--no-save',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=http',
+    '--fetch-retry-mintimeout=500',
+    '--fetch-retry-maxtimeout=2000',
+  ]
+  let result = await runNpm(folder, [...flags, '--prefer-offline'], step, signal)
+  if (result.code !== 0 && result.unreachable && !signal?.aborted) {
+    // The cache alone may do, and says at once when it does not.
+    result = await runNpm(folder, [...flags, '--offline'], step, signal)
+  }
+  if (result.code === 0) {
+    step.done(result.fetched > 0 ? `Packages installed, ${result.fetched} fetched` : 'Packages installed')
+    return
+  }
+  step.fail()
+  signal?.throwIfAborted()
+  const log = join(root, '.slotwise/install.log')
+  try {
+    writeFileSync(log, `${result.said.join('\n')}\n`)
+  } catch {
+    // A full disk: the sentence says so.
+  }
+  throw explain(result.said.filter((line) => !line.startsWith('npm warn')).join('\n'), log)
+}
+
+/** So many attempts without one answer, and the registry is taken for unreachable: npm itself would go on for minutes. */
+const VAIN_ATTEMPTS = 3
+
+/**
+ * @param {string} folder
+ * @param {readonly string[]} flags
+ * @param {import('./progress.mjs').Step} step
+ * @param {AbortSignal | undefined} signal
+ */
+async function runNpm(folder, flags, step, signal) {
   const [program = '', ...before] = findNpm()
-  const flags =
-    '--ignore-scripts --no-save --no-audit --no-fund --prefer-offline --include=optional --loglevel=http'
-  const patience = '--fetch-retries=2 --fetch-retry-mintimeout=500 --fetch-retry-maxtimeout=3000'
-  const args = [...before, 'install', ...`${flags} ${patience}`.split(' ')]
-  args.push(level === 'run' ? '--omit=dev' : '--include=dev')
-  const child = spawn('sh', ['-c', GUARD, 'install', program, ...args], {
+  const child = spawn('sh', ['-c', GUARD, 'install', program, ...before, 'install', ...flags], {
     cwd: folder,
     env: cleanEnvironment(),
     stdio: ['pipe', 'ignore', 'pipe'],
@@ -172,15 +210,19 @@ async function install(folder, level, progress, signal) {
     detached: true,
   })
   child.stdin.on('error', () => {})
-  const abort = () => child.stdin.end()
-  signal?.addEventListener('abort', abort)
-  let [answers, fetched] = [0, 0]
+  const stop = () => child.stdin.end()
+  signal?.addEventListener('abort', stop)
+  let [lookedUp, fetched, answers, vain] = [0, 0, 0, 0]
   /** @type {string[]} */
   const said = []
   createInterface({ input: child.stderr }).on('line', (line) => {
-    if (!line.startsWith('npm http')) return said.push(line)
-    if (/ 200 .*\.tgz/.test(line)) fetched++
-    return step.update(fetched > 0 ? `${fetched} fetched` : `${++answers} looked up`)
+    if (!line.startsWith('npm http')) said.push(line)
+    else if (/attempt \d+ failed/.test(line)) vain++
+    else if (/ 200 .*\.tgz/.test(line)) fetched++
+    else lookedUp++
+    if (/ 200 .*(?:cache (?:miss|updated|revalidated)|\.tgz)/.test(line)) answers++
+    if (vain >= VAIN_ATTEMPTS && answers === 0) stop()
+    step.update(fetched > 0 ? `${fetched} fetched` : `${lookedUp} looked up`)
   })
   /** @type {number | null} */
   const code = await new Promise((done) => {
@@ -190,18 +232,8 @@ async function install(folder, level, progress, signal) {
       done(1)
     })
   })
-  signal?.removeEventListener('abort', abort)
-  if (code === 0) {
-    step.done(fetched > 0 ? `Packages installed, ${fetched} of them fetched` : 'Packages are up to date')
-    return
-  }
-  step.fail()
-  signal?.throwIfAborted()
-  const log = join(root, '.slotwise/install.log')
-  try {
-    writeFileSync(log, `${said.join('\n')}\n`)
-  } catch {}
-  throw explain(said.filter((line) => !line.startsWith('npm warn')).join('\n'), log)
+  signal?.removeEventListener('abort', stop)
+  return { code, said, fetched, unreachable: vain > 0 }
 }
 
 /** npm as it was called, else the one that came with this Node, else whichever the PATH has. */

@@ -5,8 +5,9 @@ import { chown, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { nextFree } from './free-port.js'
-import { type Guarded, startGuarded } from './guard.js'
+import { type Guarded, startGuarded } from '../packages/slotwise/src/local/guard.js'
+import { freePorts } from '../packages/slotwise/src/local/ports.js'
+import { processInfo } from '../packages/slotwise/src/local/process.js'
 import {
   command,
   findBinaries,
@@ -16,7 +17,6 @@ import {
   PostgresStartError,
   settle,
 } from './postgres-place.js'
-import { commandLine, parentOf } from './processes.js'
 
 export { PostgresStartError }
 
@@ -104,7 +104,7 @@ async function run(
 ): Promise<{ guarded: Guarded; port: number }> {
   const data = join(place.dir, 'data')
   await (existsSync(data) ? checkVersion(data, place.native) : initialise(place, identity, progress))
-  let port = await nextFree(firstPort ?? 0)
+  let port = await nextFree(firstPort)
   for (let attempt = 1; ; attempt++) {
     progress(`starting Postgres on port ${port}`)
     const log = join(place.dir, 'log')
@@ -127,6 +127,7 @@ async function run(
       stopSignal: 'INT',
       graceMs: 1500,
       log,
+      ...(durable ? {} : { removeAtEnd: place.dir }),
     })
     if (await becomesReady(guarded, data)) return { guarded, port }
     await guarded.stop()
@@ -184,8 +185,9 @@ async function waitForPredecessor(data: string): Promise<void> {
   const deadline = Date.now() + 4000
   for (;;) {
     const pid = Number((await readFile(file, 'utf8').catch(() => '')).split('\n')[0])
-    if (!pid || !commandLine(pid).includes(data)) return
-    if (!commandLine(parentOf(pid)).includes(data)) endQuietly(pid)
+    const info = pid > 0 ? processInfo(pid) : undefined
+    if (!info?.command.includes(data)) return
+    if (!processInfo(info.parent)?.command.includes(data)) endQuietly(pid)
     else if (Date.now() > deadline) {
       throw new PostgresStartError(
         `Another Postgres (process ${pid}) is already running on ${dirname(data)}: end it first, or use another folder.`,
@@ -213,6 +215,11 @@ async function becomesReady(guarded: Guarded, data: string): Promise<boolean> {
     await sleep(10)
   }
   return false
+}
+
+async function nextFree(first: number | undefined): Promise<number> {
+  const [port] = await freePorts(1, { base: first })
+  return port ?? 0
 }
 
 /** The line of the server's log, or of initdb's words, that says why. */
