@@ -94,27 +94,31 @@ export class RespParser {
       const length = size(text)
       if (length === -1) return this.#done(null)
       const aggregate = { kind, length: kind === '%' || kind === '|' ? length * 2 : length, items: [] }
-      if (length === 0) this.#close(aggregate)
-      else this.#open.push(aggregate)
+      if (length > 0) this.#open.push(aggregate)
+      else if (!this.#isAside(aggregate)) this.#done([])
       return undefined
     }
     throw malformed('no type of reply', Buffer.concat([Buffer.from(kind, 'latin1'), rest]))
   }
 
+  /** A value is whole, and with it perhaps what it stands in, and what that stands in: a loop, not a recursion. */
   #done(value: WireReply): void {
-    const into = this.#open.at(-1)
-    if (into === undefined) return this.#onReply(value)
-    into.items.push(value)
-    if (into.items.length < into.length) return undefined
-    this.#open.pop()
-    return this.#close(into)
+    let whole = value
+    for (;;) {
+      const into = this.#open.at(-1)
+      if (into === undefined) return this.#onReply(whole)
+      into.items.push(whole)
+      if (into.items.length < into.length) return undefined
+      this.#open.pop()
+      if (this.#isAside(into)) return undefined
+      whole = into.items
+    }
   }
 
-  #close({ kind, items }: Aggregate): void {
-    // Attributes tell about the reply that follows and are no part of it.
-    if (kind === '|') return undefined
-    if (kind === '>') return this.#onPush(items)
-    return this.#done(items)
+  /** What stands beside the replies: messages go their own way, attributes are of no interest. */
+  #isAside({ kind, items }: Aggregate): boolean {
+    if (kind === '>') this.#onPush(items)
+    return kind === '>' || kind === '|'
   }
 
   #hold(bytes: Buffer): void {
