@@ -1,0 +1,5 @@
+import type { Migration } from '../migrate.js'
+import { comments } from './0001_comments.js'
+
+/** In the order in which they are run. */
+export const migrations: readonly Migration[] = [comments]

@@ -1,0 +1,42 @@
+import { createHash } from 'node:crypto'
+import { sql } from 'kysely'
+import type { Database, PlanName } from './db/index.js'
+
+/** What {@link ensureTenant} makes sure of. */
+export interface TenantSetup {
+  readonly id: string
+  readonly name: string
+  readonly plan: PlanName
+  /** An API key of this tenant, besides those it has. Only its hash is stored. */
+  readonly key?: string | undefined
+  /** What the key is for. */
+  readonly label?: string | undefined
+}
+
+/** How a key is stored and found. Keys are random, so a slow hash would protect nothing. */
+export function hashKey(key: string): Buffer {
+  return createHash('sha256').update(key).digest()
+}
+
+/** Makes the tenant, or gives it this name and plan. Safe to repeat, and to run in many processes at once. */
+export async function ensureTenant({ kysely }: Database, tenant: TenantSetup): Promise<void> {
+  const { id, name, plan, key, label } = tenant
+  await kysely.transaction().execute(async (transaction) => {
+    await transaction
+      .insertInto('tenants')
+      .values({ id, name, plan })
+      .onConflict((conflict) => conflict.column('id').doUpdateSet({ name, plan }))
+      .execute()
+    if (key === undefined) return
+    const owner = await transaction
+      .insertInto('api_keys')
+      .values({ key_hash: hashKey(key), tenant_id: id, label: label ?? '' })
+      .onConflict((conflict) =>
+        // Changes nothing, and so gives back the row that is there.
+        conflict.column('key_hash').doUpdateSet({ tenant_id: sql`api_keys.tenant_id` }),
+      )
+      .returning('tenant_id')
+      .executeTakeFirstOrThrow()
+    if (owner.tenant_id !== id) throw new Error(`the key for tenant ${id} belongs to another tenant`)
+  })
+}
