@@ -15,14 +15,20 @@ export class NaiveCache<T> {
   }
 
   async getOrLoad(id: string, load: () => Promise<T>): Promise<T> {
+    const cached = await this.read(id)
+    if (cached.found) return cached.value
     const key = this.#key(id)
-    const cached = await this.#port.call({ key, command: ['GET', key], repeat: 'safe' })
-    if (typeof cached === 'string') return JSON.parse(cached) as T
     const present = this.#loads.get(key)
     if (present !== undefined) return present
     const loading = this.#load(key, load).finally(() => this.#loads.delete(key))
     this.#loads.set(key, loading)
     return loading
+  }
+
+  async read(id: string): Promise<{ found: true; value: T } | { found: false }> {
+    const key = this.#key(id)
+    const cached = await this.#port.call({ key, command: ['GET', key], repeat: 'safe' })
+    return typeof cached === 'string' ? { found: true, value: JSON.parse(cached) as T } : { found: false }
   }
 
   async writeThrough(id: string, write: () => Promise<T>): Promise<T> {
@@ -35,8 +41,6 @@ export class NaiveCache<T> {
     const key = this.#key(id)
     await this.#port.call({ key, command: ['DEL', key], repeat: 'safe' })
   }
-
-  async close(): Promise<void> {}
 
   async #load(key: Key, load: () => Promise<T>): Promise<T> {
     const value = await load()

@@ -7,6 +7,7 @@ export interface Racer {
   getOrLoad(id: string, load: () => Promise<string>): Promise<string>
   writeThrough(id: string, write: () => Promise<string>): Promise<string>
   invalidate(id: string): Promise<void>
+  read(id: string): Promise<{ readonly found: true; readonly value: string } | { readonly found: false }>
 }
 
 /** Makes one more process's cache over the same entries. */

@@ -21,28 +21,47 @@ export function watched(
   before: (call: Call) => Promise<void> | void = () => {},
 ): WatchedPort {
   const sent: string[] = []
-  let underWay = 0
-  const through = async <R>(calls: readonly Call[], send: () => Promise<R>): Promise<R> => {
-    underWay++
+  const underWay = new Set<symbol>()
+  const during = async <R>(act: () => Promise<R>): Promise<R> => {
+    const mine = Symbol('call')
+    underWay.add(mine)
     try {
-      for (const call of calls) await before(call)
-      sent.push(...calls.map(nameOf))
-      return await send()
+      return await act()
     } finally {
-      underWay--
+      underWay.delete(mine)
     }
+  }
+  const admit = async (call: Call): Promise<void> => {
+    await before(call)
+    sent.push(nameOf(call))
   }
   return {
     ...forwarded(port),
     sent,
-    call: (call, options) => through([call], () => port.call(call, options)),
-    pipeline: (calls, options) => through(calls, () => port.pipeline(calls, options)),
+    call: (call, options) =>
+      during(async () => {
+        await admit(call)
+        return port.call(call, options)
+      }),
+    // What is refused stays with its own call, as it does in a pipeline.
+    pipeline: (calls, options) =>
+      during(async () => {
+        const admitted = await Promise.allSettled(calls.map(admit))
+        const results = await port.pipeline(
+          calls.filter((_, i) => admitted[i]?.status === 'fulfilled'),
+          options,
+        )
+        const rest = results.values()
+        return admitted.map((entry) => (entry.status === 'rejected' ? entry : (rest.next().value ?? lost)))
+      }),
     idle: async () => {
       do await turns()
-      while (underWay > 0)
+      while (underWay.size > 0)
     },
   }
 }
+
+const lost: PromiseRejectedResult = { status: 'rejected', reason: new Error('a pipeline lost a result') }
 
 function forwarded(port: RedisPort): Omit<RedisPort, 'call' | 'pipeline'> {
   return {

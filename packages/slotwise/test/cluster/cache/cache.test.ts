@@ -1,0 +1,395 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { Cache, type CacheOptions } from '../../../src/cache/index.js'
+import { ClosedError, ReplyError, UncacheableValueError } from '../../../src/errors.js'
+import { connect } from '../../../src/ioredis/index.js'
+import { type Key, keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { gate, heldLoad, turns } from './gate.js'
+import { watched } from './watched-port.js'
+
+let port: RedisPort
+beforeAll(async () => {
+  port = await connect({ nodes: inject('clusterNodes'), namespace: `cache-${randomUUID().slice(0, 8)}` })
+})
+afterAll(() => port.close())
+
+const cacheOf = <T>(options: Partial<CacheOptions> = {}, through = port) =>
+  new Cache<T>(through, { name: 'test', ttlMs: 60_000, ...options })
+const keyFor = (id: string): Key => keyOf({ namespace: port.namespace, pattern: 'cache', name: 'test' }, id)
+const refuse = (): never => {
+  throw new Error('must not be loaded')
+}
+
+describe('cost', () => {
+  it('is one round trip for a hit, two for a miss before its caller has the value and one after', async () => {
+    const id = randomUUID()
+    const watching = watched(port)
+    const cache = cacheOf<string>({}, watching)
+    const sentBeforeTheLoad: string[] = []
+    await cache.getOrLoad(id, () => {
+      sentBeforeTheLoad.push(...watching.sent)
+      return 'value'
+    })
+    expect(sentBeforeTheLoad).toEqual(['HGET', 'acquire'])
+    await watching.idle()
+    expect(watching.sent.splice(0)).toEqual(['HGET', 'acquire', 'fill'])
+    expect(await cache.getOrLoad(id, refuse)).toBe('value')
+    expect(watching.sent.splice(0)).toEqual(['HGET'])
+    await cache.invalidate(id)
+    expect(watching.sent.splice(0)).toEqual(['DEL'])
+    await cache.writeThrough(id, () => 'written')
+    expect(watching.sent).toEqual(['intend', 'settle'])
+  })
+
+  it('is told apart: from Redis, loaded, or waited for', async () => {
+    const id = randomUUID()
+    const cache = cacheOf<string>()
+    const slow = heldLoad<string>()
+    const loading = cache.fetch(id, slow.load)
+    await slow.called
+    const waiting = cache.fetch(id, refuse)
+    slow.finish('value')
+    expect(await loading).toMatchObject({ value: 'value', source: 'loader', how: 'load' })
+    expect(await waiting).toMatchObject({ value: 'value', how: 'wait' })
+    const hit = await cache.fetch(id, refuse)
+    expect(hit).toMatchObject({ value: 'value', source: 'redis', how: 'hit' })
+    expect(hit.durationMs).toBeGreaterThan(0)
+    expect(cache.stats()).toMatchObject({ hits: 1, misses: 2, loads: 1, waits: 1, bypasses: 0, errors: 0 })
+  })
+})
+
+describe('values', () => {
+  it.each([[null], [0], [''], [false], [[]], [{ deep: [{ a: 'ü😀\u0000' }] }]])('keep %j', async (value) => {
+    const id = randomUUID()
+    const cache = cacheOf<unknown>()
+    expect(await cache.getOrLoad(id, () => value)).toEqual(value)
+    expect(await cache.getOrLoad(id, refuse)).toEqual(value)
+    expect(await cache.read(id)).toEqual({ found: true, value, source: 'redis' })
+  })
+
+  it('are each caller’s own, also among those who shared a load', async () => {
+    const id = randomUUID()
+    const cache = cacheOf<{ tags: string[] }>()
+    const slow = heldLoad<{ tags: string[] }>()
+    const both = [cache.getOrLoad(id, slow.load), cache.getOrLoad(id, refuse)]
+    await slow.called
+    slow.finish({ tags: [] })
+    const [one, other] = await Promise.all(both)
+    one?.tags.push('mine')
+    expect(other).toEqual({ tags: [] })
+  })
+
+  it('come back the first time as they will the second', async () => {
+    const id = randomUUID()
+    const cache = cacheOf<unknown>()
+    const first = await cache.getOrLoad(id, () => ({ at: new Date(0), gone: undefined }))
+    expect(first).toEqual(await cache.getOrLoad(id, refuse))
+  })
+
+  const circular: Record<string, unknown> = {}
+  circular['self'] = circular
+  it.each([
+    ['undefined', undefined],
+    ['a function', () => 1],
+    ['a circular structure', circular],
+    ['a bigint', { n: 1n }],
+  ])('that JSON cannot hold are refused, and hold nobody up: %s', async (_, value) => {
+    const id = randomUUID()
+    await expect(cacheOf<unknown>().getOrLoad(id, () => value)).rejects.toThrow(UncacheableValueError)
+    expect(await cacheOf<unknown>().getOrLoad(id, () => 'next')).toBe('next')
+  })
+
+  it('of an unknown format or broken are loaded anew and replaced', async () => {
+    for (const bytes of [Buffer.from([99, 1, 2]), Buffer.from('\u0001{"cut":'), Buffer.alloc(0)]) {
+      const id = randomUUID()
+      await port.call({ key: keyFor(id), command: ['HSET', keyFor(id), 'v', bytes] })
+      const cache = cacheOf<string>()
+      expect(await cache.read(id)).toEqual({ found: false })
+      expect(await cache.getOrLoad(id, () => 'sound')).toBe('sound')
+      await expect.poll(() => cache.read(id)).toEqual({ found: true, value: 'sound', source: 'redis' })
+    }
+  })
+
+  it('of somebody else at our key are left alone, reported, and gone after an invalidation', async () => {
+    const id = randomUUID()
+    const heard: Error[] = []
+    await port.call({ key: keyFor(id), command: ['SET', keyFor(id), 'foreign'] })
+    const cache = cacheOf<string>({ onError: (error) => heard.push(error) })
+    expect(await cache.fetch(id, () => 'loaded')).toMatchObject({ value: 'loaded', how: 'bypass' })
+    expect(heard[0]).toBeInstanceOf(ReplyError)
+    expect(await port.call({ key: keyFor(id), command: ['GET', keyFor(id)] })).toBe('foreign')
+    await cache.invalidate(id)
+    expect(await cache.fetch(id, () => 'loaded')).toMatchObject({ how: 'load' })
+  })
+})
+
+describe('time', () => {
+  it('ends an entry at its TTL or up to the jitter earlier', async () => {
+    const cache = cacheOf<number>({ ttlMs: 10_000, jitter: 0.2 })
+    for (let i = 0; i < 20; i++) {
+      const id = randomUUID()
+      await cache.writeThrough(id, i % 2 === 0 ? () => i : () => i)
+      const left = await port.call({ key: keyFor(id), command: ['PTTL', keyFor(id)] })
+      expect(left).toBeGreaterThan(7_500)
+      expect(left).toBeLessThanOrEqual(10_000)
+    }
+  })
+
+  it('can be set for one load', async () => {
+    const id = randomUUID()
+    const cache = cacheOf<string>({ jitter: 0 })
+    await cache.getOrLoad(id, { ttlMs: 30 }, () => 'short')
+    await expect.poll(() => cache.read(id)).toEqual({ found: true, value: 'short', source: 'redis' })
+    await expect.poll(() => cache.read(id)).toEqual({ found: false })
+  })
+
+  it('takes from a load that outlives its lease the right to store, not its value', async () => {
+    const id = randomUUID()
+    const [one, other] = [cacheOf<string>({ leaseMs: 30 }), cacheOf<string>()]
+    const slow = heldLoad<string>()
+    const late = one.getOrLoad(id, slow.load)
+    await slow.called
+    expect(await other.getOrLoad(id, () => 'newer')).toBe('newer')
+    slow.finish('older')
+    expect(await late).toBe('older')
+    await expect.poll(() => one.stats().refusedFills).toBe(1)
+    expect(await other.read(id)).toMatchObject({ value: 'newer' })
+  })
+
+  it('frees those who came after a load that never ends', async () => {
+    const id = randomUUID()
+    const cache = cacheOf<string>({ leaseMs: 30 })
+    const hung = heldLoad<string>()
+    const first = cache.getOrLoad(id, hung.load)
+    await hung.called
+    expect(await cache.getOrLoad(id, () => 'second')).toBe('second')
+    hung.finish('first')
+    expect(await first).toBe('first')
+  })
+
+  it('ends the lease of a process that died', async () => {
+    const id = randomUUID()
+    void cacheOf<string>({ leaseMs: 60 }).getOrLoad(id, () => gate<string>().passed)
+    await expect.poll(() => port.call({ key: keyFor(id), command: ['EXISTS', keyFor(id)] })).toBe(1)
+    expect(await cacheOf<string>().fetch(id, () => 'alive')).toMatchObject({ value: 'alive', how: 'load' })
+  })
+})
+
+describe('a loader that fails', () => {
+  it('tells its own error, to everybody who waits, and is asked again at once by the next', async () => {
+    const id = randomUUID()
+    const [cache, elsewhere] = [cacheOf<string>(), cacheOf<string>()]
+    const failure = new Error('database down')
+    const called = gate()
+    const fail = gate()
+    const load = async (): Promise<string> => {
+      called.open()
+      await fail.passed
+      throw failure
+    }
+    const both = [cache.getOrLoad(id, load), cache.getOrLoad(id, load)]
+    await called.passed
+    fail.open()
+    for (const call of both) await expect(call).rejects.toBe(failure)
+    const from = performance.now()
+    expect(await elsewhere.getOrLoad(id, () => 'value')).toBe('value')
+    expect(performance.now() - from).toBeLessThan(1000)
+  })
+
+  it('that throws before it returns a promise is no different', async () => {
+    const failure = new TypeError('at once')
+    const load = (): never => {
+      throw failure
+    }
+    await expect(cacheOf<string>().getOrLoad(randomUUID(), load)).rejects.toBe(failure)
+  })
+})
+
+describe('giving up', () => {
+  it('ends one caller’s waiting and nobody else’s', async () => {
+    const id = randomUUID()
+    const cache = cacheOf<string>()
+    const slow = heldLoad<string>()
+    const impatient = new AbortController()
+    const gone = cache.getOrLoad(id, { signal: impatient.signal }, slow.load)
+    await slow.called
+    const patient = cache.getOrLoad(id, refuse)
+    impatient.abort(new Error('enough'))
+    await expect(gone).rejects.toThrow('enough')
+    slow.finish('value')
+    expect(await patient).toBe('value')
+  })
+
+  it('of everybody aborts the load, and the next caller starts another', async () => {
+    const id = randomUUID()
+    const cache = cacheOf<string>()
+    const called = gate()
+    const aborted = gate()
+    const impatient = new AbortController()
+    const gone = cache
+      .getOrLoad(id, { signal: impatient.signal }, async ({ signal }) => {
+        called.open()
+        await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+        return 'never'
+      })
+      .finally(() => aborted.open())
+    await called.passed
+    impatient.abort()
+    await expect(gone).rejects.toBe(impatient.signal.reason)
+    await aborted.passed
+    expect(await cache.getOrLoad(id, () => 'next')).toBe('next')
+  })
+
+  it('before it begins asks nobody', async () => {
+    const signal = AbortSignal.abort(new Error('enough'))
+    await expect(cacheOf<string>().getOrLoad(randomUUID(), { signal }, refuse)).rejects.toThrow('enough')
+  })
+})
+
+describe('names', () => {
+  it('of tenants, of caches and parts of ids never meet', async () => {
+    const cache = cacheOf<string>()
+    const other = new Cache<string>(port, { name: 'other', ttlMs: 60_000 })
+    const id = randomUUID()
+    const places = [
+      (value: string) => cache.getOrLoad(id, () => value),
+      (value: string) => other.getOrLoad(id, () => value),
+      (value: string) => cache.forTenant('a').getOrLoad(id, () => value),
+      (value: string) => cache.forTenant('b').getOrLoad(id, () => value),
+      (value: string) => cache.getOrLoad(['a', id], () => value),
+      (value: string) => cache.getOrLoad(`a:${id}`, () => value),
+      (value: string) => cache.getOrLoad(`@a:${id}`, () => value),
+    ]
+    const values = await Promise.all(places.map((place, i) => place(`value ${i}`)))
+    expect(new Set(values).size).toBe(places.length)
+    expect(cache.stats().loads).toBe(places.length - 1)
+  })
+
+  it.each(['', '{}', '{a}b', ':', 'a b', '\u0000', '😀', '\ud800', 'x'.repeat(10_000)])(
+    'may be anything: %.20j',
+    async (odd) => {
+      const cache = cacheOf<string>({ name: randomUUID() })
+      expect(await cache.getOrLoad(odd, () => 'value')).toBe('value')
+      await cache.invalidate(odd)
+      expect(await cache.read(odd)).toEqual({ found: false })
+    },
+  )
+
+  it('of an array are one id to invalidate, and several to invalidateMany', async () => {
+    const cache = cacheOf<string>({ name: randomUUID() })
+    for (const id of ['a', 'b', ['a', 'b']]) await cache.writeThrough(id, () => 'value')
+    await cache.invalidate(['a', 'b'])
+    expect(await Promise.all([cache.read('a'), cache.read('b'), cache.read(['a', 'b'])])).toMatchObject([
+      { found: true },
+      { found: true },
+      { found: false },
+    ])
+    await cache.invalidateMany(['a', 'b', 'a'])
+    expect(await Promise.all([cache.read('a'), cache.read('b')])).toEqual([
+      { found: false },
+      { found: false },
+    ])
+    await cache.invalidateMany([])
+  })
+})
+
+describe('write-through', () => {
+  it('stores what was written', async () => {
+    const id = randomUUID()
+    const cache = cacheOf<string>()
+    expect(await cache.writeThrough(id, async () => 'written')).toBe('written')
+    expect(await cache.getOrLoad(id, refuse)).toBe('written')
+  })
+
+  it('that fails passes its error on and leaves the entry empty, for it may have been committed', async () => {
+    const id = randomUUID()
+    const cache = cacheOf<string>()
+    await cache.writeThrough(id, () => 'before')
+    const failure = new Error('connection lost during COMMIT')
+    await expect(cache.writeThrough(id, () => Promise.reject(failure))).rejects.toBe(failure)
+    expect(await cache.read(id)).toEqual({ found: false })
+    expect(await cache.fetch(id, () => 'after')).toMatchObject({ value: 'after', how: 'load' })
+  })
+
+  it('lets readers load while it is under way, and nobody store', async () => {
+    const id = randomUUID()
+    const [writer, reader] = [cacheOf<string>(), cacheOf<string>()]
+    const slow = heldLoad<string>()
+    const writing = writer.writeThrough(id, slow.load)
+    await slow.called
+    expect(await reader.getOrLoad(id, () => 'before')).toBe('before')
+    expect(await reader.read(id)).toEqual({ found: false })
+    slow.finish('after')
+    await writing
+    expect(await reader.getOrLoad(id, refuse)).toBe('after')
+  })
+
+  it('that took longer than its lease empties the entry instead', async () => {
+    const id = randomUUID()
+    const [writer, reader] = [cacheOf<string>({ leaseMs: 20 }), cacheOf<string>()]
+    const slow = heldLoad<string>()
+    const writing = writer.writeThrough(id, slow.load)
+    await slow.called
+    await expect.poll(() => port.call({ key: keyFor(id), command: ['EXISTS', keyFor(id)] })).toBe(0)
+    await reader.getOrLoad(id, () => 'before')
+    slow.finish('after')
+    expect(await writing).toBe('after')
+    expect(await reader.read(id)).toEqual({ found: false })
+    expect(writer.stats().refusedFills).toBe(1)
+  })
+
+  it('whose process dies leaves nothing older behind: the end of the intent is the invalidation', async () => {
+    const id = randomUUID()
+    const reader = cacheOf<string>()
+    await reader.writeThrough(id, () => 'before')
+    void cacheOf<string>({ leaseMs: 50 }).writeThrough(id, () => gate<string>().passed)
+    await expect.poll(() => reader.read(id)).toEqual({ found: false })
+    await reader.getOrLoad(id, () => 'read before the commit')
+    await expect.poll(() => port.call({ key: keyFor(id), command: ['EXISTS', keyFor(id)] })).toBe(0)
+    expect(await reader.getOrLoad(id, () => 'after')).toBe('after')
+  })
+
+  it('returns what cannot be cached, for it is written, and tells onError', async () => {
+    const id = randomUUID()
+    const heard: Error[] = []
+    const cache = cacheOf<unknown>({ onError: (error) => heard.push(error) })
+    await cache.writeThrough(id, () => 'before')
+    expect(await cache.writeThrough(id, () => 7n)).toBe(7n)
+    expect(heard).toEqual([expect.any(UncacheableValueError)])
+    expect(await cache.read(id)).toEqual({ found: false })
+  })
+})
+
+describe('closing', () => {
+  it('stores what has come back, refuses what comes, and may be said twice', async () => {
+    const id = randomUUID()
+    const heldFill = gate()
+    const watching = watched(port, (call) =>
+      'script' in call && call.script.name === 'cache/fill' ? heldFill.passed : undefined,
+    )
+    const cache = cacheOf<string>({}, watching)
+    const view = cache.forTenant('a')
+    await cache.getOrLoad(id, () => 'value')
+    const closing = cache.close()
+    expect(await Promise.race([closing.then(() => 'closed'), turns().then(() => 'storing')])).toBe('storing')
+    heldFill.open()
+    await closing
+    await cache.close()
+    expect(await cacheOf<string>().read(id)).toMatchObject({ value: 'value' })
+    await expect(cache.getOrLoad(id, refuse)).rejects.toThrow(ClosedError)
+    await expect(view.read(id)).rejects.toThrow(ClosedError)
+    await expect(cache.invalidate(id)).rejects.toThrow(ClosedError)
+  })
+
+  it('lets a load under way answer, and stores nothing of it', async () => {
+    const id = randomUUID()
+    const cache = cacheOf<string>()
+    const slow = heldLoad<string>()
+    const loading = cache.getOrLoad(id, slow.load)
+    await slow.called
+    await cache[Symbol.asyncDispose]()
+    slow.finish('value')
+    expect(await loading).toBe('value')
+    expect(await cacheOf<string>().fetch(id, () => 'next')).toMatchObject({ value: 'next', how: 'load' })
+  })
+})
