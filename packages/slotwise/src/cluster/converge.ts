@@ -65,7 +65,7 @@ export async function converge(members: readonly Member[], options: ConvergeOpti
         node: views[0]?.node,
       })
     }
-    await sleep(PAUSE_MS, undefined, { signal })
+    await sleep(PAUSE_MS)
   }
 }
 

@@ -79,7 +79,7 @@ async function untilAnswers(guarded: Guarded, config: NodeConfig, access: Access
         cause: answer,
       })
     }
-    await sleep(10, undefined, { signal: access.signal })
+    await sleep(10)
   }
 }
 
