@@ -1,0 +1,69 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { type Database, migrate, openDatabase } from '../apps/comments/src/db/index.js'
+import { importDump } from '../apps/comments/src/import/index.js'
+import { ensureSample } from '../apps/comments/src/sample/index.js'
+import { Explained } from './packages.mjs'
+import { bar, type Progress } from './progress.mjs'
+
+interface Filling {
+  readonly data?: string
+  readonly sample: boolean
+}
+
+/**
+ * Brings the schema up to date, imports what the user named, and fills in the sample where there is nothing else.
+ *
+ * @returns what there is to look at, in a few words
+ */
+export async function fill(
+  url: string,
+  { data, sample }: Filling,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<string> {
+  const db = openDatabase(url)
+  try {
+    await migrate(db)
+    for (const dump of data === undefined ? [] : dumpsIn(data)) {
+      const tenant = basename(dump)
+      const step = progress.step(`Importing ${tenant}`)
+      try {
+        await importDump(db, dump, { tenant, signal, onProgress: ({ share }) => step.update(bar(share)) })
+        step.done(`${tenant} is imported`)
+      } catch (error) {
+        step.fail()
+        throw error
+      }
+    }
+    if (sample) await ensureSample(db)
+    return await describe(db)
+  } finally {
+    await db.close()
+  }
+}
+
+async function describe({ pool }: Database): Promise<string> {
+  const { rows } = await pool.query<Record<'tenants' | 'entities' | 'comments', string>>(
+    'select (select count(*) from tenants) tenants, (select count(*) from entities) entities, (select count(*) from comments) comments',
+  )
+  const { tenants = '0', entities = '0', comments = '0' } = rows[0] ?? {}
+  const [many, threads, all] = [tenants, entities, comments].map((count) =>
+    Number(count).toLocaleString('en'),
+  )
+  return `${many} tenants, ${threads} threads, ${all} comments`
+}
+
+/** The folder itself if it is a dump, else every dump among its folders. */
+function dumpsIn(dir: string): readonly string[] {
+  const isDump = (path: string) => ['Posts.xml', 'Posts.xml.gz'].some((name) => existsSync(join(path, name)))
+  if (isDump(dir)) return [dir]
+  const dumps = readdirSync(dir)
+    .map((name) => join(dir, name))
+    .filter(isDump)
+    .toSorted()
+  if (dumps.length > 0) return dumps
+  throw new Explained(
+    `There is no dump in ${dir}: a dump is a folder with Posts.xml, Comments.xml, Users.xml and Votes.xml, or the same as .gz.`,
+  )
+}

@@ -1,0 +1,103 @@
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { startService } from '../apps/comments/src/compose.js'
+import { loadConfig } from '../apps/comments/src/config.js'
+import { freePorts } from '../packages/slotwise/src/local/ports.js'
+import { fill } from './fill.js'
+import type { Progress } from './progress.mjs'
+import { choosePostgres, chooseRedis, type PostgresServer, type RedisServers } from './servers.js'
+
+/** What the user asked for, checked by the script that started us. */
+export interface UpOptions {
+  readonly port: number
+  readonly data?: string
+  readonly sample: boolean
+  readonly fresh: boolean
+  readonly redis?: readonly string[]
+}
+
+/** Everything that is up. */
+export interface Running {
+  readonly url: string
+  readonly port: number
+  readonly redis: RedisServers
+  readonly postgres: PostgresServer
+  /** What there is to look at, in a few words. */
+  readonly data: string
+  close(): Promise<void>
+}
+
+/** How long the service may take to finish the requests it has. */
+const DRAIN_MS = 1000
+
+/**
+ * The servers at once, then the data, then the service. What was started is ended again when a later step fails or
+ * `signal` says so.
+ */
+export async function bringUp(
+  dir: string,
+  options: UpOptions,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<Running> {
+  const file = join(dir, 'state.json')
+  await rm(file, { force: true })
+  const servers: { close(): Promise<void> }[] = []
+  const closeServers = async () => {
+    await Promise.all(servers.splice(0).map((server) => server.close()))
+  }
+  const begun = async <T extends { close(): Promise<void> }>(starting: Promise<T>): Promise<T> => {
+    const started = await starting
+    servers.push(started)
+    return started
+  }
+  try {
+    const [redis, postgres] = await both(
+      begun(chooseRedis(join(dir, 'redis'), options, progress, signal)),
+      begun(choosePostgres(join(dir, 'postgres'), options, progress)),
+    )
+    signal.throwIfAborted()
+    // A cache that outlives its database must not serve the next one.
+    const namespace = redis.own && postgres.own ? 'comments' : `comments-${postgres.fingerprint}`
+    const config = loadConfig({
+      LOG_LEVEL: 'warn',
+      ...process.env,
+      HOST: '127.0.0.1',
+      DATABASE_URL: postgres.url,
+      REDIS_NODES: redis.nodes.join(','),
+      NAMESPACE: namespace,
+      DEMO: '1',
+    })
+    const data = await fill(postgres.url, options, progress, signal)
+    signal.throwIfAborted()
+    const step = progress.step('Starting the service')
+    const service = await startService({ ...config, port: await free(options.port) })
+    const { url, port } = service
+    step.done(
+      `The service is up${port === options.port ? '' : ` on port ${port}, since ${options.port} is taken`}`,
+    )
+    const state = { url, databaseUrl: postgres.url, redisNodes: redis.nodes, namespace, pid: process.pid }
+    // It holds the password of the database.
+    await writeFile(file, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 })
+    const close = async () => {
+      await Promise.race([service.close(), sleep(DRAIN_MS)]).catch(() => {})
+      await Promise.all([closeServers(), rm(file, { force: true })])
+    }
+    return { url, port, redis, postgres, data, close }
+  } catch (error) {
+    await closeServers()
+    throw error
+  }
+}
+
+async function free(first: number): Promise<number> {
+  const [port] = await freePorts(1, { base: first })
+  return port ?? first
+}
+
+/** Waits for both even when one fails, since the other has something to be ended by then. */
+async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([first, second])
+  return Promise.all([first, second])
+}
