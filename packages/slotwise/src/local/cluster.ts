@@ -202,9 +202,12 @@ export class RunningCluster implements LocalCluster {
     slot.state = 'down'
     const log = await running.lastLines()
     this.#parts.onError(
-      new LocalServerError(`the server on port ${running.config.port} ended by itself (code ${code})`, {
-        log,
-      }),
+      new LocalServerError(
+        `the server on port ${running.config.port} ended by itself (${code === null ? 'its guard was killed' : `code ${code}`})`,
+        {
+          log,
+        },
+      ),
     )
   }
 

@@ -56,13 +56,15 @@ end() {
   kill -s KILL "$server" 2>/dev/null
 }
 trap end TERM
-( trap - TERM; while read -r line <&3; do :; done; kill -s TERM $$ ) &
+( trap - TERM; while read -r line <&3; do :; done; kill -s TERM $$ 2>/dev/null ) &
 watcher=$!
 exec 3<&-
 while :; do
   wait "$server"; code=$?
   kill -0 "$server" 2>/dev/null || break
 done
+# A signal to us ended that wait; the server's own code is still to be had, unless it was had already.
+if [ -n "$over" ]; then wait "$server"; again=$?; [ "$again" -eq 127 ] || code=$again; fi
 kill -s KILL "$watcher" 2>/dev/null
 [ -z "$over" ] || [ -z "$folder" ] || rm -rf "$folder"
 exit "$code"

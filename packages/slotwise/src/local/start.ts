@@ -38,6 +38,8 @@ export interface LocalClusterOptions {
   readonly version?: string | undefined
   /**
    * Where the data lies and stays, so that a later start finds it again, on the same ports if they are free.
+   * Nothing is lost when this process ends, however it ends. When the servers themselves are killed all at once,
+   * Redis may lose the last two seconds; `config: { appendfsync: 'always' }` closes that for a slower write.
    *
    * @defaultValue a temporary folder that goes with the cluster; nothing is written to it but the cluster's own state
    */
@@ -94,6 +96,7 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
   const found = await findServer(options)
   const temporary = options.dir === undefined ? await mkdtemp(join(tmpdir(), 'slotwise-')) : undefined
   const servers: RunningServer[] = []
+  let cluster: RunningCluster | undefined
   try {
     // The real path, so that a later start knows its processes by it.
     const dir = temporary ?? (await settle(resolve(options.dir ?? '')))
@@ -135,7 +138,7 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
     for (const result of started) if (result.status === 'rejected') throw result.reason
     if (temporary === undefined) await remember(dir, state(before?.whole ?? false, servers))
 
-    const cluster = new RunningCluster(
+    const running = new RunningCluster(
       {
         version: found.version,
         connectOptions: {
@@ -158,16 +161,18 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
       },
       servers,
     )
+    cluster = running
     // A cluster that was whole keeps the roles that its elections gave; one that was not is made.
     const wanted = before?.whole === true ? undefined : primaries
     const deadline = performance.now() + HEALTHY_MS
-    await cluster.withMembers(async (members) => {
-      cluster.learn((await converge(members, { primaries: wanted, deadline, onProgress, signal })).views)
+    await running.withMembers(async (members) => {
+      running.learn((await converge(members, { primaries: wanted, deadline, onProgress, signal })).views)
     })
     if (temporary === undefined) await remember(dir, state(true, servers))
-    return cluster
+    return running
   } catch (error) {
-    await Promise.all(servers.map(({ guarded }) => guarded.stop()))
+    // Through the cluster where there is one, or it would report that its servers ended.
+    await (cluster?.stop() ?? Promise.all(servers.map(({ guarded }) => guarded.stop())))
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true })
     throw error
   }

@@ -1,0 +1,108 @@
+import { once } from 'node:events'
+import { describe } from 'vitest'
+import type { LocalCluster } from '../../../src/local/index.js'
+import { processInfo } from '../../../src/local/process.js'
+import { ask, it, ownerOf } from '../../support/local-test.js'
+import { startChild } from '../../support/start-child.js'
+
+const keys = ['a', 'b', 'c', 'd', 'e', 'f']
+
+async function write(cluster: LocalCluster): Promise<void> {
+  for (const key of keys) {
+    await ask(cluster, await ownerOf(cluster, key), ['SET', key, `value of ${key}`])
+  }
+}
+
+async function readAll(cluster: LocalCluster) {
+  const values = keys.map(async (key) => ask(cluster, await ownerOf(cluster, key), ['GET', key]))
+  return await Promise.all(values)
+}
+
+const written = keys.map((key) => `value of ${key}`)
+
+describe.concurrent('a folder of data', () => {
+  it('keeps data, nodes and roles over a restart, on the same ports', async ({ expect, start, folder }) => {
+    const first = await start({ dir: folder })
+    await write(first)
+    const added = await first.addNode()
+    const before = first.nodes.map(({ id, port }) => [id, port])
+    await first.stop()
+    const second = await start({ dir: folder })
+    expect(second.nodes.map(({ id, port }) => [id, port])).toEqual(before)
+    expect(second.nodes.at(-1)).toMatchObject({ id: added.id, role: 'primary' })
+    expect(await readAll(second)).toEqual(written)
+  }, 30_000)
+
+  it('keeps data when every port has been taken by somebody else', async ({
+    expect,
+    start,
+    folder,
+    take,
+  }) => {
+    const first = await start({ dir: folder })
+    await write(first)
+    await first.stop()
+    const ports = first.nodes.map(({ port }) => port)
+    await take(ports)
+    const second = await start({ dir: folder })
+    expect(second.nodes.filter(({ port }) => ports.includes(port))).toEqual([])
+    expect(await readAll(second)).toEqual(written)
+  }, 30_000)
+
+  it('keeps what was acknowledged when all servers are killed at once, if told to', async ({
+    expect,
+    start,
+    folder,
+  }) => {
+    const options = { dir: folder, config: { appendfsync: 'always' }, onError: () => {} }
+    const first = await start(options)
+    await write(first)
+    for (const { pid } of first.nodes) process.kill(pid, 'SIGKILL')
+    await first.stop()
+    expect(await readAll(await start(options))).toEqual(written)
+  }, 30_000)
+
+  it('ends servers that outlived their owner and their guards', async ({ expect, start, folder }) => {
+    const { child, pids } = await startChild('wait', { dir: folder })
+    const guards = pids.map((pid) => processInfo(pid)?.parent ?? 0)
+    // The owner stands still first, or it would end the servers when it sees their guards go.
+    child.kill('SIGSTOP')
+    process.kill(pids[0] ?? 0, 'SIGSTOP')
+    for (const pid of guards) process.kill(pid, 'SIGKILL')
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    expect(pids.filter((pid) => processInfo(pid) === undefined)).toEqual([])
+
+    const cluster = await start({ dir: folder })
+    expect(pids.filter((pid) => processInfo(pid) !== undefined)).toEqual([])
+    expect(await ask(cluster, 0, ['PING'])).toBe('PONG')
+  }, 30_000)
+
+  it('is refused while it is in use, and left alone', async ({ expect, start, folder }) => {
+    const options = { dir: folder, replicasPerPrimary: 0 }
+    const first = await start(options)
+    await expect(start(options)).rejects.toThrow(/is in use/)
+    expect(await ask(first, 0, ['PING'])).toBe('PONG')
+  }, 30_000)
+
+  it('finishes a cluster whose making was interrupted', async ({ expect, start, folder }) => {
+    const reason = new Error('enough')
+    const controller = new AbortController()
+    const attempt = start({
+      dir: folder,
+      signal: controller.signal,
+      onProgress: (step) => step.startsWith('waiting') && controller.abort(reason),
+    })
+    await expect(attempt).rejects.toBe(reason)
+    const cluster = await start({ dir: folder })
+    expect(cluster.nodes.filter(({ role }) => role === 'primary')).toHaveLength(3)
+  }, 30_000)
+
+  it('refuses another shape than the one it holds', async ({ expect, start, folder }) => {
+    const first = await start({ dir: folder, replicasPerPrimary: 0 })
+    await first.stop()
+    await expect(start({ dir: folder })).rejects.toThrow(
+      /holds a cluster of 3 primaries with 0 replicas each/,
+    )
+  }, 30_000)
+})

@@ -1,0 +1,19 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+const script = fileURLToPath(new URL('local-child.ts', import.meta.url))
+
+/** A process that has started a cluster, and the processes of its servers. */
+export async function startChild(
+  mode: 'wait' | 'end',
+  { temporary, dir }: { readonly temporary?: string; readonly dir?: string },
+): Promise<{ readonly child: ChildProcess; readonly pids: readonly number[] }> {
+  const child = spawn(process.execPath, ['--import', 'tsx', script, mode, ...(dir ? [dir] : [])], {
+    env: { ...process.env, ...(temporary ? { TMPDIR: temporary } : {}) },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
+  return { child, pids: JSON.parse(line) as number[] }
+}
