@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Database, PlanName } from './db/index.js'
 
+export { PLAN_NAMES, type PlanName } from './db/index.js'
+
 /** What {@link ensureTenant} makes sure of. */
 export interface TenantSetup {
   readonly id: string

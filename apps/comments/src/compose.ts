@@ -1,0 +1,87 @@
+import { fileURLToPath } from 'node:url'
+import { type Logger, pino } from 'pino'
+import { connect } from 'slotwise/ioredis'
+import { Locks } from 'slotwise/lock'
+import type { Config } from './config.js'
+import { migrate, openDatabase } from './db/index.js'
+import { CommentRepository } from './repositories/comments.js'
+import { EntityRepository } from './repositories/entities.js'
+import { LikeRepository } from './repositories/likes.js'
+import { TenantRepository } from './repositories/tenants.js'
+import { routes } from './routes/index.js'
+import { listen } from './server.js'
+import { Caches } from './services/caches.js'
+import { CommentService } from './services/comments.js'
+import { EntityService } from './services/entities.js'
+import { HealthService } from './services/health.js'
+import { LikeService } from './services/likes.js'
+import { LimitService } from './services/limits.js'
+import { TenantService } from './services/tenants.js'
+
+/** The service, serving. */
+export interface Service extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  /** Answers what is under way, tells callers with open connections to leave, then lets go of everything. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface ServiceOptions {
+  /** @defaultValue one that writes JSON lines to standard output */
+  readonly logger?: Logger
+}
+
+const PAGE = fileURLToPath(new URL('../page', import.meta.url))
+
+/** The one place where the parts of the service are made and joined. */
+export async function startService(config: Config, options: ServiceOptions = {}): Promise<Service> {
+  const logger = options.logger ?? pino({ level: config.logLevel })
+  const onError = (error: Error, context?: object) => logger.warn({ err: error, ...context }, 'failed behind')
+  const open: (() => Promise<void>)[] = []
+  const closeAll = async () => {
+    for (const close of open.splice(0).reverse()) await close()
+  }
+  try {
+    const db = openDatabase(config.databaseUrl, { statementTimeoutMs: 5000, onError })
+    open.push(db.close)
+    const made = await migrate(db)
+    if (made.length > 0) logger.info({ migrations: made }, 'brought the schema up to date')
+    const port = await connect({
+      nodes: config.redisNodes,
+      namespace: config.namespace,
+      clientName: 'comments',
+      ...(config.redisPassword === undefined ? {} : { password: config.redisPassword }),
+    })
+    open.push(() => port.close())
+    const caches = new Caches(port, { enabled: config.cache, onError })
+    open.push(() => caches.close())
+    const locks = new Locks(port, { name: 'likes' })
+
+    const comments = new CommentRepository(db)
+    const entities = new EntityRepository(db)
+    const keys = new TenantRepository(db)
+    const tenants = new TenantService(keys, caches)
+    const health = new HealthService(port, keys)
+    const router = routes(
+      {
+        comments: new CommentService(comments, entities, caches),
+        entities: new EntityService(entities, caches),
+        health,
+        likes: new LikeService(new LikeRepository(db), locks, caches),
+        limits: new LimitService(port),
+        tenants,
+      },
+      { demo: config.demo, pageFolder: PAGE, logger },
+    )
+    const server = await listen((request) => router.fetch(request), config)
+    open.push(server.close, async () => health.drain())
+    logger.info({ url: server.url }, `listening on ${server.url}`)
+
+    let closing: Promise<void> | undefined
+    const close = () => (closing ??= closeAll())
+    return { url: server.url, port: server.port, close, [Symbol.asyncDispose]: close }
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}

@@ -1,0 +1,130 @@
+import { InvalidationPendingError } from 'slotwise'
+import { Cache, type ErrorContext, type Load } from 'slotwise/cache'
+import type { RedisPort } from 'slotwise/redis'
+import type { Comment } from '../repositories/comments.js'
+import type { Entity } from '../repositories/entities.js'
+import type { Tenant } from '../repositories/tenants.js'
+import { recordTiming, timed, traceOfRequest } from '../trace.js'
+
+/** An entity with all its comments, the oldest first, as one entry of the cache. */
+export interface CachedThread {
+  readonly entity: Entity
+  readonly comments: readonly Comment[]
+}
+
+/** Settings of {@link Caches}. */
+export interface CachesOptions {
+  /** `false` reads from Postgres only. @defaultValue `true` */
+  readonly enabled?: boolean
+  readonly onError?: (error: Error, context: ErrorContext) => void
+}
+
+/** A process that dies between its commit and its invalidation leaves the older value for so long at most. */
+const TTL_MS = 600_000
+
+/**
+ * How long a write waits for Redis to forget what it changed. Longer, and a failover would hold up every write;
+ * then the answer says `X-Cache: pending`, and the cache goes on trying.
+ */
+const INVALIDATE_MS = 1000
+
+/**
+ * Everything the service keeps in Redis for reading, and the one place that knows which entries show what.
+ * The importer and the routes change data only together with a call of {@link Caches.changed}.
+ */
+export class Caches {
+  readonly #enabled: boolean
+  readonly #comments: Cache<Comment>
+  readonly #threads: Cache<CachedThread>
+  readonly #keys: Cache<Tenant>
+
+  constructor(port: RedisPort, { enabled = true, onError = () => {} }: CachesOptions = {}) {
+    this.#enabled = enabled
+    this.#comments = new Cache(port, { name: 'comments', ttlMs: TTL_MS, onError })
+    this.#threads = new Cache(port, { name: 'threads', ttlMs: TTL_MS, onError })
+    // A key that is taken back, or a new plan, is felt within this time even if nobody tells the cache.
+    this.#keys = new Cache(port, { name: 'api-keys', ttlMs: 60_000, onError })
+  }
+
+  async comment(tenant: string, id: string, load: Load<Comment>): Promise<Comment> {
+    return this.#read(this.#comments, tenant, id, load)
+  }
+
+  async thread(tenant: string, entityId: string, load: Load<CachedThread>): Promise<CachedThread> {
+    return this.#read(this.#threads, tenant, entityId, load)
+  }
+
+  /** The tenant of a key, by the hash of the key. It says nothing about where the answer itself came from. */
+  async tenant(keyHash: string, load: Load<Tenant>): Promise<Tenant> {
+    return timed('key', () =>
+      this.#enabled ? this.#keys.getOrLoad(keyHash, load) : Promise.resolve(load(never)),
+    )
+  }
+
+  /** Writes a comment to the database, then to its entry, and takes away the thread that does not show it yet. */
+  async create(
+    tenant: string,
+    { id, entityId }: { readonly id: string; readonly entityId: string },
+    write: () => Promise<Comment>,
+  ): Promise<Comment> {
+    const comment = await timed('write', () =>
+      written(() => this.#comments.forTenant(tenant).writeThrough(id, write)),
+    )
+    await this.changed(tenant, [], [entityId])
+    return comment
+  }
+
+  /**
+   * Takes away every entry that shows one of these comments, and the threads of these entities. To be called when
+   * the change is committed.
+   */
+  async changed(tenant: string, commentIds: readonly string[], entityIds: readonly string[]): Promise<void> {
+    const options = { deadlineMs: INVALIDATE_MS }
+    await timed('invalidate', () =>
+      Promise.all([
+        told(this.#comments.forTenant(tenant).invalidateMany(commentIds, options)),
+        told(this.#threads.forTenant(tenant).invalidateMany(entityIds, options)),
+      ]),
+    )
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#comments.close(), this.#threads.close(), this.#keys.close()])
+  }
+
+  async #read<T>(cache: Cache<T>, tenant: string, id: string, load: Load<T>): Promise<T> {
+    if (!this.#enabled) return load(never)
+    const { value, how, durationMs } = await cache.forTenant(tenant).fetch(id, load)
+    recordTiming('cache', durationMs, how)
+    const trace = traceOfRequest()
+    if (trace !== undefined) trace.origin = how === 'wait' ? 'load' : how
+    return value
+  }
+}
+
+const never = { signal: new AbortController().signal }
+
+/** The write stands, whether Redis could be told of it or not; the caches go on telling it. */
+async function told(invalidation: Promise<void>): Promise<void> {
+  try {
+    await invalidation
+  } catch (error) {
+    if (!(error instanceof InvalidationPendingError)) throw error
+    markPending()
+  }
+}
+
+async function written<T>(writing: () => Promise<T>): Promise<T> {
+  try {
+    return await writing()
+  } catch (error) {
+    if (!(error instanceof InvalidationPendingError)) throw error
+    markPending()
+    return error.written as T
+  }
+}
+
+function markPending(): void {
+  const trace = traceOfRequest()
+  if (trace !== undefined) trace.pending = true
+}

@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto'
+import { notFound, Problem } from '../problems.js'
+import { type Changed, type Comment, type CommentRepository, DEEPEST } from '../repositories/comments.js'
+import type { Entity, EntityRepository, Position } from '../repositories/entities.js'
+import type { CachedThread, Caches } from './caches.js'
+import { type Page, pageOf } from './entities.js'
+
+/** A comment with everything that answers it. */
+export interface CommentTree extends Comment {
+  readonly replies: readonly CommentTree[]
+}
+
+export interface Thread extends Page<CommentTree> {
+  readonly entity: Entity
+}
+
+/** What a user wants to say. */
+export interface Draft {
+  readonly entityId: string
+  readonly parentId: string | null
+  readonly author: string
+  readonly content: string
+}
+
+export class CommentService {
+  readonly #comments: CommentRepository
+  readonly #entities: EntityRepository
+  readonly #caches: Caches
+
+  constructor(comments: CommentRepository, entities: EntityRepository, caches: Caches) {
+    this.#comments = comments
+    this.#entities = entities
+    this.#caches = caches
+  }
+
+  /** Cache-aside. What is not there is not cached: made-up ids would fill the cache. */
+  async get(tenant: string, id: string): Promise<Comment> {
+    return this.#caches.comment(tenant, id, async () => {
+      const comment = await this.#comments.find(tenant, id)
+      if (comment === undefined) throw notFound()
+      return comment
+    })
+  }
+
+  /** A page of the comments at the top, each with all its replies, out of the whole thread in one cache entry. */
+  async thread(
+    tenant: string,
+    entityId: string,
+    after: Position | undefined,
+    limit: number,
+  ): Promise<Thread> {
+    const { entity, comments } = await this.#caches.thread(tenant, entityId, () =>
+      this.#loadThread(tenant, entityId),
+    )
+    const { top, repliesTo } = grouped(comments)
+    const from = after === undefined ? 0 : top.findIndex((comment) => isAfter(comment, after))
+    const { items, next } = pageOf(from < 0 ? [] : top.slice(from, from + limit + 1), limit)
+    const tree = (comment: Comment): CommentTree => ({
+      ...comment,
+      replies: (repliesTo.get(comment.id) ?? []).map(tree),
+    })
+    return { entity, items: items.map(tree), next }
+  }
+
+  /** Database, then cache; the thread is invalidated. */
+  async create(tenant: string, draft: Draft): Promise<Comment> {
+    const { author, ...wanted } = draft
+    const id = randomUUID()
+    return this.#caches.create(tenant, { id, entityId: draft.entityId }, async () => {
+      const outcome = await this.#comments.create(tenant, { ...wanted, id, authorId: author })
+      if (outcome.created) return outcome.comment
+      if (outcome.reason === 'no-entity') throw notFound()
+      throw new Problem('INVALID_REQUEST', 'The reply has no place.', {
+        errors: [{ at: 'body.parentId', message: WHY_NO_REPLY[outcome.reason] }],
+      })
+    })
+  }
+
+  /** @param version that the caller has seen; any, if `undefined` */
+  async edit(
+    tenant: string,
+    id: string,
+    user: string,
+    content: string,
+    version: number | undefined,
+  ): Promise<Comment> {
+    return this.#change(tenant, await this.#comments.edit(tenant, id, user, content, version))
+  }
+
+  /** The text goes, the replies stay. */
+  async remove(tenant: string, id: string, user: string): Promise<void> {
+    await this.#change(tenant, await this.#comments.remove(tenant, id, user))
+  }
+
+  async #change(tenant: string, outcome: Changed): Promise<Comment> {
+    if (outcome.changed) {
+      const { comment } = outcome
+      await this.#caches.changed(tenant, [comment.id], [comment.entityId])
+      return comment
+    }
+    if (outcome.reason === 'missing') throw notFound()
+    if (outcome.reason === 'not-author') throw new Problem('FORBIDDEN', 'Somebody else wrote this comment.')
+    throw new Problem('PRECONDITION_FAILED', 'The comment has been edited since. Read it again.')
+  }
+
+  async #loadThread(tenant: string, entityId: string): Promise<CachedThread> {
+    const [entity, comments] = await Promise.all([
+      this.#entities.find(tenant, entityId),
+      this.#comments.ofEntity(tenant, entityId),
+    ])
+    if (entity === undefined) throw notFound()
+    return { entity, comments }
+  }
+}
+
+const WHY_NO_REPLY = {
+  'no-parent': 'there is no such comment to answer under this entity',
+  'too-deep': `replies are nested ${DEEPEST} deep at most`,
+} as const
+
+function grouped(comments: readonly Comment[]) {
+  const top: Comment[] = []
+  const repliesTo = new Map<string, Comment[]>()
+  for (const comment of comments) {
+    if (comment.parentId === null) top.push(comment)
+    else {
+      const siblings = repliesTo.get(comment.parentId)
+      if (siblings === undefined) repliesTo.set(comment.parentId, [comment])
+      else siblings.push(comment)
+    }
+  }
+  return { top, repliesTo }
+}
+
+/** In the database's order: its collation compares bytes, and so does this. */
+function isAfter(comment: Comment, { createdAt, id }: Position): boolean {
+  if (comment.createdAt !== createdAt) return comment.createdAt > createdAt
+  return Buffer.compare(Buffer.from(comment.id), Buffer.from(id)) > 0
+}

@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { LockBusyError } from 'slotwise'
+import type { Locks } from 'slotwise/lock'
+import { notFound } from '../problems.js'
+import type { LikeChange, LikeRepository } from '../repositories/likes.js'
+import { timed } from '../trace.js'
+import type { Caches } from './caches.js'
+
+/** Longer than a like ever takes, so that nobody enters while somebody is inside. */
+const TTL_MS = 5000
+/** How long one try waits in line before it looks again whether there is anything left to do. */
+const WAIT_MS = 250
+/** How long a like may take in all. */
+const PATIENCE_MS = 10_000
+
+/**
+ * Likes, each counted once. Likes of one comment by one user take turns under a lock, which spares the database
+ * the crowd; that a like is never counted twice is the promise of the primary key, and holds without the lock.
+ */
+export class LikeService {
+  readonly #likes: LikeRepository
+  readonly #locks: Locks
+  readonly #caches: Caches
+
+  constructor(likes: LikeRepository, locks: Locks, caches: Caches) {
+    this.#likes = likes
+    this.#locks = locks
+    this.#caches = caches
+  }
+
+  async like(tenant: string, comment: string, user: string): Promise<LikeChange> {
+    return this.#turn(tenant, comment, user, true)
+  }
+
+  async unlike(tenant: string, comment: string, user: string): Promise<LikeChange> {
+    return this.#turn(tenant, comment, user, false)
+  }
+
+  async #turn(tenant: string, comment: string, user: string, wanted: boolean): Promise<LikeChange> {
+    const until = performance.now() + PATIENCE_MS
+    for (;;) {
+      const now = await this.#likes.find(tenant, comment, user)
+      if (now === undefined) throw notFound()
+      // What is already so needs no lock: of a crowd that wants the same, all but one leave here.
+      if (now.liked === wanted) return { ...now, changed: false }
+      try {
+        return await this.#underLock(tenant, comment, user, wanted)
+      } catch (error) {
+        if (!(error instanceof LockBusyError) || performance.now() >= until) throw error
+        await sleep(10 * Math.random())
+      }
+    }
+  }
+
+  async #underLock(tenant: string, comment: string, user: string, wanted: boolean): Promise<LikeChange> {
+    const from = { ttlMs: TTL_MS, waitMs: WAIT_MS }
+    const lock = await timed('lock', () => this.#locks.acquire([tenant, comment, user], from))
+    let change: LikeChange | undefined
+    try {
+      change = wanted
+        ? await this.#likes.add(tenant, comment, user)
+        : await this.#likes.remove(tenant, comment, user)
+    } finally {
+      // Best effort: a lock that cannot be given back ends by itself, and the like stands.
+      await lock.release().catch(() => {})
+    }
+    if (change === undefined) throw notFound()
+    if (change.changed) await this.#caches.changed(tenant, [comment], [change.entityId])
+    return change
+  }
+}
