@@ -1,0 +1,116 @@
+import { Command, Redis, type RedisOptions } from 'ioredis'
+import type { CheckedOptions } from '../redis/connect-options.js'
+import type { Endpoint, Link, LinkEvents, OpenLink, Outcome, Outgoing } from '../redis/link.js'
+import type { Reply } from '../redis/port.js'
+
+type Settings = Pick<CheckedOptions, 'username' | 'password' | 'tls' | 'clientName' | 'connectTimeoutMs'>
+
+/** Links over ioredis, one plain `Redis` each: its cluster client would redirect, queue and resend on its own. */
+export function ioredisLinks(settings: Settings): OpenLink {
+  return (endpoint, events) => new IoredisLink(endpoint, settings, events)
+}
+
+const NOT_SENT = /^Stream isn't writeable/
+
+class IoredisLink implements Link {
+  readonly endpoint: Endpoint
+  readonly #redis: Redis
+  #lastError: unknown
+
+  constructor(endpoint: Endpoint, settings: Settings, events: LinkEvents) {
+    this.endpoint = endpoint
+    this.#redis = new Redis(optionsOf(endpoint, settings))
+    this.#redis.on('ready', () => {
+      this.#lastError = undefined
+      events.ready()
+    })
+    this.#redis.on('error', (error: unknown) => {
+      this.#lastError = error
+      events.down(error)
+    })
+    this.#redis.on('close', () => {
+      events.down(this.#lastError)
+    })
+  }
+
+  get ready(): boolean {
+    return this.#redis.status === 'ready'
+  }
+
+  send(batch: readonly Outgoing[]): void {
+    const { stream } = this.#redis
+    const chunks: (string | Buffer)[] = []
+    // What ioredis's own pipelines hand to sendCommand, so that it collects what it would have written.
+    const collector = {
+      isPipeline: true as const,
+      destination: { redis: { stream } },
+      write: (chunk: string | Buffer) => chunks.push(chunk),
+    }
+    for (const outgoing of batch) this.#sendOne(outgoing, collector)
+    // One write for the whole batch instead of one for each command.
+    if (chunks.every((chunk) => typeof chunk === 'string')) stream.write(chunks.join(''))
+    else
+      stream.write(
+        Buffer.concat(chunks.map((chunk) => (typeof chunk === 'string' ? Buffer.from(chunk) : chunk))),
+      )
+  }
+
+  #sendOne({ command: [name, ...args], binary, settled }: Outgoing, collector: object): void {
+    const values = args.map((arg) =>
+      typeof arg === 'string' ? arg : arg instanceof Uint8Array ? asBuffer(arg) : String(arg),
+    )
+    const command = new Command(name, values, { replyEncoding: binary ? null : 'utf8' })
+    const sent = this.#redis.sendCommand(command, collector as never) as Promise<Reply>
+    sent.then(
+      (reply) => {
+        settled({ kind: 'reply', reply })
+      },
+      (error: unknown) => {
+        settled(outcomeOf(error))
+      },
+    )
+  }
+
+  reset(): void {
+    this.#redis.disconnect(true)
+  }
+
+  close(): void {
+    this.#redis.disconnect()
+  }
+}
+
+function outcomeOf(error: unknown): Outcome {
+  if (error instanceof Error) {
+    if (error.name === 'ReplyError') return { kind: 'refused', message: error.message }
+    if (NOT_SENT.test(error.message)) return { kind: 'unsent', cause: error }
+  }
+  return { kind: 'lost', cause: error }
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+function optionsOf(
+  { host, port }: Endpoint,
+  { username, password, tls, clientName, connectTimeoutMs }: Settings,
+) {
+  return {
+    host,
+    port,
+    // RESP2 gives the same shapes from every version of client and server.
+    protocol: 2,
+    connectionName: clientName,
+    connectTimeout: connectTimeoutMs,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls === undefined ? {} : { tls }),
+    // A command that failed must not run later behind our back, nor wait where no deadline reaches it.
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    maxRetriesPerRequest: null,
+    // LOADING is answered by the server and handled as "not executed"; no extra INFO for each connection.
+    enableReadyCheck: false,
+    retryStrategy: (times) => Math.random() * Math.min(1000, 25 * 2 ** Math.min(times, 10)),
+  } as const satisfies RedisOptions
+}

@@ -1,0 +1,108 @@
+import { OutcomeUnknownError, RedisUnavailableError, SlotMovingError } from '../errors.js'
+import type { Argument, Repeat, Reply } from './port.js'
+import type { ScriptSource } from './script.js'
+
+/** How a call is asked of a server: a command as it is, or a script by its hash and, where that fails, its text. */
+export interface Request {
+  /** Decides the node; `undefined` where the node is given. */
+  readonly slot: number | undefined
+  readonly command: readonly [name: string, ...args: Argument[]]
+  readonly script: ScriptSource | undefined
+  readonly repeat: Repeat
+  readonly binary: boolean
+  /** `host:port` for a call to one node, which follows no redirection. */
+  readonly node: string | undefined
+}
+
+/** A call on its way: what was tried, what it waits for, and the one time it ends. */
+export class Flight {
+  readonly request: Request
+  readonly deadlineAt: number
+  /** Repeats after answers that mean "not executed", for the backoff. */
+  refusals = 0
+  /** Lost connections and time-outs, which `maxRetries` counts. */
+  losses = 0
+  redirections = 0
+  /** The attempt under way went to the target of a half-moved slot. */
+  asking = false
+  sentAt = 0
+  /** Raised whenever the flight moves on, so that what an earlier attempt still brings is known to be late. */
+  attempt = 0
+  /** `host:port` of the node asked last. */
+  node: string | undefined
+  /** It may have been executed and nobody answered: what it ends as is no longer "not executed". */
+  sent = false
+  settled = false
+  /** Called when the flight ends, to take back its deadline and its listener. */
+  cleanUp: () => void = () => {}
+  /** Takes back the deadline of the attempt under way, where it has one of its own. */
+  cancelAttempt: (() => void) | undefined
+  #lastReason: unknown
+  #moving = false
+  readonly #resolve: (reply: Reply) => void
+  readonly #reject: (error: unknown) => void
+
+  constructor(
+    request: Request,
+    deadlineAt: number,
+    resolve: (reply: Reply) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.request = request
+    this.deadlineAt = deadlineAt
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  /** Remembers why the flight has to wait; the deadline's error will tell. */
+  delayedBy(reason: unknown, moving = false): void {
+    this.#lastReason = reason
+    this.#moving = moving
+  }
+
+  resolve(reply: Reply): void {
+    if (this.settled) return
+    this.#end()
+    this.#resolve(reply)
+  }
+
+  reject(error: unknown): void {
+    if (this.settled) return
+    this.#end()
+    this.#reject(error)
+  }
+
+  /** Ends it because no time is left. */
+  expire(): void {
+    if (this.settled) return
+    const { slot, command, repeat } = this.request
+    const cause = this.#lastReason
+    if (this.sent && repeat === 'unsafe') return this.unknown(cause)
+    if (this.#moving && slot !== undefined) return this.reject(new SlotMovingError(slot, { cause }))
+    const where = this.node === undefined ? `nobody serves slot ${slot}` : `${this.node} did not answer`
+    const why = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : String(cause)}`
+    this.reject(
+      new RedisUnavailableError(`${command[0]} found no server before its deadline, ${where}${why}`, {
+        node: this.node,
+        cause,
+      }),
+    )
+  }
+
+  /** Ends it because it may have been executed. */
+  unknown(cause: unknown): void {
+    const node = this.node ?? 'unknown'
+    this.reject(
+      new OutcomeUnknownError(`${this.request.command[0]} was sent to ${node}, which did not answer`, {
+        node,
+        cause,
+      }),
+    )
+  }
+
+  #end(): void {
+    this.settled = true
+    this.cancelAttempt?.()
+    this.cleanUp()
+  }
+}

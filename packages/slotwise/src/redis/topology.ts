@@ -1,0 +1,121 @@
+import { SLOTS } from '../slots.js'
+import type { ClusterNode, Topology } from './port.js'
+
+/** One line of CLUSTER NODES. */
+export interface NodeView extends ClusterNode {
+  readonly epoch: number
+  readonly failed: boolean
+  readonly slots: readonly (readonly [from: number, to: number])[]
+}
+
+/**
+ * Reads CLUSTER NODES as `host` tells it. A node that never met another does not know its own address, and a
+ * node behind an unknown endpoint shows none: both are then reached where they were asked.
+ *
+ * @see {@link https://redis.io/docs/latest/commands/cluster-nodes/}
+ */
+export function readClusterNodes(text: string, host: string): readonly NodeView[] {
+  const views: NodeView[] = []
+  for (const line of text.split('\n')) {
+    const [id, address, flagText, primary, , , epoch, , ...ranges] = line.trim().split(' ')
+    if (id === undefined || address === undefined || flagText === undefined) continue
+    const flags = flagText.split(',')
+    if (flags.includes('handshake') || flags.includes('noaddr')) continue
+    const [endpoint = '', hostname = ''] = address.split(',')
+    const at = /^(.*):(\d+)(?:@\d+)?$/.exec(endpoint)
+    if (at === null) continue
+    views.push({
+      id,
+      host: at[1] || hostname || host,
+      port: Number(at[2]),
+      role: flags.includes('master') ? 'primary' : 'replica',
+      primary: primary === undefined || primary === '-' ? undefined : primary,
+      epoch: Number(epoch),
+      failed: flags.includes('fail'),
+      // A range in brackets is a slot on its way: its owner is the one that lists it without.
+      slots: ranges.filter((range) => /^\d/.test(range)).map(readRange),
+    })
+  }
+  return views
+}
+
+function readRange(range: string): readonly [number, number] {
+  const [from, to = from] = range.split('-').map(Number)
+  return [from ?? 0, to ?? 0]
+}
+
+/**
+ * Who owns what, from the views of several nodes. Where they differ the higher configuration epoch is right: that
+ * is the cluster's own rule, and it keeps a node that was cut off from overruling those that elected another.
+ */
+export function mergeViews(views: readonly (readonly NodeView[])[]): {
+  readonly nodes: readonly ClusterNode[]
+  readonly owners: readonly (ClusterNode | undefined)[]
+} {
+  const latest = new Map<string, NodeView>()
+  for (const view of views.flat()) {
+    const known = latest.get(view.id)
+    if (known === undefined || view.epoch > known.epoch) latest.set(view.id, view)
+  }
+  const nodes = new Map<string, ClusterNode>()
+  for (const { id, host, port, role, primary } of latest.values()) {
+    nodes.set(id, primary === undefined ? { id, host, port, role } : { id, host, port, role, primary })
+  }
+  const owners = Array.from<ClusterNode | undefined>({ length: SLOTS })
+  const claims = [...latest.values()]
+    .filter(({ role }) => role === 'primary')
+    .toSorted((a, b) => a.epoch - b.epoch)
+  for (const { id, slots } of claims) {
+    for (const [from, to] of slots) owners.fill(nodes.get(id), from, to + 1)
+  }
+  return { nodes: [...nodes.values()], owners }
+}
+
+/** The table as it stands, changed only as a whole or by one redirection. */
+export class SlotTable implements Topology {
+  #version = 0
+  #nodes: readonly ClusterNode[] = []
+  #owners: readonly (ClusterNode | undefined)[] = []
+
+  get version(): number {
+    return this.#version
+  }
+
+  get nodes(): readonly ClusterNode[] {
+    return this.#nodes
+  }
+
+  ownerOf(slot: number): ClusterNode | undefined {
+    return this.#owners[slot]
+  }
+
+  /** Takes a whole table; tells whether anything changed. */
+  replace({ nodes, owners }: ReturnType<typeof mergeViews>): boolean {
+    const same =
+      sameNodes(nodes, this.#nodes) &&
+      owners.length === this.#owners.length &&
+      owners.every((owner, slot) => owner?.id === this.#owners[slot]?.id)
+    if (same) return false
+    this.#nodes = nodes
+    this.#owners = owners
+    this.#version++
+    return true
+  }
+
+  /** Believes a MOVED until the next whole table: the node that sent it knows better than we do. */
+  move(slot: number, owner: ClusterNode): boolean {
+    const present = this.#owners[slot]
+    if (present?.host === owner.host && present.port === owner.port) return false
+    this.#owners = this.#owners.with(slot, owner)
+    this.#version++
+    return true
+  }
+}
+
+function sameNodes(a: readonly ClusterNode[], b: readonly ClusterNode[]): boolean {
+  if (a.length !== b.length) return false
+  const describe = (node: ClusterNode) =>
+    `${node.id} ${node.host} ${node.port} ${node.role} ${node.primary ?? ''}`
+  const known = new Set(b.map(describe))
+  return a.every((node) => known.has(describe(node)))
+}
