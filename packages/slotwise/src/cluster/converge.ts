@@ -39,39 +39,49 @@ export async function converge(members: readonly Member[], options: ConvergeOpti
     if (!said.has(step)) onProgress(step)
     said.add(step)
   }
+  /** Does what is missing; true when there was nothing to do. */
+  const act = async (views: readonly NodeView[]): Promise<boolean> => {
+    if (primaries !== undefined) {
+      refuseForeign(views, primaries)
+      const { slots, follow } = plan(views, primaries)
+      if (slots.size > 0) say('sharing out the slots')
+      done.slotsAssigned += await assign(members, views, slots, signal)
+      if (follow.size > 0) say('attaching replicas')
+      // Refused while the replica has not heard of its primary, which the next round will try again.
+      done.replicasAttached += await attach(members, views, follow, signal)
+      if (slots.size + follow.size > 0) return await meet(views, false)
+    }
+    return await meet(views, true)
+  }
+  const meet = async (views: readonly NodeView[], idle: boolean): Promise<boolean> => {
+    const meetings = introductions(views, asked)
+    if (meetings.size > 0) say('introducing the nodes to each other')
+    done.met += await send(members, views, meetings, signal)
+    return idle && meetings.size === 0
+  }
   for (;;) {
     signal?.throwIfAborted()
     const views = await lookAt(members)
-    const missing = unsettled(views)
-    if (primaries !== undefined) refuseForeign(views, primaries)
-    const waits = views.find(({ loading }) => loading)
-    if (waits === undefined) {
-      if (primaries !== undefined) {
-        const { slots, follow } = plan(views, primaries)
-        if (slots.size > 0) say('sharing out the slots')
-        done.slotsAssigned += await assign(members, views, slots, signal)
-        if (follow.size > 0) say('attaching replicas')
-        // Refused while the replica has not heard of its primary, which the next round will try again.
-        done.replicasAttached += await attach(members, views, follow, signal)
-        if (missing === undefined && slots.size === 0 && follow.size === 0) return { views, done }
-      } else if (missing === undefined) return { views, done }
-      const meetings = introductions(views, asked)
-      if (meetings.size > 0) say('introducing the nodes to each other')
-      done.met += await send(members, views, meetings, signal)
+    let missing: string | undefined = 'a node is still reading its data'
+    if (views !== undefined) {
+      missing = unsettled(views)
+      const idle = await act(views)
+      if (missing === undefined && idle) return { views, done }
     }
     say('waiting until all nodes agree')
     if (performance.now() > deadline) {
       throw new RedisUnavailableError(`the nodes did not become one cluster in time: ${missing}`, {
-        node: views[0]?.node,
+        node: members[0]?.client.node,
       })
     }
     await sleep(PAUSE_MS)
   }
 }
 
-async function lookAt(members: readonly Member[]): Promise<readonly NodeView[]> {
+async function lookAt(members: readonly Member[]): Promise<readonly NodeView[] | undefined> {
   try {
-    return await Promise.all(members.map(observe))
+    const views = await Promise.all(members.map(observe))
+    return views.every((view) => view !== undefined) ? views : undefined
   } catch (error) {
     if (!(error instanceof OutcomeUnknownError)) throw error
     throw new RedisUnavailableError(error.message, { node: error.node, cause: error })

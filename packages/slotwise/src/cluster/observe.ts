@@ -75,16 +75,16 @@ async function announcement(client: WireClient): Promise<Member['announced']> {
   }
 }
 
-/** What a node says of itself and of the others, in one round trip. */
-export async function observe({ host, port, ip, client, announced }: Member): Promise<NodeView> {
-  const [nodes, state, size, replication, persistence] = await client.pipeline([
+/** What a node says of itself and of the others, in one round trip; nothing while it is reading its data. */
+export async function observe({ host, port, ip, client, announced }: Member): Promise<NodeView | undefined> {
+  const replies = await client.pipeline([
     ['CLUSTER', 'NODES'],
     ['CLUSTER', 'INFO'],
     ['DBSIZE'],
     ['INFO', 'replication'],
-    ['INFO', 'persistence'],
   ])
-  const loading = fields(textOf(client, persistence)).get('loading') === '1'
+  if (replies.some((reply) => reply instanceof ReplyError && reply.replyCode === 'LOADING')) return undefined
+  const [nodes, state, size, replication] = replies
   const lines = parseNodes(textOf(client, nodes))
   const self = lines.find(({ flags }) => flags.includes('myself'))
   if (self === undefined)
@@ -102,12 +102,16 @@ export async function observe({ host, port, ip, client, announced }: Member): Pr
     },
     self,
     others: new Map(others.map((line) => [line.id, line])),
-    // A node that is loading refuses to count.
-    keys: size instanceof ReplyError ? 0 : Number(size),
+    keys: countOf(client, size),
     ok: fields(textOf(client, state)).get('cluster_state') === 'ok',
     linked: replica.get('role') !== 'slave' || replica.get('master_link_status') === 'up',
-    loading,
   }
+}
+
+/** Not knowing is not zero: what is no number must not pass for an empty node. */
+function countOf(client: WireClient, reply: WireReply | undefined): number {
+  if (typeof reply === 'number') return reply
+  throw new UnexpectedReplyError(`${client.node} does not say how many keys it holds: ${String(reply)}`)
 }
 
 async function ask(client: WireClient, command: readonly [string, ...string[]]): Promise<WireReply> {

@@ -12,8 +12,7 @@ export function unsettled(views: readonly NodeView[]): string | undefined {
     const wrong = seesWrongly(view, views)
     if (wrong !== undefined) return wrong
   }
-  for (const { node, ok, linked, loading } of views) {
-    if (loading) return `${node} is reading its data`
+  for (const { node, ok, linked } of views) {
     if (!linked) return `${node} is not linked to its primary yet`
     if (!ok) return `${node} does not accept commands yet`
   }

@@ -60,8 +60,6 @@ export interface NodeView {
   readonly ok: boolean
   /** A replica whose link to its primary stands, or a primary. */
   readonly linked: boolean
-  /** Still reading its data. */
-  readonly loading: boolean
 }
 
 /** How many slots the ranges hold. */

@@ -126,14 +126,14 @@ export class RunningCluster implements LocalCluster {
       slot.state = 'down'
       await slot.running.guarded.end('SIGTERM')
     }
-    slot.running = await this.#parts.start(index, slot.running.config)
-    void this.#watch(slot)
+    slot.running = await this.#started(index, slot.running.config)
     slot.state = 'up'
+    void this.#watch(slot)
   }
 
   async addNode(): Promise<LocalNode> {
     this.#refuseWhenStopped()
-    const running = await this.#parts.start(this.#slots.length)
+    const running = await this.#started(this.#slots.length)
     const slot = this.#slot(running)
     this.#slots.push(slot)
     await this.#parts.grown(this.#slots.map((each) => each.running))
@@ -186,6 +186,14 @@ export class RunningCluster implements LocalCluster {
       slot.id = view.self.id
       slot.role = view.self.primary === undefined ? 'primary' : 'replica'
     }
+  }
+
+  async #started(index: number, at?: RunningServer['config']): Promise<RunningServer> {
+    const running = await this.#parts.start(index, at)
+    if (this.#stopped === undefined) return running
+    // Stopped meanwhile: whoever waits for that believes that nothing runs any more.
+    await running.guarded.stop()
+    throw new ClosedError('this cluster was stopped')
   }
 
   #slot(running: RunningServer): Slot {

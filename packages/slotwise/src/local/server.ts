@@ -66,14 +66,16 @@ async function untilAnswers(guarded: Guarded, config: NodeConfig, access: Access
   for (;;) {
     access.signal?.throwIfAborted()
     if (state.over) throw await died(config)
-    const answer = await processAt(config.port, access)
-    if (answer === guarded.pid) return
-    if (typeof answer === 'number') {
-      throw new LocalServerError(`another Redis, process ${answer}, answers on ${node}`, {
-        log: await lastLines(config),
-      })
-    }
-    if (performance.now() > deadline) {
+    const answer = await whoAnswers(config.port, access)
+    if (!(answer instanceof Error)) {
+      if (answer.pid !== guarded.pid) {
+        throw new LocalServerError(`another Redis, process ${answer.pid}, answers on ${node}`, {
+          log: await lastLines(config),
+        })
+      }
+      // Reading its data may take as long as it takes.
+      if (!answer.loading) return
+    } else if (performance.now() > deadline) {
       throw new LocalServerError(`redis-server does not answer on ${node} after ${START_MS / 1000} s`, {
         log: await lastLines(config),
         cause: answer,
@@ -84,12 +86,16 @@ async function untilAnswers(guarded: Guarded, config: NodeConfig, access: Access
 }
 
 /** The process that answers on a port, or why none does. */
-async function processAt(port: number, access: Access): Promise<number | Error> {
+async function whoAnswers(port: number, access: Access): Promise<{ pid: number; loading: boolean } | Error> {
   let client: WireClient | undefined
   try {
     client = await WireClient.connect({ host: '127.0.0.1', port, ...access, timeoutMs: 1000 })
-    const info = fields(String(await client.call(['INFO', 'server'])))
-    return Number(info.get('process_id'))
+    const [server, persistence] = await client.pipeline([
+      ['INFO', 'server'],
+      ['INFO', 'persistence'],
+    ])
+    const pid = Number(fields(String(server)).get('process_id'))
+    return { pid, loading: fields(String(persistence)).get('loading') === '1' }
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error))
   } finally {

@@ -94,7 +94,7 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
   const { primaries, replicasPerPrimary, nodeTimeoutMs } = check(options)
   const { username, password, signal, onProgress = () => {}, onError = warn } = options
   const found = await findServer(options)
-  const temporary = options.dir === undefined ? await mkdtemp(join(tmpdir(), 'slotwise-')) : undefined
+  const temporary = options.dir === undefined ? await temporaryFolder() : undefined
   const servers: RunningServer[] = []
   let cluster: RunningCluster | undefined
   try {
@@ -174,7 +174,7 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
     // Through the cluster where there is one, or it would report that its servers ended.
     await (cluster?.stop() ?? Promise.all(servers.map(({ guarded }) => guarded.stop())))
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true })
-    throw error
+    throw explain(error, temporary ?? resolve(options.dir ?? ''))
   }
 }
 
@@ -202,6 +202,14 @@ function check(options: LocalClusterOptions) {
   return { primaries, replicasPerPrimary, nodeTimeoutMs }
 }
 
+async function temporaryFolder(): Promise<string> {
+  try {
+    return await mkdtemp(join(tmpdir(), 'slotwise-'))
+  } catch (error) {
+    throw explain(error, tmpdir())
+  }
+}
+
 async function settle(dir: string): Promise<string> {
   await mkdir(dir, { recursive: true })
   return await realpath(dir)
@@ -223,6 +231,21 @@ async function reuse(
     )
   }
   return before
+}
+
+/** What the system says of a folder, in words that say what to do. */
+function explain(error: unknown, dir: string): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const log = error instanceof LocalServerError ? error.log : ''
+  if (code === 'ENOSPC' || code === 'EDQUOT' || /No space left on device/i.test(log)) {
+    return new LocalServerError(`the disk that holds ${dir} is full: free some space`, { log, cause: error })
+  }
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOTDIR' || code === 'EEXIST') {
+    return new ConfigurationError(`${dir} cannot be used as a folder for data: ${String(error)}`, {
+      cause: error,
+    })
+  }
+  return error
 }
 
 type Ports = Remembered['ports'][number]

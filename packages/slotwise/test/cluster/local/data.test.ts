@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
 import { describe } from 'vitest'
+import { ConfigurationError } from '../../../src/errors.js'
 import type { LocalCluster } from '../../../src/local/index.js'
 import { processInfo } from '../../../src/local/process.js'
 import { ask, it, ownerOf } from '../../support/local-test.js'
@@ -48,6 +50,24 @@ describe.concurrent('a folder of data', () => {
     expect(second.nodes.filter(({ port }) => ports.includes(port))).toEqual([])
     expect(await readAll(second)).toEqual(written)
   }, 30_000)
+
+  it('waits for servers that take long to read their data', async ({ expect, start, folder }) => {
+    const options = { dir: folder, replicasPerPrimary: 0 }
+    const first = await start(options)
+    const owner = await ownerOf(first, '{k}')
+    const script = "for i = 1, 3000 do redis.call('SET', KEYS[1] .. i, i) end"
+    await ask(first, owner, ['EVAL', script, 1, '{k}'])
+    await first.stop()
+    // A millisecond for each.
+    const second = await start({ ...options, config: { 'key-load-delay': '1000' } })
+    expect(await ask(second, owner, ['DBSIZE'])).toBe(3000)
+  }, 30_000)
+
+  it('says so where a file is in the way', async ({ expect, start, folder }) => {
+    await writeFile(folder, '')
+    await expect(start({ dir: folder })).rejects.toThrow(ConfigurationError)
+    await expect(start({ dir: folder })).rejects.toThrow(/cannot be used as a folder/)
+  })
 
   it('keeps what was acknowledged when all servers are killed at once, if told to', async ({
     expect,
