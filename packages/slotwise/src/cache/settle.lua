@@ -23,7 +23,7 @@ if ARGV[2] == '1' and ends and now < ends and not saved[2] then
   return 1
 end
 
-redis.call('HDEL', KEYS[1], 'v', 'l', 'd', intent)
+redis.call('HDEL', KEYS[1], intent)
 local latest = 0
 local fields = redis.call('HGETALL', KEYS[1])
 -- bound: two fields more than there are writes of one entry at the same time
@@ -33,7 +33,8 @@ end
 if latest <= now then
   redis.call('DEL', KEYS[1])
 else
-  -- This write may have been committed after one that is still under way.
+  -- This write may have been committed after one that is still under way. Where an intent stands there is
+  -- neither a value nor a lease to remove.
   redis.call('HSET', KEYS[1], 'c', '1', 'm', string.format('%.0f', latest))
   redis.call('PEXPIRE', KEYS[1], string.format('%.0f', latest - now))
 end

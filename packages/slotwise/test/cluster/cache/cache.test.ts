@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
+import { fill } from '../../../src/cache/scripts.js'
 import { ClosedError, ReplyError, UncacheableValueError } from '../../../src/errors.js'
 import { connect } from '../../../src/ioredis/index.js'
 import { type Key, keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { gate, heldLoad, turns } from './gate.js'
-import { watched } from './watched-port.js'
+import { type Call, nameOf, watched } from './watched-port.js'
 
 let port: RedisPort
 beforeAll(async () => {
@@ -43,14 +44,17 @@ describe('cost', () => {
 
   it('is told apart: from Redis, loaded, or waited for', async () => {
     const id = randomUUID()
-    const cache = cacheOf<string>()
+    const watching = watched(port)
+    const cache = cacheOf<string>({}, watching)
     const slow = heldLoad<string>()
     const loading = cache.fetch(id, slow.load)
     await slow.called
     const waiting = cache.fetch(id, refuse)
+    await watching.idle()
     slow.finish('value')
     expect(await loading).toMatchObject({ value: 'value', source: 'loader', how: 'load' })
     expect(await waiting).toMatchObject({ value: 'value', how: 'wait' })
+    expect(watching.sent).toEqual(['HGET', 'acquire', 'HGET', 'fill'])
     const hit = await cache.fetch(id, refuse)
     expect(hit).toMatchObject({ value: 'value', source: 'redis', how: 'hit' })
     expect(hit.durationMs).toBeGreaterThan(0)
@@ -167,6 +171,16 @@ describe('time', () => {
     expect(await first).toBe('first')
   })
 
+  it('ends a lease even where its key lives on', async () => {
+    const [id, token] = [randomUUID(), 'token']
+    const key = keyFor(id)
+    const store = () => fill.run(port, { entry: key }, { token, bytes: 'bytes', ttl_ms: 1000 })
+    await port.call({ key, command: ['HSET', key, 'l', token, 'd', 1] })
+    expect(await store()).toBe(false)
+    await port.call({ key, command: ['HSET', key, 'd', Number.MAX_SAFE_INTEGER] })
+    expect(await store()).toBe(true)
+  })
+
   it('ends the lease of a process that died', async () => {
     const id = randomUUID()
     void cacheOf<string>({ leaseMs: 60 }).getOrLoad(id, () => gate<string>().passed)
@@ -238,6 +252,33 @@ describe('giving up', () => {
     await expect(gone).rejects.toBe(impatient.signal.reason)
     await aborted.passed
     expect(await cache.getOrLoad(id, () => 'next')).toBe('next')
+  })
+
+  it('is not passed on to a caller that comes to the load when everybody else has left it', async () => {
+    const id = randomUUID()
+    const [looked, called, ended] = [gate(), gate(), gate()]
+    const reads: Call[] = []
+    const cache = cacheOf<string>(
+      {},
+      watched(port, (call) =>
+        nameOf(call) === 'HGET' && reads.push(call) === 1 ? looked.passed : undefined,
+      ),
+    )
+    const early = cache.getOrLoad(id, () => 'value')
+    const impatient = new AbortController()
+    const gone = cache.getOrLoad(id, { signal: impatient.signal }, async ({ signal }) => {
+      called.open()
+      await ended.passed
+      signal.throwIfAborted()
+      return 'never'
+    })
+    await called.passed
+    impatient.abort()
+    await expect(gone).rejects.toBe(impatient.signal.reason)
+    looked.open()
+    await turns()
+    ended.open()
+    expect(await early).toBe('value')
   })
 
   it('before it begins asks nobody', async () => {

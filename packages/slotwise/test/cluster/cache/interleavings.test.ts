@@ -117,6 +117,7 @@ const naive: Enter = (through) => new NaiveCache(through, { name: 'naive' })
 const casts: readonly (readonly [string, number, readonly Role[], readonly number[]])[] = [
   ['two writers', 20, [writer, writer], [3, 3]],
   ['two writers and a reader', 4200, [writer, writer, reader], [3, 3, 4]],
+  ['two writers and an invalidation', 560, [writer, writer, invalidator], [3, 3, 2]],
   ['a writer, an invalidation and a reader', 1260, [writer, invalidator, reader], [3, 2, 4]],
   [
     'a writer that dies after its commit, another one and a reader',

@@ -3,9 +3,10 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { Cache } from '../../../src/cache/index.js'
 import { connect } from '../../../src/ioredis/index.js'
 import type { RedisPort } from '../../../src/redis/index.js'
+import { gate, turns } from './gate.js'
 import { NaiveCache } from './naive.js'
 import { loadsOfAColdEntry, type Racer, races } from './races.js'
-import { type WatchedPort, watched } from './watched-port.js'
+import { nameOf, type WatchedPort, watched } from './watched-port.js'
 
 let port: RedisPort
 beforeAll(async () => {
@@ -25,6 +26,30 @@ describe('whatever overtakes whom', () => {
   it('one load answers fifteen callers in five processes', async () => {
     expect(await loadsOfAColdEntry(ours(watched(port)))).toBe(1)
   })
+})
+
+it('a caller that begins after an invalidation is not handed a value whose storing was confirmed late', async () => {
+  const id = randomUUID()
+  const [stored, confirmed] = [gate(), gate()]
+  const late = watched(
+    port,
+    () => {},
+    async (call) => {
+      if (nameOf(call) !== 'fill') return
+      stored.open()
+      await confirmed.passed
+    },
+  )
+  const reader = new Cache<string>(late, { name: 'ours', ttlMs: 60_000, budgetMs: 5000 })
+  const writer = new Cache<string>(port, { name: 'ours', ttlMs: 60_000 })
+  await reader.getOrLoad(id, () => 'old')
+  await stored.passed
+  await writer.invalidate(id)
+  const after = reader.getOrLoad(id, () => 'new')
+  await expect.poll(() => reader.stats().misses).toBe(2)
+  await turns()
+  confirmed.open()
+  expect(await after).toBe('new')
 })
 
 describe('the textbook version, by which these races are known to be real', () => {

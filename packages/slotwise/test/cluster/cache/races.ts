@@ -38,12 +38,14 @@ export const races: Readonly<Record<string, (enter: Enter, port: WatchedPort) =>
     await writer.invalidate(id)
     const following = second.getOrLoad(id, after.load)
     await after.called
-    after.finish('new')
-    await following
     before.finish('old')
     await overtaken
     await port.idle()
-    return writer.getOrLoad(id, async () => 'new')
+    const seen = await writer.read(id)
+    after.finish('new')
+    await following
+    await port.idle()
+    return seen.found ? seen.value : writer.getOrLoad(id, async () => 'new')
   },
 
   'a caller that begins after an invalidation is not handed the load that began before it': async (

@@ -8,7 +8,7 @@ export function nameOf(call: Call): string {
   return 'script' in call ? call.script.name.replace(/^.*\//, '') : call.command[0]
 }
 
-/** A port whose every call, single or in a pipeline, can be seen and held back before it is sent. */
+/** A port whose every call, single or in a pipeline, can be seen, and held back before it is sent and after its answer. */
 export interface WatchedPort extends RedisPort {
   /** Names of the calls sent so far. */
   readonly sent: string[]
@@ -19,6 +19,7 @@ export interface WatchedPort extends RedisPort {
 export function watched(
   port: RedisPort,
   before: (call: Call) => Promise<void> | void = () => {},
+  after: (call: Call) => Promise<void> | void = () => {},
 ): WatchedPort {
   const sent: string[] = []
   const underWay = new Set<symbol>()
@@ -41,16 +42,19 @@ export function watched(
     call: (call, options) =>
       during(async () => {
         await admit(call)
-        return port.call(call, options)
+        try {
+          return await port.call(call, options)
+        } finally {
+          await after(call)
+        }
       }),
     // What is refused stays with its own call, as it does in a pipeline.
     pipeline: (calls, options) =>
       during(async () => {
         const admitted = await Promise.allSettled(calls.map(admit))
-        const results = await port.pipeline(
-          calls.filter((_, i) => admitted[i]?.status === 'fulfilled'),
-          options,
-        )
+        const sendable = calls.filter((_, i) => admitted[i]?.status === 'fulfilled')
+        const results = await port.pipeline(sendable, options)
+        for (const call of sendable) await after(call)
         const rest = results.values()
         return admitted.map((entry) => (entry.status === 'rejected' ? entry : (rest.next().value ?? lost)))
       }),
