@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 // Sources import each other by the condition `slotwise-source`, so that nothing needs a build to be tested.
-const conditions = ['slotwise-source', 'node', 'import', 'module', 'default']
+// Not `import`: node would take it for `require` too, and load the wrong half of packages that have both.
+const conditions = ['slotwise-source', 'node']
 const source = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } }
 
 /**

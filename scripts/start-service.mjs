@@ -51,7 +51,7 @@ await runScript(async () => {
       'scripts/up.ts',
       JSON.stringify({ ...options, startedMs }),
     ],
-    { graceMs: 3000, stopBy: 'message' },
+    { graceMs: 4000, stopBy: 'message' },
   )
   return stoppedBy === undefined ? code : 0
 })

@@ -9,7 +9,7 @@ import { lockTree } from './tree-lock.js'
 /** Brings everything up in this one process, says so, and takes it down when it is told to or left alone. */
 
 /** How long an orderly end may take before the guards of the servers see to it. */
-const STOP_MS = 2500
+const STOP_MS = 3500
 
 const dir = join(root, '.slotwise')
 const { startedMs, ...options }: UpOptions & { startedMs: number } = JSON.parse(process.argv[2] ?? '{}')
