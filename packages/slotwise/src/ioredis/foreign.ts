@@ -108,7 +108,7 @@ function nodesOf(
   client: IoredisClient,
   { host, port, path, sentinels }: ConnectionSettings,
 ): readonly string[] {
-  if (path !== undefined && path !== null)
+  if (path !== undefined)
     throw new ConfigurationError('a port reaches servers by TCP, this client uses a Unix socket')
   if (sentinels)
     throw new ConfigurationError(
@@ -124,7 +124,7 @@ function nodesOf(
 function seedAddress(seed: unknown): string {
   if (typeof seed === 'number') return addressOf('127.0.0.1', seed)
   if (typeof seed === 'string') return seed.replace(/^rediss?:\/\/(?:[^@/]*@)?/, '').replace(/\/.*$/, '')
-  const { host, port }: { host?: string; port?: number | string } = Object(seed)
+  const { host, port } = seed as { readonly host?: string; readonly port?: number | string }
   return addressOf(host ?? '127.0.0.1', Number(port ?? 6379))
 }
 

@@ -61,13 +61,9 @@ class IoredisLink implements Link {
     )
     const command = new Command(name, values, { replyEncoding: binary ? null : 'utf8' })
     const sent = this.#redis.sendCommand(command, collector as never) as Promise<Reply>
-    sent.then(
-      (reply) => {
-        settled({ kind: 'reply', reply })
-      },
-      (error: unknown) => {
-        settled(outcomeOf(error))
-      },
+    void sent.then(
+      (reply) => settled({ kind: 'reply', reply }),
+      (error: unknown) => settled(outcomeOf(error)),
     )
   }
 

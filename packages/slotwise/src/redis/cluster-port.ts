@@ -328,7 +328,7 @@ export class ClusterPort implements RedisPort {
   }
 
   #wake(which: (flight: Flight) => boolean): void {
-    for (const [flight, again] of [...this.#paused]) if (which(flight)) again()
+    for (const [flight, again] of Array.from(this.#paused)) if (which(flight)) again()
   }
 
   /** Gives the connections to the primaries a chance to come up before the first call; one that cannot is no obstacle. */

@@ -1,4 +1,5 @@
 import { OutcomeUnknownError, RedisUnavailableError, SlotMovingError } from '../errors.js'
+import { shown } from '../options.js'
 import type { Argument, Repeat, Reply } from './port.js'
 import type { ScriptSource } from './script.js'
 
@@ -80,7 +81,7 @@ export class Flight {
     if (this.sent && repeat === 'unsafe') return this.unknown(cause)
     if (this.#moving && slot !== undefined) return this.reject(new SlotMovingError(slot, { cause }))
     const where = this.node === undefined ? `nobody serves slot ${slot}` : `${this.node} did not answer`
-    const why = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : String(cause)}`
+    const why = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : shown(cause)}`
     this.reject(
       new RedisUnavailableError(`${command[0]} found no server before its deadline, ${where}${why}`, {
         node: this.node,

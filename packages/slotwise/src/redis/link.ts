@@ -5,7 +5,7 @@ export interface Outgoing {
   readonly command: readonly [name: string, ...args: Argument[]]
   readonly binary: boolean
   /** Called once. What arrives after the caller gave up is dropped by the caller. */
-  settled(outcome: Outcome): void
+  readonly settled: (outcome: Outcome) => void
 }
 
 /** How a command ended on its link. */

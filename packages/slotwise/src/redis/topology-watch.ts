@@ -109,7 +109,11 @@ export class TopologyWatch {
     this.#lastAt = performance.now()
     if (this.#closed) return
     if (views.length > 0) this.#take(views)
-    this.#schedule(this.#again ? APART_MS : undefined)
+    this.#schedule(this.#askedMeanwhile() ? APART_MS : undefined)
+  }
+
+  #askedMeanwhile(): boolean {
+    return this.#again
   }
 
   /** Resolves with the first few answers; with none when nobody answers in time. Never rejects. */
@@ -126,10 +130,8 @@ export class TopologyWatch {
         if (left === 0 || views.length >= ENOUGH) resolve(views)
       }
       for (const address of asked) {
-        this.#view(address, timeoutMs).then((view) => {
-          views.push(view)
-          ended()
-        }, ended)
+        const asking = this.#view(address, timeoutMs).then((view) => views.push(view))
+        void asking.catch(() => undefined).finally(ended)
       }
       if (left === 0) resolve([])
     })
