@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { firstTenant, like, readThread, threads, writeComment } from './support/api.js'
-import { copyTree, isListening, portsOf, Start, type State, type Tree } from './support/tree.js'
+import { copyTree, isListening, ordinaryUser, portsOf, Start, type State, type Tree } from './support/tree.js'
 
 /** From the signal to the last process and port. */
 const GONE_MS = 5000
@@ -91,16 +91,18 @@ describe.each([
 })
 
 describe('while one runs', () => {
-  it('another in the same clone says so and touches nothing; in a clone of its own it moves to free ports and says so', async () => {
+  it('another in the same clone says so, and one of an ordinary user elsewhere moves to free ports and says so', async () => {
     const up = begin()
     const state = await up.up()
     const second = new Start(tree)
     expect(await second.exited).not.toBe(0)
     expect(second.said).toMatch(/already running here, as process \d+/)
     expect(second.said).not.toMatch(/^\s+at /m)
+    expect((await threads(state.url, await firstTenant(state.url))).length).toBeGreaterThan(0)
 
-    await using other = await copyTree(tree.root, ['node_modules'])
-    const elsewhere = new Start({ ...other, home: tree.home }, ['--no-sample'])
+    // An ordinary user, in a clone of its own, on the ports that are left.
+    await using other = await copyTree(tree.root, { keep: ['node_modules'], user: ordinaryUser() })
+    const elsewhere = new Start(other, ['--no-sample'])
     try {
       const moved = await elsewhere.up()
       expect(elsewhere.said).toMatch(/on port \d+, since 8080 is taken/)

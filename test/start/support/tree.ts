@@ -17,19 +17,31 @@ const NOT_CLONED = new Set(['node_modules', '.git', '.slotwise', 'dist', 'covera
 export interface Tree {
   readonly root: string
   readonly home: string
-  readonly user?: { readonly uid: number; readonly gid: number }
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined
 }
 
-export async function copyTree(from = ORIGIN, keep: readonly string[] = []): Promise<Tree & AsyncDisposable> {
+export async function copyTree(
+  from = ORIGIN,
+  { keep = [], user }: { readonly keep?: readonly string[]; readonly user?: Tree['user'] } = {},
+): Promise<Tree & AsyncDisposable> {
   const base = await mkdtemp(join(tmpdir(), 'slotwise start '))
-  const tree = { root: join(base, 'a clone'), home: join(base, 'home') }
+  const tree = { root: join(base, 'a clone'), home: join(base, 'home'), ...(user && { user }) }
   await cp(from, tree.root, {
     recursive: true,
     verbatimSymlinks: true,
     filter: (path) => keep.includes(basename(path)) || !NOT_CLONED.has(basename(path)),
   })
   await mkdir(tree.home)
+  if (user !== undefined) {
+    const { status } = spawnSync('chown', ['-R', `${user.uid}:${user.gid}`, base])
+    if (status !== 0) throw new Error(`cannot give ${base} to user ${user.uid}`)
+  }
   return { ...tree, [Symbol.asyncDispose]: () => rm(base, { recursive: true, force: true, maxRetries: 5 }) }
+}
+
+/** Somebody without rights, when we are root. */
+export function ordinaryUser(): Tree['user'] {
+  return process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined
 }
 
 /** `npm start` in a tree, as a child, and what it says. */
