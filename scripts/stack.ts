@@ -54,9 +54,11 @@ export async function bringUp(
     return started
   }
   try {
+    const failed = new AbortController()
     const [redis, postgres] = await both(
-      begun(chooseRedis(join(dir, 'redis'), options, progress, signal)),
+      begun(chooseRedis(join(dir, 'redis'), options, progress, AbortSignal.any([signal, failed.signal]))),
       begun(choosePostgres(join(dir, 'postgres'), options, progress)),
+      (error) => failed.abort(error),
     )
     signal.throwIfAborted()
     // A cache that outlives its database must not serve the next one.
@@ -98,8 +100,14 @@ async function free(first: number): Promise<number> {
   return port ?? first
 }
 
-/** Waits for both even when one fails, since the other has something to be ended by then. */
-async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+/** Waits for both even when one fails: the other has something to be ended by then. */
+async function both<A, B>(
+  first: Promise<A>,
+  second: Promise<B>,
+  onFailure: (error: unknown) => void,
+): Promise<[A, B]> {
+  const all = Promise.all([first, second])
+  all.catch(onFailure)
   await Promise.allSettled([first, second])
-  return Promise.all([first, second])
+  return all
 }
