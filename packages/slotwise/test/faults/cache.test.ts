@@ -1,0 +1,150 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Cache, type CacheOptions } from '../../src/cache/index.js'
+import { InvalidationPendingError } from '../../src/errors.js'
+import { connect } from '../../src/ioredis/index.js'
+import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
+import { keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
+
+const NAME = 'test'
+let cluster: LocalCluster
+let port: RedisPort
+
+beforeAll(async () => {
+  cluster = await startLocalCluster({
+    primaries: 3,
+    replicasPerPrimary: 0,
+    // A paused node is neither replaced nor takes the others down with it.
+    nodeTimeoutMs: 30_000,
+    config: { 'cluster-require-full-coverage': 'no' },
+  })
+  port = await connect({ ...cluster.connectOptions, namespace: 'faults' })
+}, 60_000)
+afterAll(async () => {
+  await port.close()
+  await cluster.stop()
+})
+
+const cacheOf = (options: Partial<CacheOptions> = {}): Cache<string> =>
+  new Cache<string>(port, { name: NAME, ttlMs: 60_000, ...options })
+const keyFor = (id: string) => keyOf({ namespace: port.namespace, pattern: 'cache', name: NAME }, id)
+
+/** Ids whose entries a node holds. */
+function idsAt(index: number, count: number): string[] {
+  const ids: string[] = []
+  while (ids.length < count) {
+    const id = randomUUID()
+    if (port.topology().ownerOf(slotOf(keyFor(id)))?.port === cluster.nodes[index]?.port) ids.push(id)
+  }
+  return ids
+}
+
+describe('while a primary hangs', () => {
+  it('a read costs its budget and the loader, fails never, and other primaries are not affected', async () => {
+    const budgetMs = 50
+    const cache = cacheOf({ budgetMs })
+    const [hung, fine] = [idsAt(0, 100), idsAt(1, 100)]
+    for (const id of [...hung, ...fine]) await cache.writeThrough(id, () => 'stored')
+    const cold = idsAt(0, 100)
+    const load = async (): Promise<string> => {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      return 'loaded'
+    }
+    await cluster.pause(0)
+    try {
+      const answers = await Promise.all([...hung, ...cold].map((id) => cache.fetch(id, load)))
+      expect(new Set(answers.map(({ how }) => how))).toEqual(new Set(['bypass']))
+      const durations = answers.map(({ durationMs }) => durationMs).toSorted((a, b) => a - b)
+      const [p50, p99] = [durations[100] ?? 0, durations[198] ?? 0]
+      console.log(`hung primary: read-through p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms`)
+      expect(p99).toBeLessThan(budgetMs + 5 + 150)
+      const unaffected = await Promise.all(fine.map((id) => cache.fetch(id, load)))
+      expect(unaffected.every(({ how }) => how === 'hit')).toBe(true)
+      expect(await cache.read(hung[0] ?? '')).toEqual({ found: false })
+    } finally {
+      await cluster.resume(0)
+    }
+    // Leases that the primary grants when it wakes up, to nobody, hold up nobody for long.
+    const from = performance.now()
+    await Promise.all(cold.map((id) => cacheOf({ budgetMs: 3000 }).getOrLoad(id, load)))
+    expect(performance.now() - from).toBeLessThan(5000)
+  })
+
+  it('an invalidation is pending, and nothing older is read once it has settled', async () => {
+    const [id = ''] = idsAt(0, 1)
+    const cache = cacheOf()
+    const elsewhere = cacheOf()
+    await cache.writeThrough(id, () => 'old')
+    await cluster.pause(0)
+    let error: unknown
+    try {
+      error = await cache.invalidate(id, { deadlineMs: 100 }).catch((thrown: unknown) => thrown)
+      expect(await cache.getOrLoad(id, () => 'new')).toBe('new')
+    } finally {
+      await cluster.resume(0)
+    }
+    expect.assert(error instanceof InvalidationPendingError)
+    expect(await error.settled).toBe(true)
+    expect(await elsewhere.getOrLoad(id, () => 'new')).toBe('new')
+    await cache.close()
+  })
+
+  it('a write goes on, and its invalidation is pending', async () => {
+    const [id = ''] = idsAt(0, 1)
+    const cache = cacheOf()
+    await cache.writeThrough(id, () => 'old')
+    let database = 'old'
+    await cluster.pause(0)
+    let error: unknown
+    try {
+      const write = (): string => {
+        database = 'new'
+        return database
+      }
+      error = await cache.writeThrough(id, write).catch((thrown: unknown) => thrown)
+    } finally {
+      await cluster.resume(0)
+    }
+    expect.assert(error instanceof InvalidationPendingError)
+    expect(error.written).toBe('new')
+    expect(await error.settled).toBe(true)
+    expect(await cacheOf().getOrLoad(id, () => database)).toBe('new')
+    await cache.close()
+  })
+})
+
+it('everything goes on in a slot that is half moved', async () => {
+  const [source, target] = [cluster.nodes[1], cluster.nodes[2]]
+  expect.assert(source !== undefined && target !== undefined)
+  const [first = ''] = idsAt(1, 1)
+  const slot = slotOf(keyFor(first))
+  const ids = [first]
+  while (ids.length < 3) {
+    const id = randomUUID()
+    if (slotOf(keyFor(id)) === slot) ids.push(id)
+  }
+  const [stays = '', moves = '', absent = ''] = ids
+  const cache = cacheOf()
+  await cache.writeThrough(stays, () => 'stored')
+  await cache.writeThrough(moves, () => 'stored')
+
+  await port.onNode(target.id, ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id])
+  await port.onNode(source.id, ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id])
+  await port.onNode(source.id, ['MIGRATE', target.host, target.port, keyFor(moves), 0, 1000])
+
+  for (const id of [stays, moves]) expect(await cache.fetch(id, () => 'loaded')).toMatchObject({ how: 'hit' })
+  expect(await cache.fetch(absent, () => 'loaded')).toMatchObject({ value: 'loaded', how: 'load' })
+  for (const id of ids) {
+    await cache.invalidate(id)
+    expect(await cache.fetch(id, () => 'anew')).toMatchObject({ value: 'anew', how: 'load' })
+    expect(await cache.writeThrough(id, () => 'written')).toBe('written')
+    expect(await cache.read(id)).toMatchObject({ found: true, value: 'written' })
+  }
+  await cache.invalidateMany(ids)
+  for (const id of ids) expect(await cache.read(id)).toEqual({ found: false })
+  expect(cache.stats()).toMatchObject({ errors: 0, bypasses: 0 })
+
+  for (const { id } of [target, source, ...cluster.nodes.slice(0, 1)])
+    await port.onNode(id, ['CLUSTER', 'SETSLOT', slot, 'NODE', target.id])
+  expect(await cache.fetch(stays, () => 'moved')).toMatchObject({ value: 'moved', how: 'load' })
+})
