@@ -1,6 +1,17 @@
 import { spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash, randomUUID } from 'node:crypto'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimes,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -96,6 +107,10 @@ function describeTree(folder) {
   return existsSync(lockfile) ? createHash('sha256').update(readFileSync(lockfile)).digest('hex') : ''
 }
 
+/** The holder of the lock touches it this often; untouched for much longer, its holder is gone. */
+const HEARTBEAT_MS = 1000
+const SILENT_MS = 10_000
+
 /**
  * Two npm in one tree would spoil it: the later one waits for the earlier.
  *
@@ -104,25 +119,19 @@ function describeTree(folder) {
  */
 async function lock(progress, signal) {
   const file = join(root, '.slotwise/install.lock')
-  const own = `${file}.${process.pid}`
+  const own = `${file}.${randomUUID()}`
   /** @type {import('./progress.mjs').Step | undefined} */
   let waiting
   try {
     mkdirSync(dirname(file), { recursive: true })
     writeFileSync(own, String(process.pid))
-    for (;;) {
-      try {
-        linkSync(own, file)
-        waiting?.done('The other start has installed the packages')
-        return () => rmSync(file, { force: true })
-      } catch (error) {
-        if (!(error instanceof Error) || !('code' in error) || error.code !== 'EEXIST') throw error
-      }
-      const holder = Number(readFileSync(file, { encoding: 'utf8' }).trim())
-      if (isAlive(holder)) {
+    while (!tryLink(own, file)) {
+      const holder = readHolder(file)
+      if (holder === undefined) rmSync(file, { force: true })
+      else {
         waiting ??= progress.step(`Waiting for process ${holder}, which is installing the packages`)
-        await sleep(200, undefined, { signal })
-      } else rmSync(file, { force: true })
+        await sleep(100, undefined, { signal })
+      }
     }
   } catch (error) {
     waiting?.fail()
@@ -130,10 +139,45 @@ async function lock(progress, signal) {
   } finally {
     rmSync(own, { force: true })
   }
+  waiting?.done('The other start has ended')
+  const heartbeat = setInterval(() => {
+    const now = new Date()
+    utimes(file, now, now, () => {})
+  }, HEARTBEAT_MS)
+  return () => {
+    clearInterval(heartbeat)
+    rmSync(file, { force: true })
+  }
+}
+
+/**
+ * @param {string} own
+ * @param {string} file
+ */
+function tryLink(own, file) {
+  try {
+    const now = new Date()
+    utimesSync(own, now, now)
+    linkSync(own, file)
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+    throw error
+  }
+}
+
+/** @param {string} file */
+function readHolder(file) {
+  try {
+    const pid = Number(readFileSync(file, 'utf8'))
+    return isAlive(pid) && Date.now() - statSync(file).mtimeMs < SILENT_MS ? pid : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** @param {number} pid */
-export function isAlive(pid) {
+function isAlive(pid) {
   try {
     return pid > 0 && process.kill(pid, 0)
   } catch (error) {
