@@ -2,6 +2,7 @@ import { createRoute } from '@hono/zod-openapi'
 import type { CommentService } from '../services/comments.js'
 import type { LikeService } from '../services/likes.js'
 import { etagOf, isKnown, versionAsked } from './etag.js'
+import { fitBody } from './guard.js'
 import { body, json, refusals, unchanged } from './responses.js'
 import type { Router } from './router.js'
 import {
@@ -29,6 +30,7 @@ const edit = createRoute({
   path: '/v1/comments/{id}',
   summary: 'Change the text; the author alone may',
   security: [{ key: [] }],
+  middleware: fitBody,
   request: { params: CommentIdPath, headers: Editing, body: body(CommentEdit) },
   responses: { 200: json(Comment, 'As it is now.'), ...refusals(403, 404, 412, 413, 415) },
 })

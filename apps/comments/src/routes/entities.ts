@@ -3,6 +3,7 @@ import type { CommentService } from '../services/comments.js'
 import type { EntityService } from '../services/entities.js'
 import { readCursor, writeCursor } from './cursor.js'
 import { etagOf, isKnown } from './etag.js'
+import { fitBody } from './guard.js'
 import { body, json, refusals, unchanged } from './responses.js'
 import type { Router } from './router.js'
 import {
@@ -32,6 +33,7 @@ const put = createRoute({
   path: '/v1/entities/{entityId}',
   summary: 'Make an entity, or give it another title',
   security: [{ key: [] }],
+  middleware: fitBody,
   request: { params: EntityIdPath, body: body(EntityEdit) },
   responses: {
     200: json(Entity, 'It was there and has this title now.'),
@@ -54,6 +56,7 @@ const write = createRoute({
   path: '/v1/entities/{entityId}/comments',
   summary: 'Write a comment, or answer one',
   security: [{ key: [] }],
+  middleware: fitBody,
   request: { params: EntityIdPath, headers: ActingUser, body: body(NewComment) },
   responses: { 201: json(Comment, 'As it is stored.'), ...refusals(404, 413, 415) },
 })

@@ -8,7 +8,7 @@ import type { LimitService } from '../services/limits.js'
 import type { TenantService } from '../services/tenants.js'
 import { commentRoutes } from './comments.js'
 import { entityRoutes } from './entities.js'
-import { fitBody, guard, problemResponse } from './guard.js'
+import { guard, problemResponse } from './guard.js'
 import { healthRoutes } from './health.js'
 import { page } from './page.js'
 import { newRouter, type Router } from './router.js'
@@ -55,7 +55,7 @@ export function routes(services: Services, { demo, pageFolder, logger }: RouterO
   })
   healthRoutes(router, health)
   if (demo) demoRoutes(router, tenants)
-  router.use('/v1/*', guard(tenants, limits), fitBody)
+  router.use('/v1/*', guard(tenants, limits))
   tenantRoutes(router, limits)
   entityRoutes(router, entities, comments)
   commentRoutes(router, comments, likes)
