@@ -59,14 +59,14 @@ export interface LocalCluster extends AsyncDisposable {
 }
 
 /** One node: where it belongs for good, and the process that runs it just now. */
-export interface Slot {
+interface Slot {
   running: RunningServer
   state: 'up' | 'down' | 'paused'
   id: string
   role: 'primary' | 'replica'
 }
 
-export interface LocalClusterParts {
+interface LocalClusterParts {
   readonly version: string
   readonly connectOptions: Omit<LocalConnectOptions, 'nodes'>
   readonly access: Access

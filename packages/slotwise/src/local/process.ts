@@ -28,7 +28,8 @@ function fromProc(pid: number): ProcessInfo | undefined {
 }
 
 function fromPs(pid: number): ProcessInfo | undefined {
-  const columns = ['-ww', '-o', 'stat=,ppid=,args=', '-p', String(pid)]
+  // One -o each: BSD takes everything after the first = for a heading.
+  const columns = ['-ww', '-o', 'stat=', '-o', 'ppid=', '-o', 'args=', '-p', String(pid)]
   const [, state = '', parent = '0', command = ''] =
     /^\s*(\S+)\s+(\d+)\s+(.*)$/.exec(execFileSync('ps', columns, { encoding: 'utf8' })) ?? []
   if (state === '' || state.startsWith('Z')) return undefined

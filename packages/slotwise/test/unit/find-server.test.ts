@@ -77,6 +77,24 @@ describe('a server is found', () => {
   })
 })
 
+describe('a user without a home', () => {
+  const folder = () => join(root, `slotwise-cache-${process.getuid?.() ?? 0}`)
+  beforeEach(() => {
+    vi.stubEnv('XDG_CACHE_HOME', undefined)
+    vi.stubEnv('HOME', '/nonexistent')
+    vi.stubEnv('TMPDIR', root)
+  })
+
+  it('has a cache that nobody else can write to', async () => {
+    const path = join(folder(), `redis-server-${process.platform}-${process.arch}`, 'usr/bin/redis-server')
+    await mkdir(folder(), { mode: 0o700 })
+    await server(path, '7.0.15')
+    expect(await findServer()).toMatchObject({ path })
+    await chmod(folder(), 0o777)
+    await expect(findServer()).rejects.toThrow(/belongs to somebody else: set XDG_CACHE_HOME/)
+  })
+})
+
 describe.skipIf(process.platform !== 'linux')('a server is fetched', () => {
   /** An apt that knows one package, and a dpkg that unpacks it; what they were asked is in a file. */
   async function fakeApt({ version = '7.0.15', onUpdate = '', onInstall = '' } = {}): Promise<void> {

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe } from 'vitest'
 import { ConfigurationError } from '../../../src/errors.js'
 import type { LocalCluster } from '../../../src/local/index.js'
@@ -48,6 +49,21 @@ describe.concurrent('a folder of data', () => {
     await take(ports)
     const second = await start({ dir: folder })
     expect(second.nodes.filter(({ port }) => ports.includes(port))).toEqual([])
+    expect(await readAll(second)).toEqual(written)
+  }, 30_000)
+
+  it('keeps data when its nodes exchange their ports', async ({ expect, start, folder }) => {
+    const first = await start({ dir: folder })
+    await write(first)
+    await first.stop()
+    const file = join(folder, 'cluster.json')
+    const state = JSON.parse(await readFile(file, 'utf8')) as { ports: unknown[] }
+    state.ports.push(state.ports.shift())
+    await writeFile(file, JSON.stringify(state))
+    const second = await start({ dir: folder })
+    const ports = first.nodes.map(({ port }) => port)
+    expect(second.nodes.map(({ id }) => id)).toEqual(first.nodes.map(({ id }) => id))
+    expect(second.nodes.map(({ port }) => port)).toEqual([...ports.slice(1), ports[0]])
     expect(await readAll(second)).toEqual(written)
   }, 30_000)
 

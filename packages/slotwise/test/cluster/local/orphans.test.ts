@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { startGuarded } from '../../../src/local/guard.js'
 import { processInfo } from '../../../src/local/process.js'
-import { startChild } from '../../support/start-child.js'
+import { processesWith } from '../../support/processes.js'
+import { spawnChild, startChild } from '../../support/start-child.js'
 
 let temporary: string
 beforeEach(async () => {
@@ -31,6 +32,22 @@ test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
   },
   20_000,
 )
+
+test('a process killed while it starts its cluster leaves no server behind, whenever that is', async () => {
+  // The folder stands in the command lines of servers and guards.
+  const ours = () => processesWith(temporary)
+  let caught = 0
+  for (const afterMs of [0, 30, 60, 90, 120]) {
+    const child = spawnChild('wait', { temporary })
+    // Counted from the first sign of a server, whatever this machine takes to get there.
+    await expect.poll(() => ours().length, { timeout: 10_000, interval: 2 }).toBeGreaterThan(0)
+    await new Promise((done) => setTimeout(done, afterMs))
+    caught += ours().length
+    child.kill('SIGKILL')
+    await expect.poll(ours, { timeout: 5000 }).toEqual([])
+  }
+  expect(caught).toBeGreaterThan(5)
+}, 30_000)
 
 test('a process that forgets to stop its cluster still ends, and its servers with it', async () => {
   const { child, pids } = await startChild('end', { temporary })

@@ -1,7 +1,5 @@
-import { readlinkSync } from 'node:fs'
 import { access, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname } from 'node:path'
 import { describe } from 'vitest'
 import { parseAddress } from '../../../src/cluster/observe.js'
 import {
@@ -10,9 +8,12 @@ import {
   LocalServerError,
   ServerNotFoundError,
 } from '../../../src/errors.js'
+import { findServer } from '../../../src/local/find.js'
 import { freePorts } from '../../../src/local/ports.js'
 import { processInfo } from '../../../src/local/process.js'
+import { lostItsPort, startServer } from '../../../src/local/server.js'
 import { WireClient } from '../../../src/redis/wire.js'
+import { startBareServers } from '../../support/bare-servers.js'
 import { ask, it } from '../../support/local-test.js'
 
 const ownFolders = async () =>
@@ -60,6 +61,20 @@ describe('startLocalCluster, alone on the machine', () => {
     expect(await ownFolders()).toBe(before)
   })
 
+  it('never takes a stranger on its port for its own', async ({ expect, folder }) => {
+    await using stranger = await startBareServers(1)
+    const { port } = parseAddress(stranger.nodes[0])
+    const [busPort = 0] = await freePorts(1)
+    const config = { dir: folder, port, busPort, persistent: false, nodeTimeoutMs: 2000, more: {} }
+    const failure = await startServer(await findServer(), config, { timeoutMs: 2000 }, undefined).catch(
+      (error: unknown) => error,
+    )
+    expect(failure).toBeInstanceOf(LocalServerError)
+    // Which makes it try another port.
+    expect(lostItsPort(failure)).toBe(true)
+    expect(String(await stranger.clients[0]?.call(['PING']))).toBe('PONG')
+  })
+
   it('says when the server named is none', async ({ expect, start }) => {
     const path = process.env['SLOTWISE_REDIS_SERVER']
     try {
@@ -91,7 +106,9 @@ describe.concurrent('startLocalCluster', () => {
   it('ends every server and removes its files when stopped, however often', async ({ expect, start }) => {
     const cluster = await start()
     const pids = cluster.nodes.map(({ pid }) => pid)
-    const folder = dirname(readlinkSync(`/proc/${pids[0]}/cwd`))
+    const [folder = ''] =
+      /[^ ]+(?=\/node-0\/redis\.conf$)/.exec(processInfo(pids[0] ?? 0)?.command ?? '') ?? []
+    await access(folder)
     await cluster.pause(1)
     await cluster.kill(2)
     await Promise.all([cluster.stop(), cluster.stop()])
