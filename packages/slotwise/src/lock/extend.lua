@@ -1,0 +1,18 @@
+-- Gives the holder `ttl_ms` from now on. A lock whose time is over is never brought back: somebody else may have
+-- been told that it is free. Repeating it only moves the end later.
+--
+-- @key lock
+-- @arg owner      as it was acquired with
+-- @arg ttl_ms     how long it is held from now on
+-- @arg retain_ms  how long the token outlives the lock
+-- @return 1 extended | 0 its time was over | -1 somebody else's, or nobody's
+local ttl = tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+local saved = redis.call('HMGET', KEYS[1], 'o', 'e')
+if saved[1] ~= ARGV[1] then return -1 end
+if tonumber(saved[2]) <= now then return 0 end
+redis.call('HSET', KEYS[1], 'e', string.format('%.0f', now + ttl))
+redis.call('PEXPIRE', KEYS[1], ttl + tonumber(ARGV[3]))
+return 1

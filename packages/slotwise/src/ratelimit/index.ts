@@ -1,0 +1,11 @@
+/**
+ * Rate limits: all tiers of a subject decided together, in one round trip.
+ *
+ * @module
+ */
+export type { Decision, TierState } from './decision.js'
+export type { Cost, Subject } from './policy.js'
+export type { ConsumeOptions, RateLimiterOptions } from './rate-limiter.js'
+export { RateLimiter } from './rate-limiter.js'
+export type { Tier, TokenBucketOptions } from './tiers.js'
+export { tokenBucket } from './tiers.js'
