@@ -6,7 +6,7 @@ import type { Running } from './stack.js'
 export function screen(up: Running, dir: string, tookMs: number): string {
   const { redis, postgres } = up
   const row = (name: string, ...lines: readonly string[]) =>
-    lines.map((line, index) => `  ${bold((index === 0 ? name : '').padEnd(10))}${line}`)
+    lines.map((line, index) => `  ${index === 0 ? bold(name.padEnd(10)) : ' '.repeat(10)}${line}`)
   const nodes = redis.own?.nodes.map(({ host, port, role }) => `${host}:${port}  ${role}`) ?? redis.nodes
   const kept = [
     ...(redis.own || postgres.own ? [`kept in ${dir}; npm start -- --fresh begins anew`] : []),

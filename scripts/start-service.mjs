@@ -13,7 +13,7 @@ Installs and fetches what is missing, into this folder and your cache folder; no
   --port N               the page's port (8080; the next free one if it is taken)
   --data DIR             import a Stack Exchange dump, or every dump found in the folders of DIR
   --no-sample            leave an empty database empty instead of filling in a sample
-  --fresh                forget the data of earlier starts
+  --fresh                forget the data of earlier starts (never that in servers of yours)
   --redis HOST:PORT,…    use your own Redis Cluster; its password comes from REDIS_PASSWORD
   --help                 this
 

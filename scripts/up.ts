@@ -48,5 +48,6 @@ async function takeDown(code: number): Promise<void> {
   const up = await running?.catch(() => undefined)
   await up?.close().catch(() => {})
   await unlock?.().catch(() => {})
+  if (code === 0) console.log('Everything has ended.')
   process.exit(code)
 }
