@@ -57,6 +57,9 @@ export async function startService(config: Config, options: ServiceOptions = {})
     open.push(() => caches.close())
     const locks = new Locks(port, { name: 'likes' })
 
+    const limits = new LimitService(port, (error) => logger.warn({ err: error }, 'nobody counts'))
+    open.push(() => limits.close())
+
     const comments = new CommentRepository(db)
     const entities = new EntityRepository(db)
     const keys = new TenantRepository(db)
@@ -68,7 +71,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
         entities: new EntityService(entities, caches),
         health,
         likes: new LikeService(new LikeRepository(db), locks, caches),
-        limits: new LimitService(port),
+        limits: limits,
         tenants,
       },
       { demo: config.demo, pageFolder: PAGE, logger },

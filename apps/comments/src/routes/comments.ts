@@ -22,7 +22,7 @@ const read = createRoute({
   summary: 'One comment',
   security: [{ key: [] }],
   request: { params: CommentIdPath, headers: IfNoneMatch },
-  responses: { 200: json(Comment, 'The comment.'), 304: unchanged, ...refusals(404) },
+  responses: { 200: json(Comment, 'The comment.'), 304: unchanged, ...refusals(400, 404) },
 })
 
 const edit = createRoute({
@@ -32,7 +32,7 @@ const edit = createRoute({
   security: [{ key: [] }],
   middleware: fitBody,
   request: { params: CommentIdPath, headers: Editing, body: body(CommentEdit) },
-  responses: { 200: json(Comment, 'As it is now.'), ...refusals(403, 404, 412, 413, 415) },
+  responses: { 200: json(Comment, 'As it is now.'), ...refusals(400, 403, 404, 412, 413, 415) },
 })
 
 const remove = createRoute({
@@ -41,7 +41,7 @@ const remove = createRoute({
   summary: 'Take the text away; the author alone may. Replies stay',
   security: [{ key: [] }],
   request: { params: CommentIdPath, headers: ActingUser },
-  responses: { 204: { description: 'It is gone.' }, ...refusals(403, 404) },
+  responses: { 204: { description: 'It is gone.' }, ...refusals(400, 403, 404) },
 })
 
 const like = createRoute({
@@ -50,7 +50,7 @@ const like = createRoute({
   summary: 'Like a comment; once, however often it is said',
   security: [{ key: [] }],
   request: { params: CommentIdPath, headers: ActingUser },
-  responses: { 200: json(Like, 'The acting user likes it.'), ...refusals(404) },
+  responses: { 200: json(Like, 'The acting user likes it.'), ...refusals(400, 404) },
 })
 
 const unlike = createRoute({
@@ -59,7 +59,7 @@ const unlike = createRoute({
   summary: 'Take a like back',
   security: [{ key: [] }],
   request: { params: CommentIdPath, headers: ActingUser },
-  responses: { 200: json(Unlike, 'The acting user does not like it.'), ...refusals(404) },
+  responses: { 200: json(Unlike, 'The acting user does not like it.'), ...refusals(400, 404) },
 })
 
 export function commentRoutes(router: Router, comments: CommentService, likes: LikeService): void {

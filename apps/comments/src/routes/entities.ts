@@ -25,7 +25,7 @@ const list = createRoute({
   summary: 'The entities of the tenant, the newest first',
   security: [{ key: [] }],
   request: { query: PageQuery },
-  responses: { 200: json(EntityPage, 'A page of them.'), ...refusals() },
+  responses: { 200: json(EntityPage, 'A page of them.'), ...refusals(400) },
 })
 
 const put = createRoute({
@@ -38,7 +38,7 @@ const put = createRoute({
   responses: {
     200: json(Entity, 'It was there and has this title now.'),
     201: json(Entity, 'It is new.'),
-    ...refusals(413, 415),
+    ...refusals(400, 413, 415),
   },
 })
 
@@ -48,7 +48,7 @@ const read = createRoute({
   summary: 'The thread of an entity: comments, the oldest first, each with all its replies',
   security: [{ key: [] }],
   request: { params: EntityIdPath, query: PageQuery, headers: IfNoneMatch },
-  responses: { 200: json(Thread, 'A page of comments at the top.'), 304: unchanged, ...refusals(404) },
+  responses: { 200: json(Thread, 'A page of comments at the top.'), 304: unchanged, ...refusals(400, 404) },
 })
 
 const write = createRoute({
@@ -58,7 +58,7 @@ const write = createRoute({
   security: [{ key: [] }],
   middleware: fitBody,
   request: { params: EntityIdPath, headers: ActingUser, body: body(NewComment) },
-  responses: { 201: json(Comment, 'As it is stored.'), ...refusals(404, 413, 415) },
+  responses: { 201: json(Comment, 'As it is stored.'), ...refusals(400, 404, 413, 415) },
 })
 
 export function entityRoutes(router: Router, entities: EntityService, comments: CommentService): void {

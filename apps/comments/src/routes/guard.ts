@@ -1,4 +1,5 @@
 import type { Context, MiddlewareHandler } from 'hono'
+import { HTTPException } from 'hono/http-exception'
 import { Problem, problemOf } from '../problems.js'
 import type { Allowance, LimitService } from '../services/limits.js'
 import { type TenantService, unauthorized } from '../services/tenants.js'
@@ -89,8 +90,14 @@ function refuseBrokenPath(url: string): void {
   }
 }
 
+/** The framework's own failures: it throws one only for a body that it cannot parse. */
+function malformed(error: HTTPException): Problem {
+  if (error.status === 400) return new Problem('MALFORMED_JSON', 'The body is not JSON.', { cause: error })
+  return problemOf(error)
+}
+
 export function problemResponse(error: unknown, context: Context): Response {
-  const problem = problemOf(error)
+  const problem = error instanceof HTTPException ? malformed(error) : problemOf(error)
   context.error = problem
   const headers = new Headers({ 'Content-Type': 'application/problem+json' })
   if (problem.status === 401) headers.set('WWW-Authenticate', 'Bearer')

@@ -18,16 +18,21 @@ const problem = (description: string) => ({
   content: { 'application/problem+json': { schema: ProblemBody } },
 })
 
-/** What every endpoint under `/v1` may answer. */
-const always = {
-  400: problem('Something about the request is wrong; `errors` says what.'),
-  401: problem('The key is missing or unknown.'),
-  429: problem('The plan of the tenant allows no more just now; `Retry-After` says when it does.'),
+/** What may happen to every endpoint that looks anything up. */
+export const failures = {
   500: problem('A failure that nobody foresaw.'),
   503: problem('Redis or Postgres does not answer, or somebody else is changing the same thing.'),
 }
 
+/** What every endpoint under `/v1` may answer. */
+const always = {
+  401: problem('The key is missing or unknown.'),
+  429: problem('The plan of the tenant allows no more just now; `Retry-After` says when it does.'),
+  ...failures,
+}
+
 const may = {
+  400: problem('Something about the request is wrong; `errors` says what.'),
   403: problem('Somebody else wrote it.'),
   404: problem('It is not there, or belongs to another tenant: nobody is told which.'),
   412: problem('It was edited since.'),

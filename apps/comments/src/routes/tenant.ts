@@ -1,7 +1,7 @@
 import { createRoute } from '@hono/zod-openapi'
 import type { LimitService } from '../services/limits.js'
 import type { TenantService } from '../services/tenants.js'
-import { json, refusals } from './responses.js'
+import { failures, json, refusals } from './responses.js'
 import type { Router } from './router.js'
 import { DemoTenants, Tenant } from './schemas.js'
 
@@ -18,7 +18,7 @@ const demo = createRoute({
   path: '/demo/tenants',
   summary:
     'Every tenant with a key that works for a day; only where the service was started as a demonstration',
-  responses: { 200: json(DemoTenants, 'The tenants.'), ...refusals() },
+  responses: { 200: json(DemoTenants, 'The tenants.'), ...failures },
 })
 
 export function tenantRoutes(router: Router, limits: LimitService): void {

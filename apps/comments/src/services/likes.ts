@@ -54,15 +54,15 @@ export class LikeService {
 
   async #underLock(tenant: string, comment: string, user: string, wanted: boolean): Promise<LikeChange> {
     const from = { ttlMs: TTL_MS, waitMs: WAIT_MS }
-    const lock = await timed('lock', () => this.#locks.acquire([tenant, comment, user], from))
+    const lock = await timed('lock', () => this.#locks.forTenant(tenant).acquire([comment, user], from))
     let change: LikeChange | undefined
     try {
       change = wanted
         ? await this.#likes.add(tenant, comment, user)
         : await this.#likes.remove(tenant, comment, user)
     } finally {
-      // Best effort: a lock that cannot be given back ends by itself, and the like stands.
-      await lock.release().catch(() => {})
+      // Not `using`, which would fail for a lock that was lost meanwhile: the like stands all the same.
+      await lock.release()
     }
     if (change === undefined) throw notFound()
     if (change.changed) await this.#caches.changed(tenant, [comment], [change.entityId])

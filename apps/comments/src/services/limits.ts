@@ -4,13 +4,30 @@ import type { Tenant } from '../repositories/tenants.js'
 import type { PlanName } from '../tenants.js'
 import { recordTiming } from '../trace.js'
 
+interface Bucket {
+  readonly capacity: number
+  readonly refillPerSecond: number
+}
+
+interface Caller {
+  readonly tenant: string
+  readonly plan: PlanName
+}
+
 /** What a plan allows: so many at once, and so many a minute in the long run. */
 const BUCKETS = {
   FREE: { capacity: 10, refillPerSecond: 10 / 60 },
   STARTER: { capacity: 100, refillPerSecond: 100 / 60 },
   BUSINESS: { capacity: 1000, refillPerSecond: 1000 / 60 },
   ENTERPRISE: { capacity: 10_000, refillPerSecond: 10_000 / 60 },
-} as const satisfies Record<PlanName, { capacity: number; refillPerSecond: number }>
+} as const satisfies Record<PlanName, Bucket>
+
+const TIERS = {
+  FREE: { plan: tokenBucket(BUCKETS.FREE) },
+  STARTER: { plan: tokenBucket(BUCKETS.STARTER) },
+  BUSINESS: { plan: tokenBucket(BUCKETS.BUSINESS) },
+  ENTERPRISE: { plan: tokenBucket(BUCKETS.ENTERPRISE) },
+} as const satisfies Record<PlanName, object>
 
 /** What the limiter says of a request. */
 export interface Allowance {
@@ -28,26 +45,39 @@ export interface Allowance {
  * in, after a short wait: to turn tenants away would make an outage of the counter one of the comments.
  */
 export class LimitService {
-  readonly #limiter: RateLimiter<'plan'>
+  readonly #limiter: RateLimiter<'plan', Caller>
 
-  constructor(port: RedisPort) {
-    this.#limiter = new RateLimiter(port, {
+  constructor(port: RedisPort, onError: (error: unknown) => void = () => {}) {
+    this.#limiter = new RateLimiter<'plan', Caller>(port, {
       name: 'requests',
-      tiers: ({ plan }: { plan: PlanName }) => ({ plan: tokenBucket(BUCKETS[plan]) }),
+      // A bucket is the tenant's, whatever the plan: what was used before a change of plan counts after it.
+      tiers: ({ plan }) => TIERS[plan],
       whenUnavailable: 'allow',
       deadlineMs: 50,
+      onError,
     })
   }
 
-  of(plan: PlanName): { readonly capacity: number; readonly refillPerSecond: number } {
+  of(plan: PlanName): Bucket {
     return BUCKETS[plan]
   }
 
   async consume({ id, plan }: Tenant): Promise<Allowance> {
     const from = performance.now()
     const decision = await this.#limiter.consume({ tenant: id, plan })
-    recordTiming('limit', performance.now() - from, decision.allowed ? decision.decidedBy : 'refused')
-    const { capacity } = BUCKETS[plan]
-    return { allowed: decision.allowed, limit: capacity, remaining: 0, resetMs: 0, retryAfterMs: 0 }
+    recordTiming('limit', performance.now() - from, decision.allowed ? decision.decidedBy : decision.reason)
+    const [tier] = 'tiers' in decision ? decision.tiers : []
+    return {
+      allowed: decision.allowed,
+      limit: BUCKETS[plan].capacity,
+      // Nobody counted: what is promised is the least, that this one was let in.
+      remaining: tier?.remaining ?? 0,
+      resetMs: tier?.resetMs ?? 0,
+      retryAfterMs: 'retryAfterMs' in decision ? decision.retryAfterMs : 0,
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#limiter.close()
   }
 }
