@@ -36,7 +36,7 @@ export interface Guarded {
 
 /**
  * $1 signal, $2 grace in twentieths of a second, $3 folder to remove, then the server. Standard input is a pipe
- * from our process: its end is our end. The server is resumed after the signal, since a stopped process would
+ * from our process: its end is our end, which may have come before anybody reads the number on 4. The server is resumed after the signal, since a stopped process would
  * take notice of nothing but KILL.
  */
 const GUARD = `
@@ -45,6 +45,7 @@ trap '' HUP INT QUIT
 exec 3<&0 </dev/null
 "$@" 3<&- 4>&- &
 server=$!
+trap '' PIPE
 echo "$server" >&4
 exec 4>&-
 over=

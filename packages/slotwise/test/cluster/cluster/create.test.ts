@@ -69,6 +69,16 @@ test('a second run changes nothing, whatever the order of the nodes', async () =
   expect(await pictures()).toEqual(before)
 })
 
+test('it waits for replicas, also when linking them takes longer than everything else', async () => {
+  await servers.all(['CONFIG', 'SET', 'repl-diskless-sync-delay', 2])
+  try {
+    await create()
+    expect(await defects()).toEqual([])
+  } finally {
+    await servers.all(['CONFIG', 'SET', 'repl-diskless-sync-delay', 0])
+  }
+})
+
 test('three servers without replicas will do', async () => {
   await create({ nodes: servers.nodes.slice(0, 3), replicasPerPrimary: 0 })
   for (const client of servers.clients.slice(0, 3)) {
