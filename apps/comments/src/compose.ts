@@ -42,7 +42,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
     for (const close of open.splice(0).reverse()) await close()
   }
   try {
-    const db = openDatabase(config.databaseUrl, { statementTimeoutMs: 5000, onError })
+    const db = openDatabase(config.databaseUrl, { connectTimeoutMs: 5000, statementTimeoutMs: 5000, onError })
     open.push(db.close)
     const made = await migrate(db)
     if (made.length > 0) logger.info({ migrations: made }, 'brought the schema up to date')
