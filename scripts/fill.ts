@@ -1,13 +1,11 @@
-import { existsSync, readdirSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename } from 'node:path'
 import { type Database, migrate, openDatabase } from '../apps/comments/src/db/index.js'
 import { importDump } from '../apps/comments/src/import/index.js'
 import { ensureSample } from '../apps/comments/src/sample/index.js'
-import { Explained } from './packages.mjs'
 import { bar, type Progress } from './progress.mjs'
 
 interface Filling {
-  readonly data?: string
+  readonly dumps: readonly string[]
   readonly sample: boolean
 }
 
@@ -18,14 +16,14 @@ interface Filling {
  */
 export async function fill(
   url: string,
-  { data, sample }: Filling,
+  { dumps, sample }: Filling,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<string> {
   const db = openDatabase(url)
   try {
     await migrate(db)
-    for (const dump of data === undefined ? [] : dumpsIn(data)) {
+    for (const dump of dumps) {
       const tenant = basename(dump)
       const step = progress.step(`Importing ${tenant}`)
       try {
@@ -52,18 +50,4 @@ async function describe({ pool }: Database): Promise<string> {
     Number(count).toLocaleString('en'),
   )
   return `${many} tenants, ${threads} threads, ${all} comments`
-}
-
-/** The folder itself if it is a dump, else every dump among its folders. */
-function dumpsIn(dir: string): readonly string[] {
-  const isDump = (path: string) => ['Posts.xml', 'Posts.xml.gz'].some((name) => existsSync(join(path, name)))
-  if (isDump(dir)) return [dir]
-  const dumps = readdirSync(dir)
-    .map((name) => join(dir, name))
-    .filter(isDump)
-    .toSorted()
-  if (dumps.length > 0) return dumps
-  throw new Explained(
-    `There is no dump in ${dir}: a dump is a folder with Posts.xml, Comments.xml, Users.xml and Votes.xml, or the same as .gz.`,
-  )
 }

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { SlotwiseError } from 'slotwise'
 import { type LocalNode, startLocalCluster } from 'slotwise/local'
-import { openDatabase } from '../apps/comments/src/db/index.js'
 import { parseAddress } from '../packages/slotwise/src/cluster/observe.js'
 import { WireClient } from '../packages/slotwise/src/redis/wire.js'
 import { Explained } from './packages.mjs'
@@ -124,6 +123,7 @@ export async function choosePostgres(
 
 async function findDatabase(url: string): Promise<void> {
   const where = place(url)
+  const { openDatabase } = await import('../apps/comments/src/db/index.js')
   const database = openDatabase(url, { connections: 1, connectTimeoutMs: REACHABLE_MS })
   try {
     await database.pool.query('select 1')

@@ -2,10 +2,8 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { destination, pino } from 'pino'
-import { startService } from '../apps/comments/src/compose.js'
-import { loadConfig } from '../apps/comments/src/config.js'
 import { freePorts } from '../packages/slotwise/src/local/ports.js'
-import { fill } from './fill.js'
+import { dumpsIn } from './dumps.js'
 import type { Progress } from './progress.mjs'
 import { choosePostgres, chooseRedis, type PostgresServer, type RedisServers } from './servers.js'
 
@@ -53,13 +51,17 @@ export async function bringUp(
     servers.push(started)
     return started
   }
+  const dumps = options.data === undefined ? [] : dumpsIn(options.data)
   try {
     const failed = new AbortController()
+    const loading = load()
+    loading.catch(() => {})
     const [redis, postgres] = await both(
       begun(chooseRedis(join(dir, 'redis'), options, progress, AbortSignal.any([signal, failed.signal]))),
       begun(choosePostgres(join(dir, 'postgres'), options, progress)),
       (error) => failed.abort(error),
     )
+    const { startService, loadConfig, fill } = await loading
     signal.throwIfAborted()
     // A cache that outlives its database must not serve the next one.
     const namespace = redis.own && postgres.own ? 'comments' : `comments-${postgres.fingerprint}`
@@ -72,7 +74,7 @@ export async function bringUp(
       NAMESPACE: namespace,
       DEMO: '1',
     })
-    const data = await fill(postgres.url, options, progress, signal)
+    const data = await fill(postgres.url, { ...options, dumps }, progress, signal)
     signal.throwIfAborted()
     const step = progress.step('Starting the service')
     const logger = pino({ level: config.logLevel }, destination(join(dir, 'service.log')))
@@ -93,6 +95,18 @@ export async function bringUp(
     await closeServers()
     throw error
   }
+}
+
+/** What is large is read while the servers start, most of whose time is waiting. */
+async function load() {
+  // The servers' processes first.
+  await sleep(50)
+  const [{ startService }, { loadConfig }, { fill }] = await Promise.all([
+    import('../apps/comments/src/compose.js'),
+    import('../apps/comments/src/config.js'),
+    import('./fill.js'),
+  ])
+  return { startService, loadConfig, fill }
 }
 
 async function free(first: number): Promise<number> {

@@ -29,7 +29,8 @@ export async function copyTree(
   await cp(from, tree.root, {
     recursive: true,
     verbatimSymlinks: true,
-    filter: (path) => keep.includes(basename(path)) || !NOT_CLONED.has(basename(path)),
+    filter: (path) =>
+      path.includes('/node_modules/') || keep.includes(basename(path)) || !NOT_CLONED.has(basename(path)),
   })
   await mkdir(tree.home)
   if (user !== undefined) {
@@ -89,7 +90,9 @@ export class Start {
 
   /** The script that npm runs. */
   get script(): number {
-    const found = this.processes().find((pid) => processInfo(pid)?.command.endsWith('scripts/start.mjs'))
+    const found = this.processes().find((pid) =>
+      /^\S*node scripts\/start\.mjs/.test(processInfo(pid)?.command ?? ''),
+    )
     if (found === undefined) throw new Error(`no start.mjs among ${this.processes().join(', ')}`)
     return found
   }
