@@ -26,8 +26,9 @@ local deadline, written = tonumber(saved[2]), tonumber(saved[3])
 if written and now < written then return {3, written - now} end
 if deadline and now < deadline then return {2, deadline - now} end
 
-redis.call('DEL', KEYS[1])
+-- What needs memory comes first: behind another write Redis would not refuse it at the limit any more.
 redis.call('HSET', KEYS[1], 'l', token, 'd', string.format('%.0f', now + lease))
+redis.call('HDEL', KEYS[1], 'v', 'm', 'c')
 -- From its deadline on a lease means nothing, and nothing else is here.
 redis.call('PEXPIRE', KEYS[1], lease)
 return {1, lease}

@@ -97,10 +97,10 @@ class Ride {
         if (remainingMs <= 0) return await this.load('bypass')
         await untilNextTurn(round, remainingMs, this.#signal)
       } catch (error) {
-        if (this.#signal.aborted) return { ok: false, error, since }
-        instance.report(error, 'load', key)
         // It may have been granted, or be granted yet, to a token that will never store.
         void this.#release()
+        if (this.#signal.aborted) return { ok: false, error, since }
+        instance.report(error, 'load', key)
         return await this.load('bypass')
       }
     }

@@ -15,7 +15,8 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 if now >= tonumber(saved[2]) then return 0 end
 
-redis.call('DEL', KEYS[1])
+-- What needs memory comes first: behind another write Redis would not refuse it at the limit any more.
 redis.call('HSET', KEYS[1], 'v', ARGV[2])
+redis.call('HDEL', KEYS[1], 'l', 'd')
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1

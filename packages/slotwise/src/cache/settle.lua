@@ -17,8 +17,9 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 local ends = tonumber(saved[1])
 if ARGV[2] == '1' and ends and now < ends and not saved[2] then
-  redis.call('DEL', KEYS[1])
+  -- What needs memory comes first: behind another write Redis would not refuse it at the limit any more.
   redis.call('HSET', KEYS[1], 'v', ARGV[3])
+  redis.call('HDEL', KEYS[1], intent, 'm')
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
   return 1
 end

@@ -21,6 +21,12 @@ export interface LoadOptions {
 export interface WriteOptions {
   /** How long what is written now may be served. @defaultValue the cache's own `ttlMs` */
   readonly ttlMs?: number | undefined
+  /**
+   * How long Redis may take to answer after the write, in milliseconds, before the invalidation counts as pending.
+   *
+   * @defaultValue what the port allows for a call
+   */
+  readonly deadlineMs?: number | undefined
 }
 
 /** A value, and where it came from. */
@@ -134,7 +140,9 @@ export class CacheView<T> {
   async writeThrough(id: Id, ...rest: readonly [Write<T>] | readonly [WriteOptions, Write<T>]): Promise<T> {
     const [options, write] = rest.length === 1 ? [{}, rest[0]] : rest
     const key = this.#key(id)
-    return writeThrough(this.#instance, key, this.#ttlMs(options.ttlMs), write)
+    const deadlineMs =
+      options.deadlineMs === undefined ? undefined : integer('deadlineMs', options.deadlineMs)
+    return writeThrough(this.#instance, key, { ttlMs: this.#ttlMs(options.ttlMs), deadlineMs }, write)
   }
 
   /**

@@ -9,11 +9,17 @@ import { intend, newToken, settle } from './scripts.js'
 /** Writes to the database: resolves once the change is committed, with the new value. */
 export type Write<T> = () => T | Promise<T>
 
+/** How one write is to be stored. */
+interface Terms {
+  readonly ttlMs: number
+  readonly deadlineMs: number | undefined
+}
+
 /** Intent, database, entry. */
 export async function writeThrough<T>(
   instance: Instance,
   key: Key,
-  ttlMs: number,
+  terms: Terms,
   write: Write<T>,
 ): Promise<T> {
   const from = performance.now()
@@ -24,14 +30,14 @@ export async function writeThrough<T>(
     value = await write()
   } catch (error) {
     // It may have been committed all the same: a connection can break between the commit and its answer.
-    await end(instance, key, token, undefined, ttlMs).catch((cause: unknown) => {
+    await end(instance, key, token, undefined, terms).catch((cause: unknown) => {
       instance.report(cause, 'write', key)
       void instance.pending.add(key)
     })
     throw error
   }
   try {
-    const stored = await end(instance, key, token, covered ? bytesOf(instance, key, value) : undefined, ttlMs)
+    const stored = await end(instance, key, token, covered ? bytesOf(instance, key, value) : undefined, terms)
     if (covered && !stored) instance.count('refusedFills')
   } catch (cause) {
     instance.report(cause, 'write', key)
@@ -59,7 +65,7 @@ async function end(
   key: Key,
   token: string,
   bytes: Buffer | undefined,
-  ttlMs: number,
+  { ttlMs, deadlineMs }: Terms,
 ): Promise<boolean> {
   const args = {
     token,
@@ -68,11 +74,11 @@ async function end(
     ttl_ms: instance.ttl(ttlMs),
   }
   try {
-    return await settle.run(instance.port, { entry: key }, args)
+    return await settle.run(instance.port, { entry: key }, args, { deadlineMs })
   } catch (error) {
     if (!(error instanceof ReplyError)) throw error
     // What a server refuses to a script that stores, out of memory or over foreign data, it grants to DEL.
-    const [removed] = await removeAll(instance.port, [key])
+    const [removed] = await removeAll(instance.port, [key], { deadlineMs })
     if (removed?.status === 'fulfilled') {
       instance.report(error, 'write', key)
       return false

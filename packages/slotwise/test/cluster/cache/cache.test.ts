@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
 import { fill } from '../../../src/cache/scripts.js'
@@ -15,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => port.close())
 
 const cacheOf = <T>(options: Partial<CacheOptions> = {}, through = port) =>
-  new Cache<T>(through, { name: 'test', ttlMs: 60_000, ...options })
+  new Cache<T>(through, { name: 'test', ttlMs: 60_000, budgetMs: 5000, ...options })
 const keyFor = (id: string): Key => keyOf({ namespace: port.namespace, pattern: 'cache', name: 'test' }, id)
 const refuse = (): never => {
   throw new Error('must not be loaded')
@@ -40,6 +41,26 @@ describe('cost', () => {
     expect(watching.sent.splice(0)).toEqual(['DEL'])
     await cache.writeThrough(id, () => 'written')
     expect(watching.sent).toEqual(['intend', 'settle'])
+  })
+
+  it('is published to whoever listens', async () => {
+    const id = randomUUID()
+    const heard: unknown[] = []
+    const listen = (event: unknown): void => {
+      if ((event as { key: Key }).key === keyFor(id)) heard.push(event)
+    }
+    subscribe('slotwise:cache', listen)
+    const watching = watched(port)
+    const cache = cacheOf<string>({}, watching)
+    await cache.getOrLoad(id, () => 'value')
+    await watching.idle()
+    await cache.getOrLoad(id, refuse)
+    await cache.invalidate(id)
+    await cache.writeThrough(id, () => 'value')
+    unsubscribe('slotwise:cache', listen)
+    expect(heard).toMatchObject(
+      ['load', 'hit', 'invalidate', 'write'].map((kind) => ({ name: 'test', kind })),
+    )
   })
 
   it('is told apart: from Redis, loaded, or waited for', async () => {
@@ -141,9 +162,11 @@ describe('time', () => {
 
   it('can be set for one load', async () => {
     const id = randomUUID()
-    const cache = cacheOf<string>({ jitter: 0 })
-    await cache.getOrLoad(id, { ttlMs: 30 }, () => 'short')
-    await expect.poll(() => cache.read(id)).toEqual({ found: true, value: 'short', source: 'redis' })
+    const watching = watched(port)
+    const cache = cacheOf<string>({ jitter: 0 }, watching)
+    await cache.getOrLoad(id, { ttlMs: 500 }, () => 'short')
+    await watching.idle()
+    expect(await cache.read(id)).toEqual({ found: true, value: 'short', source: 'redis' })
     await expect.poll(() => cache.read(id)).toEqual({ found: false })
   })
 
@@ -183,8 +206,9 @@ describe('time', () => {
 
   it('ends the lease of a process that died', async () => {
     const id = randomUUID()
-    void cacheOf<string>({ leaseMs: 60 }).getOrLoad(id, () => gate<string>().passed)
-    await expect.poll(() => port.call({ key: keyFor(id), command: ['EXISTS', keyFor(id)] })).toBe(1)
+    const dead = heldLoad<string>()
+    void cacheOf<string>({ leaseMs: 60 }).getOrLoad(id, dead.load)
+    await dead.called
     expect(await cacheOf<string>().fetch(id, () => 'alive')).toMatchObject({ value: 'alive', how: 'load' })
   })
 })
@@ -207,7 +231,7 @@ describe('a loader that fails', () => {
     for (const call of both) await expect(call).rejects.toBe(failure)
     const from = performance.now()
     expect(await elsewhere.getOrLoad(id, () => 'value')).toBe('value')
-    expect(performance.now() - from).toBeLessThan(1000)
+    expect(performance.now() - from).toBeLessThan(5000)
   })
 
   it('that throws before it returns a promise is no different', async () => {
@@ -383,8 +407,10 @@ describe('write-through', () => {
     const id = randomUUID()
     const reader = cacheOf<string>()
     await reader.writeThrough(id, () => 'before')
-    void cacheOf<string>({ leaseMs: 50 }).writeThrough(id, () => gate<string>().passed)
-    await expect.poll(() => reader.read(id)).toEqual({ found: false })
+    const dead = heldLoad<string>()
+    void cacheOf<string>({ leaseMs: 500 }).writeThrough(id, dead.load)
+    await dead.called
+    expect(await reader.read(id)).toEqual({ found: false })
     await reader.getOrLoad(id, () => 'read before the commit')
     await expect.poll(() => port.call({ key: keyFor(id), command: ['EXISTS', keyFor(id)] })).toBe(0)
     expect(await reader.getOrLoad(id, () => 'after')).toBe('after')

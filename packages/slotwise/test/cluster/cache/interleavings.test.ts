@@ -111,7 +111,8 @@ async function explore(roles: readonly Role[], steps: readonly number[], enter: 
   return violations
 }
 
-const ours: Enter = (through) => new Cache(through, { name: 'ours', ttlMs: 60_000 })
+const ours: Enter = (through) =>
+  new Cache(through, { name: 'ours', ttlMs: 60_000, leaseMs: 60_000, budgetMs: 60_000 })
 const naive: Enter = (through) => new NaiveCache(through, { name: 'naive' })
 
 const casts: readonly (readonly [string, number, readonly Role[], readonly number[]])[] = [

@@ -178,7 +178,7 @@ describe('a value that cannot be stored', () => {
     expect(await cache.getOrLoad(id, () => 'first')).toBe('first')
     const second = await new Cache<string>(port, { name: 'test', ttlMs: 60_000 }).fetch(id, () => 'second')
     expect(second.value).toBe('second')
-    expect(second.durationMs).toBeLessThan(2000)
+    expect(second.durationMs).toBeLessThan(5000)
     expect(heard).toEqual(['store'])
   })
 })

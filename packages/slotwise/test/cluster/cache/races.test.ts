@@ -14,7 +14,8 @@ beforeAll(async () => {
 })
 afterAll(() => port.close())
 
-const ours = (watching: WatchedPort) => (): Racer => new Cache(watching, { name: 'ours', ttlMs: 60_000 })
+const ours = (watching: WatchedPort) => (): Racer =>
+  new Cache(watching, { name: 'ours', ttlMs: 60_000, budgetMs: 5000 })
 const naive = (watching: WatchedPort) => (): Racer => new NaiveCache(watching, { name: 'naive' })
 
 describe('whatever overtakes whom', () => {
