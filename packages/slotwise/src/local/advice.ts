@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /** How a user of this system gets a server. */
@@ -19,7 +19,15 @@ export function advice(): string {
 /** Programs of these names on PATH, in its order. Never resolved: what a link is called decides what Redis does. */
 export function onPath(names: readonly string[]): readonly string[] {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
-  return folders
-    .flatMap((folder) => names.map((name) => join(folder, name)))
-    .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false)
+  return folders.flatMap((folder) => names.map((name) => join(folder, name))).filter(isProgram)
+}
+
+/** A PATH may name folders that this user cannot look into. */
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
 }
