@@ -12,8 +12,9 @@ export async function reason(failure: unknown, dir: string): Promise<string> {
   if (code === 'ENOSPC' || /No space left/i.test(said)) {
     return `The disk is full: free some space for ${dir}, then start again.`
   }
-  if (code === 'EACCES' || code === 'EROFS') {
-    return `This user may not write to ${dir}: make it its own (chown), then start again.`
+  if (failure instanceof Error && (code === 'EACCES' || code === 'EROFS')) {
+    const path = 'path' in failure && typeof failure.path === 'string' ? failure.path : dir
+    return `This user may not use ${path}: make it its own (chown), then start again.`
   }
   if (failure instanceof SlotwiseError) return said
   const file = join(dir, 'error.log')
