@@ -1,4 +1,5 @@
 import type { Key } from '../keys.js'
+import { unlessAborted } from './abort.js'
 import { Budget } from './budget.js'
 import { type Departure, detour, type Load, ruled } from './course.js'
 import { decode } from './entry.js'
@@ -96,21 +97,5 @@ async function fly(
     return { ...landing, how }
   } finally {
     leave()
-  }
-}
-
-/** Ends the waiting of one caller; what it waits for goes on. */
-async function unlessAborted<R>(promise: Promise<R>, signal: AbortSignal | undefined): Promise<R> {
-  if (signal === undefined) return promise
-  signal.throwIfAborted()
-  let stop = (): void => {}
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason)
-    signal.addEventListener('abort', stop, { once: true })
-  })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', stop)
   }
 }

@@ -1,6 +1,7 @@
 import { ClosedError } from '../errors.js'
 import { type Id, type Key, keyOf } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
+import { signalOf, unlessAborted } from './abort.js'
 import { Budget } from './budget.js'
 import type { Load } from './course.js'
 import type { How } from './flight.js'
@@ -10,11 +11,13 @@ import { look, readThrough } from './read-through.js'
 import { type Write, writeThrough } from './write-through.js'
 
 /** Options of one read. */
-export interface LoadOptions {
+export interface LoadOptions extends CallOptions {
   /** How long what is loaded now may be served. @defaultValue the cache's own `ttlMs` */
   readonly ttlMs?: number | undefined
   /** Ends this caller's waiting. The load goes on for the others, and is aborted when nobody is left. */
   readonly signal?: AbortSignal | undefined
+  /** Ends it after so many milliseconds, the loader's time included, with a `TimeoutError` as `AbortSignal.timeout` does. */
+  readonly deadlineMs?: number | undefined
 }
 
 /** Options of one write. */
@@ -101,18 +104,20 @@ export class CacheView<T> {
     const from = performance.now()
     const key = this.#key(id)
     const ttlMs = this.#ttlMs(options.ttlMs)
-    const found = await readThrough<T>(this.#instance, key, { load, ttlMs, signal: options.signal })
+    const found = await readThrough<T>(this.#instance, key, { load, ttlMs, signal: signalOf(options) })
     this.#instance.emit(found.how, key, from)
     return { ...found, durationMs: performance.now() - from }
   }
 
   /**
    * The entry as it lies in Redis, without loading. Not found as well: what cannot be read, and everything while
-   * Redis does not answer within `budgetMs`.
+   * Redis does not answer within `budgetMs`, or `deadlineMs` where that is less.
    */
-  async read(id: Id): Promise<CacheRead<T>> {
+  async read(id: Id, { signal, deadlineMs = Infinity }: CallOptions = {}): Promise<CacheRead<T>> {
     const key = this.#key(id)
-    const seen = await look<T>(this.#instance, key, new Budget(this.#instance.settings.budgetMs))
+    signal?.throwIfAborted()
+    const budget = new Budget(Math.min(this.#instance.settings.budgetMs, deadlineMs))
+    const seen = await unlessAborted(look<T>(this.#instance, key, budget), signal)
     if (seen.state === 'found') {
       this.#instance.count('hits')
       return { found: true, value: seen.value, source: 'redis' }

@@ -157,15 +157,15 @@ const model = (enter: (through: RedisPort) => Racer, keyName: string) =>
   })
 
 test('no read gets less than what was promised before it began, whatever overtakes what', {
-  timeout: 60_000,
+  timeout: rounds(60_000, 1_200_000),
 }, async () => {
   const ours = (through: RedisPort): Racer =>
     new Cache(through, { name: 'ours', ttlMs: 60_000, budgetMs: 60_000 })
-  const result = await fc.check(model(ours, 'ours'), { numRuns: rounds(300, 20_000) })
+  const result = await fc.check(model(ours, 'ours'), { numRuns: rounds(300, 10_000) })
   expect(fc.defaultReportMessage(result)).toBeUndefined()
 })
 
-test('the textbook version is found out', { timeout: 60_000 }, async () => {
+test('the textbook version is found out', { timeout: rounds(60_000, 1_200_000) }, async () => {
   const naive = (through: RedisPort): Racer => new NaiveCache(through, { name: 'naive' })
   const result = await fc.check(model(naive, 'naive'), { numRuns: 300, endOnFailure: true })
   expect(result.failed).toBe(true)

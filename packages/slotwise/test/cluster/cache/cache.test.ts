@@ -305,6 +305,25 @@ describe('giving up', () => {
     expect(await early).toBe('value')
   })
 
+  it('can be left to a deadline', async () => {
+    const id = randomUUID()
+    const cache = cacheOf<string>()
+    const slow = heldLoad<string>()
+    const patient = cache.getOrLoad(id, slow.load)
+    await slow.called
+    await expect(cache.getOrLoad(id, { deadlineMs: 20 }, refuse)).rejects.toMatchObject({
+      name: 'TimeoutError',
+    })
+    const { signal } = new AbortController()
+    await expect(cache.getOrLoad(id, { deadlineMs: 20, signal }, refuse)).rejects.toMatchObject({
+      name: 'TimeoutError',
+    })
+    slow.finish('value')
+    expect(await patient).toBe('value')
+    expect(await cache.read(id, { deadlineMs: 5000, signal })).toMatchObject({ value: 'value' })
+    await expect(cache.read(id, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough')
+  })
+
   it('before it begins asks nobody', async () => {
     const signal = AbortSignal.abort(new Error('enough'))
     await expect(cacheOf<string>().getOrLoad(randomUUID(), { signal }, refuse)).rejects.toThrow('enough')
