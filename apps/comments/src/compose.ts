@@ -39,11 +39,11 @@ export async function startService(config: Config, options: ServiceOptions = {})
   const onError = (error: Error, context?: object) => logger.warn({ err: error, ...context }, 'failed behind')
   const open: (() => Promise<void>)[] = []
   const closeAll = async () => {
-    for (const close of open.splice(0).reverse()) await close()
+    for (const close of open.splice(0).toReversed()) await close()
   }
   try {
     const db = openDatabase(config.databaseUrl, { connectTimeoutMs: 5000, statementTimeoutMs: 5000, onError })
-    open.push(db.close)
+    open.push(() => db.close())
     const made = await migrate(db)
     if (made.length > 0) logger.info({ migrations: made }, 'brought the schema up to date')
     const port = await connect({
@@ -77,7 +77,10 @@ export async function startService(config: Config, options: ServiceOptions = {})
       { demo: config.demo, pageFolder: PAGE, logger },
     )
     const server = await listen((request) => router.fetch(request), config)
-    open.push(server.close, async () => health.drain())
+    open.push(
+      () => server.close(),
+      async () => health.drain(),
+    )
     logger.info({ url: server.url }, `listening on ${server.url}`)
 
     let closing: Promise<void> | undefined

@@ -5,10 +5,10 @@ import type { Position } from '../repositories/entities.js'
 /** Which list a cursor belongs to, so that one of another list is refused and not misread. */
 type List = 'entities' | 'comments'
 
-// oxlint-disable-next-line no-control-regex
 const Parts = z.tuple([
   z.enum(['entities', 'comments']),
   z.iso.datetime(),
+  // oxlint-disable-next-line no-control-regex
   z.string().regex(/^[^\u0000\p{Cs}]{1,200}$/u),
 ])
 

@@ -18,7 +18,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     startLocalCluster({ onProgress: (step) => console.error(`cluster: ${step}`) }),
     own === undefined
       ? startPostgres({ onProgress: (step) => console.error(`postgres: ${step}`) })
-      : undefined,
+      : Promise.resolve(undefined),
   ] as const
   const [cluster, postgres] = await Promise.allSettled(starting)
   const stop = async () => {
