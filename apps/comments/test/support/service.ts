@@ -15,13 +15,17 @@ import { Api } from './api.js'
 const random = () => randomBytes(6).toString('hex')
 
 /** A database of one test file. */
-export async function makeDatabase(): Promise<{ readonly url: string; drop(): Promise<void> }> {
+export async function makeDatabase(): Promise<{ readonly url: string; readonly drop: () => Promise<void> }> {
   const server = inject('postgresUrl')
   const name = `test_${random()}`
   const run = async (sql: string) => {
     const client = new pg.Client({ connectionString: server })
     await client.connect()
-    await client.query(sql).finally(() => client.end())
+    try {
+      await client.query(sql)
+    } finally {
+      await client.end()
+    }
   }
   await run(`create database ${name}`)
   const url = new URL(server)
@@ -100,7 +104,7 @@ export interface Spawned {
   readonly url: string
   readonly child: ChildProcess
   /** Ends it in order; its exit code. */
-  stop(): Promise<number | null>
+  readonly stop: () => Promise<number | null>
 }
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
