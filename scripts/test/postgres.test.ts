@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { processInfo } from '../../packages/slotwise/src/local/process.js'
 import { type LocalPostgres, startPostgres } from '../postgres.js'
 
@@ -55,6 +55,17 @@ it('refuses to share its data with another start, and says which process has it'
   await expect(startPostgres({ dir })).rejects.toThrow(
     `Another Postgres (process ${first.pid}) is already running on ${dir}`,
   )
+})
+
+it('runs, as root, without user namespaces too, which containers forbid', async () => {
+  vi.stubEnv('SLOTWISE_NO_NAMESPACES', '1')
+  try {
+    await using postgres = await startPostgres()
+    const { rows } = await query(postgres.url, 'select 1 as one')
+    expect(rows).toEqual([{ one: 1 }])
+  } finally {
+    vi.unstubAllEnvs()
+  }
 })
 
 it('begins anew when told to', async () => {
