@@ -1,7 +1,11 @@
 import { basename } from 'node:path'
+import { connect } from 'slotwise/ioredis'
+import type { Config } from '../apps/comments/src/config.js'
 import { type Database, migrate, openDatabase } from '../apps/comments/src/db/index.js'
 import { importDump } from '../apps/comments/src/import/index.js'
 import { ensureSample } from '../apps/comments/src/sample/index.js'
+import { Caches } from '../apps/comments/src/services/caches.js'
+import { Explained } from './packages.mjs'
 import { bar, type Progress } from './progress.mjs'
 
 interface Filling {
@@ -15,19 +19,24 @@ interface Filling {
  * @returns what there is to look at, in a few words
  */
 export async function fill(
-  url: string,
+  config: Config,
   { dumps, sample }: Filling,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<string> {
-  const db = openDatabase(url)
+  const db = openDatabase(config.databaseUrl)
   try {
     await migrate(db)
     for (const dump of dumps) {
       const tenant = basename(dump)
       const step = progress.step(`Importing ${tenant}`)
       try {
-        await importDump(db, dump, { tenant, signal, onProgress: ({ share }) => step.update(bar(share)) })
+        await importDump(db, dump, {
+          tenant,
+          signal,
+          onProgress: ({ share }) => step.update(bar(share)),
+          onChanged: (comments, entities) => forget(config, tenant, comments, entities),
+        })
         step.done(`${tenant} is imported`)
       } catch (error) {
         step.fail()
@@ -39,6 +48,19 @@ export async function fill(
   } finally {
     await db.close()
   }
+}
+
+/** What Redis kept from an earlier start. */
+async function forget(
+  { redisNodes, redisPassword, namespace }: Config,
+  tenant: string,
+  comments: readonly string[],
+  entities: readonly string[],
+): Promise<void> {
+  await using port = await connect({ nodes: redisNodes, namespace, password: redisPassword })
+  await using caches = new Caches(port)
+  const told = await caches.changed(tenant, comments, entities)
+  if (!told) throw new Explained('Redis does not answer: look after its nodes, then start again.')
 }
 
 async function describe({ pool }: Database): Promise<string> {

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SlotwiseError } from 'slotwise'
+import { DumpError } from '../apps/comments/src/import/dump.js'
 import { Explained } from './packages.mjs'
 import { PostgresStartError } from './postgres-place.js'
 
@@ -16,6 +17,7 @@ export async function reason(failure: unknown, dir: string): Promise<string> {
     const path = 'path' in failure && typeof failure.path === 'string' ? failure.path : dir
     return `This user may not use ${path}: make it its own (chown), then start again.`
   }
+  if (failure instanceof DumpError) return `The data cannot be imported: ${said}.`
   if (failure instanceof SlotwiseError) return said
   const file = join(dir, 'error.log')
   const whole = failure instanceof Error ? (failure.stack ?? said) : said

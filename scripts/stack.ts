@@ -74,7 +74,7 @@ export async function bringUp(
       NAMESPACE: namespace,
       DEMO: '1',
     })
-    const data = await fill(postgres.url, { ...options, dumps }, progress, signal)
+    const data = await fill(config, { ...options, dumps }, progress, signal)
     signal.throwIfAborted()
     const step = progress.step('Starting the service')
     const logger = pino({ level: config.logLevel }, destination(join(dir, 'service.log')))

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Database, PlanName } from './db/index.js'
 
@@ -14,6 +14,9 @@ export interface TenantSetup {
   /** What the key is for. */
   readonly label?: string | undefined
 }
+
+/** What the keys are called that a demo hands out, and that end by themselves. */
+export const DEMO_LABEL = 'demo'
 
 /** How a key is stored and found. Keys are random, so a slow hash would protect nothing. */
 export function hashKey(key: string): Buffer {
@@ -41,4 +44,34 @@ export async function ensureTenant({ kysely }: Database, tenant: TenantSetup): P
       .executeTakeFirstOrThrow()
     if (owner.tenant_id !== id) throw new Error(`the key for tenant ${id} belongs to another tenant`)
   })
+}
+
+/**
+ * Gives a tenant the key that is wanted, or, if it has none at all, one that is made here. Keys of the demo do not
+ * count: they end by themselves.
+ *
+ * @returns the key if it was made here; nobody can read it later
+ */
+export async function ensureKey(
+  db: Database,
+  tenant: string,
+  wanted: string | undefined,
+): Promise<string | undefined> {
+  const { name, plan, keys } = await db.kysely
+    .selectFrom('tenants')
+    .select(['name', 'plan'])
+    .select((eb) =>
+      eb
+        .selectFrom('api_keys')
+        .select((count) => count.fn.countAll<string>().as('keys'))
+        .whereRef('tenant_id', '=', 'tenants.id')
+        .where('label', '<>', DEMO_LABEL)
+        .as('keys'),
+    )
+    .where('id', '=', tenant)
+    .executeTakeFirstOrThrow()
+  if (wanted === undefined && Number(keys) > 0) return undefined
+  const key = wanted ?? `key_${randomBytes(24).toString('base64url')}`
+  await ensureTenant(db, { id: tenant, name, plan, key })
+  return wanted === undefined ? key : undefined
 }

@@ -40,6 +40,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   zod: ['config', 'routes', 'import'],
   pino: ['compose', 'routes'],
   saxes: ['import'],
+  'html-to-text': ['import'],
 }
 
 interface Import {

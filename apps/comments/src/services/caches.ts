@@ -32,7 +32,7 @@ const INVALIDATE_MS = 1000
  * Everything the service keeps in Redis for reading, and the one place that knows which entries show what.
  * The importer and the routes change data only together with a call of {@link Caches.changed}.
  */
-export class Caches {
+export class Caches implements AsyncDisposable {
   readonly #enabled: boolean
   readonly #comments: Cache<Comment>
   readonly #threads: Cache<CachedThread>
@@ -77,19 +77,30 @@ export class Caches {
   /**
    * Takes away every entry that shows one of these comments, and the threads of these entities. To be called when
    * the change is committed.
+   *
+   * @returns whether Redis knows of it; if not, it is told of it as soon as it can be
    */
-  async changed(tenant: string, commentIds: readonly string[], entityIds: readonly string[]): Promise<void> {
+  async changed(
+    tenant: string,
+    commentIds: readonly string[],
+    entityIds: readonly string[],
+  ): Promise<boolean> {
     const options = { deadlineMs: INVALIDATE_MS }
-    await timed('invalidate', () =>
+    const [comments, threads] = await timed('invalidate', () =>
       Promise.all([
         told(this.#comments.forTenant(tenant).invalidateMany(commentIds, options)),
         told(this.#threads.forTenant(tenant).invalidateMany(entityIds, options)),
       ]),
     )
+    return comments && threads
   }
 
   async close(): Promise<void> {
     await Promise.all([this.#comments.close(), this.#threads.close(), this.#keys.close()])
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 
   async #read<T>(cache: Cache<T>, tenant: string, id: string, load: Load<T>): Promise<T> {
@@ -105,12 +116,14 @@ export class Caches {
 const never = { signal: new AbortController().signal }
 
 /** The write stands, whether Redis could be told of it or not; the caches go on telling it. */
-async function told(invalidation: Promise<void>): Promise<void> {
+async function told(invalidation: Promise<void>): Promise<boolean> {
   try {
     await invalidation
+    return true
   } catch (error) {
     if (!(error instanceof InvalidationPendingError)) throw error
     markPending()
+    return false
   }
 }
 

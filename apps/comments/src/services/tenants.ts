@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { Problem } from '../problems.js'
 import type { Tenant, TenantRepository } from '../repositories/tenants.js'
-import { hashKey } from '../tenants.js'
+import { DEMO_LABEL, hashKey } from '../tenants.js'
 import type { Caches } from './caches.js'
 
-const DEMO_LABEL = 'demo'
 const DEMO_HOURS = 24
 
 /** Who calls: the tenant of an API key. */
