@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { ServerNotFoundError } from '../errors.js'
@@ -10,7 +10,7 @@ export function cacheFolder(): string {
   if (named !== undefined && isAbsolute(named)) return join(named, 'slotwise')
   const home = homedir()
   // What systems give to users that are to have none.
-  if (['', '/', '/nonexistent'].includes(home) || !lstatSync(home, { throwIfNoEntry: false })) {
+  if (['', '/', '/nonexistent'].includes(home) || !existsSync(home)) {
     return privateFolder(join(tmpdir(), `slotwise-cache-${process.getuid?.() ?? 0}`))
   }
   return process.platform === 'darwin' ? join(home, 'Library/Caches/slotwise') : join(home, '.cache/slotwise')

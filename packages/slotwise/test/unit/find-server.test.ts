@@ -45,6 +45,15 @@ describe('a server is found', () => {
     expect(await findServer()).toMatchObject({ path: onPath('valkey-server'), version: '8.0.1' })
   })
 
+  it('on PATH beyond folders that cannot be looked into and files that cannot be run', async () => {
+    await symlink('loop', join(root, 'loop'))
+    await mkdir(join(root, 'plain'))
+    await writeFile(join(root, 'plain/redis-server'), 'no program')
+    await server(onPath('redis-server'), '7.4.0')
+    vi.stubEnv('PATH', `${join(root, 'loop')}:${join(root, 'plain')}:${process.env['PATH']}`)
+    expect(await findServer()).toMatchObject({ version: '7.4.0' })
+  })
+
   it('on PATH only when it is new enough', async () => {
     await server(onPath('redis-server'), '6.2.14')
     await server(join(cached(), 'usr/bin/redis-server'), '7.0.15')
