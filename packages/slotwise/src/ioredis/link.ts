@@ -15,21 +15,18 @@ const NOT_SENT = /^Stream isn't writeable/
 class IoredisLink implements Link {
   readonly endpoint: Endpoint
   readonly #redis: Redis
-  #lastError: unknown
 
   constructor(endpoint: Endpoint, settings: Settings, events: LinkEvents) {
     this.endpoint = endpoint
     this.#redis = new Redis(optionsOf(endpoint, settings))
     this.#redis.on('ready', () => {
-      this.#lastError = undefined
       events.ready()
     })
     this.#redis.on('error', (error: unknown) => {
-      this.#lastError = error
       events.down(error)
     })
     this.#redis.on('close', () => {
-      events.down(this.#lastError)
+      events.down(undefined)
     })
   }
 
@@ -47,6 +44,8 @@ class IoredisLink implements Link {
       write: (chunk: string | Buffer) => chunks.push(chunk),
     }
     for (const outgoing of batch) this.#sendOne(outgoing, collector)
+    // Nothing was writable, and everybody has been told so.
+    if (chunks.length === 0) return
     // One write for the whole batch instead of one for each command.
     if (chunks.every((chunk) => typeof chunk === 'string')) stream.write(chunks.join(''))
     else
@@ -62,7 +61,7 @@ class IoredisLink implements Link {
     const command = new Command(name, values, { replyEncoding: binary ? null : 'utf8' })
     const sent = this.#redis.sendCommand(command, collector as never) as Promise<Reply>
     void sent.then(
-      (reply) => settled({ kind: 'reply', reply }),
+      (reply) => settled(isExact(reply) ? { kind: 'reply', reply } : ROUNDED),
       (error: unknown) => settled(outcomeOf(error)),
     )
   }
@@ -74,6 +73,17 @@ class IoredisLink implements Link {
   close(): void {
     this.#redis.disconnect()
   }
+}
+
+const ROUNDED: Outcome = {
+  kind: 'unreadable',
+  reason: 'an integer beyond 2^53, which ioredis rounds; let a script answer with it as text',
+}
+
+/** ioredis reads integers as doubles, so a larger one has lost digits by now. */
+function isExact(reply: Reply): boolean {
+  if (typeof reply === 'number') return Number.isSafeInteger(reply)
+  return !Array.isArray(reply) || reply.every(isExact)
 }
 
 function outcomeOf(error: unknown): Outcome {

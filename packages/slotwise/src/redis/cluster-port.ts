@@ -1,4 +1,4 @@
-import { ClosedError, CrossSlotError, ReplyError } from '../errors.js'
+import { ClosedError, CrossSlotError, ReplyError, UnexpectedReplyError } from '../errors.js'
 import { slotOf } from '../slots.js'
 import { publish } from '../telemetry.js'
 import { Deadlines } from './deadlines.js'
@@ -34,6 +34,9 @@ export interface PortSettings {
 /** Redirections in a row that are followed at once; more means that two nodes disagree, and time will tell. */
 const EAGER_REDIRECTIONS = 5
 
+/** What Redis ships with, taken where CONFIG is forbidden. */
+const DEFAULT_NODE_TIMEOUT_MS = 15_000
+
 /** The port over any client library that can open a {@link Link}. */
 export class ClusterPort implements RedisPort {
   readonly namespace: string
@@ -44,6 +47,10 @@ export class ClusterPort implements RedisPort {
   /** Flights that wait for a node or an election, each with how to send it on at once. */
   readonly #paused = new Map<Flight, () => void>()
   readonly #flights = new Set<Flight>()
+  /** Answers of nodes that may have been replaced, each with how to go on once another node has been asked. */
+  readonly #held = new Map<Flight, { readonly queue: NodeQueue; readonly release: () => void }>()
+  #probing: NodeJS.Timeout | undefined
+  #nodeTimeoutMs = Number.POSITIVE_INFINITY
   #closed: Promise<void> | undefined
   #drained: (() => void) | undefined
 
@@ -71,6 +78,9 @@ export class ClusterPort implements RedisPort {
       changed: () => {
         this.#follow()
       },
+      looked: (startedAt, answered) => {
+        this.#confirm(startedAt, answered)
+      },
     })
   }
 
@@ -81,6 +91,10 @@ export class ClusterPort implements RedisPort {
       for (const seed of settings.seeds) port.#queue(addressOf(port.#mapped(seed)))
       await port.#watch.start(settings.connectTimeoutMs)
       await port.#settle(settings.connectTimeoutMs)
+      await port.#learnNodeTimeout()
+      port.#probing = setInterval(() => {
+        for (const queue of port.#queues.values()) queue.probe(settings.commandTimeoutMs)
+      }, settings.topologyRefreshMs).unref()
       return port
     } catch (error) {
       await port.close()
@@ -143,6 +157,7 @@ export class ClusterPort implements RedisPort {
 
   async #close(): Promise<void> {
     this.#watch.close()
+    clearInterval(this.#probing)
     if (this.#flights.size > 0) await new Promise<void>((resolve) => (this.#drained = resolve))
     for (const queue of this.#queues.values()) queue.close()
     this.#queues.clear()
@@ -165,6 +180,7 @@ export class ClusterPort implements RedisPort {
         takeBack()
         signal?.removeEventListener('abort', onAbort)
         this.#paused.delete(flight)
+        this.#held.delete(flight)
         this.#flights.delete(flight)
         if (this.#flights.size === 0) this.#drained?.()
       }
@@ -189,6 +205,7 @@ export class ClusterPort implements RedisPort {
     const queue = this.#queue(address)
     flight.node = address
     if (!queue.ready) return this.#pause(flight, queue.downBecause)
+    if (this.#isDoubtful(flight, queue)) return this.#pause(flight, `${address} may have been replaced`)
     flight.attempt++
     flight.sent = false
     flight.asking = asking
@@ -221,10 +238,30 @@ export class ClusterPort implements RedisPort {
     flight.expire()
   }
 
-  /** A node that said nothing at all since it was asked hangs, or the way to it does: its connection is made anew. */
   #suspect(queue: NodeQueue, sentAt: number): void {
     this.#watch.refresh()
-    if (queue.ready && queue.silentSince(sentAt)) queue.reset()
+    queue.suspect(sentAt)
+  }
+
+  /** A question to one node is about that node, whoever owns the slots. */
+  #isDoubtful(flight: Flight, queue: NodeQueue): boolean {
+    return queue.doubtfulSince !== undefined && flight.request.slot !== undefined
+  }
+
+  /** A look that began after the doubt, and heard another node, settles who owns the slots. */
+  #confirm(startedAt: number, answered: ReadonlySet<string>): void {
+    for (const queue of this.#queues.values()) {
+      if (queue.doubtfulSince === undefined) continue
+      const others = [...this.#queues.values()].filter((other) => other !== queue && other.ready)
+      const isHeard = others.length === 0 || [...answered].some((address) => address !== queue.address)
+      if (queue.doubtfulSince > startedAt || !isHeard) {
+        this.#watch.refresh()
+        continue
+      }
+      queue.believe()
+      for (const { queue: from, release } of Array.from(this.#held.values())) if (from === queue) release()
+      this.#wake((flight) => flight.node === queue.address)
+    }
   }
 
   /** Lets a flight try again after a while, or as soon as the cluster or the node is different. */
@@ -242,12 +279,35 @@ export class ClusterPort implements RedisPort {
     this.#paused.set(flight, again)
   }
 
-  #ended(flight: Flight, attempt: number, outcome: Outcome): void {
+  #ended(flight: Flight, attempt: number, outcome: Outcome, queue: NodeQueue): void {
     if (flight.settled || flight.attempt !== attempt) return
-    if (outcome.kind === 'reply') return flight.resolve(outcome.reply)
+    if (outcome.kind === 'reply') {
+      if (this.#isDoubtful(flight, queue)) return this.#hold(flight, attempt, outcome, queue)
+      return flight.resolve(outcome.reply)
+    }
+    if (outcome.kind === 'unreadable') {
+      return flight.reject(
+        new UnexpectedReplyError(`${flight.request.command[0]} was executed and answered ${outcome.reason}`),
+      )
+    }
     if (outcome.kind === 'unsent') return this.#pause(flight, outcome.cause)
     if (outcome.kind === 'lost') return this.#lost(flight, outcome.cause)
     this.#refused(flight, outcome.message)
+  }
+
+  /** What a node said that may have been replaced counts if it is still the owner, and else is as good as lost. */
+  #hold(flight: Flight, attempt: number, outcome: Outcome, queue: NodeQueue): void {
+    const release = () => {
+      this.#held.delete(flight)
+      if (flight.settled || flight.attempt !== attempt) return
+      const owner = this.#watch.table.ownerOf(flight.request.slot ?? 0)
+      const isOwner = owner !== undefined && addressOf(this.#mapped(owner)) === queue.address
+      // The target of a half-moved slot answers for keys it does not own yet.
+      if (isOwner || flight.asking) this.#ended(flight, attempt, outcome, queue)
+      else this.#lost(flight, new Error(`${queue.address} had been replaced when it answered`))
+    }
+    this.#held.set(flight, { queue, release })
+    this.#watch.refresh()
   }
 
   #refused(flight: Flight, message: string): void {
@@ -283,7 +343,7 @@ export class ClusterPort implements RedisPort {
   #lost(flight: Flight, cause: unknown): void {
     this.#watch.refresh()
     if (flight.request.repeat === 'unsafe') return flight.unknown(cause)
-    if (flight.losses++ >= this.#settings.maxRetries) return flight.expire()
+    if (flight.losses++ >= this.#settings.maxRetries) return flight.unknown(cause)
     this.#pause(flight, cause)
   }
 
@@ -292,9 +352,9 @@ export class ClusterPort implements RedisPort {
     if (known !== undefined) return known
     const at = address.lastIndexOf(':')
     const endpoint = { host: address.slice(0, at), port: Number(address.slice(at + 1)) }
-    const queue = new NodeQueue(endpoint, this.#settings.open, {
-      ended: (flight, attempt, outcome) => {
-        this.#ended(flight, attempt, outcome)
+    const queue = new NodeQueue(endpoint, this.#settings.open, () => this.#nodeTimeoutMs / 2, {
+      ended: (flight, attempt, outcome, from) => {
+        this.#ended(flight, attempt, outcome, from)
       },
       ready: () => {
         publish('slotwise:redis', () => ({ kind: 'node-back', node: address }))
@@ -303,6 +363,11 @@ export class ClusterPort implements RedisPort {
       down: (_, cause) => {
         publish('slotwise:redis', () => ({ kind: 'node-lost', node: address, reason: String(cause) }))
         this.#watch.refresh()
+      },
+      doubtful: (doubted) => {
+        // Nobody could have been elected in its place, and nobody else can be asked.
+        if (this.#watch.table.nodes.length < 2) doubted.believe()
+        else this.#watch.refresh()
       },
     })
     this.#queues.set(address, queue)
@@ -337,6 +402,16 @@ export class ClusterPort implements RedisPort {
     await Promise.allSettled(
       primaries.map(({ id }) => this.onNode(id, ['PING'], { deadlineMs: Math.min(timeoutMs, 1000) })),
     )
+  }
+
+  /** Half of this is how long a node may be silent and still be the owner for certain. */
+  async #learnNodeTimeout(): Promise<void> {
+    const [primary, second] = this.#watch.table.nodes
+    if (primary === undefined || second === undefined) return
+    const asked = this.onNode(primary.id, ['CONFIG', 'GET', 'cluster-node-timeout'], { deadlineMs: 500 })
+    const reply = await asked.catch(() => undefined)
+    const ms = Array.isArray(reply) ? Number(reply[1]) : Number.NaN
+    this.#nodeTimeoutMs = ms > 0 ? ms : DEFAULT_NODE_TIMEOUT_MS
   }
 
   #mapped(endpoint: Endpoint | ClusterNode): Endpoint {

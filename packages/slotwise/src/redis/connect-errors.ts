@@ -16,7 +16,7 @@ export function unreachable(seeds: readonly string[], reasons: readonly unknown[
   }
   const list = seeds.map((seed, index) => `${seed} (${words[index] ?? 'no answer'})`).join(', ')
   return new RedisUnavailableError(
-    `no node can be reached: ${list}. Check the addresses and that the servers run`,
+    `no node can be reached: ${list}. Check the addresses, that the servers run, and that \`tls\` is set if and only if they want it`,
     {
       node: seeds[0],
       cause: reasons[0],

@@ -76,9 +76,10 @@ export class Flight {
   /** Ends it because no time is left. */
   expire(): void {
     if (this.settled) return
-    const { slot, command, repeat } = this.request
+    const { slot, command } = this.request
     const cause = this.#lastReason
-    if (this.sent && repeat === 'unsafe') return this.unknown(cause)
+    // However harmless a repeat is: "not executed" is only said where it is certain.
+    if (this.sent || this.losses > 0) return this.unknown(cause)
     if (this.#moving && slot !== undefined) return this.reject(new SlotMovingError(slot, { cause }))
     const where = this.node === undefined ? `nobody serves slot ${slot}` : `${this.node} did not answer`
     const why = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : shown(cause)}`

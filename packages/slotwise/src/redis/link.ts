@@ -13,6 +13,8 @@ export type Outcome =
   | { readonly kind: 'reply'; readonly reply: Reply }
   /** The server answered with an error; `message` is its text, e.g. `MOVED 12 10.0.0.1:7000`. */
   | { readonly kind: 'refused'; readonly message: string }
+  /** It was executed, and the client library cannot say what the answer is. */
+  | { readonly kind: 'unreadable'; readonly reason: string }
   /** It never left this process. */
   | { readonly kind: 'unsent'; readonly cause: unknown }
   /** It left, and the connection ended before an answer: executed or not, nobody knows. */

@@ -18,6 +18,8 @@ export interface WatchSettings {
   readonly addressOf: (node: ClusterNode) => string
   /** Called after every change of the table. */
   readonly changed: () => void
+  /** Called after every look with when it began and who answered. */
+  readonly looked: (startedAt: number, answered: ReadonlySet<string>) => void
 }
 
 /** Nodes asked at once, and how many answers are enough: a node that hangs must not hold up the others' news. */
@@ -104,12 +106,16 @@ export class TopologyWatch {
   async #look(): Promise<void> {
     this.#running = true
     this.#again = false
-    const views = await this.#views()
+    const startedAt = performance.now()
+    const answered = new Set<string>()
+    const views = await this.#views(answered)
     this.#running = false
     this.#lastAt = performance.now()
     if (this.#closed) return
     if (views.length > 0) this.#take(views)
     this.#schedule(this.#askedMeanwhile() ? APART_MS : undefined)
+    // Last, since whoever hears of it may ask for another look.
+    this.#settings.looked(startedAt, answered)
   }
 
   #askedMeanwhile(): boolean {
@@ -117,7 +123,7 @@ export class TopologyWatch {
   }
 
   /** Resolves with the first few answers; with none when nobody answers in time. Never rejects. */
-  #views(): Promise<readonly (readonly NodeView[])[]> {
+  #views(answered: Set<string>): Promise<readonly (readonly NodeView[])[]> {
     const { timeoutMs, isReady, seeds } = this.#settings
     const known = this.table.nodes.map((node) => this.#settings.addressOf(node))
     const ready = shuffled(known.filter(isReady)).slice(0, ASKED)
@@ -130,7 +136,10 @@ export class TopologyWatch {
         if (left === 0 || views.length >= ENOUGH) resolve(views)
       }
       for (const address of asked) {
-        const asking = this.#view(address, timeoutMs).then((view) => views.push(view))
+        const asking = this.#view(address, timeoutMs).then((view) => {
+          views.push(view)
+          answered.add(address)
+        })
         void asking.catch(() => undefined).finally(ended)
       }
       if (left === 0) resolve([])

@@ -1,0 +1,243 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import {
+  ClosedError,
+  CrossSlotError,
+  OutcomeUnknownError,
+  RedisUnavailableError,
+  ReplyError,
+  SlotMovingError,
+  UnexpectedReplyError,
+} from '../../../src/errors.js'
+import type { ConnectOptions } from '../../../src/redis/connect-options.js'
+import { type Key, keyOf, type RedisPort, type ScriptCall, SLOTS, slotOf } from '../../../src/redis/index.js'
+
+export type Connect = (options: ConnectOptions) => Promise<RedisPort>
+
+const space = { namespace: 'port', pattern: 'test', name: randomUUID() }
+const keyFor = (id: string | number): Key => keyOf(space, String(id))
+const freshKey = (): Key => keyFor(randomUUID())
+
+/** Keys that share a slot with the first, whatever their names. */
+function keysOfOneSlot(count: number, tag: string): readonly [Key, ...Key[]] {
+  const named = (index: number) => `port:${space.name}:{${tag}}${index}` as Key
+  return [named(0), ...Array.from({ length: count - 1 }, (_, index) => named(index + 1))]
+}
+
+const scriptCall = (
+  source: string,
+  keys: readonly [Key, ...Key[]],
+  args: readonly string[] = [],
+): ScriptCall => ({
+  script: { name: 'test', keys: [], args: [], sha1: createHash('sha1').update(source).digest('hex'), source },
+  keys,
+  args,
+})
+
+/** What every adapter's port must do, on the cluster that the tests share. */
+export function conformance(adapter: string, connect: Connect): void {
+  describe(`the port over ${adapter}`, () => {
+    let port: RedisPort
+    const open = (options: Partial<ConnectOptions> = {}) =>
+      connect({ nodes: inject('clusterNodes'), namespace: 'port', ...options })
+    const get = (key: Key) => port.call({ key, command: ['GET', key], repeat: 'safe' })
+    const ownerOf = (key: Key) => {
+      const owner = port.topology().ownerOf(slotOf(key))
+      expect.assert(owner !== undefined)
+      return owner
+    }
+    const otherThan = (id: string) => {
+      const other = port.topology().nodes.find((node) => node.role === 'primary' && node.id !== id)
+      expect.assert(other !== undefined)
+      return other
+    }
+
+    beforeAll(async () => {
+      port = await open()
+    })
+    afterAll(() => port.close())
+
+    it('answers 10,000 commands over all slots in their order, with each error at its place', async () => {
+      const keys = Array.from({ length: 10_000 }, (_, index) => keyFor(index))
+      const wrong = (index: number) => index % 100 === 7
+      await port.pipeline(keys.map((key, index) => ({ key, command: ['SET', key, index, 'PX', 60_000] })))
+      const results = await port.pipeline(
+        keys.map((key, index) => ({ key, command: [wrong(index) ? 'LLEN' : 'GET', key] })),
+      )
+      expect(results).toHaveLength(keys.length)
+      for (const [index, result] of results.entries()) {
+        if (wrong(index)) {
+          expect.assert(result.status === 'rejected' && result.reason instanceof ReplyError)
+          expect(result.reason.replyCode).toBe('WRONGTYPE')
+        } else expect(result).toEqual({ status: 'fulfilled', value: String(index) })
+      }
+    })
+
+    it('answers with bytes where it is asked to, at every depth', async () => {
+      const key = freshKey()
+      const bytes = Buffer.from([0, 255, 13, 10, 128])
+      await port.call({ key, command: ['RPUSH', key, bytes] })
+      const reply = await port.call({ key, command: ['LRANGE', key, 0, -1] }, { binary: true })
+      expect(reply).toEqual([bytes])
+    })
+
+    it('answers maps as flat arrays, and nothing as null', async () => {
+      const key = freshKey()
+      await port.call({ key, command: ['HSET', key, 'a', 1, 'b', 2n] })
+      expect(await port.call({ key, command: ['HGETALL', key] })).toEqual(['a', '1', 'b', '2'])
+      expect(await port.call({ key, command: ['HGET', key, 'c'] })).toBeNull()
+    })
+
+    it('loses no digit of an integer beyond 2^53 in silence', async () => {
+      const key = freshKey()
+      await port.call({ key, command: ['SET', key, 9_007_199_254_740_992n] })
+      const reply: unknown = await port.call({ key, command: ['INCR', key] }).catch((error: unknown) => error)
+      if (!(reply instanceof UnexpectedReplyError)) expect(String(reply)).toBe('9007199254740993')
+      expect(await get(key)).toBe('9007199254740993')
+    })
+
+    it('runs a script on a node that has forgotten it', async () => {
+      const [key] = keysOfOneSlot(1, randomUUID())
+      const call = scriptCall("return redis.call('INCR', KEYS[1])", [key])
+      expect(await port.call(call)).toBe(1)
+      await port.onNode(ownerOf(key).id, ['SCRIPT', 'FLUSH'])
+      expect(await port.call(call)).toBe(2)
+    })
+
+    it('refuses a script over several slots before anything is sent', async () => {
+      const call = scriptCall('return 1', [keyFor(1), keyFor(2)])
+      await expect(port.call(call)).rejects.toThrow(CrossSlotError)
+    })
+
+    it('does not take an error raised inside a script for "not executed"', async () => {
+      const [key] = keysOfOneSlot(1, randomUUID())
+      const raised = "redis.call('INCR', KEYS[1]) redis.call('GET', 'undeclared' .. KEYS[1])"
+      const call = scriptCall(raised, [key])
+      await expect(port.call(call, { deadlineMs: 300 })).rejects.toThrow(/non-local key|undeclared/)
+      expect(await get(key)).toBe('1')
+    })
+
+    it('goes on with single keys of a half-moved slot, and says so where several keys are needed', async () => {
+      const keys = keysOfOneSlot(3, randomUUID())
+      const [stays, moves, absent] = keys
+      expect.assert(moves !== undefined && absent !== undefined)
+      const slot = slotOf(stays)
+      const source = ownerOf(stays)
+      const target = otherThan(source.id)
+      for (const key of [stays, moves]) await port.call({ key, command: ['SET', key, 'v'] })
+      await port.onNode(target.id, ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id])
+      await port.onNode(source.id, ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id])
+      await port.onNode(source.id, ['MIGRATE', target.host, target.port, moves, 0, 1000])
+      try {
+        await port.onNode(target.id, ['SCRIPT', 'FLUSH'])
+        expect(await Promise.all([get(stays), get(moves), get(absent)])).toEqual(['v', 'v', null])
+        // ASKING covers one command: the text that follows an unknown hash needs its own.
+        const append = "return redis.call('APPEND', KEYS[1], ARGV[1])"
+        for (const key of keys) expect(await port.call(scriptCall(append, [key], ['x']))).toBeGreaterThan(0)
+        const both = scriptCall("return redis.call('MGET', unpack(KEYS))", [stays, moves])
+        const from = performance.now()
+        const error: unknown = await port.call(both, { deadlineMs: 200 }).catch((thrown: unknown) => thrown)
+        expect.assert(error instanceof SlotMovingError)
+        expect(error.slot).toBe(slot)
+        expect(performance.now() - from).toBeLessThan(700)
+      } finally {
+        await port.onNode(source.id, ['MIGRATE', target.host, target.port, '', 0, 1000, 'KEYS', ...keys])
+        for (const { id } of [target, source])
+          await port.onNode(id, ['CLUSTER', 'SETSLOT', slot, 'NODE', target.id])
+      }
+      const whole = scriptCall("return redis.call('MGET', unpack(KEYS))", keys)
+      expect(await port.call({ ...whole, repeat: 'safe' })).toEqual(['vx', 'vx', 'x'])
+    })
+
+    it('lets no caller notice that slots move while it calls', async () => {
+      const id = randomUUID()
+      const [key] = keysOfOneSlot(1, id)
+      const slot = slotOf(key)
+      let [from, to] = [ownerOf(key), otherThan(ownerOf(key).id)]
+      let going = true
+      let calls = 0
+      const traffic = Promise.all(
+        Array.from({ length: 8 }, async () => {
+          while (going) {
+            await port.call({ key, command: ['INCR', key] })
+            calls++
+          }
+        }),
+      )
+      for (let move = 0; move < 6; move++) {
+        await port.onNode(to.id, ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', from.id])
+        await port.onNode(from.id, ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.id])
+        await port.onNode(from.id, ['MIGRATE', to.host, to.port, key, 0, 1000])
+        for (const node of [to, from]) await port.onNode(node.id, ['CLUSTER', 'SETSLOT', slot, 'NODE', to.id])
+        ;[from, to] = [to, from]
+        await sleep(20)
+      }
+      going = false
+      await traffic
+      expect(await get(key)).toBe(String(calls))
+    })
+
+    it('keeps to the deadline of a call, and says what is known about it', async () => {
+      const impatient = await open()
+      try {
+        const key = freshKey()
+        const { id } = ownerOf(key)
+        await port.onNode(id, ['CLIENT', 'PAUSE', 400, 'ALL'])
+        const ended = async (deadlineMs: number, repeat: 'safe' | 'unsafe') => {
+          const from = performance.now()
+          const command = ['INCR', key] as const
+          const error: unknown = await impatient
+            .call({ key, command, repeat }, { deadlineMs })
+            .catch((thrown: unknown) => thrown)
+          return { error, took: performance.now() - from }
+        }
+        const sent = await ended(50, 'unsafe')
+        expect(sent.error).toBeInstanceOf(OutcomeUnknownError)
+        expect(sent.took).toBeGreaterThan(45)
+        expect(sent.took).toBeLessThan(300)
+        // It is known to hang by now, so nothing more is risked on it.
+        expect((await ended(50, 'unsafe')).error).toBeInstanceOf(RedisUnavailableError)
+        expect((await ended(5000, 'unsafe')).error).toBe(2)
+      } finally {
+        await impatient.close()
+      }
+    })
+
+    it('rejects with the reason of a signal, before the call and during it', async () => {
+      const key = freshKey()
+      const reason = new Error('enough')
+      const call = { key, command: ['GET', key] } as const
+      await expect(port.call(call, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+      await port.onNode(ownerOf(key).id, ['CLIENT', 'PAUSE', 100, 'ALL'])
+      const controller = new AbortController()
+      const running = port.call(call, { signal: controller.signal })
+      setTimeout(() => controller.abort(reason), 10)
+      await expect(running).rejects.toBe(reason)
+    })
+
+    it('asks one node, or every primary, what only they know', async () => {
+      const answers = await port.onEachPrimary(['CLUSTER', 'MYID'])
+      expect(answers).toHaveLength(3)
+      for (const { node, result } of answers) expect(result).toEqual({ status: 'fulfilled', value: node.id })
+    })
+
+    it('knows an owner for every slot, and every replica', () => {
+      const { nodes } = port.topology()
+      for (let slot = 0; slot < SLOTS; slot++)
+        expect.assert(port.topology().ownerOf(slot)?.role === 'primary')
+      expect(nodes.filter(({ role }) => role === 'replica')).toHaveLength(3)
+    })
+
+    it('finishes what is under way when it is closed, and takes nothing more', async () => {
+      const closing = await open()
+      const key = freshKey()
+      const running = closing.call({ key, command: ['SET', key, 'done'] })
+      const closed = closing.close()
+      expect(closing.close()).toBe(closed)
+      await expect(closing.call({ key, command: ['GET', key] })).rejects.toThrow(ClosedError)
+      expect(await running).toBe('OK')
+      await closed
+    })
+  })
+}
