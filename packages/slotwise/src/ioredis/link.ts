@@ -2,6 +2,7 @@ import { Command, Redis, type RedisOptions } from 'ioredis'
 import type { CheckedOptions } from '../redis/connect-options.js'
 import type { Endpoint, Link, LinkEvents, OpenLink, Outcome, Outgoing } from '../redis/link.js'
 import type { Reply } from '../redis/port.js'
+import { SteadyConnector } from './connector.js'
 
 type Settings = Pick<CheckedOptions, 'username' | 'password' | 'tls' | 'clientName' | 'connectTimeoutMs'>
 
@@ -103,6 +104,7 @@ function optionsOf(
   return {
     host,
     port,
+    Connector: SteadyConnector as unknown as NonNullable<RedisOptions['Connector']>,
     // RESP2 gives the same shapes from every version of client and server.
     protocol: 2,
     connectionName: clientName,

@@ -11,7 +11,15 @@ import {
   UnexpectedReplyError,
 } from '../../../src/errors.js'
 import type { ConnectOptions } from '../../../src/redis/connect-options.js'
-import { type Key, keyOf, type RedisPort, type ScriptCall, SLOTS, slotOf } from '../../../src/redis/index.js'
+import {
+  type ClusterNode,
+  type Key,
+  keyOf,
+  type RedisPort,
+  type ScriptCall,
+  SLOTS,
+  slotOf,
+} from '../../../src/redis/index.js'
 
 export type Connect = (options: ConnectOptions) => Promise<RedisPort>
 
@@ -41,6 +49,14 @@ export function conformance(adapter: string, connect: Connect): void {
     let port: RedisPort
     const open = (options: Partial<ConnectOptions> = {}) =>
       connect({ nodes: inject('clusterNodes'), namespace: 'port', ...options })
+    /** Those of other tests too. */
+    async function moveKeys(slot: number, from: ClusterNode, to: ClusterNode): Promise<void> {
+      for (;;) {
+        const keys = (await port.onNode(from.id, ['CLUSTER', 'GETKEYSINSLOT', slot, 100])) as string[]
+        if (keys.length === 0) return
+        await port.onNode(from.id, ['MIGRATE', to.host, to.port, '', 0, 1000, 'KEYS', ...keys])
+      }
+    }
     const get = (key: Key) => port.call({ key, command: ['GET', key], repeat: 'safe' })
     const ownerOf = (key: Key) => {
       const owner = port.topology().ownerOf(slotOf(key))
@@ -112,8 +128,8 @@ export function conformance(adapter: string, connect: Connect): void {
 
     it('does not take an error raised inside a script for "not executed"', async () => {
       const [key] = keysOfOneSlot(1, randomUUID())
-      const names = Array.from({ length: 100 }, (_, index) => `undeclared-${index}`)
-      const elsewhere = names.find((name) => ownerOf(name).id !== ownerOf(key).id) ?? ''
+      const others = Array.from({ length: 100 }, freshKey)
+      const elsewhere = others.find((other) => ownerOf(other).id !== ownerOf(key).id) ?? key
       const raised = "redis.call('INCR', KEYS[1]) redis.call('GET', ARGV[1])"
       const call = scriptCall(raised, [key], [elsewhere])
       await expect(port.call(call, { deadlineMs: 300 })).rejects.toThrow(/non local key/)
@@ -144,9 +160,7 @@ export function conformance(adapter: string, connect: Connect): void {
         expect(error.slot).toBe(slot)
         expect(performance.now() - from).toBeLessThan(700)
       } finally {
-        // Those of other tests too.
-        const left = (await port.onNode(source.id, ['CLUSTER', 'GETKEYSINSLOT', slot, 100])) as string[]
-        await port.onNode(source.id, ['MIGRATE', target.host, target.port, '', 0, 1000, 'KEYS', ...left])
+        await moveKeys(slot, source, target)
         for (const { id } of [target, source])
           await port.onNode(id, ['CLUSTER', 'SETSLOT', slot, 'NODE', target.id])
       }
@@ -155,8 +169,7 @@ export function conformance(adapter: string, connect: Connect): void {
     })
 
     it('lets no caller notice that slots move while it calls', async () => {
-      const id = randomUUID()
-      const [key] = keysOfOneSlot(1, id)
+      const [key] = keysOfOneSlot(1, randomUUID())
       const slot = slotOf(key)
       let [from, to] = [ownerOf(key), otherThan(ownerOf(key).id)]
       let going = true
@@ -172,7 +185,7 @@ export function conformance(adapter: string, connect: Connect): void {
       for (let move = 0; move < 6; move++) {
         await port.onNode(to.id, ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', from.id])
         await port.onNode(from.id, ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.id])
-        await port.onNode(from.id, ['MIGRATE', to.host, to.port, key, 0, 1000])
+        await moveKeys(slot, from, to)
         for (const node of [to, from]) await port.onNode(node.id, ['CLUSTER', 'SETSLOT', slot, 'NODE', to.id])
         ;[from, to] = [to, from]
         await sleep(20)

@@ -2,6 +2,7 @@ import { createServer } from 'node:net'
 import { Cluster, Redis } from 'ioredis'
 import { describe, expect, inject } from 'vitest'
 import { ConfigurationError, RedisUnavailableError, UnexpectedReplyError } from '../../../src/errors.js'
+import { SteadyConnector } from '../../../src/ioredis/connector.js'
 import { connect, fromIoredis } from '../../../src/ioredis/index.js'
 import { keyOf } from '../../../src/redis/index.js'
 import { it } from '../../support/local-test.js'
@@ -105,4 +106,11 @@ describe('connecting', () => {
     expect(await port.call({ key, command: ['SET', key, 1] })).toBe('OK')
     await port.close()
   })
+})
+
+it('lets no second failure of a socket end the process', async () => {
+  const stream = await new SteadyConnector({ host: '127.0.0.1', port: 1 }).connect()
+  stream.once('error', () => {})
+  for (const nth of ['first', 'second']) expect(stream.emit('error', new Error(nth))).toBe(true)
+  stream.destroy()
 })
