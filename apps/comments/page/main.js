@@ -1,0 +1,358 @@
+import { Api, entityPath } from './api.js'
+import { grouped, make, shortMs, the } from './dom.js'
+import { Meter } from './meter.js'
+import { Requests, sourceOf } from './requests.js'
+import { forgetLikes, renderComment } from './thread.js'
+
+/**
+ * @typedef {import('./api.js').Answer} Answer
+ * @typedef {import('./api.js').Tenant} Tenant
+ * @typedef {{ id: string, title: string, comments: number }} Entity
+ */
+
+const PAGE = 50
+const RETRY_MS = 1500
+
+const api = new Api()
+const requests = new Requests()
+/** What to do once the limiter lets the tenant in again. @type {(() => Promise<void>) | undefined} */
+let afterWait
+const meter = new Meter(() => {
+  const again = afterWait
+  afterWait = undefined
+  void again?.()
+})
+/** @type {readonly Tenant[]} */
+let tenants = []
+/** @type {string | undefined} */
+let entity
+/** @type {string | null} */
+let nextComments = null
+/** @type {string | null} */
+let nextThreads = null
+let gone = false
+
+api.onAnswer((answer) => {
+  requests.add(answer)
+  if (answer.tenant === api.tenant?.id) meter.take(answer)
+  if (answer.status === 0) void comeBack()
+})
+
+/** @type {(text: string, wrong?: boolean) => void} */
+function say(text, wrong = false) {
+  const status = the('status', HTMLElement)
+  status.textContent = text
+  status.toggleAttribute('data-wrong', wrong)
+}
+
+/** Asks until the service is there again, then begins anew. */
+async function comeBack() {
+  if (gone) return
+  gone = true
+  say('The service does not answer. Trying again…', true)
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+    const alive = await fetch('/healthz', { cache: 'no-store' }).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+    if (alive) break
+  }
+  gone = false
+  say('The service is back.')
+  await begin()
+}
+
+async function begin() {
+  const { status, body } = await api.call('GET', '/demo/tenants')
+  if (status === 0) return
+  if (status === 200) tenants = body
+  const wanted = placeInAddress()
+  if (status !== 200) return askForKey()
+  const first = tenants.find(({ id }) => id === wanted.tenant) ?? tenants[0]
+  the('tenant', HTMLSelectElement).replaceChildren(
+    ...tenants.map(({ id, name, plan }) => make('option', { value: id }, `${name} (${plan})`)),
+  )
+  if (first === undefined)
+    return say('There are no tenants yet: import a dump, or start with the sample.', true)
+  await choose(first, first.id === wanted.tenant ? wanted.entity : undefined)
+}
+
+/** Where the service is no demonstration, whoever has a key shows it. */
+function askForKey() {
+  const input = make('input', { type: 'password', required: true, autocomplete: 'off' })
+  const form = make(
+    'form',
+    {
+      className: 'write',
+      onsubmit: async (/** @type {SubmitEvent} */ event) => {
+        event.preventDefault()
+        api.tenant = { id: '', name: '', plan: '', key: input.value }
+        const { status, body, problem } = await api.call('GET', '/v1/tenant')
+        if (status !== 200) return say(problem ?? '', true)
+        const tenant = { ...body, key: input.value }
+        tenants = [tenant]
+        the('tenant', HTMLSelectElement).replaceChildren(make('option', { value: tenant.id }, tenant.name))
+        return choose(tenant, placeInAddress().entity)
+      },
+    },
+    make('label', {}, 'API key of a tenant', input),
+    make('button', { type: 'submit' }, 'Show its threads'),
+  )
+  the('comments', HTMLElement).replaceChildren(form)
+}
+
+/**
+ * @param {Tenant} tenant
+ * @param {string | undefined} wanted a thread
+ */
+async function choose(tenant, wanted) {
+  api.tenant = tenant
+  the('tenant', HTMLSelectElement).value = tenant.id
+  the('threads', HTMLElement).replaceChildren()
+  entity = undefined
+  afterWait = undefined
+  forgetLikes()
+  requests.clear()
+  meter.reset(tenant.plan)
+  const { status, body } = await api.call('GET', '/v1/tenant')
+  if (status === 200) meter.refills(body.limit.refillPerSecond)
+  await loadThreads(undefined, wanted)
+}
+
+/**
+ * @param {string | undefined} cursor
+ * @param {string} [wanted]
+ * @returns {Promise<void>}
+ */
+async function loadThreads(cursor, wanted) {
+  const query = cursor === undefined ? '' : `&cursor=${encodeURIComponent(cursor)}`
+  const answer = await api.call('GET', `/v1/entities?limit=${PAGE}${query}`)
+  if (answer.status !== 200) return refused(answer, () => loadThreads(cursor, wanted))
+  const list = the('threads', HTMLElement)
+  /** @type {readonly Entity[]} */
+  const items = answer.body.items
+  for (const { id, title, comments } of items) {
+    const link = make('a', { href: hashOf(id) }, title, make('small', {}, grouped(comments)))
+    list.append(make('li', {}, link))
+  }
+  nextThreads = answer.body.nextCursor
+  the('more-threads', HTMLElement).hidden = nextThreads === null
+  if (cursor !== undefined) return markThread()
+  const shown = wanted ?? items[0]?.id
+  if (shown !== undefined) return open(shown)
+  the('thread-title', HTMLElement).textContent = 'No thread yet'
+  the('comments', HTMLElement).replaceChildren(
+    make('p', { className: 'dim' }, 'This tenant has none: begin one.'),
+  )
+  return undefined
+}
+
+/** @param {string} id */
+async function open(id) {
+  entity = id
+  the('many-result', HTMLElement).textContent = ''
+  if (location.hash !== hashOf(id)) history.replaceState(null, '', hashOf(id))
+  markThread()
+  await reload()
+}
+
+function markThread() {
+  for (const link of the('threads', HTMLElement).querySelectorAll('a')) {
+    if (entity !== undefined && link.hash === hashOf(entity)) link.setAttribute('aria-current', 'page')
+    else link.removeAttribute('aria-current')
+  }
+}
+
+/**
+ * Reads the thread anew, as far as the wanted comment.
+ *
+ * @param {string} [focus] a comment
+ * @returns {Promise<void>}
+ */
+async function reload(focus) {
+  if (entity === undefined) return
+  const list = make('ol', { className: 'top' })
+  const shown = entity
+  let answer = await readPage(undefined)
+  for (;;) {
+    if (shown !== entity) return
+    if (answer.status !== 200) return refused(answer, () => reload(focus))
+    fillIn(list, answer)
+    if (
+      focus === undefined ||
+      nextComments === null ||
+      list.querySelector(`#${CSS.escape(`comment-${focus}`)}`)
+    )
+      break
+    answer = await readPage(nextComments)
+  }
+  const comments = the('comments', HTMLElement)
+  comments.replaceChildren(
+    list.children.length > 0 ? list : make('p', { className: 'dim' }, 'Nobody has said anything yet.'),
+  )
+  if (focus !== undefined) document.getElementById(`comment-${focus}`)?.focus()
+}
+
+/** @param {string | undefined} cursor */
+function readPage(cursor) {
+  const query = cursor === undefined ? '' : `&cursor=${encodeURIComponent(cursor)}`
+  return api.call('GET', `${entityPath(entity ?? '')}/comments?limit=${PAGE}${query}`)
+}
+
+/**
+ * @param {HTMLElement} list
+ * @param {Answer} answer
+ */
+function fillIn(list, answer) {
+  const { entity: read, items, nextCursor } = answer.body
+  the('thread-title', HTMLElement).textContent = read.title
+  showSource(answer)
+  for (const comment of items) list.append(make('li', {}, renderComment(comment, page)))
+  nextComments = nextCursor
+  the('more-comments', HTMLElement).hidden = nextComments === null
+}
+
+/** @param {Answer} answer */
+function showSource(answer) {
+  const word = sourceOf(answer)
+  const badge = the('source', HTMLOutputElement)
+  badge.textContent = `${word === 'cache' ? 'from the cache' : word === 'loaded' ? 'loaded from Postgres' : word} · ${shortMs(answer.ms)}`
+  badge.dataset['source'] = word
+}
+
+/**
+ * @param {Answer} answer
+ * @param {() => Promise<void>} again
+ */
+function refused(answer, again) {
+  showSource(answer)
+  if (answer.status === 429) {
+    afterWait = again
+    return say('The plan allows no more just now; this page goes on by itself.', true)
+  }
+  if (answer.status !== 0) say(answer.problem ?? '', true)
+}
+
+/** @type {import('./thread.js').Page} */
+const page = {
+  api,
+  say,
+  reload,
+  write: async (content, parentId) => {
+    const { status, body, problem } = await api.call('POST', `${entityPath(entity ?? '')}/comments`, {
+      body: { content, ...(parentId === null ? {} : { parentId }) },
+    })
+    if (status !== 201) {
+      say(problem ?? '', true)
+      return false
+    }
+    say('Written.')
+    await reload(body.id)
+    return true
+  },
+}
+
+async function readManyTimes() {
+  const path = `${entityPath(entity ?? '')}/comments?limit=${PAGE}`
+  const result = the('many-result', HTMLOutputElement)
+  result.textContent = 'Reading…'
+  /** @type {Answer[]} */
+  const answers = []
+  let left = 50
+  const reader = async () => {
+    while (left-- > 0 && !meter.waiting) answers.push(await api.call('GET', path))
+  }
+  await Promise.all([reader(), reader(), reader(), reader()])
+  const good = answers.filter(({ status }) => status === 200)
+  const times = good.map(({ ms }) => ms).toSorted((a, b) => a - b)
+  const hits = good.filter(({ source }) => source === 'hit').length
+  const refusals = answers.filter(({ status }) => status === 429).length
+  const median = times[Math.floor(times.length / 2)]
+  result.textContent = [
+    `${good.length} answers, ${hits} from the cache`,
+    ...(median === undefined ? [] : [`median ${shortMs(median)}`]),
+    ...(refusals === 0 ? [] : [`${refusals} refused`]),
+  ].join(', ')
+}
+
+/** @param {string} id */
+const hashOf = (id) => `#${encodeURIComponent(api.tenant?.id ?? '')}/${encodeURIComponent(id)}`
+
+function placeInAddress() {
+  const [tenant, wanted] = location.hash.slice(1).split('/')
+  /** @param {string | undefined} text */
+  const decoded = (text) => {
+    try {
+      return text ? decodeURIComponent(text) : undefined
+    } catch {
+      return undefined
+    }
+  }
+  return { tenant: decoded(tenant), entity: decoded(wanted) }
+}
+
+/**
+ * @param {string} id
+ * @param {(form: HTMLFormElement) => Promise<void>} act
+ */
+function onSubmit(id, act) {
+  the(id, HTMLElement).addEventListener('submit', (event) => {
+    event.preventDefault()
+    if (event.target instanceof HTMLFormElement) void act(event.target)
+  })
+}
+
+/**
+ * @param {string} id
+ * @param {() => Promise<void>} act
+ */
+function onClick(id, act) {
+  the(id, HTMLElement).addEventListener('click', () => void act())
+}
+
+const user = the('user', HTMLInputElement)
+user.value = localStorage.getItem('user') ?? 'ada'
+api.user = user.value
+user.addEventListener('change', () => {
+  if (user.value === '') user.value = 'ada'
+  api.user = user.value
+  localStorage.setItem('user', user.value)
+  forgetLikes()
+  void reload()
+})
+the('who', HTMLElement).addEventListener('submit', (event) => event.preventDefault())
+the('tenant', HTMLElement).addEventListener('change', () => {
+  const chosen = tenants.find(({ id }) => id === the('tenant', HTMLSelectElement).value)
+  if (chosen !== undefined) void choose(chosen, undefined)
+})
+window.addEventListener('hashchange', () => {
+  const { tenant, entity: wanted } = placeInAddress()
+  const other = tenants.find(({ id }) => id === tenant)
+  if (other !== undefined && other.id !== api.tenant?.id) void choose(other, wanted)
+  else if (wanted !== undefined && wanted !== entity) void open(wanted)
+})
+onClick('again', () => reload())
+onClick('many', readManyTimes)
+onClick('more-threads', () => loadThreads(nextThreads ?? undefined))
+onClick('more-comments', async () => {
+  const list = the('comments', HTMLElement).querySelector('ol.top')
+  const answer = await readPage(nextComments ?? undefined)
+  if (answer.status !== 200) refused(answer, () => Promise.resolve())
+  else if (list instanceof HTMLElement) fillIn(list, answer)
+})
+onSubmit('write', async (form) => {
+  const { content } = /** @type {{ content: string }} */ (Object.fromEntries(new FormData(form)))
+  if (await page.write(content, null)) form.reset()
+})
+onSubmit('new-thread', async (form) => {
+  const { title } = /** @type {{ title: string }} */ (Object.fromEntries(new FormData(form)))
+  const id = crypto.randomUUID()
+  const { status, problem } = await api.call('PUT', entityPath(id), { body: { title } })
+  if (status !== 201) return say(problem ?? '', true)
+  form.reset()
+  the('new-thread', HTMLDetailsElement).open = false
+  the('threads', HTMLElement).replaceChildren()
+  return loadThreads(undefined, id)
+})
+void begin()

@@ -1,0 +1,166 @@
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import type { Api } from './support/api.js'
+import { openBrowser } from './support/browser.js'
+import { useService } from './support/service.js'
+
+const service = useService({ DEMO: '1' })
+let browser: Browser
+let context: BrowserContext
+let page: Page
+/** What the browser complained of: failed scripts, refused contents, messages of the console. */
+let complaints: string[] = []
+let api: Api
+
+beforeAll(async () => {
+  browser = await openBrowser()
+}, 300_000)
+afterAll(() => browser.close())
+beforeEach(async () => {
+  context = await browser.newContext()
+  page = await context.newPage()
+  page.setDefaultTimeout(10_000)
+  complaints = []
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => {
+    // A refused request is told on the page, and the browser notes it too.
+    if (message.type() === 'error' && !message.text().includes('429')) complaints.push(message.text())
+  })
+  api = await service.tenant()
+  await api.entity('1', 'A thread of this test')
+})
+afterEach(async () => {
+  await context.close()
+  expect(complaints).toEqual([])
+})
+
+const open = (of: Api, entity = '1') => page.goto(`${service.url}/#${of.tenant}/${entity}`)
+const write = async (text: string) => {
+  await page.getByLabel('Your comment').fill(text)
+  await page.getByRole('button', { name: 'Write', exact: true }).click()
+}
+const article = (text: string) => page.getByRole('article').filter({ hasText: text }).last()
+
+it('shows a thread as a tree, and that the second reading came from the cache', async () => {
+  const first = await api.comment('1', 'what was asked')
+  await api.comment('1', 'what was answered', 'ben', first)
+  await open(api)
+  await page.getByText('what was answered').waitFor()
+  expect(await article('what was asked').getByRole('article').innerText()).toContain('what was answered')
+  expect(await page.locator('#source').innerText()).toMatch(/^loaded from Postgres · [\d.]+ ms$/)
+  await page.getByRole('button', { name: 'Read again' }).click()
+  await page.locator('#source[data-source=cache]').waitFor()
+  expect(await page.locator('#source').innerText()).toMatch(/^from the cache · [\d.]+ ms$/)
+  await page.getByRole('button', { name: 'Read 50 times' }).click()
+  await page.getByText(/^50 answers, 50 from the cache, median [\d.]+ ms$/).waitFor()
+  expect(await page.locator('#requests li').first().innerText()).toMatch(/GET[\s\S]*200[\s\S]*cache/)
+  expect(await page.locator('#allowance').innerText()).toMatch(/of 10,000 left on ENTERPRISE/)
+})
+
+it('shows what is written at once, answers, edits and deletes it, and finds it again after a reload', async () => {
+  await open(api)
+  await write('hello from the page')
+  await article('hello from the page').getByRole('button', { name: 'Reply' }).click()
+  await page.getByLabel('Your reply').fill('and a reply')
+  await page.getByRole('button', { name: 'Reply' }).last().click()
+  await article('and a reply').getByRole('button', { name: 'Edit' }).click()
+  await page.getByLabel('What it should say').fill('a reply that was edited')
+  await page.getByRole('button', { name: 'Save' }).click()
+  await article('a reply that was edited').getByText('edited', { exact: true }).waitFor()
+  await page.reload()
+  await article('a reply that was edited').getByRole('button', { name: 'Delete' }).click()
+  await page.getByRole('button', { name: 'Really delete?' }).click()
+  await page.getByText('Deleted.', { exact: true }).waitFor()
+  expect(await page.getByText('a reply that was edited').count()).toBe(0)
+  expect(await page.getByText('hello from the page').count()).toBe(1)
+})
+
+it('counts a like once, and says so', async () => {
+  const id = await api.comment('1', 'to be liked')
+  await open(api)
+  const like = article('to be liked').getByRole('button', { name: '♥' })
+  await like.click()
+  await page.getByRole('button', { name: '♥ 1', pressed: true }).waitFor()
+  // The page forgets what it knew, the service does not.
+  await page.reload()
+  await like.click()
+  await page.getByText('You liked it before: it counts once.').waitFor()
+  await like.click()
+  await page.getByRole('button', { name: '♥ 0', pressed: false }).waitFor()
+  expect((await api.get(`/v1/comments/${id}`)).body.likes).toBe(0)
+})
+
+it('keeps tenants apart whose ids are the same', async () => {
+  const other = await service.tenant('ENTERPRISE')
+  await other.entity('1', 'The thread of the other')
+  await api.comment('1', 'ours')
+  await other.comment('1', 'theirs')
+  await open(api)
+  await page.getByText('ours', { exact: true }).waitFor()
+  await page.getByLabel('Tenant').selectOption(other.tenant)
+  await page.getByText('theirs', { exact: true }).waitFor()
+  expect(await page.getByText('ours', { exact: true }).count()).toBe(0)
+  expect(await page.getByRole('heading', { name: 'The thread of the other' }).count()).toBe(1)
+})
+
+it('counts down when the plan allows no more, and then goes on by itself', async () => {
+  const free = await service.tenant('FREE')
+  await free.entity('1', 'A free thread')
+  await free.comment('1', 'for nothing')
+  for (let used = 2; used < 8; used++) await free.get('/v1/tenant')
+  await open(free)
+  await page.getByText(/^Refused\. The next request is let in in \d\.\d s\.$/).waitFor()
+  expect(await page.getByRole('button', { name: 'Read again' }).isDisabled()).toBe(true)
+  await page.getByText('for nothing').waitFor({ timeout: 15_000 })
+  expect(await page.getByRole('button', { name: 'Read again' }).isDisabled()).toBe(false)
+}, 30_000)
+
+it('shows markup as the text that it is', async () => {
+  const nasty = '<img src=x onerror="document.title=1"> <script>document.title=2</script> & "quotes"'
+  await api.comment('1', nasty, '<b>ann</b>')
+  await open(api)
+  await page.getByText(nasty).waitFor()
+  expect(await page.locator('#comments img, #comments script, #comments b b').count()).toBe(0)
+  expect(await page.title()).toBe('Comments · slotwise')
+})
+
+it('can be used with the keyboard alone', async () => {
+  await open(api)
+  await page.getByRole('heading', { name: 'A thread of this test' }).waitFor()
+  await page.getByLabel('Your comment').focus()
+  await page.keyboard.type('typed')
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
+  await article('typed').waitFor()
+  // Whoever writes lands on what was written.
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toContain('typed')
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
+  await page.getByRole('button', { name: '♥ 1', pressed: true }).waitFor()
+})
+
+it('says that the service is gone, and goes on when it is back', async () => {
+  await api.comment('1', 'still here')
+  await open(api)
+  await page.getByText('still here').waitFor()
+  await context.setOffline(true)
+  await page.getByRole('button', { name: 'Read again' }).click()
+  await page.getByText('The service does not answer. Trying again…').waitFor()
+  await context.setOffline(false)
+  await page.getByText('The service is back.').waitFor()
+  await page.getByText('still here').waitFor()
+  expect(complaints.every((text) => text.includes('ERR_INTERNET_DISCONNECTED'))).toBe(true)
+  complaints = []
+})
+
+it('fits a narrow screen', async () => {
+  await api.comment('1', 'x'.repeat(500))
+  await page.setViewportSize({ width: 360, height: 740 })
+  await open(api)
+  await page.getByText(/^x{500}$/).waitFor()
+  const [width, room] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    document.documentElement.clientWidth,
+  ])
+  expect(width).toBe(room)
+})
