@@ -8,6 +8,9 @@ import { Caches } from '../apps/comments/src/services/caches.js'
 import { Explained } from './packages.mjs'
 import { bar, type Progress } from './progress.mjs'
 
+/** Not all the same, so that the limiter has different things to say. */
+const PLANS = ['STARTER', 'BUSINESS', 'ENTERPRISE'] as const
+
 interface Filling {
   readonly dumps: readonly string[]
   readonly sample: boolean
@@ -27,12 +30,13 @@ export async function fill(
   const db = openDatabase(config.databaseUrl)
   try {
     await migrate(db)
-    for (const dump of dumps) {
+    for (const [index, dump] of dumps.entries()) {
       const tenant = basename(dump)
       const step = progress.step(`Importing ${tenant}`)
       try {
         await importDump(db, dump, {
           tenant,
+          plan: PLANS[index % PLANS.length],
           signal,
           onProgress: ({ share }) => step.update(bar(share)),
           onChanged: (comments, entities) => forget(config, tenant, comments, entities),

@@ -217,7 +217,9 @@ function fillIn(list, answer) {
 function showSource(answer) {
   const word = sourceOf(answer)
   const badge = the('source', HTMLOutputElement)
-  badge.textContent = `${word === 'cache' ? 'from the cache' : word === 'loaded' ? 'loaded from Postgres' : word} · ${shortMs(answer.ms)}`
+  const name = word === 'cache' ? 'from the cache' : word === 'loaded' ? 'loaded from Postgres' : word
+  const inside = answer.parts.find((part) => part.name === 'cache')
+  badge.textContent = `${name}${inside ? ` in ${shortMs(inside.ms)}` : ''} · answered in ${shortMs(answer.ms)}`
   badge.dataset['source'] = word
 }
 

@@ -47,10 +47,14 @@ it('shows a thread as a tree, and that the second reading came from the cache', 
   await open(api)
   await page.getByText('what was answered').waitFor()
   expect(await article('what was asked').getByRole('article').innerText()).toContain('what was answered')
-  expect(await page.locator('#source').innerText()).toMatch(/^loaded from Postgres · [\d.]+ ms$/)
+  expect(await page.locator('#source').innerText()).toMatch(
+    /^loaded from Postgres in [\d.]+ ms · answered in [\d.]+ ms$/,
+  )
   await page.getByRole('button', { name: 'Read again' }).click()
   await page.locator('#source[data-source=cache]').waitFor()
-  expect(await page.locator('#source').innerText()).toMatch(/^from the cache · [\d.]+ ms$/)
+  expect(await page.locator('#source').innerText()).toMatch(
+    /^from the cache in [\d.]+ ms · answered in [\d.]+ ms$/,
+  )
   await page.getByRole('button', { name: 'Read 50 times' }).click()
   await page.getByText(/^50 answers, 50 from the cache, median [\d.]+ ms$/).waitFor()
   expect(await page.locator('#requests li').first().innerText()).toMatch(/GET[\s\S]*200[\s\S]*cache/)
