@@ -1,19 +1,7 @@
 import { OutcomeUnknownError, RedisUnavailableError, SlotMovingError } from '../errors.js'
 import { shown } from '../options.js'
-import type { Argument, Repeat, Reply } from './port.js'
-import type { ScriptSource } from './script.js'
-
-/** How a call is asked of a server: a command as it is, or a script by its hash and, where that fails, its text. */
-export interface Request {
-  /** Decides the node; `undefined` where the node is given. */
-  readonly slot: number | undefined
-  readonly command: readonly [name: string, ...args: Argument[]]
-  readonly script: ScriptSource | undefined
-  readonly repeat: Repeat
-  readonly binary: boolean
-  /** `host:port` for a call to one node, which follows no redirection. */
-  readonly node: string | undefined
-}
+import type { Reply } from './port.js'
+import type { Request } from './request.js'
 
 /** A call on its way: what was tried, what it waits for, and the one time it ends. */
 export class Flight {

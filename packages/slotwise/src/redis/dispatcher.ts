@@ -1,0 +1,234 @@
+import { ClosedError, ReplyError, UnexpectedReplyError } from '../errors.js'
+import { publish } from '../telemetry.js'
+import { Deadlines } from './deadlines.js'
+import { Flight } from './flight.js'
+import type { Endpoint, Outcome } from './link.js'
+import type { NodeQueue } from './node-queue.js'
+import type { PortCallOptions, Reply } from './port.js'
+import { asText, type Request } from './request.js'
+import { type Backoff, backoffMs, verdictOf } from './retry.js'
+
+/** What flights need to know of the cluster, and whom they tell that something looks wrong. */
+export interface Surroundings {
+  readonly commandTimeoutMs: number
+  readonly maxRetries: number
+  readonly retryBackoffMs: Backoff
+  /** `host:port` of whoever owns the slot; `undefined` while nobody does. */
+  ownerOf(slot: number): string | undefined
+  /** `host:port` at which a node is reached that calls itself so. */
+  reach(endpoint: Endpoint): string
+  queueOf(address: string): NodeQueue
+  refresh(): void
+  moved(slot: number, to: Endpoint): void
+}
+
+/** Redirections in a row that are followed at once; more means that two nodes disagree, and time will tell. */
+const EAGER_REDIRECTIONS = 5
+
+/** Brings every call to the node that owns its slot, wherever that is by then, until it is answered or out of time. */
+export class Dispatcher {
+  readonly #surroundings: Surroundings
+  readonly #deadlines = new Deadlines()
+  /** Flights that wait for a node or an election, each with how to send it on at once. */
+  readonly #paused = new Map<Flight, () => void>()
+  readonly #flights = new Set<Flight>()
+  /** Answers of nodes that may have been replaced, each with how to go on once another node has been asked. */
+  readonly #held = new Map<Flight, { readonly queue: NodeQueue; readonly release: () => void }>()
+  #closed = false
+  #drained: (() => void) | undefined
+
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings
+  }
+
+  start(request: Request, { signal, deadlineMs }: PortCallOptions = {}): Promise<Reply> {
+    const ms = deadlineMs ?? this.#surroundings.commandTimeoutMs
+    return new Promise<Reply>((resolve, reject) => {
+      // The question who owns what is the port's own, and goes on until the flights under way are done.
+      if (this.#closed) return reject(new ClosedError('this port has been closed'))
+      if (signal?.aborted === true) return reject(signal.reason)
+      const flight = new Flight(request, performance.now() + ms, resolve, reject)
+      const takeBack = this.#deadlines.set(ms, { expired: () => this.#expired(flight) })
+      const onAbort = () => {
+        flight.reject(signal?.reason)
+      }
+      signal?.addEventListener('abort', onAbort, { once: true })
+      flight.cleanUp = () => {
+        takeBack()
+        signal?.removeEventListener('abort', onAbort)
+        this.#paused.delete(flight)
+        this.#held.delete(flight)
+        this.#flights.delete(flight)
+        if (this.#flights.size === 0) this.#drained?.()
+      }
+      this.#flights.add(flight)
+      this.#dispatch(flight)
+    })
+  }
+
+  /** Sends a flight to whoever owns its slot now, or lets it wait until somebody does. */
+  #dispatch(flight: Flight): void {
+    const { slot, node } = flight.request
+    const address = node ?? (slot === undefined ? undefined : this.#surroundings.ownerOf(slot))
+    if (address === undefined) {
+      this.#surroundings.refresh()
+      return this.#pause(flight, `nobody serves slot ${slot}`)
+    }
+    this.#send(flight, address, false)
+  }
+
+  #send(flight: Flight, address: string, asking: boolean, text = false): void {
+    const queue = this.#surroundings.queueOf(address)
+    flight.node = address
+    if (!queue.ready) return this.#pause(flight, queue.downBecause)
+    if (this.#isDoubtful(flight, queue)) return this.#pause(flight, `${address} may have been replaced`)
+    flight.attempt++
+    flight.sent = false
+    flight.asking = asking
+    flight.sentAt = performance.now()
+    const command = text ? asText(flight.request) : flight.request.command
+    // ASKING covers the one command behind it, so each attempt brings its own.
+    queue.push(flight, asking ? [['ASKING'], command] : [command])
+    this.#limitAttempt(flight, queue)
+  }
+
+  /** `commandTimeoutMs` bounds one attempt where the whole call may take longer. */
+  #limitAttempt(flight: Flight, queue: NodeQueue): void {
+    flight.cancelAttempt?.()
+    flight.cancelAttempt = undefined
+    const { attempt, sentAt } = flight
+    const ms = this.#surroundings.commandTimeoutMs
+    if (flight.deadlineAt - sentAt <= ms) return
+    flight.cancelAttempt = this.#deadlines.set(ms, {
+      expired: () => {
+        if (flight.settled || flight.attempt !== attempt || !flight.sent) return
+        this.#suspect(queue, sentAt)
+        this.#lost(flight, new Error(`no answer within ${ms} ms`))
+      },
+    })
+  }
+
+  #expired(flight: Flight): void {
+    if (flight.node !== undefined && flight.sent) {
+      this.#suspect(this.#surroundings.queueOf(flight.node), flight.sentAt)
+    }
+    flight.expire()
+  }
+
+  #suspect(queue: NodeQueue, sentAt: number): void {
+    this.#surroundings.refresh()
+    queue.suspect(sentAt)
+  }
+
+  /** A question to one node is about that node, whoever owns the slots. */
+  #isDoubtful(flight: Flight, queue: NodeQueue): boolean {
+    return queue.doubtfulSince !== undefined && flight.request.slot !== undefined
+  }
+
+  /** Another node was asked who owns what, and this one can be believed again. */
+  believed(queue: NodeQueue): void {
+    for (const { queue: from, release } of Array.from(this.#held.values())) if (from === queue) release()
+    this.wake((flight) => flight.node === queue.address)
+  }
+
+  /** Lets a flight try again after a while, or as soon as the cluster or the node is different. */
+  #pause(flight: Flight, reason: unknown, moving = false): void {
+    flight.attempt++
+    flight.sent = false
+    flight.delayedBy(reason, moving)
+    const { attempt } = flight
+    const again = () => {
+      clearTimeout(timer)
+      this.#paused.delete(flight)
+      if (!flight.settled && flight.attempt === attempt) this.#dispatch(flight)
+    }
+    const timer = setTimeout(again, backoffMs(flight.refusals++, this.#surroundings.retryBackoffMs)).unref()
+    this.#paused.set(flight, again)
+  }
+
+  /** How an attempt ended. */
+  ended(flight: Flight, attempt: number, outcome: Outcome, queue: NodeQueue): void {
+    if (flight.settled || flight.attempt !== attempt) return
+    if (outcome.kind === 'reply') {
+      if (this.#isDoubtful(flight, queue)) return this.#hold(flight, attempt, outcome, queue)
+      return flight.resolve(outcome.reply)
+    }
+    if (outcome.kind === 'unreadable') {
+      return flight.reject(
+        new UnexpectedReplyError(`${flight.request.command[0]} was executed and answered ${outcome.reason}`),
+      )
+    }
+    if (outcome.kind === 'unsent') return this.#pause(flight, outcome.cause)
+    if (outcome.kind === 'lost') return this.#lost(flight, outcome.cause)
+    this.#refused(flight, outcome.message)
+  }
+
+  /** What a node said that may have been replaced counts if it is still the owner, and else is as good as lost. */
+  #hold(flight: Flight, attempt: number, outcome: Outcome, queue: NodeQueue): void {
+    const release = () => {
+      this.#held.delete(flight)
+      if (flight.settled || flight.attempt !== attempt) return
+      const isOwner = this.#surroundings.ownerOf(flight.request.slot ?? 0) === queue.address
+      // The target of a half-moved slot answers for keys it does not own yet.
+      if (isOwner || flight.asking) this.ended(flight, attempt, outcome, queue)
+      else this.#lost(flight, new Error(`${queue.address} had been replaced when it answered`))
+    }
+    this.#held.set(flight, { queue, release })
+    this.#surroundings.refresh()
+  }
+
+  #refused(flight: Flight, message: string): void {
+    const verdict = verdictOf(message)
+    const { node, script, slot } = flight.request
+    if (verdict.kind === 'no-script' && script !== undefined && flight.node !== undefined) {
+      return this.#send(flight, flight.node, flight.asking, true)
+    }
+    if (
+      node !== undefined ||
+      slot === undefined ||
+      verdict.kind === 'final' ||
+      verdict.kind === 'no-script'
+    ) {
+      return flight.reject(new ReplyError(message))
+    }
+    publish('slotwise:redis', () => ({ kind: 'retry', node: flight.node, reason: message }))
+    if (verdict.kind === 'later') {
+      if (verdict.refresh) this.#surroundings.refresh()
+      return this.#pause(flight, message, verdict.moving)
+    }
+    // An empty host means "the host you asked".
+    const host = verdict.host === '' ? (flight.node ?? '').replace(/:\d+$/, '') : verdict.host
+    if (verdict.kind === 'moved') {
+      this.#surroundings.moved(verdict.slot, { host, port: verdict.port })
+      if (flight.redirections++ >= EAGER_REDIRECTIONS) return this.#pause(flight, message)
+      return this.#dispatch(flight)
+    }
+    if (flight.redirections++ >= EAGER_REDIRECTIONS) return this.#pause(flight, message)
+    this.#send(flight, this.#surroundings.reach({ host, port: verdict.port }), true)
+  }
+
+  #lost(flight: Flight, cause: unknown): void {
+    this.#surroundings.refresh()
+    if (flight.request.repeat === 'unsafe') return flight.unknown(cause)
+    if (flight.losses++ >= this.#surroundings.maxRetries) return flight.unknown(cause)
+    this.#pause(flight, cause)
+  }
+
+  /** Sends on at once what waits. */
+  wake(which: (flight: Flight) => boolean): void {
+    for (const [flight, again] of Array.from(this.#paused)) if (which(flight)) again()
+  }
+
+  /** Whether a call is on its way to the node. */
+  uses(address: string): boolean {
+    for (const flight of this.#flights) if (flight.node === address) return true
+    return false
+  }
+
+  /** Takes no more calls and waits for those under way. */
+  async close(): Promise<void> {
+    this.#closed = true
+    if (this.#flights.size > 0) await new Promise<void>((resolve) => (this.#drained = resolve))
+    this.#deadlines.close()
+  }
+}

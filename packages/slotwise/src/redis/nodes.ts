@@ -1,0 +1,99 @@
+import { publish } from '../telemetry.js'
+import type { Flight } from './flight.js'
+import type { OpenLink, Outcome } from './link.js'
+import { NodeQueue } from './node-queue.js'
+
+/** What the port is told of its nodes. */
+export interface NodesEvents {
+  ended(flight: Flight, attempt: number, outcome: Outcome, queue: NodeQueue): void
+  ready(queue: NodeQueue): void
+  /** Somebody has to look who owns what: a node is gone, or may have been replaced. */
+  unsure(): void
+  believed(queue: NodeQueue): void
+  /** Whether anybody could have been elected in a node's place. */
+  isAlone(): boolean
+}
+
+/** A queue for every node that is known or asked, and whether each of them is to be believed. */
+export class Nodes {
+  /** Half of this is how long a node may be silent and still be the owner for certain. */
+  timeoutMs = Number.POSITIVE_INFINITY
+  readonly #open: OpenLink
+  readonly #events: NodesEvents
+  readonly #queues = new Map<string, NodeQueue>()
+  #probing: NodeJS.Timeout | undefined
+
+  constructor(open: OpenLink, events: NodesEvents) {
+    this.#open = open
+    this.#events = events
+  }
+
+  isReady(address: string): boolean {
+    return this.#queues.get(address)?.ready === true
+  }
+
+  /** Asks every node again and again whether it still answers. */
+  probe(everyMs: number, timeoutMs: number): void {
+    this.#probing = setInterval(() => {
+      for (const queue of this.#queues.values()) queue.probe(timeoutMs)
+    }, everyMs).unref()
+  }
+
+  queueOf(address: string): NodeQueue {
+    const known = this.#queues.get(address)
+    if (known !== undefined) return known
+    const at = address.lastIndexOf(':')
+    const endpoint = { host: address.slice(0, at), port: Number(address.slice(at + 1)) }
+    const events = this.#events
+    const queue = new NodeQueue(endpoint, this.#open, () => this.timeoutMs / 2, {
+      ended: (flight, attempt, outcome, from) => {
+        events.ended(flight, attempt, outcome, from)
+      },
+      ready: (back) => {
+        publish('slotwise:redis', () => ({ kind: 'node-back', node: address }))
+        events.ready(back)
+      },
+      down: (_, cause) => {
+        publish('slotwise:redis', () => ({ kind: 'node-lost', node: address, reason: String(cause) }))
+        events.unsure()
+      },
+      doubtful: (doubted) => {
+        if (events.isAlone()) doubted.believe()
+        else events.unsure()
+      },
+    })
+    this.#queues.set(address, queue)
+    return queue
+  }
+
+  /** Links to all of these, replicas too, so that a promoted one is already connected; to no other that is idle. */
+  follow(addresses: ReadonlySet<string>, isUsed: (address: string) => boolean): void {
+    for (const address of addresses) this.queueOf(address)
+    for (const [address, queue] of this.#queues) {
+      if (addresses.has(address) || isUsed(address)) continue
+      this.#queues.delete(address)
+      queue.close()
+    }
+  }
+
+  /** A look that began after the doubt, and heard another node, settles who owns the slots. */
+  looked(startedAt: number, answered: ReadonlySet<string>): void {
+    for (const queue of this.#queues.values()) {
+      if (queue.doubtfulSince === undefined) continue
+      const others = [...this.#queues.values()].filter((other) => other !== queue && other.ready)
+      const isHeard = others.length === 0 || [...answered].some((address) => address !== queue.address)
+      if (queue.doubtfulSince > startedAt || !isHeard) {
+        this.#events.unsure()
+        continue
+      }
+      queue.believe()
+      this.#events.believed(queue)
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#probing)
+    for (const queue of this.#queues.values()) queue.close()
+    this.#queues.clear()
+  }
+}
