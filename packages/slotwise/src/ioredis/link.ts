@@ -116,7 +116,8 @@ function optionsOf(
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,
-    maxRetriesPerRequest: null,
+    // With any other number, what was under way when a connection broke would never be settled.
+    maxRetriesPerRequest: 0,
     // LOADING is answered by the server and handled as "not executed"; no extra INFO for each connection.
     enableReadyCheck: false,
     retryStrategy: (times) => Math.random() * Math.min(1000, 25 * 2 ** Math.min(times, 10)),

@@ -195,6 +195,29 @@ export function conformance(adapter: string, connect: Connect): void {
       expect(await get(key)).toBe(String(calls))
     })
 
+    it('tells callers at once when the connection breaks that their calls are on', async () => {
+      const victim = await open({ clientName: `victim-${randomUUID()}` })
+      try {
+        const key = freshKey()
+        const node = ownerOf(key).id
+        const id = await victim.onNode(node, ['CLIENT', 'ID'])
+        const from = performance.now()
+        const waiting = victim.call({ key, command: ['BLPOP', key, 20] }, { deadlineMs: 20_000 })
+        const calls = Array.from({ length: 20 }, () =>
+          victim.call({ key, command: ['INCR', `${key}x` as Key] }, { deadlineMs: 20_000 }),
+        )
+        const outcomes = Promise.allSettled([waiting, ...calls])
+        await expect.poll(() => port.onNode(node, ['CLIENT', 'LIST', 'ID', Number(id)])).toMatch(/flags=b/)
+        await port.onNode(node, ['CLIENT', 'KILL', 'ID', Number(id)])
+        const errors = (await outcomes).map((one) => one.status === 'rejected' && (one.reason as unknown))
+        expect(errors.every((error) => error instanceof OutcomeUnknownError)).toBe(true)
+        // Less than any deadline.
+        expect(performance.now() - from).toBeLessThan(2000)
+      } finally {
+        await victim.close()
+      }
+    })
+
     it('keeps to the deadline of a call, and says what is known about it', async () => {
       const impatient = await open()
       try {
