@@ -27,7 +27,7 @@ test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
     child.kill(signal)
     await expect.poll(() => alive(pids), { timeout: 5000 }).toEqual([])
     await expect
-      .poll(async () => (await readdir(temporary)).filter((name) => name.startsWith('slotwise-')))
+      .poll(async () => (await readdir(temporary)).filter((name) => /^slotwise-(?!cache)/.test(name)))
       .toEqual([])
   },
   20_000,
