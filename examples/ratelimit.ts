@@ -21,7 +21,9 @@ for (let request = 1; request <= 6; request++) {
     const left = decision.tiers.map(({ name, remaining }) => `${name} ${remaining}`)
     console.log(`request ${request}: allowed, left ${left.join(', ')}`)
   } else if (decision.reason === 'limited') {
-    console.log(`request ${request}: refused by ${decision.violated.join()}, again in ${decision.retryAfterMs} ms`)
+    console.log(
+      `request ${request}: refused by ${decision.violated.join()}, again in ${decision.retryAfterMs} ms`,
+    )
     await sleep(decision.retryAfterMs)
   }
 }

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi'
 import { PROBLEMS, type ProblemCode } from '../problems.js'
 
-export const ProblemBody = z
+const ProblemBody = z
   .object({
     type: z.string(),
     title: z.string(),

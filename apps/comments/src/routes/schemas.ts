@@ -109,7 +109,7 @@ export const Comment = z.object(comment).openapi('Comment')
 interface Tree extends z.infer<typeof Comment> {
   readonly replies: readonly Tree[]
 }
-export const CommentTree: z.ZodType<Tree> = z
+const CommentTree: z.ZodType<Tree> = z
   .object({
     ...comment,
     replies: z

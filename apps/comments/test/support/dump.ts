@@ -16,8 +16,8 @@ export interface Lists {
 
 const DAY = '2020-02-29T12:00:00.000'
 
-export const user = (id: number, name: string): Row => ({ Id: id, DisplayName: name })
-export const question = (id: number, title: string, more: Row = {}): Row => ({
+const user = (id: number, name: string): Row => ({ Id: id, DisplayName: name })
+const question = (id: number, title: string, more: Row = {}): Row => ({
   Id: id,
   PostTypeId: 1,
   CreationDate: DAY,

@@ -81,7 +81,7 @@ export function checkedOptions(urlOrOptions: string | ConnectOptions): CheckedOp
 }
 
 /** Reads `host:port` or `[v6]:port`. */
-export function readEndpoint(node: unknown): Endpoint {
+function readEndpoint(node: unknown): Endpoint {
   const at = typeof node === 'string' ? /^(?:\[([\da-f:.]+)\]|([^\s:[\]/@]+)):(\d{1,5})$/i.exec(node) : null
   const port = Number(at?.[3])
   const host = at?.[1] ?? at?.[2]
