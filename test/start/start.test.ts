@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -116,6 +116,39 @@ describe('while one runs', () => {
     expect((await threads(state.url, await firstTenant(state.url))).length).toBeGreaterThan(0)
     process.kill(up.script, 'SIGTERM')
     await nothingLeft(up, state)
+  })
+})
+
+describe('--data', () => {
+  it('brings every dump in the folders as a tenant, instead of the sample, and brings none twice', async () => {
+    for (const [site, text] of [
+      ['blue.example', 'Of blue'],
+      ['red.example', 'Of red'],
+    ] as const) {
+      const dump = join(tree.root, 'some sites', site)
+      await mkdir(dump, { recursive: true })
+      const at = 'CreationDate="2020-02-29T12:00:00"'
+      const lists = {
+        Users: '<users><row Id="1" DisplayName="Ann"/></users>',
+        Posts: `<posts><row Id="1" PostTypeId="1" Title="Why?" ${at}/><row Id="2" PostTypeId="2" ParentId="1" Body="&lt;p&gt;${text}" ${at}/></posts>`,
+        Comments: '<comments/>',
+        Votes: '<votes/>',
+      }
+      for (const [name, xml] of Object.entries(lists)) await writeFile(join(dump, `${name}.xml`), xml)
+    }
+    for (const [flags, sentence] of [
+      [['--fresh', '--data', 'some sites'], '2 tenants, 2 threads, 2 comments'],
+      [['--data', 'some sites/red.example'], '2 tenants, 2 threads, 2 comments'],
+    ] as const) {
+      const up = begin(flags)
+      const state = await up.up()
+      expect(up.said).toContain(sentence)
+      const tenant = await firstTenant(state.url)
+      expect(tenant.id).toBe('blue.example')
+      expect(await readThread(state.url, tenant, '1')).toContain('Of blue')
+      process.kill(up.script, 'SIGTERM')
+      await nothingLeft(up, state)
+    }
   })
 })
 
