@@ -1,5 +1,7 @@
+import { addressOf, placeInAddress } from './address.js'
 import { Api, entityPath } from './api.js'
 import { grouped, make, shortMs, the } from './dom.js'
+import { readMany } from './many.js'
 import { Meter } from './meter.js'
 import { Requests, sourceOf } from './requests.js'
 import { forgetLikes, renderComment } from './thread.js'
@@ -256,43 +258,13 @@ const page = {
 }
 
 async function readManyTimes() {
-  const path = `${entityPath(entity ?? '')}/comments?limit=${PAGE}`
   const result = the('many-result', HTMLOutputElement)
   result.textContent = 'Reading…'
-  /** @type {Answer[]} */
-  const answers = []
-  let left = 50
-  const reader = async () => {
-    while (left-- > 0 && !meter.waiting) answers.push(await api.call('GET', path))
-  }
-  await Promise.all([reader(), reader(), reader(), reader()])
-  const good = answers.filter(({ status }) => status === 200)
-  const times = good.map(({ ms }) => ms).toSorted((a, b) => a - b)
-  const hits = good.filter(({ source }) => source === 'hit').length
-  const refusals = answers.filter(({ status }) => status === 429).length
-  const median = times[Math.floor(times.length / 2)]
-  result.textContent = [
-    `${good.length} answers, ${hits} from the cache`,
-    ...(median === undefined ? [] : [`median ${shortMs(median)}`]),
-    ...(refusals === 0 ? [] : [`${refusals} refused`]),
-  ].join(', ')
+  result.textContent = await readMany(api, meter, `${entityPath(entity ?? '')}/comments?limit=${PAGE}`)
 }
 
 /** @param {string} id */
-const hashOf = (id) => `#${encodeURIComponent(api.tenant?.id ?? '')}/${encodeURIComponent(id)}`
-
-function placeInAddress() {
-  const [tenant, wanted] = location.hash.slice(1).split('/')
-  /** @param {string | undefined} text */
-  const decoded = (text) => {
-    try {
-      return text ? decodeURIComponent(text) : undefined
-    } catch {
-      return undefined
-    }
-  }
-  return { tenant: decoded(tenant), entity: decoded(wanted) }
-}
+const hashOf = (id) => addressOf(api.tenant?.id ?? '', id)
 
 /**
  * @param {string} id

@@ -2,13 +2,6 @@ import type { PoolClient } from 'pg'
 import type { Database } from './database.js'
 import { migrations } from './migrations/index.js'
 
-/** One step of the schema. Once published it never changes; what is to be different comes in a new one. */
-export interface Migration {
-  readonly name: string
-  /** Statements of SQL, run in one transaction with the note that they were run. */
-  readonly sql: string
-}
-
 /** Any number, the same in every process that migrates this schema. */
 const LOCK = 7_263_845_120
 

@@ -5,5 +5,5 @@
  */
 export type { Certificate } from './certificate.js'
 export type { LocalCluster, LocalConnectOptions, LocalNode } from './cluster.js'
-export type { LocalClusterOptions } from './start.js'
+export type { LocalClusterOptions } from './options.js'
 export { startLocalCluster } from './start.js'

@@ -4,65 +4,13 @@ import { join, resolve } from 'node:path'
 import { converge } from '../cluster/converge.js'
 import type { Access } from '../cluster/observe.js'
 import { ConfigurationError, LocalServerError } from '../errors.js'
-import { integer, shown } from '../options.js'
 import { type Certificate, makeCertificate } from './certificate.js'
 import { type LocalCluster, RunningCluster } from './cluster.js'
-import { checkConfig } from './config.js'
 import { nodeFolder, type Remembered, recall, remember, sweep } from './data-folder.js'
 import { findServer } from './find.js'
+import { checkOptions, type LocalClusterOptions } from './options.js'
 import { freePorts } from './ports.js'
 import { lostItsPort, type RunningServer, startServer } from './server.js'
-
-/** Settings of {@link startLocalCluster}. */
-export interface LocalClusterOptions {
-  /** @defaultValue `3` */
-  readonly primaries?: number | undefined
-  /** @defaultValue `1` */
-  readonly replicasPerPrimary?: number | undefined
-  /** A user of this name, and no `default` user. Needs a password. */
-  readonly username?: string | undefined
-  readonly password?: string | undefined
-  /**
-   * TLS only, on every port; `true` makes a certificate for 127.0.0.1 and localhost.
-   *
-   * @defaultValue `false`
-   */
-  readonly tls?: boolean | Certificate | undefined
-  /** More settings for every server, in the syntax of redis.conf; they win over ours. */
-  readonly config?: Readonly<Record<string, string>> | undefined
-  /**
-   * The oldest version of Redis or Valkey that will do.
-   *
-   * @defaultValue `'7.0.0'`
-   */
-  readonly version?: string | undefined
-  /**
-   * Where the data lies and stays, so that a later start finds it again, on the same ports if they are free.
-   * Nothing is lost when this process ends, however it ends. When the servers themselves are killed all at once,
-   * Redis may lose the last two seconds; `config: { appendfsync: 'always' }` closes that for a slower write.
-   *
-   * @defaultValue a temporary folder that goes with the cluster; nothing is written to it but the cluster's own state
-   */
-  readonly dir?: string | undefined
-  /**
-   * The first port, the others following; one that is taken is left out.
-   *
-   * @defaultValue any free ports
-   */
-  readonly basePort?: number | undefined
-  /**
-   * How long a node may be silent before the others replace it.
-   *
-   * @defaultValue `2000`
-   */
-  readonly nodeTimeoutMs?: number | undefined
-  /** Hears of the steps that take time, one clause each. */
-  readonly onProgress?: ((step: string) => void) | undefined
-  /** Hears of a server that ended by itself. @defaultValue a process warning */
-  readonly onError?: ((error: LocalServerError) => void) | undefined
-  /** Gives up starting; what was started ends. */
-  readonly signal?: AbortSignal | undefined
-}
 
 const PORT_TRIES = 5
 const HEALTHY_MS = 60_000
@@ -91,7 +39,7 @@ const HEALTHY_MS = 60_000
  * @throws ConfigurationError
  */
 export async function startLocalCluster(options: LocalClusterOptions = {}): Promise<LocalCluster> {
-  const { primaries, replicasPerPrimary, nodeTimeoutMs } = check(options)
+  const { primaries, replicasPerPrimary, nodeTimeoutMs } = checkOptions(options)
   const { username, password, signal, onProgress = () => {}, onError = warn } = options
   const found = await findServer(options)
   const temporary = options.dir === undefined ? await temporaryFolder() : undefined
@@ -176,30 +124,6 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true })
     throw explain(error, temporary ?? resolve(options.dir ?? ''))
   }
-}
-
-function check(options: LocalClusterOptions) {
-  const primaries = integer('primaries', options.primaries ?? 3, { min: 3, max: 100 })
-  const replicasPerPrimary = integer('replicasPerPrimary', options.replicasPerPrimary ?? 1, {
-    min: 0,
-    max: 10,
-  })
-  const nodeTimeoutMs = integer('nodeTimeoutMs', options.nodeTimeoutMs ?? 2000, { min: 100 })
-  if (options.basePort !== undefined) integer('basePort', options.basePort, { max: 65_535 })
-  if (options.username !== undefined) {
-    if (options.password === undefined) throw new ConfigurationError('username needs a password')
-    if (!/^[\w.-]+$/.test(options.username)) {
-      throw new ConfigurationError(
-        `username must be letters, digits, dots, dashes or underscores, got ${shown(options.username)}`,
-      )
-    }
-  }
-  if (options.password === '') throw new ConfigurationError('password must not be empty')
-  if (options.version !== undefined && !/^\d+(?:\.\d+){0,2}$/.test(options.version)) {
-    throw new ConfigurationError(`version must be like 7.2 or 7.2.4, got ${shown(options.version)}`)
-  }
-  checkConfig(options.config ?? {})
-  return { primaries, replicasPerPrimary, nodeTimeoutMs }
 }
 
 async function temporaryFolder(): Promise<string> {

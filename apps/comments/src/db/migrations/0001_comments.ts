@@ -1,4 +1,4 @@
-import type { Migration } from '../migrate.js'
+import type { Migration } from './migration.js'
 
 // Milliseconds, as JavaScript has them: a cursor made of a row's time must meet that row again.
 // Ids compare as bytes, whatever the database's language: a cursor's order is the same here and in our code.

@@ -1,4 +1,4 @@
-import type { Migration } from '../migrate.js'
+import type { Migration } from './migration.js'
 
 // Rows of a dump gather here, in batches, and move to where they are seen in one transaction. They name no tenant
 // of the tenants' table: that one appears with its data.

@@ -1,6 +1,6 @@
-import type { Migration } from '../migrate.js'
 import { comments } from './0001_comments.js'
 import { imports } from './0002_import.js'
+import type { Migration } from './migration.js'
 
 /** In the order in which they are run. */
 export const migrations: readonly Migration[] = [comments, imports]
