@@ -51,7 +51,7 @@ async function fillTenant(
       THREADS.map((title, thread) => ({
         tenant_id,
         id: String(thread + 1),
-        title: `${title} (sample of ${tenant.name})`,
+        title: `${title} (sample)`,
         created_at: at(thread * COMMENTS_PER_THREAD),
       })),
     )
@@ -95,7 +95,7 @@ function commentOf(thread: number, nth: number, seed: number) {
     content: COMMENTS[place % COMMENTS.length] ?? '',
     minute: thread * COMMENTS_PER_THREAD + nth,
     fans: others.slice(0, (place * 3) % (others.length + 1)),
-    edited: place % 11 === 0,
-    deleted: place % 19 === 0,
+    edited: place % 11 === 5,
+    deleted: place % 19 === 18,
   }
 }

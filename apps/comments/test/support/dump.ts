@@ -112,16 +112,18 @@ export async function writeDump(
   }
 }
 
-/** A site of some size: `count` comments over a few threads, each with likes. */
-export function largeSite(count: number): Lists {
+/** A site of some size: `count` comments over a few threads, each with likes. Sites share their ids. */
+export function largeSite(count: number, name = 'Site'): Lists {
   const numbers = Array.from({ length: count }, (_, index) => index + 1)
   return {
     Users: numbers.slice(0, 50).map((id) => user(id, `User ${id}`)),
     Posts: [
       ...numbers.slice(0, 10).map((id) => question(id, `Thread ${id}`)),
-      ...numbers.slice(0, 50).map((id) => answer(100 + id, 1 + (id % 10), `<p>Answer ${id}</p>`)),
+      ...numbers.slice(0, 50).map((id) => answer(100 + id, 1 + (id % 10), `<p>Answer ${id} of ${name}</p>`)),
     ],
-    Comments: numbers.map((id) => comment(id, 101 + (id % 50), `Comment ${id}`, { UserId: 1 + (id % 50) })),
+    Comments: numbers.map((id) =>
+      comment(id, 101 + (id % 50), `Comment ${id} of ${name}`, { UserId: 1 + (id % 50) }),
+    ),
     Votes: numbers.map((id) => vote(id, 101 + (id % 50))),
   }
 }
