@@ -5,13 +5,16 @@ import { defineConfig } from 'vitest/config'
 const conditions = ['slotwise-source', 'node']
 const source = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } }
 
+// Full counts take as long as they take.
+const soak = process.env['SLOTWISE_SOAK'] === undefined ? {} : { testTimeout: 1_200_000 }
+
 /**
  * Groups run one after the other, the cheap ones first. Tests that take nodes away or watch the clock run alone,
  * so that what they measure is the product and not the neighbour.
  */
 const project = (name: string, include: string, order: number, more: object = {}) => ({
   ...source,
-  test: { name, include: [include], sequence: { groupOrder: order }, testTimeout: 10_000, ...more },
+  test: { name, include: [include], sequence: { groupOrder: order }, testTimeout: 10_000, ...more, ...soak },
 })
 
 export default defineConfig({

@@ -109,7 +109,9 @@ function askForKey() {
  * @param {string | undefined} wanted a thread
  */
 async function choose(tenant, wanted) {
-  api.tenant = tenant
+  // Another object each time, by which late answers are known.
+  const chosen = { ...tenant }
+  api.tenant = chosen
   the('tenant', HTMLSelectElement).value = tenant.id
   the('threads', HTMLElement).replaceChildren()
   entity = undefined
@@ -118,6 +120,7 @@ async function choose(tenant, wanted) {
   requests.clear()
   meter.reset(tenant.plan)
   const { status, body } = await api.call('GET', '/v1/tenant')
+  if (api.tenant !== chosen) return
   if (status === 200) meter.refills(body.limit.refillPerSecond)
   await loadThreads(undefined, wanted)
 }
@@ -129,7 +132,9 @@ async function choose(tenant, wanted) {
  */
 async function loadThreads(cursor, wanted) {
   const query = cursor === undefined ? '' : `&cursor=${encodeURIComponent(cursor)}`
+  const isShown = whileShown()
   const answer = await api.call('GET', `/v1/entities?limit=${PAGE}${query}`)
+  if (!isShown()) return undefined
   if (answer.status !== 200) return refused(answer, () => loadThreads(cursor, wanted))
   const list = the('threads', HTMLElement)
   /** @type {readonly Entity[]} */
@@ -175,10 +180,10 @@ function markThread() {
 async function reload(focus) {
   if (entity === undefined) return
   const list = make('ol', { className: 'top' })
-  const shown = entity
+  const isShown = whileShown()
   let answer = await readPage(undefined)
   for (;;) {
-    if (shown !== entity) return
+    if (!isShown()) return
     if (answer.status !== 200) return refused(answer, () => reload(focus))
     fillIn(list, answer)
     if (
@@ -194,6 +199,16 @@ async function reload(focus) {
     list.children.length > 0 ? list : make('p', { className: 'dim' }, 'Nobody has said anything yet.'),
   )
   if (focus !== undefined) document.getElementById(`comment-${focus}`)?.focus()
+}
+
+/**
+ * Whether what was asked for is still what is looked at. Tenants share their ids, so a late answer of one could pass
+ * for the other's.
+ */
+function whileShown() {
+  const { tenant } = api
+  const shown = entity
+  return () => api.tenant === tenant && entity === shown
 }
 
 /** @param {string | undefined} cursor */
@@ -311,7 +326,9 @@ onClick('many', readManyTimes)
 onClick('more-threads', () => loadThreads(nextThreads ?? undefined))
 onClick('more-comments', async () => {
   const list = the('comments', HTMLElement).querySelector('ol.top')
+  const isShown = whileShown()
   const answer = await readPage(nextComments ?? undefined)
+  if (!isShown()) return
   if (answer.status !== 200) refused(answer, () => Promise.resolve())
   else if (list instanceof HTMLElement) fillIn(list, answer)
 })

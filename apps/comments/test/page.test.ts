@@ -107,6 +107,38 @@ it('keeps tenants apart whose ids are the same', async () => {
   expect(await page.getByRole('heading', { name: 'The thread of the other' }).count()).toBe(1)
 })
 
+it('shows nothing of one tenant to whoever has gone on to another, however late it comes', async () => {
+  const other = await service.tenant('ENTERPRISE')
+  await other.entity('1', 'The thread of the other')
+  await api.comment('1', 'ours')
+  await other.comment('1', 'theirs')
+  await open(api)
+  await page.getByText('ours', { exact: true }).waitFor()
+  // The page asks with keys of the demo.
+  const demo = (await (await fetch(`${service.url}/demo/tenants`)).json()) as { id: string; key: string }[]
+  const key = demo.find(({ id }) => id === api.tenant)?.key ?? ''
+  let letGo = () => {}
+  const held = new Promise<void>((done) => (letGo = done))
+  let late = 0
+  await page.route('**/v1/entities/1/comments?*', async (route) => {
+    if (route.request().headers()['authorization']?.includes(key) === true) {
+      const response = await route.fetch()
+      await held
+      await route.fulfill({ response })
+      late++
+    } else await route.continue()
+  })
+  await page.getByRole('button', { name: 'Read again' }).click()
+  await page.getByLabel('Tenant').selectOption(other.tenant)
+  await page.getByText('theirs', { exact: true }).waitFor()
+  letGo()
+  await expect.poll(() => late).toBe(1)
+  // What came late is noted among the answers, and nowhere else.
+  await page.locator('#requests li').filter({ hasText: 'GET' }).nth(3).waitFor()
+  expect(await page.getByText('ours', { exact: true }).count()).toBe(0)
+  expect(await page.getByText('theirs', { exact: true }).count()).toBe(1)
+})
+
 it('counts down when the plan allows no more, and then goes on by itself', async () => {
   const free = await service.tenant('FREE')
   await free.entity('1', 'A free thread')

@@ -64,7 +64,7 @@ function escapeId(id: Id): string {
 const SPECIAL =
   // biome-ignore format: one class a line
   // oxlint-disable-next-line no-control-regex
-  /[\u0000-\u0020\u007f-\u00a0%{}:#@*?[\]\\"'\u2028\u2029]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g
+  /[\s\u0000-\u001f\u007f-\u009f%{}:#@*?[\]\\"']|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g
 
 function escapePart(part: string | number | bigint): string {
   if (typeof part === 'bigint') return String(part)

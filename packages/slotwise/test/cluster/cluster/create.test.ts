@@ -27,12 +27,15 @@ async function defects(): Promise<readonly string[]> {
   for (const client of servers.clients) {
     const complain = (what: string) => found.push(`${client.node} ${what}`)
     const state = String(await client.call(['CLUSTER', 'INFO']))
-    for (const line of ['cluster_state:ok', 'cluster_slots_assigned:16384', 'cluster_known_nodes:6']) {
+    for (const line of ['cluster_state:ok', 'cluster_slots_assigned:16384']) {
       if (!state.includes(line)) complain(`does not say ${line}`)
     }
     const replication = String(await client.call(['INFO', 'replication']))
     if (replication.includes('master_link_status:down')) complain('is not linked to its primary')
-    const picture = parseNodes(String(await client.call(['CLUSTER', 'NODES'])))
+    // An introduction that led nowhere lasts until the node timeout, and is a member nowhere.
+    const lines = parseNodes(String(await client.call(['CLUSTER', 'NODES'])))
+    const picture = lines.filter(({ flags }) => !flags.includes('handshake'))
+    if (picture.length !== 6) complain(`knows ${picture.length} nodes`)
     const owners = picture.filter(({ slots }) => slots.length > 0)
     const shares = owners.map(({ slots }) => slotCount(slots)).toSorted((x, y) => x - y)
     if (shares.join(' ') !== '5461 5461 5462') complain(`sees shares of ${shares.join(' ')}`)
@@ -40,8 +43,8 @@ async function defects(): Promise<readonly string[]> {
       const replicas = picture.filter(({ primary }) => primary === id).length
       if (replicas !== 1) complain(`sees ${replicas} replicas of ${id}`)
     }
-    const lines = picture.map(({ id, primary, slots }) => `${id} ${primary} ${slots.join(' ')}`)
-    seen.add(lines.toSorted().join('\n'))
+    const said = picture.map(({ id, primary, slots }) => `${id} ${primary} ${slots.join(' ')}`)
+    seen.add(said.toSorted().join('\n'))
   }
   if (seen.size > 1) found.push(`there are ${seen.size} pictures of the cluster`)
   return found

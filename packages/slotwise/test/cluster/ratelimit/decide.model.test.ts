@@ -76,7 +76,9 @@ async function play(
 }
 
 describe('decisions against exact arithmetic', () => {
-  it('agree on every request, every remainder and every wait', { timeout: 120_000 }, async () => {
+  it('agree on every request, every remainder and every wait', {
+    timeout: rounds(120_000, 1_200_000),
+  }, async () => {
     const decide = decider(port, decideSource)
     let refused = 0
     let asked = 0
@@ -142,22 +144,26 @@ describe('the script with one mistake', () => {
     'keeps whole milliseconds only': ["struct.pack('>d', after)", "struct.pack('>d', after - after % 1000)"],
   }
 
-  it.each(Object.entries(mutants))('that %s is caught', { timeout: 60_000 }, async (_, [from, to]) => {
-    const decide = decider(port, mutant(decideSource, from, to))
-    await expect(
-      fc.assert(
-        fc.asyncProperty(
-          policies,
-          requests,
-          async (buckets, steps) => void (await play(decide, buckets, steps)),
+  it.each(Object.entries(mutants))(
+    'that %s is caught',
+    { timeout: rounds(60_000, 1_200_000) },
+    async (_, [from, to]) => {
+      const decide = decider(port, mutant(decideSource, from, to))
+      await expect(
+        fc.assert(
+          fc.asyncProperty(
+            policies,
+            requests,
+            async (buckets, steps) => void (await play(decide, buckets, steps)),
+          ),
+          {
+            numRuns: 100,
+            endOnFailure: true,
+          },
         ),
-        {
-          numRuns: 100,
-          endOnFailure: true,
-        },
-      ),
-    ).rejects.toThrow('Property failed')
-  })
+      ).rejects.toThrow('Property failed')
+    },
+  )
 
   it('that does not stop a clock which steps back is caught', async () => {
     const decide = decider(
