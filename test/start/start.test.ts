@@ -91,7 +91,7 @@ describe.each([
 })
 
 describe('while one runs', () => {
-  it('another in the same clone says so, and one of an ordinary user elsewhere moves to free ports and says so', async () => {
+  it('another in the same clone says so, one of an ordinary user elsewhere moves to free ports, and one can share its servers', async () => {
     const up = begin()
     const state = await up.up()
     const second = new Start(tree)
@@ -112,6 +112,20 @@ describe('while one runs', () => {
       await nothingLeft(elsewhere, moved)
     } finally {
       for (const pid of elsewhere.processes()) process.kill(pid, 'SIGKILL')
+    }
+
+    // Or on the servers that somebody has: it starts none, and ends none.
+    const servers = ['--redis', state.redisNodes.join(',')]
+    const guest = new Start(other, servers, { DATABASE_URL: state.databaseUrl })
+    try {
+      const { url, redisNodes, databaseUrl } = await guest.up()
+      expect([redisNodes, databaseUrl]).toEqual([state.redisNodes, state.databaseUrl])
+      expect(guest.said).toContain('3 tenants')
+      expect((await threads(url, await firstTenant(url))).length).toBeGreaterThan(0)
+      process.kill(guest.script, 'SIGTERM')
+      await nothingLeft(guest)
+    } finally {
+      for (const pid of guest.processes()) process.kill(pid, 'SIGKILL')
     }
     expect((await threads(state.url, await firstTenant(state.url))).length).toBeGreaterThan(0)
     process.kill(up.script, 'SIGTERM')
