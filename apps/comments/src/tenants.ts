@@ -15,6 +15,12 @@ export interface TenantSetup {
   readonly label?: string | undefined
 }
 
+/** The key is another tenant's. */
+export class KeyTakenError extends Error {
+  override readonly name = 'KeyTakenError'
+  readonly code = 'KEY_TAKEN'
+}
+
 /** What the keys are called that a demo hands out, and that end by themselves. */
 export const DEMO_LABEL = 'demo'
 
@@ -23,7 +29,11 @@ export function hashKey(key: string): Buffer {
   return createHash('sha256').update(key).digest()
 }
 
-/** Makes the tenant, or gives it this name and plan. Safe to repeat, and to run in many processes at once. */
+/**
+ * Makes the tenant, or gives it this name and plan. Safe to repeat, and to run in many processes at once.
+ *
+ * @throws KeyTakenError and changes nothing
+ */
 export async function ensureTenant({ kysely }: Database, tenant: TenantSetup): Promise<void> {
   const { id, name, plan, key, label } = tenant
   await kysely.transaction().execute(async (transaction) => {
@@ -42,7 +52,7 @@ export async function ensureTenant({ kysely }: Database, tenant: TenantSetup): P
       )
       .returning('tenant_id')
       .executeTakeFirstOrThrow()
-    if (owner.tenant_id !== id) throw new Error(`the key for tenant ${id} belongs to another tenant`)
+    if (owner.tenant_id !== id) throw new KeyTakenError(`the key for tenant ${id} belongs to another tenant`)
   })
 }
 

@@ -5,7 +5,7 @@ import { connect } from 'slotwise/ioredis'
 import { z } from 'zod'
 import { migrate, openDatabase } from '../db/index.js'
 import { Caches } from '../services/caches.js'
-import { ensureKey, PLAN_NAMES } from '../tenants.js'
+import { ensureKey, KeyTakenError, PLAN_NAMES } from '../tenants.js'
 import { DumpError, findDumps, ImportRunningError, importDump } from './index.js'
 import { Meter } from './meter.js'
 
@@ -77,6 +77,8 @@ async function main(args: readonly string[]): Promise<number> {
   if (plan !== undefined && planName === undefined) {
     throw new UsageError(`there is no plan ${plan}, but ${PLAN_NAMES.join(', ')}`)
   }
+  if (key !== undefined && !/^\S{1,512}$/.test(key))
+    throw new UsageError('a key has 1 to 512 characters, and no blanks')
   // npm runs us in the workspace's folder, but the user stands elsewhere.
   const folder = resolve(process.env['INIT_CWD'] ?? '.', dir)
   return importInto(dumpAt(folder), tenant, planName, key)
@@ -154,7 +156,9 @@ try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {
   const { message, code } = error as NodeJS.ErrnoException
-  const told = [UsageError, UntoldError, DumpError, ImportRunningError].some((kind) => error instanceof kind)
+  const told = [UsageError, UntoldError, DumpError, ImportRunningError, KeyTakenError].some(
+    (kind) => error instanceof kind,
+  )
   // Failures of files and connections have a code, and say what they are.
   console.error(
     told ? message : code === undefined ? error : `${message || 'Postgres cannot be reached'} (${code})`,

@@ -60,6 +60,10 @@ describe('npm run import', () => {
     const changed = await new Api(service.url, 'a-key-of-mine').thread('1')
     expect(changed.headers.get('x-cache')).toBe('load')
     expect(JSON.stringify(changed.body)).toContain('later')
+
+    const stolen = await importing([folder, '--tenant', 'another', '--key', 'a-key-of-mine']).ended
+    expect(stolen).toMatchObject({ code: 1, said: expect.stringMatching(/belongs to another tenant$/m) })
+    expect(stolen.said).not.toMatch(/^\s+at /m)
   })
 
   it('stops at Ctrl-C, shows nothing until then, and goes on when it is called again', async () => {
@@ -101,6 +105,7 @@ describe('npm run import', () => {
       [['nowhere', '--tenant', 'x'], 1, /nowhere.*ENOENT/],
       [['docs', '--tenant', 'x', '--plan', 'GOLD'], 2, /there is no plan GOLD, but FREE, STARTER/],
       [['docs', '--tenant', 'x', '--frob'], 2, /--frob/],
+      [['docs', '--tenant', 'x', '--key', 'a b'], 2, /a key has 1 to 512 characters/],
       [['docs', '--tenant', ''], 2, /a tenant has 1 to 200 characters/],
     ]
     const outcomes = await Promise.all(cases.map(([args]) => importing(args).ended))
