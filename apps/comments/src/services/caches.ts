@@ -68,7 +68,7 @@ export class Caches implements AsyncDisposable {
     write: () => Promise<Comment>,
   ): Promise<Comment> {
     const comment = await timed('write', () =>
-      written(() => this.#comments.forTenant(tenant).writeThrough(id, write)),
+      written(() => this.#comments.forTenant(tenant).writeThrough(id, { deadlineMs: INVALIDATE_MS }, write)),
     )
     await this.changed(tenant, [], [entityId])
     return comment
