@@ -118,3 +118,23 @@ function sentenceOf(body, status) {
 export const entityPath = (id) => `/v1/entities/${encodeURIComponent(id)}`
 /** @param {string} id */
 export const commentPath = (id) => `/v1/comments/${encodeURIComponent(id)}`
+
+/** Not `crypto.randomUUID`, which is there only over https and on the machine itself. */
+export const newId = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, '0')).join(
+    '',
+  )
+
+const RETRY_MS = 1500
+
+/** Resolves once the service answers again. */
+export async function untilAlive() {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+    const alive = await fetch('/healthz', { cache: 'no-store' }).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+    if (alive) return
+  }
+}

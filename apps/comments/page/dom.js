@@ -34,6 +34,25 @@ export function the(id, kind) {
   return element
 }
 
+/**
+ * @param {string} id
+ * @param {(form: HTMLFormElement) => Promise<void>} act
+ */
+export function onSubmit(id, act) {
+  the(id, HTMLElement).addEventListener('submit', (event) => {
+    event.preventDefault()
+    if (event.target instanceof HTMLFormElement) void act(event.target)
+  })
+}
+
+/**
+ * @param {string} id
+ * @param {() => Promise<void>} act
+ */
+export function onClick(id, act) {
+  the(id, HTMLElement).addEventListener('click', () => void act())
+}
+
 /** @param {number} ms */
 export const shortMs = (ms) => (ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`)
 

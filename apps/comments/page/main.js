@@ -1,19 +1,20 @@
 import { addressOf, placeInAddress } from './address.js'
-import { Api, entityPath } from './api.js'
-import { grouped, make, shortMs, the } from './dom.js'
+import { Api, entityPath, newId, untilAlive } from './api.js'
+import { make, onClick, onSubmit, the } from './dom.js'
+import { askForKey } from './key-form.js'
 import { readMany } from './many.js'
 import { Meter } from './meter.js'
-import { Requests, sourceOf } from './requests.js'
+import { Requests, showSource } from './requests.js'
+import { say } from './say.js'
 import { forgetLikes, renderComment } from './thread.js'
+import { listThreads, markCurrent } from './thread-list.js'
 
 /**
  * @typedef {import('./api.js').Answer} Answer
  * @typedef {import('./api.js').Tenant} Tenant
- * @typedef {{ id: string, title: string, comments: number }} Entity
  */
 
 const PAGE = 50
-const RETRY_MS = 1500
 
 const api = new Api()
 const requests = new Requests()
@@ -22,7 +23,9 @@ let afterWait
 const meter = new Meter(() => {
   const again = afterWait
   afterWait = undefined
-  void again?.()
+  if (again === undefined) return
+  say('')
+  void again()
 })
 /** @type {readonly Tenant[]} */
 let tenants = []
@@ -33,6 +36,7 @@ let nextComments = null
 /** @type {string | null} */
 let nextThreads = null
 let gone = false
+let readingMany = false
 
 api.onAnswer((answer) => {
   requests.add(answer)
@@ -40,26 +44,12 @@ api.onAnswer((answer) => {
   if (answer.status === 0) void comeBack()
 })
 
-/** @type {(text: string, wrong?: boolean) => void} */
-function say(text, wrong = false) {
-  const status = the('status', HTMLElement)
-  status.textContent = text
-  status.toggleAttribute('data-wrong', wrong)
-}
-
 /** Asks until the service is there again, then begins anew. */
 async function comeBack() {
   if (gone) return
   gone = true
   say('The service does not answer. Trying again…', true)
-  for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
-    const alive = await fetch('/healthz', { cache: 'no-store' }).then(
-      ({ ok }) => ok,
-      () => false,
-    )
-    if (alive) break
-  }
+  await untilAlive()
   gone = false
   say('The service is back.')
   await begin()
@@ -70,38 +60,25 @@ async function begin() {
   if (status === 0) return
   if (status === 200) tenants = body
   const wanted = placeInAddress()
-  if (status !== 200) return askForKey()
+  if (status !== 200) {
+    return askForKey(api, say, (tenant) => {
+      tenants = [tenant]
+      offer(tenants)
+      return choose(tenant, placeInAddress().entity)
+    })
+  }
   const first = tenants.find(({ id }) => id === wanted.tenant) ?? tenants[0]
-  the('tenant', HTMLSelectElement).replaceChildren(
-    ...tenants.map(({ id, name, plan }) => make('option', { value: id }, `${name} (${plan})`)),
-  )
+  offer(tenants)
   if (first === undefined)
     return say('There are no tenants yet: import a dump, or start with the sample.', true)
   await choose(first, first.id === wanted.tenant ? wanted.entity : undefined)
 }
 
-/** Where the service is no demonstration, whoever has a key shows it. */
-function askForKey() {
-  const input = make('input', { type: 'password', required: true, autocomplete: 'off' })
-  const form = make(
-    'form',
-    {
-      className: 'write',
-      onsubmit: async (/** @type {SubmitEvent} */ event) => {
-        event.preventDefault()
-        api.tenant = { id: '', name: '', plan: '', key: input.value }
-        const { status, body, problem } = await api.call('GET', '/v1/tenant')
-        if (status !== 200) return say(problem ?? '', true)
-        const tenant = { ...body, key: input.value }
-        tenants = [tenant]
-        the('tenant', HTMLSelectElement).replaceChildren(make('option', { value: tenant.id }, tenant.name))
-        return choose(tenant, placeInAddress().entity)
-      },
-    },
-    make('label', {}, 'API key of a tenant', input),
-    make('button', { type: 'submit' }, 'Show its threads'),
+/** @param {readonly Tenant[]} choice */
+function offer(choice) {
+  the('tenant', HTMLSelectElement).replaceChildren(
+    ...choice.map(({ id, name, plan }) => make('option', { value: id }, `${name} (${plan})`)),
   )
-  the('comments', HTMLElement).replaceChildren(form)
 }
 
 /**
@@ -136,13 +113,9 @@ async function loadThreads(cursor, wanted) {
   const answer = await api.call('GET', `/v1/entities?limit=${PAGE}${query}`)
   if (!isShown()) return undefined
   if (answer.status !== 200) return refused(answer, () => loadThreads(cursor, wanted))
-  const list = the('threads', HTMLElement)
-  /** @type {readonly Entity[]} */
+  /** @type {readonly import('./thread-list.js').Entity[]} */
   const items = answer.body.items
-  for (const { id, title, comments } of items) {
-    const link = make('a', { href: hashOf(id) }, title, make('small', {}, grouped(comments)))
-    list.append(make('li', {}, link))
-  }
+  listThreads(items, hashOf)
   nextThreads = answer.body.nextCursor
   the('more-threads', HTMLElement).hidden = nextThreads === null
   if (cursor !== undefined) return markThread()
@@ -165,10 +138,7 @@ async function open(id) {
 }
 
 function markThread() {
-  for (const link of the('threads', HTMLElement).querySelectorAll('a')) {
-    if (entity !== undefined && link.hash === hashOf(entity)) link.setAttribute('aria-current', 'page')
-    else link.removeAttribute('aria-current')
-  }
+  markCurrent(entity === undefined ? undefined : hashOf(entity))
 }
 
 /**
@@ -230,16 +200,6 @@ function fillIn(list, answer) {
   the('more-comments', HTMLElement).hidden = nextComments === null
 }
 
-/** @param {Answer} answer */
-function showSource(answer) {
-  const word = sourceOf(answer)
-  const badge = the('source', HTMLOutputElement)
-  const name = word === 'cache' ? 'from the cache' : word === 'loaded' ? 'loaded from Postgres' : word
-  const inside = answer.parts.find((part) => part.name === 'cache')
-  badge.textContent = `${name}${inside ? ` in ${shortMs(inside.ms)}` : ''} · answered in ${shortMs(answer.ms)}`
-  badge.dataset['source'] = word
-}
-
 /**
  * @param {Answer} answer
  * @param {() => Promise<void>} again
@@ -273,32 +233,16 @@ const page = {
 }
 
 async function readManyTimes() {
+  if (readingMany || entity === undefined) return
+  readingMany = true
   const result = the('many-result', HTMLOutputElement)
   result.textContent = 'Reading…'
-  result.textContent = await readMany(api, meter, `${entityPath(entity ?? '')}/comments?limit=${PAGE}`)
+  result.textContent = await readMany(api, meter, `${entityPath(entity)}/comments?limit=${PAGE}`)
+  readingMany = false
 }
 
 /** @param {string} id */
 const hashOf = (id) => addressOf(api.tenant?.id ?? '', id)
-
-/**
- * @param {string} id
- * @param {(form: HTMLFormElement) => Promise<void>} act
- */
-function onSubmit(id, act) {
-  the(id, HTMLElement).addEventListener('submit', (event) => {
-    event.preventDefault()
-    if (event.target instanceof HTMLFormElement) void act(event.target)
-  })
-}
-
-/**
- * @param {string} id
- * @param {() => Promise<void>} act
- */
-function onClick(id, act) {
-  the(id, HTMLElement).addEventListener('click', () => void act())
-}
 
 const user = the('user', HTMLInputElement)
 user.value = localStorage.getItem('user') ?? 'ada'
@@ -338,7 +282,7 @@ onSubmit('write', async (form) => {
 })
 onSubmit('new-thread', async (form) => {
   const { title } = /** @type {{ title: string }} */ (Object.fromEntries(new FormData(form)))
-  const id = crypto.randomUUID()
+  const id = newId()
   const { status, problem } = await api.call('PUT', entityPath(id), { body: { title } })
   if (status !== 201) return say(problem ?? '', true)
   form.reset()

@@ -26,7 +26,7 @@ export async function readMany(api, meter, path) {
   const refusals = answers.filter(({ status }) => status === 429).length
   const median = times[Math.floor(times.length / 2)]
   return [
-    `${good.length} answers, ${hits} from the cache`,
+    `${good.length} ${good.length === 1 ? 'answer' : 'answers'}, ${hits} from the cache`,
     ...(median === undefined ? [] : [`median ${shortMs(median)}`]),
     ...(refusals === 0 ? [] : [`${refusals} refused`]),
   ].join(', ')

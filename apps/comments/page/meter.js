@@ -75,16 +75,18 @@ export class Meter {
   /** @param {number} now */
   #drawWait(now) {
     const waiting = now < this.#waitUntil
-    const text = waiting
-      ? `Refused. The next request is let in in ${((this.#waitUntil - now) / 1000).toFixed(1)} s.`
-      : ''
+    const leftMs = this.#waitUntil - now
+    const text = waiting ? `Refused. The next request is let in in ${(leftMs / 1000).toFixed(1)} s.` : ''
     const place = the('wait', HTMLElement)
     if (place.textContent !== text) place.textContent = text
     document.body.toggleAttribute('data-waiting', waiting)
     // Those that came since, too.
     if (waiting || this.#wasWaiting) {
       for (const button of document.querySelectorAll('button[data-acts]')) {
-        if (button instanceof HTMLButtonElement) button.disabled = waiting
+        if (!(button instanceof HTMLButtonElement)) continue
+        button.disabled = waiting
+        if (waiting) button.dataset['wait'] = `${Math.ceil(leftMs / 1000)} s`
+        else delete button.dataset['wait']
       }
     }
     const freed = this.#wasWaiting && !waiting

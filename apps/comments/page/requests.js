@@ -13,12 +13,26 @@ const SOURCES = {
 }
 
 /** Where an answer came from, in a word. @param {Answer} answer */
-export function sourceOf({ status, source, method }) {
+function sourceOf({ status, source, method }) {
   if (status === 0) return 'no answer'
   if (status === 429) return 'refused'
   if (status >= 400) return 'error'
   if (method !== 'GET' && source !== 'pending') return 'written'
   return SOURCES[source] ?? source
+}
+
+/**
+ * Says by the thread where it came from.
+ *
+ * @param {Answer} answer
+ */
+export function showSource(answer) {
+  const word = sourceOf(answer)
+  const badge = the('source', HTMLOutputElement)
+  const name = word === 'cache' ? 'from the cache' : word === 'loaded' ? 'loaded from Postgres' : word
+  const inside = answer.parts.find((part) => part.name === 'cache')
+  badge.textContent = `${name}${inside ? ` in ${shortMs(inside.ms)}` : ''} · answered in ${shortMs(answer.ms)}`
+  badge.dataset['source'] = word
 }
 
 /** The answers, the newest first. */

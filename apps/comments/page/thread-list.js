@@ -1,0 +1,40 @@
+import { grouped, make, the } from './dom.js'
+
+/** @typedef {{ id: string, title: string, comments: number }} Entity */
+
+/**
+ * Adds to the list.
+ *
+ * @param {readonly Entity[]} entities
+ * @param {(id: string) => string} hashOf
+ */
+export function listThreads(entities, hashOf) {
+  for (const { id, title, comments } of entities) {
+    const link = make('a', { href: hashOf(id) }, title, make('small', {}, grouped(comments)))
+    the('threads', HTMLElement).append(make('li', {}, link))
+  }
+}
+
+/**
+ * Marks the thread that is shown, if it is in the list.
+ *
+ * @param {string | undefined} hash
+ */
+export function markCurrent(hash) {
+  for (const link of the('threads', HTMLElement).querySelectorAll('a')) {
+    if (link.hash === hash) link.setAttribute('aria-current', 'page')
+    else link.removeAttribute('aria-current')
+  }
+  showCurrent()
+}
+
+/** Scrolls the list alone: `scrollIntoView` would move the page as well. */
+function showCurrent() {
+  const list = the('thread-list', HTMLElement)
+  const link = list.querySelector('[aria-current]')
+  if (link === null) return
+  const place = link.getBoundingClientRect()
+  const room = list.getBoundingClientRect()
+  if (place.top < room.top) list.scrollTop += place.top - room.top
+  else if (place.bottom > room.bottom) list.scrollTop += place.bottom - room.bottom
+}
