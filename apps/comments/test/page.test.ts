@@ -1,47 +1,61 @@
-import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import type { Browser, BrowserContext, Locator, Page } from 'playwright-core'
+import { afterAll, test as base, beforeAll, expect } from 'vitest'
 import type { Api } from './support/api.js'
 import { openBrowser } from './support/browser.js'
 import { useService } from './support/service.js'
 
 const service = useService({ DEMO: '1' })
 let browser: Browser
-let context: BrowserContext
-let page: Page
-/** What the browser complained of: failed scripts, refused contents, messages of the console. */
-let complaints: string[] = []
-let api: Api
 
 beforeAll(async () => {
   browser = await openBrowser()
 }, 300_000)
 afterAll(() => browser.close())
-beforeEach(async () => {
-  context = await browser.newContext()
-  page = await context.newPage()
-  page.setDefaultTimeout(10_000)
-  complaints = []
-  page.on('pageerror', (error) => complaints.push(error.message))
-  page.on('console', (message) => {
-    // A refused request is told on the page, and the browser notes it too.
-    if (message.type() === 'error' && !message.text().includes('429')) complaints.push(message.text())
-  })
-  api = await service.tenant()
-  await api.entity('1', 'A thread of this test')
-})
-afterEach(async () => {
-  await context.close()
-  expect(complaints).toEqual([])
-})
 
-const open = (of: Api, entity = '1') => page.goto(`${service.url}/#${of.tenant}/${entity}`)
-const write = async (text: string) => {
-  await page.getByLabel('Your comment').fill(text)
-  await page.getByRole('button', { name: 'Write', exact: true }).click()
+/** A window and a tenant of one test, so that all tests can be under way at once. */
+interface Visit {
+  readonly context: BrowserContext
+  readonly page: Page
+  /** What the browser complained of: failed scripts, refused contents, messages of the console. */
+  readonly complaints: string[]
+  readonly api: Api
+  readonly open: (of: Api) => Promise<unknown>
+  readonly write: (text: string) => Promise<void>
+  readonly article: (text: string) => Locator
 }
-const article = (text: string) => page.getByRole('article').filter({ hasText: text }).last()
 
-it('shows a thread as a tree, and that the second reading came from the cache', async () => {
+const it = base.extend<{ readonly visit: Visit }>({
+  visit: async ({ task: _ }, use) => {
+    const context = await browser.newContext()
+    const page = await context.newPage()
+    page.setDefaultTimeout(10_000)
+    const complaints: string[] = []
+    page.on('pageerror', (error) => complaints.push(error.message))
+    page.on('console', (message) => {
+      // A refused request is told on the page, and the browser notes it too.
+      if (message.type() === 'error' && !message.text().includes('429')) complaints.push(message.text())
+    })
+    const api = await service.tenant()
+    await api.entity('1', 'A thread of this test')
+    await use({
+      context,
+      page,
+      complaints,
+      api,
+      open: (of) => page.goto(`${service.url}/#${of.tenant}/1`),
+      write: async (text) => {
+        await page.getByLabel('Your comment').fill(text)
+        await page.getByRole('button', { name: 'Write', exact: true }).click()
+      },
+      article: (text) => page.getByRole('article').filter({ hasText: text }).last(),
+    })
+    await context.close()
+    expect(complaints).toEqual([])
+  },
+}).concurrent
+
+it('shows a thread as a tree, and that the second reading came from the cache', async ({ visit }) => {
+  const { page, api, open, article } = visit
   const first = await api.comment('1', 'what was asked')
   await api.comment('1', 'what was answered', 'ben', first)
   await open(api)
@@ -61,7 +75,10 @@ it('shows a thread as a tree, and that the second reading came from the cache', 
   expect(await page.locator('#allowance').innerText()).toMatch(/of 10,000 left on ENTERPRISE/)
 })
 
-it('shows what is written at once, answers, edits and deletes it, and finds it again after a reload', async () => {
+it('shows what is written at once, answers, edits and deletes it, and finds it again after a reload', async ({
+  visit,
+}) => {
+  const { page, api, open, write, article } = visit
   await open(api)
   await write('hello from the page')
   await article('hello from the page').getByRole('button', { name: 'Reply' }).click()
@@ -79,7 +96,8 @@ it('shows what is written at once, answers, edits and deletes it, and finds it a
   expect(await page.getByText('hello from the page').count()).toBe(1)
 })
 
-it('counts a like once, and says so', async () => {
+it('counts a like once, and says so', async ({ visit }) => {
+  const { page, api, open, article } = visit
   const id = await api.comment('1', 'to be liked')
   await open(api)
   const like = article('to be liked').getByRole('button', { name: '♥' })
@@ -94,7 +112,8 @@ it('counts a like once, and says so', async () => {
   expect((await api.get(`/v1/comments/${id}`)).body.likes).toBe(0)
 })
 
-it('keeps tenants apart whose ids are the same', async () => {
+it('keeps tenants apart whose ids are the same', async ({ visit }) => {
+  const { page, api, open } = visit
   const other = await service.tenant('ENTERPRISE')
   await other.entity('1', 'The thread of the other')
   await api.comment('1', 'ours')
@@ -107,7 +126,10 @@ it('keeps tenants apart whose ids are the same', async () => {
   expect(await page.getByRole('heading', { name: 'The thread of the other' }).count()).toBe(1)
 })
 
-it('shows nothing of one tenant to whoever has gone on to another, however late it comes', async () => {
+it('shows nothing of one tenant to whoever has gone on to another, however late it comes', async ({
+  visit,
+}) => {
+  const { page, api, open } = visit
   const other = await service.tenant('ENTERPRISE')
   await other.entity('1', 'The thread of the other')
   await api.comment('1', 'ours')
@@ -139,19 +161,23 @@ it('shows nothing of one tenant to whoever has gone on to another, however late 
   expect(await page.getByText('theirs', { exact: true }).count()).toBe(1)
 })
 
-it('counts down when the plan allows no more, and then goes on by itself', async () => {
+it('counts down when the plan allows no more, and then goes on by itself', async ({ visit }) => {
+  const { page, open } = visit
   const free = await service.tenant('FREE')
   await free.entity('1', 'A free thread')
   await free.comment('1', 'for nothing')
   for (let used = 2; used < 8; used++) await free.get('/v1/tenant')
   await open(free)
   await page.getByText(/^Refused\. The next request is let in in \d\.\d s\.$/).waitFor()
-  expect(await page.getByRole('button', { name: 'Read again' }).isDisabled()).toBe(true)
+  const button = page.getByRole('button', { name: /^Read again · \d s$/ })
+  await button.waitFor()
+  expect(await button.isDisabled()).toBe(true)
   await page.getByText('for nothing').waitFor({ timeout: 15_000 })
   expect(await page.getByRole('button', { name: 'Read again' }).isDisabled()).toBe(false)
 }, 30_000)
 
-it('shows markup as the text that it is', async () => {
+it('shows markup as the text that it is', async ({ visit }) => {
+  const { page, api, open } = visit
   const nasty = '<img src=x onerror="document.title=1"> <script>document.title=2</script> & "quotes"'
   await api.comment('1', nasty, '<b>ann</b>')
   await open(api)
@@ -160,7 +186,8 @@ it('shows markup as the text that it is', async () => {
   expect(await page.title()).toBe('Comments · slotwise')
 })
 
-it('can be used with the keyboard alone', async () => {
+it('can be used with the keyboard alone', async ({ visit }) => {
+  const { page, api, open, article } = visit
   await open(api)
   await page.getByRole('heading', { name: 'A thread of this test' }).waitFor()
   await page.getByLabel('Your comment').focus()
@@ -175,7 +202,8 @@ it('can be used with the keyboard alone', async () => {
   await page.getByRole('button', { name: '♥ 1', pressed: true }).waitFor()
 })
 
-it('says that the service is gone, and goes on when it is back', async () => {
+it('says that the service is gone, and goes on when it is back', async ({ visit }) => {
+  const { context, page, complaints, api, open } = visit
   await api.comment('1', 'still here')
   await open(api)
   await page.getByText('still here').waitFor()
@@ -186,10 +214,11 @@ it('says that the service is gone, and goes on when it is back', async () => {
   await page.getByText('The service is back.').waitFor()
   await page.getByText('still here').waitFor()
   expect(complaints.every((text) => text.includes('ERR_INTERNET_DISCONNECTED'))).toBe(true)
-  complaints = []
+  complaints.length = 0
 })
 
-it('fits a narrow screen', async () => {
+it('fits a narrow screen', async ({ visit }) => {
+  const { page, api, open } = visit
   await api.comment('1', 'x'.repeat(500))
   await page.setViewportSize({ width: 360, height: 740 })
   await open(api)

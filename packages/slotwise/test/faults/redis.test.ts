@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { connect } from '../../src/ioredis/index.js'
+import { connect as connectIoredis } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
+import { connect as connectNodeRedis } from '../../src/node-redis/index.js'
 import type { RedisPort } from '../../src/redis/index.js'
 import { promotion, Traffic } from '../support/port-traffic.js'
 
@@ -17,17 +18,6 @@ beforeAll(async () => {
   cluster = await startLocalCluster({ nodeTimeoutMs: 1000 })
 }, 60_000)
 afterAll(() => cluster.stop())
-beforeEach(async () => {
-  await cluster.whenHealthy()
-  port = await connect({ ...cluster.connectOptions, commandTimeoutMs: 1000 })
-  traffic = new Traffic(port, `traffic-${++serial}`)
-  await expect.poll(() => traffic.onces.length).toBeGreaterThan(100)
-})
-afterEach(async () => {
-  await traffic.stop()
-  await port.close()
-})
-
 /** Goes on until calls to every slot have succeeded again for a while. */
 async function settle(since: number): Promise<void> {
   const before = traffic.onces.length
@@ -37,76 +27,92 @@ async function settle(since: number): Promise<void> {
 }
 
 describe.each([
-  ['killed', (index: number) => cluster.kill(index), (index: number) => cluster.restart(index)],
-  [
-    'stopped where it stands',
-    (index: number) => cluster.pause(index),
-    (index: number) => cluster.resume(index),
-  ],
-] as const)('a primary that is %s under load', (_, harm, mend) => {
-  it('costs its slots until a replica is promoted, typed errors only, and no call runs twice', async () => {
-    const index = cluster.nodes.findIndex(({ port: at }) =>
-      port.topology().nodes.some((node) => node.role === 'primary' && node.port === at),
-    )
-    const from = performance.now()
-    await harm(index)
-    const promotedAt = await promotion(cluster, port, index)
-    await settle(promotedAt)
-    const last = Math.max(from, ...traffic.failures.map(({ atMs }) => atMs))
-    console.log(
-      `promoted after ${(promotedAt - from).toFixed(0)} ms, last failure ${(last - promotedAt).toFixed(0)} ms after that, ${traffic.failures.length} of ${traffic.onces.length + traffic.reads} calls failed`,
-    )
+  ['ioredis', connectIoredis],
+  ['node-redis', connectNodeRedis],
+] as const)('over %s', (_adapter, connect) => {
+  beforeEach(async () => {
+    await cluster.whenHealthy()
+    port = await connect({ ...cluster.connectOptions, commandTimeoutMs: 1000 })
+    traffic = new Traffic(port, `traffic-${++serial}`)
+    await expect.poll(() => traffic.onces.length).toBeGreaterThan(100)
+  })
+  afterEach(async () => {
+    await traffic.stop()
+    await port.close()
+  })
+
+  describe.each([
+    ['killed', (index: number) => cluster.kill(index), (index: number) => cluster.restart(index)],
+    [
+      'stopped where it stands',
+      (index: number) => cluster.pause(index),
+      (index: number) => cluster.resume(index),
+    ],
+  ] as const)('a primary that is %s under load', (_, harm, mend) => {
+    it('costs its slots until a replica is promoted, typed errors only, and no call runs twice', async () => {
+      const index = cluster.nodes.findIndex(({ port: at }) =>
+        port.topology().nodes.some((node) => node.role === 'primary' && node.port === at),
+      )
+      const from = performance.now()
+      await harm(index)
+      const promotedAt = await promotion(cluster, port, index)
+      await settle(promotedAt)
+      const last = Math.max(from, ...traffic.failures.map(({ atMs }) => atMs))
+      console.log(
+        `promoted after ${(promotedAt - from).toFixed(0)} ms, last failure ${(last - promotedAt).toFixed(0)} ms after that, ${traffic.failures.length} of ${traffic.onces.length + traffic.reads} calls failed`,
+      )
+      expect(traffic.untyped).toEqual([])
+      expect(last - promotedAt).toBeLessThan(RECOVERY_MS)
+      const { resolved, unknown, 'not-executed': not } = await traffic.executions()
+      for (const counts of [resolved, unknown])
+        expect(Object.keys(counts).every((times) => Number(times) <= 1)).toBe(true)
+      expect(Object.keys(not).filter((times) => times !== '0')).toEqual([])
+      // What was lost was acknowledged by the old primary and had not reached the replica yet: milliseconds' worth.
+      expect(resolved[0] ?? 0).toBeLessThan(traffic.onces.length / 20)
+      await mend(index)
+    })
+  })
+
+  it('a failover that loses nothing is not noticed, and every call runs exactly once', async () => {
+    const { nodes } = port.topology()
+    for (const { id } of nodes.filter(({ role }) => role === 'replica')) {
+      await port.onNode(id, ['CLUSTER', 'FAILOVER'])
+      await expect
+        .poll(() => port.topology().nodes.find((node) => node.id === id)?.role, { timeout: 10_000 })
+        .toBe('primary')
+      await sleep(100)
+    }
+    await settle(performance.now())
+    expect(traffic.failures).toEqual([])
+    expect(await traffic.executions()).toEqual({
+      resolved: { 1: traffic.onces.length },
+      unknown: {},
+      'not-executed': {},
+    })
+  })
+
+  it('broken connections and forgotten scripts are not noticed by what may be repeated, and the rest runs once at most', async () => {
+    const replica = port.topology().nodes.find(({ role }) => role === 'replica')
+    const index = cluster.nodes.findIndex((node) => node.port === replica?.port)
+    await cluster.kill(index)
+    const control = await connect({ ...cluster.connectOptions })
+    // As often as a call is repeated by default.
+    for (let i = 0; i < 3; i++) {
+      await control.onEachPrimary(['SCRIPT', 'FLUSH'])
+      await control.onEachPrimary(['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'])
+      const before = traffic.onces.length
+      await expect.poll(() => traffic.onces.length - before).toBeGreaterThan(200)
+    }
+    await control.close()
+    await settle(performance.now())
     expect(traffic.untyped).toEqual([])
-    expect(last - promotedAt).toBeLessThan(RECOVERY_MS)
+    expect(traffic.failures.filter(({ repeatable }) => repeatable)).toEqual([])
     const { resolved, unknown, 'not-executed': not } = await traffic.executions()
-    for (const counts of [resolved, unknown])
-      expect(Object.keys(counts).every((times) => Number(times) <= 1)).toBe(true)
-    expect(Object.keys(not).filter((times) => times !== '0')).toEqual([])
-    // What was lost was acknowledged by the old primary and had not reached the replica yet: milliseconds' worth.
-    expect(resolved[0] ?? 0).toBeLessThan(traffic.onces.length / 20)
-    await mend(index)
+    expect(resolved).toEqual({ 1: traffic.onces.filter(({ outcome }) => outcome === 'resolved').length })
+    expect(Object.keys(unknown).every((times) => Number(times) <= 1)).toBe(true)
+    // A connection that breaks under load takes some along.
+    expect(traffic.onces.some(({ outcome }) => outcome === 'unknown')).toBe(true)
+    expect(not).toEqual({})
+    await cluster.restart(index)
   })
-})
-
-it('a failover that loses nothing is not noticed, and every call runs exactly once', async () => {
-  const { nodes } = port.topology()
-  for (const { id } of nodes.filter(({ role }) => role === 'replica')) {
-    await port.onNode(id, ['CLUSTER', 'FAILOVER'])
-    await expect
-      .poll(() => port.topology().nodes.find((node) => node.id === id)?.role, { timeout: 10_000 })
-      .toBe('primary')
-    await sleep(100)
-  }
-  await settle(performance.now())
-  expect(traffic.failures).toEqual([])
-  expect(await traffic.executions()).toEqual({
-    resolved: { 1: traffic.onces.length },
-    unknown: {},
-    'not-executed': {},
-  })
-})
-
-it('broken connections and forgotten scripts are not noticed by what may be repeated, and the rest runs once at most', async () => {
-  const replica = port.topology().nodes.find(({ role }) => role === 'replica')
-  const index = cluster.nodes.findIndex((node) => node.port === replica?.port)
-  await cluster.kill(index)
-  const control = await connect({ ...cluster.connectOptions })
-  // As often as a call is repeated by default.
-  for (let i = 0; i < 3; i++) {
-    await control.onEachPrimary(['SCRIPT', 'FLUSH'])
-    await control.onEachPrimary(['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'])
-    const before = traffic.onces.length
-    await expect.poll(() => traffic.onces.length - before).toBeGreaterThan(200)
-  }
-  await control.close()
-  await settle(performance.now())
-  expect(traffic.untyped).toEqual([])
-  expect(traffic.failures.filter(({ repeatable }) => repeatable)).toEqual([])
-  const { resolved, unknown, 'not-executed': not } = await traffic.executions()
-  expect(resolved).toEqual({ 1: traffic.onces.filter(({ outcome }) => outcome === 'resolved').length })
-  expect(Object.keys(unknown).every((times) => Number(times) <= 1)).toBe(true)
-  // A connection that breaks under load takes some along.
-  expect(traffic.onces.some(({ outcome }) => outcome === 'unknown')).toBe(true)
-  expect(not).toEqual({})
-  await cluster.restart(index)
 })

@@ -21,12 +21,17 @@ const manifest = JSON.parse(
 
 const subpaths = Object.keys(manifest.exports).filter((subpath) => subpath !== './package.json')
 const nameOf = (subpath: string) => `slotwise${subpath.slice(1)}`
-const withoutClient = subpaths.filter((subpath) => subpath !== './ioredis')
+/** The adapters, and the library that each needs. */
+const ADAPTERS = [
+  ['./ioredis', 'ioredis'],
+  ['./node-redis', 'redis'],
+] as const
+const withoutClient = subpaths.filter((subpath) => !ADAPTERS.some(([adapter]) => subpath === adapter))
 
 const root = mkdtempSync(join(tmpdir(), 'slotwise installed '))
 /** A project as a user would have it: the packed package, what it depends on, and no client library. */
 const bare = join(root, 'bare')
-/** The same with its peer. */
+/** The same with its peers. */
 const full = join(root, 'full')
 let packed: Packed
 
@@ -83,7 +88,7 @@ const importing = (paths: readonly string[]) =>
 beforeAll(() => {
   packed = pack('slotwise', join(root, 'packed'))
   project(bare, ['@types/node', 'undici-types'])
-  project(full, ['@types/node', 'undici-types', 'ioredis'])
+  project(full, ['@types/node', 'undici-types', ...ADAPTERS.map(([, library]) => library)])
 }, 60_000)
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
@@ -123,7 +128,7 @@ describe('the packed package', () => {
 })
 
 describe('installed without a client library', () => {
-  it('loads every subpath but the adapter, and says nothing while it does', () => {
+  it('loads every subpath but the adapters, and says nothing while it does', () => {
     const code = withoutClient.map((path) => `await import('${nameOf(path)}')`).join('\n')
     expect(run(bare, 'load.js', `${code}\nconsole.log('done')\n`)).toEqual({
       status: 0,
@@ -132,10 +137,10 @@ describe('installed without a client library', () => {
     })
   })
 
-  it('names the library that the adapter misses', () => {
-    const { status, stderr } = run(bare, 'adapter.js', "import 'slotwise/ioredis'\n")
+  it.each(ADAPTERS)('names the library that %s misses', (adapter, library) => {
+    const { status, stderr } = run(bare, 'adapter.js', `import '${nameOf(adapter)}'\n`)
     expect(status).toBe(1)
-    expect(stderr).toMatch(/Cannot find package 'ioredis'/)
+    expect(stderr).toContain(`Cannot find package '${library}'`)
   })
 
   it('loads by require() as well, which gives the same classes', () => {
@@ -164,7 +169,7 @@ describe('installed without a client library', () => {
   })
 })
 
-describe('installed with ioredis', () => {
+describe('installed with the client libraries', () => {
   it('exports exactly these names', async () => {
     const code = subpaths
       .map(
@@ -178,7 +183,7 @@ describe('installed with ioredis', () => {
     await expect(stdout).toMatchFileSnapshot('./names.txt')
   })
 
-  it('compiles with its adapter', () => {
+  it('compiles with its adapters', () => {
     expect(compile(full, importing(subpaths))).toBe('')
   })
 
@@ -213,13 +218,14 @@ describe('installed with ioredis', () => {
     })
   })
 
-  it('leaves the client library alone until the adapter is imported', () => {
+  it.each(ADAPTERS)('leaves the client library alone until %s is imported', (adapter, library) => {
     const code = `
       import { createRequire } from 'node:module'
-      const loaded = () => Object.keys(createRequire(import.meta.url).cache).some((path) => path.includes('/ioredis/'))
+      const loaded = () =>
+        Object.keys(createRequire(import.meta.url).cache).some((path) => path.includes('/node_modules/${library}/'))
       ${withoutClient.map((path) => `await import('${nameOf(path)}')`).join('\n')}
       const before = loaded()
-      await import('slotwise/ioredis')
+      await import('${nameOf(adapter)}')
       console.log(before, loaded())
     `
     expect(run(full, 'loaded.js', code)).toEqual({ status: 0, stdout: 'false true\n', stderr: '' })
