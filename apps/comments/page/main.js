@@ -92,6 +92,7 @@ async function choose(tenant, wanted) {
   the('tenant', HTMLSelectElement).value = tenant.id
   the('threads', HTMLElement).replaceChildren()
   entity = undefined
+  the('write', HTMLFormElement).hidden = true
   afterWait = undefined
   forgetLikes()
   requests.clear()
@@ -131,6 +132,7 @@ async function loadThreads(cursor, wanted) {
 /** @param {string} id */
 async function open(id) {
   entity = id
+  the('write', HTMLFormElement).hidden = false
   the('many-result', HTMLElement).textContent = ''
   if (location.hash !== hashOf(id)) history.replaceState(null, '', hashOf(id))
   markThread()

@@ -12,7 +12,7 @@ beforeAll(async () => {
 }, 300_000)
 afterAll(() => browser.close())
 
-/** A window and a tenant of one test, so that all tests can be under way at once. */
+/** A window and a tenant of one test, so that tests that mostly wait can do so at once. */
 interface Visit {
   readonly context: BrowserContext
   readonly page: Page
@@ -25,7 +25,7 @@ interface Visit {
 }
 
 const it = base.extend<{ readonly visit: Visit }>({
-  visit: async ({ task: _ }, use) => {
+  visit: async ({ task }, use) => {
     const context = await browser.newContext()
     const page = await context.newPage()
     page.setDefaultTimeout(10_000)
@@ -50,9 +50,9 @@ const it = base.extend<{ readonly visit: Visit }>({
       article: (text) => page.getByRole('article').filter({ hasText: text }).last(),
     })
     await context.close()
-    expect(complaints).toEqual([])
+    expect(complaints, `what the browser complained of: ${task.name}`).toEqual([])
   },
-}).concurrent
+})
 
 it('shows a thread as a tree, and that the second reading came from the cache', async ({ visit }) => {
   const { page, api, open, article } = visit
@@ -96,6 +96,22 @@ it('shows what is written at once, answers, edits and deletes it, and finds it a
   expect(await page.getByText('hello from the page').count()).toBe(1)
 })
 
+it('lets nobody write before there is a thread to write in', async ({ visit }) => {
+  const { page, api, open, write, article } = visit
+  let letGo = () => {}
+  const held = new Promise<void>((done) => (letGo = done))
+  await page.route('**/v1/entities?*', async (route) => {
+    await held
+    await route.continue()
+  })
+  await open(api)
+  await page.getByText(/left on ENTERPRISE/).waitFor()
+  expect(await page.getByLabel('Your comment').isVisible()).toBe(false)
+  letGo()
+  await write('in time')
+  await article('in time').waitFor()
+})
+
 it('counts a like once, and says so', async ({ visit }) => {
   const { page, api, open, article } = visit
   const id = await api.comment('1', 'to be liked')
@@ -126,7 +142,46 @@ it('keeps tenants apart whose ids are the same', async ({ visit }) => {
   expect(await page.getByRole('heading', { name: 'The thread of the other' }).count()).toBe(1)
 })
 
-it('shows nothing of one tenant to whoever has gone on to another, however late it comes', async ({
+it('shows markup as the text that it is', async ({ visit }) => {
+  const { page, api, open } = visit
+  const nasty = '<img src=x onerror="document.title=1"> <script>document.title=2</script> & "quotes"'
+  await api.comment('1', nasty, '<b>ann</b>')
+  await open(api)
+  await page.getByText(nasty).waitFor()
+  expect(await page.locator('#comments img, #comments script, #comments b b').count()).toBe(0)
+  expect(await page.title()).toBe('Comments · slotwise')
+})
+
+it('can be used with the keyboard alone', async ({ visit }) => {
+  const { page, api, open, article } = visit
+  await open(api)
+  await page.getByRole('heading', { name: 'A thread of this test' }).waitFor()
+  await page.getByLabel('Your comment').focus()
+  await page.keyboard.type('typed')
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
+  await article('typed').waitFor()
+  // Whoever writes lands on what was written.
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toContain('typed')
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
+  await page.getByRole('button', { name: '♥ 1', pressed: true }).waitFor()
+})
+
+it('fits a narrow screen', async ({ visit }) => {
+  const { page, api, open } = visit
+  await api.comment('1', 'x'.repeat(500))
+  await page.setViewportSize({ width: 360, height: 740 })
+  await open(api)
+  await page.getByText(/^x{500}$/).waitFor()
+  const [width, room] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    document.documentElement.clientWidth,
+  ])
+  expect(width).toBe(room)
+})
+
+it.concurrent('shows nothing of one tenant to whoever has gone on to another, however late it comes', async ({
   visit,
 }) => {
   const { page, api, open } = visit
@@ -161,7 +216,7 @@ it('shows nothing of one tenant to whoever has gone on to another, however late 
   expect(await page.getByText('theirs', { exact: true }).count()).toBe(1)
 })
 
-it('counts down when the plan allows no more, and then goes on by itself', async ({ visit }) => {
+it.concurrent('counts down when the plan allows no more, and then goes on by itself', async ({ visit }) => {
   const { page, open } = visit
   const free = await service.tenant('FREE')
   await free.entity('1', 'A free thread')
@@ -176,33 +231,7 @@ it('counts down when the plan allows no more, and then goes on by itself', async
   expect(await page.getByRole('button', { name: 'Read again' }).isDisabled()).toBe(false)
 }, 30_000)
 
-it('shows markup as the text that it is', async ({ visit }) => {
-  const { page, api, open } = visit
-  const nasty = '<img src=x onerror="document.title=1"> <script>document.title=2</script> & "quotes"'
-  await api.comment('1', nasty, '<b>ann</b>')
-  await open(api)
-  await page.getByText(nasty).waitFor()
-  expect(await page.locator('#comments img, #comments script, #comments b b').count()).toBe(0)
-  expect(await page.title()).toBe('Comments · slotwise')
-})
-
-it('can be used with the keyboard alone', async ({ visit }) => {
-  const { page, api, open, article } = visit
-  await open(api)
-  await page.getByRole('heading', { name: 'A thread of this test' }).waitFor()
-  await page.getByLabel('Your comment').focus()
-  await page.keyboard.type('typed')
-  await page.keyboard.press('Tab')
-  await page.keyboard.press('Enter')
-  await article('typed').waitFor()
-  // Whoever writes lands on what was written.
-  expect(await page.evaluate(() => document.activeElement?.textContent)).toContain('typed')
-  await page.keyboard.press('Tab')
-  await page.keyboard.press('Enter')
-  await page.getByRole('button', { name: '♥ 1', pressed: true }).waitFor()
-})
-
-it('says that the service is gone, and goes on when it is back', async ({ visit }) => {
+it.concurrent('says that the service is gone, and goes on when it is back', async ({ visit }) => {
   const { context, page, complaints, api, open } = visit
   await api.comment('1', 'still here')
   await open(api)
@@ -215,17 +244,4 @@ it('says that the service is gone, and goes on when it is back', async ({ visit 
   await page.getByText('still here').waitFor()
   expect(complaints.every((text) => text.includes('ERR_INTERNET_DISCONNECTED'))).toBe(true)
   complaints.length = 0
-})
-
-it('fits a narrow screen', async ({ visit }) => {
-  const { page, api, open } = visit
-  await api.comment('1', 'x'.repeat(500))
-  await page.setViewportSize({ width: 360, height: 740 })
-  await open(api)
-  await page.getByText(/^x{500}$/).waitFor()
-  const [width, room] = await page.evaluate(() => [
-    document.documentElement.scrollWidth,
-    document.documentElement.clientWidth,
-  ])
-  expect(width).toBe(room)
 })
