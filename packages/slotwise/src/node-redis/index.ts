@@ -1,5 +1,5 @@
 /**
- * The port over node-redis (`redis`) 5 or later.
+ * The port over node-redis (`redis`) 5.1 or later.
  *
  * @module
  */
