@@ -62,7 +62,7 @@ class IoredisLink implements Link {
     const command = new Command(name, values, { replyEncoding: binary ? null : 'utf8' })
     const sent = this.#redis.sendCommand(command, collector as never) as Promise<Reply>
     void sent.then(
-      (reply) => settled(isExact(reply) ? { kind: 'reply', reply } : ROUNDED),
+      (reply) => settled({ kind: 'reply', reply }),
       (error: unknown) => settled(outcomeOf(error)),
     )
   }
@@ -74,17 +74,6 @@ class IoredisLink implements Link {
   close(): void {
     this.#redis.disconnect()
   }
-}
-
-const ROUNDED: Outcome = {
-  kind: 'unreadable',
-  reason: 'an integer beyond 2^53, which ioredis rounds; let a script answer with it as text',
-}
-
-/** ioredis reads integers as doubles, so a larger one has lost digits by now. */
-function isExact(reply: Reply): boolean {
-  if (typeof reply === 'number') return Number.isSafeInteger(reply)
-  return !Array.isArray(reply) || reply.every(isExact)
 }
 
 function outcomeOf(error: unknown): Outcome {

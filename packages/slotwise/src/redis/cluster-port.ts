@@ -73,6 +73,7 @@ export class ClusterPort implements RedisPort {
             node: address,
           },
           { deadlineMs: timeoutMs },
+          true,
         ),
       isReady: (address) => this.#nodes.isReady(address),
       addressOf: (node) => this.#reach(node),
@@ -172,8 +173,10 @@ export class ClusterPort implements RedisPort {
   }
 
   async #close(): Promise<void> {
+    // A call under way may wait for an election, so somebody goes on looking until it has ended.
+    await this.#dispatcher.drain()
     this.#watch.close()
-    await this.#dispatcher.close()
+    this.#dispatcher.close()
     this.#nodes.close()
   }
 

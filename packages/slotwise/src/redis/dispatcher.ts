@@ -5,6 +5,7 @@ import { Flight } from './flight.js'
 import type { Endpoint, Outcome } from './link.js'
 import type { NodeQueue } from './node-queue.js'
 import type { PortCallOptions, Reply } from './port.js'
+import { flawOf, inBytes } from './reply.js'
 import { asText, type Request } from './request.js'
 import { type Backoff, backoffMs, verdictOf } from './retry.js'
 
@@ -34,6 +35,8 @@ export class Dispatcher {
   readonly #flights = new Set<Flight>()
   /** Answers of nodes that may have been replaced, each with how to go on once another node has been asked. */
   readonly #held = new Map<Flight, { readonly queue: NodeQueue; readonly release: () => void }>()
+  /** How many of the flights are not the port's own. */
+  #calls = 0
   #closed = false
   #drained: (() => void) | undefined
 
@@ -41,11 +44,11 @@ export class Dispatcher {
     this.#surroundings = surroundings
   }
 
-  start(request: Request, { signal, deadlineMs }: PortCallOptions = {}): Promise<Reply> {
+  /** `isOwn` for who owns what: the port asks until it is closed, since the calls under way may need to know. */
+  start(request: Request, { signal, deadlineMs }: PortCallOptions = {}, isOwn = false): Promise<Reply> {
     const ms = deadlineMs ?? this.#surroundings.commandTimeoutMs
     return new Promise<Reply>((resolve, reject) => {
-      // The question who owns what is the port's own, and goes on until the flights under way are done.
-      if (this.#closed) return reject(new ClosedError('this port has been closed'))
+      if (this.#closed && !isOwn) return reject(new ClosedError('this port has been closed'))
       if (signal?.aborted === true) return reject(signal.reason)
       const flight = new Flight(request, performance.now() + ms, resolve, reject)
       const takeBack = this.#deadlines.set(ms, { expired: () => this.#expired(flight) })
@@ -59,9 +62,10 @@ export class Dispatcher {
         this.#paused.delete(flight)
         this.#held.delete(flight)
         this.#flights.delete(flight)
-        if (this.#flights.size === 0) this.#drained?.()
+        if (!isOwn && --this.#calls === 0) this.#drained?.()
       }
       this.#flights.add(flight)
+      if (!isOwn) this.#calls++
       this.#dispatch(flight)
     })
   }
@@ -149,15 +153,9 @@ export class Dispatcher {
   /** How an attempt ended. */
   ended(flight: Flight, attempt: number, outcome: Outcome, queue: NodeQueue): void {
     if (flight.settled || flight.attempt !== attempt) return
-    if (outcome.kind === 'reply') {
-      if (this.#isDoubtful(flight, queue)) return this.#hold(flight, attempt, outcome, queue)
-      return flight.resolve(outcome.reply)
-    }
-    if (outcome.kind === 'unreadable') {
-      return flight.reject(
-        new UnexpectedReplyError(`${flight.request.command[0]} was executed and answered ${outcome.reason}`),
-      )
-    }
+    if (this.#isDoubtful(flight, queue) && isAnswer(outcome)) return this.#hold(flight, attempt, outcome, queue)
+    if (outcome.kind === 'reply') return answer(flight, outcome.reply)
+    if (outcome.kind === 'unreadable') return unreadable(flight, outcome.reason)
     if (outcome.kind === 'unsent') return this.#pause(flight, outcome.cause)
     if (outcome.kind === 'lost') return this.#lost(flight, outcome.cause)
     this.#refused(flight, outcome.message)
@@ -226,9 +224,30 @@ export class Dispatcher {
   }
 
   /** Takes no more calls and waits for those under way. */
-  async close(): Promise<void> {
+  async drain(): Promise<void> {
     this.#closed = true
-    if (this.#flights.size > 0) await new Promise<void>((resolve) => (this.#drained = resolve))
+    if (this.#calls > 0) await new Promise<void>((resolve) => (this.#drained = resolve))
+  }
+
+  /** Ends what is left. */
+  close(): void {
+    for (const flight of this.#flights) flight.reject(new ClosedError('this port has been closed'))
     this.#deadlines.close()
   }
+}
+
+/** Nothing else says what a node holds. */
+function isAnswer(outcome: Outcome): boolean {
+  if (outcome.kind === 'refused') return verdictOf(outcome.message).kind === 'final'
+  return outcome.kind === 'reply' || outcome.kind === 'unreadable'
+}
+
+function answer(flight: Flight, reply: Reply): void {
+  const flaw = flawOf(reply)
+  if (flaw !== undefined) return unreadable(flight, flaw)
+  flight.resolve(flight.request.binary ? inBytes(reply) : reply)
+}
+
+function unreadable(flight: Flight, reason: string): void {
+  flight.reject(new UnexpectedReplyError(`${flight.request.command[0]} was executed and answered ${reason}`))
 }

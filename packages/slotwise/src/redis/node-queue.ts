@@ -137,8 +137,10 @@ export class NodeQueue {
 
   #heard(sentAt: number): void {
     const now = performance.now()
+    // What was asked before a silence may have been done during it, however many answers came in between.
+    const silentMs = now - Math.min(sentAt, this.#lastHeardAt)
     this.#lastHeardAt = now
-    if (now - sentAt > this.#silenceMs()) this.#doubt()
+    if (silentMs > this.#silenceMs()) this.#doubt()
   }
 
   #flush(): void {

@@ -32,11 +32,14 @@ export class Nodes {
     return this.#queues.get(address)?.ready === true
   }
 
-  /** Asks every node again and again whether it still answers. */
+  /** Asks every node again and again whether it still answers: often enough that one without calls is not doubted. */
   probe(everyMs: number, timeoutMs: number): void {
-    this.#probing = setInterval(() => {
-      for (const queue of this.#queues.values()) queue.probe(timeoutMs)
-    }, everyMs).unref()
+    this.#probing = setInterval(
+      () => {
+        for (const queue of this.#queues.values()) queue.probe(timeoutMs)
+      },
+      Math.min(everyMs, this.timeoutMs / 5),
+    ).unref()
   }
 
   queueOf(address: string): NodeQueue {
@@ -76,12 +79,16 @@ export class Nodes {
     }
   }
 
-  /** A look that began after the doubt, and heard another node, settles who owns the slots. */
+  /** A look that began after the doubt, and heard another node that is not in doubt itself, settles who owns the slots. */
   looked(startedAt: number, answered: ReadonlySet<string>): void {
-    for (const queue of this.#queues.values()) {
+    const queues = [...this.#queues.values()]
+    const certain = queues.filter((queue) => queue.ready && queue.doubtfulSince === undefined)
+    for (const queue of queues) {
       if (queue.doubtfulSince === undefined) continue
-      const others = [...this.#queues.values()].filter((other) => other !== queue && other.ready)
-      const isHeard = others.length === 0 || [...answered].some((address) => address !== queue.address)
+      // It was this process that stood still, when all of them seem to have been silent.
+      const witnesses =
+        certain.length > 0 ? certain : queues.filter((other) => other !== queue && other.ready)
+      const isHeard = witnesses.length === 0 || witnesses.some(({ address }) => answered.has(address))
       if (queue.doubtfulSince > startedAt || !isHeard) {
         this.#events.unsure()
         continue
