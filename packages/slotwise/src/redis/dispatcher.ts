@@ -153,7 +153,8 @@ export class Dispatcher {
   /** How an attempt ended. */
   ended(flight: Flight, attempt: number, outcome: Outcome, queue: NodeQueue): void {
     if (flight.settled || flight.attempt !== attempt) return
-    if (this.#isDoubtful(flight, queue) && isAnswer(outcome)) return this.#hold(flight, attempt, outcome, queue)
+    if (this.#isDoubtful(flight, queue) && isAnswer(outcome))
+      return this.#hold(flight, attempt, outcome, queue)
     if (outcome.kind === 'reply') return answer(flight, outcome.reply)
     if (outcome.kind === 'unreadable') return unreadable(flight, outcome.reason)
     if (outcome.kind === 'unsent') return this.#pause(flight, outcome.cause)

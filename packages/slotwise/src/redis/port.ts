@@ -26,7 +26,10 @@ export interface CommandCall {
   readonly repeat?: Repeat
 }
 
-/** One run of a script. All keys share a slot, which is checked before anything is sent. */
+/**
+ * One run of a script. All keys share a slot, which is checked before anything is sent. A script must not return
+ * an error worded like one of those that mean "not executed" (`MOVED 1 host:1`, `TRYAGAIN …`): it would be repeated.
+ */
 export interface ScriptCall {
   readonly script: ScriptSource
   readonly keys: readonly [Key, ...Key[]]
