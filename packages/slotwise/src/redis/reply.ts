@@ -1,14 +1,17 @@
 import type { Reply } from './port.js'
 
 /**
- * Why an answer cannot be passed on as it is. Client libraries read integers as doubles, so a larger one has lost
- * digits by now, and they put errors of their own making into arrays.
+ * From here on a client library may have lost digits. ioredis and node-redis read an integer digit by digit as
+ * `value * 10 + byte - 48`, and what they have before they subtract is not exact beyond 2^53.
  */
+const INEXACT_FROM = 2 ** 53 - 48
+
+/** Why an answer cannot be passed on as it is; client libraries also put errors of their own making into arrays. */
 export function flawOf(reply: unknown): string | undefined {
   if (typeof reply === 'number') {
-    return Number.isSafeInteger(reply)
+    return Math.abs(reply) < INEXACT_FROM
       ? undefined
-      : 'an integer beyond 2^53, which the client library rounds; let a script answer with it as text'
+      : 'an integer of about 2^53 or more, which the client library may have rounded; let a script answer with it as text'
   }
   if (Array.isArray(reply)) {
     for (const item of reply) {

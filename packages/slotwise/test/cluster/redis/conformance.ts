@@ -8,7 +8,6 @@ import {
   RedisUnavailableError,
   ReplyError,
   SlotMovingError,
-  UnexpectedReplyError,
 } from '../../../src/errors.js'
 import type { ConnectOptions } from '../../../src/redis/connect-options.js'
 import {
@@ -20,6 +19,7 @@ import {
   SLOTS,
   slotOf,
 } from '../../../src/redis/index.js'
+import { Tap } from './tap.js'
 
 export type Connect = (options: ConnectOptions) => Promise<RedisPort>
 
@@ -90,27 +90,31 @@ export function conformance(adapter: string, connect: Connect): void {
       }
     })
 
-    it('answers with bytes where it is asked to, at every depth', async () => {
-      const key = freshKey()
-      const bytes = Buffer.from([0, 255, 13, 10, 128])
-      await port.call({ key, command: ['RPUSH', key, bytes] })
-      const reply = await port.call({ key, command: ['LRANGE', key, 0, -1] }, { binary: true })
-      expect(reply).toEqual([bytes])
-    })
-
-    it('answers maps as flat arrays, and nothing as null', async () => {
-      const key = freshKey()
-      await port.call({ key, command: ['HSET', key, 'a', 1, 'b', 2n] })
-      expect(await port.call({ key, command: ['HGETALL', key] })).toEqual(['a', '1', 'b', '2'])
-      expect(await port.call({ key, command: ['HGET', key, 'c'] })).toBeNull()
-    })
-
-    it('loses no digit of an integer beyond 2^53 in silence', async () => {
-      const key = freshKey()
-      await port.call({ key, command: ['SET', key, 9_007_199_254_740_992n] })
-      const reply: unknown = await port.call({ key, command: ['INCR', key] }).catch((error: unknown) => error)
-      if (!(reply instanceof UnexpectedReplyError)) expect(String(reply)).toBe('9007199254740993')
-      expect(await get(key)).toBe('9007199254740993')
+    it('writes what is called at once, over any slots, once to each node and in order', async () => {
+      const taps = await Promise.all(port.topology().nodes.map((node) => Tap.open(node)))
+      const tapped = await open({
+        topologyRefreshMs: 60_000,
+        endpointMap: (to) => taps.find((tap) => tap.node.port === to.port)?.endpoint ?? to,
+      })
+      try {
+        const mark = randomUUID()
+        const calls = Array.from({ length: 60 }, (_, index) => ({
+          key: keyFor(`${mark}-${index}`),
+          command: ['GET', keyFor(`${mark}-${index}`)] as const,
+        }))
+        await tapped.pipeline(calls)
+        const written = taps.map((tap) => tap.chunks.filter((chunk) => chunk.includes(mark)))
+        expect(written.map(({ length }) => length).filter((length) => length > 0)).toEqual([1, 1, 1])
+        for (const [chunk = ''] of written) {
+          const order = Array.from(chunk.matchAll(new RegExp(`${mark}-(\\d+)`, 'g')), ([, index]) =>
+            Number(index),
+          )
+          expect(order).toEqual(order.toSorted((a, b) => a - b))
+        }
+      } finally {
+        await tapped.close()
+        for (const tap of taps) tap.close()
+      }
     })
 
     it('runs a script on a node that has forgotten it', async () => {
