@@ -35,7 +35,7 @@ export interface Events {
   }
   /** The port learnt something about the cluster, or lost or regained a node. */
   'slotwise:redis': {
-    readonly kind: 'topology' | 'node-lost' | 'node-back' | 'retry'
+    readonly kind: 'topology' | 'node-lost' | 'node-back' | 'retry' | 'subscription-interrupted'
     readonly node?: string | undefined
     readonly reason?: string | undefined
   }

@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from 'node:tls'
 import { ConfigurationError } from '../errors.js'
 import { integer, shown } from '../options.js'
-import { nodeName } from '../redis/wire.js'
+import { addressOf } from '../redis/address.js'
 import { type Converged, converge } from './converge.js'
 import { join, parseAddress } from './observe.js'
 import type { NodeView, SlotRange } from './view.js'
@@ -115,7 +115,7 @@ function check({ nodes, replicasPerPrimary, timeoutMs = 30_000 }: CreateClusterO
   integer('replicasPerPrimary', replicasPerPrimary, { min: 0 })
   integer('timeoutMs', timeoutMs)
   const addresses = nodes.map(parseAddress)
-  const names = addresses.map(nodeName)
+  const names = addresses.map(addressOf)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) throw new ConfigurationError(`nodes names ${twice} twice`)
   const primaries = addresses.length / (replicasPerPrimary + 1)

@@ -1,5 +1,5 @@
 import { ConfigurationError, ForeignClusterError } from '../errors.js'
-import { nodeName } from '../redis/wire.js'
+import { addressOf } from '../redis/address.js'
 import { SLOTS } from '../slots.js'
 import type { NodeView } from './view.js'
 
@@ -38,7 +38,7 @@ export function refuseForeign(views: readonly NodeView[], primaries: number): vo
 function refuseStrangers(view: NodeView, byId: ReadonlyMap<string, NodeView>): void {
   for (const other of view.others.values()) {
     if (byId.has(other.id)) continue
-    const at = nodeName(other)
+    const at = addressOf(other)
     const successor = [...byId.values()].find(
       ({ meetAt }) => meetAt.host === other.host && meetAt.port === other.port,
     )

@@ -1,6 +1,7 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import { ConfigurationError } from '../errors.js'
 import { oneOf } from '../options.js'
+import { addressOf } from '../redis/address.js'
 import type { ConnectOptions } from '../redis/connect-options.js'
 import type { Endpoint } from '../redis/link.js'
 
@@ -114,7 +115,7 @@ function nodesOf(
     throw new ConfigurationError(
       'a port does not ask sentinels: use a client of the server or cluster itself',
     )
-  if (client.isCluster !== true) return [addressOf(host ?? '127.0.0.1', port ?? 6379)]
+  if (client.isCluster !== true) return [addressOf({ host: host ?? '127.0.0.1', port: port ?? 6379 })]
   const seeds: unknown = 'startupNodes' in client ? client.startupNodes : []
   const known = Array.isArray(seeds) ? seeds.map(seedAddress) : []
   if (known.length > 0) return known
@@ -122,14 +123,11 @@ function nodesOf(
 }
 
 function seedAddress(seed: unknown): string {
-  if (typeof seed === 'number') return addressOf('127.0.0.1', seed)
+  if (typeof seed === 'number') return addressOf({ host: '127.0.0.1', port: seed })
   if (typeof seed === 'string') return seed.replace(/^rediss?:\/\/(?:[^@/]*@)?/, '').replace(/\/.*$/, '')
   const { host, port } = seed as { readonly host?: string; readonly port?: number | string }
-  return addressOf(host ?? '127.0.0.1', Number(port ?? 6379))
+  return addressOf({ host: host ?? '127.0.0.1', port: Number(port ?? 6379) })
 }
-
-const addressOf = (host: string, port: number): string =>
-  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 
 function endpointMap(natMap: NonNullable<ClusterSettings['natMap']>): (endpoint: Endpoint) => Endpoint {
   return (endpoint) => {

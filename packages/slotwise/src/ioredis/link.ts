@@ -4,7 +4,7 @@ import type { Endpoint, Link, LinkEvents, OpenLink, Outcome, Outgoing } from '..
 import type { Reply } from '../redis/port.js'
 import { SteadyConnector } from './connector.js'
 
-type Settings = Pick<CheckedOptions, 'username' | 'password' | 'tls' | 'clientName' | 'connectTimeoutMs'>
+type Settings = Pick<CheckedOptions, 'tls' | 'connectTimeoutMs'>
 
 /** Links over ioredis, one plain `Redis` each: its cluster client would redirect, queue and resend on its own. */
 export function ioredisLinks(settings: Settings): OpenLink {
@@ -86,20 +86,16 @@ function outcomeOf(error: unknown): Outcome {
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-function optionsOf(
-  { host, port }: Endpoint,
-  { username, password, tls, clientName, connectTimeoutMs }: Settings,
-) {
+function optionsOf({ host, port }: Endpoint, { tls, connectTimeoutMs }: Settings) {
   return {
     host,
     port,
     Connector: SteadyConnector as unknown as NonNullable<RedisOptions['Connector']>,
     // RESP2 gives the same shapes from every version of client and server.
     protocol: 2,
-    connectionName: clientName,
+    // Whatever a connection begins with is the port's to send, logging in included.
+    disableClientInfo: true,
     connectTimeout: connectTimeoutMs,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
     ...(tls === undefined ? {} : { tls }),
     // A command that failed must not run later behind our back, nor wait where no deadline reaches it.
     enableOfflineQueue: false,

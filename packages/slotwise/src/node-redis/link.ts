@@ -10,7 +10,7 @@ import type { CheckedOptions } from '../redis/connect-options.js'
 import type { Endpoint, Link, LinkEvents, OpenLink, Outcome, Outgoing } from '../redis/link.js'
 import type { Reply } from '../redis/port.js'
 
-type Settings = Pick<CheckedOptions, 'username' | 'password' | 'tls' | 'clientName' | 'connectTimeoutMs'>
+type Settings = Pick<CheckedOptions, 'tls' | 'connectTimeoutMs'>
 
 /** Links over node-redis, one plain client each: its cluster client would redirect and queue on its own. */
 export function nodeRedisLinks(settings: Settings): OpenLink {
@@ -101,10 +101,7 @@ function outcomeOf(error: unknown): Outcome {
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-function clientOf(
-  { host, port }: Endpoint,
-  { username, password, tls, clientName, connectTimeoutMs }: Settings,
-) {
+function clientOf({ host, port }: Endpoint, { tls, connectTimeoutMs }: Settings) {
   return createClient({
     socket: {
       host,
@@ -115,12 +112,10 @@ function clientOf(
     },
     // RESP2 gives the same shapes from every version of client and server.
     RESP: 2,
-    name: clientName,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
     // Nothing waits where no deadline reaches it, and the deadlines are the port's.
     disableOfflineQueue: true,
     commandOptions: { timeout: 0 },
+    // Whatever a connection begins with is the port's to send, logging in included.
     disableClientInfo: true,
   })
 }

@@ -1,31 +1,43 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { OutcomeUnknownError } from '../errors.js'
+import type { Key } from '../keys.js'
+import { type CallOptions, integer } from '../options.js'
+import { slotOf } from '../slots.js'
+import { addressOf } from './address.js'
+import { Borrowing } from './borrowing.js'
+import { ClusterSource } from './cluster-source.js'
+import type { CheckedOptions } from './connect-options.js'
+import { Login } from './credentials.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Endpoint, OpenLink } from './link.js'
-import { addressOf } from './node-queue.js'
+import type { NodeQueue } from './node-queue.js'
 import { Nodes } from './nodes.js'
+import { Pools } from './pools.js'
 import type {
+  BorrowedConnection,
+  BorrowTarget,
+  BreakerState,
   ClusterNode,
   CommandCall,
   PortCallOptions,
   RedisPort,
   Reply,
   ScriptCall,
+  ShardListener,
+  ShardSubscription,
   Topology,
+  TopologyChange,
+  WriteThenWaitOptions,
 } from './port.js'
-import { requestOf } from './request.js'
-import type { Backoff } from './retry.js'
+import { readerOf } from './read-from.js'
+import { type Request, requestOf, requestTo } from './request.js'
+import { SentinelSource } from './sentinel-source.js'
+import { ShardSubscriber } from './shard-subscriber.js'
 import { TopologyWatch } from './topology-watch.js'
 
 /** What every adapter gives the port. */
-export interface PortSettings {
+export interface PortSettings extends CheckedOptions {
   readonly open: OpenLink
-  readonly seeds: readonly Endpoint[]
-  readonly namespace: string
-  readonly connectTimeoutMs: number
-  readonly commandTimeoutMs: number
-  readonly maxRetries: number
-  readonly retryBackoffMs: Backoff
-  readonly topologyRefreshMs: number
-  readonly endpointMap?: ((endpoint: Endpoint) => Endpoint) | undefined
 }
 
 /** What Redis ships with, taken where CONFIG is forbidden. */
@@ -35,71 +47,58 @@ const DEFAULT_NODE_TIMEOUT_MS = 15_000
 export class ClusterPort implements RedisPort {
   readonly namespace: string
   readonly #settings: PortSettings
+  readonly #login: Login
   readonly #watch: TopologyWatch
   readonly #nodes: Nodes
   readonly #dispatcher: Dispatcher
+  readonly #pools: Pools
+  readonly #borrowing: Borrowing
+  readonly #subscriber: ShardSubscriber
   #closed: Promise<void> | undefined
 
   private constructor(settings: PortSettings) {
     this.#settings = settings
     this.namespace = settings.namespace
-    this.#nodes = new Nodes(settings.open, {
-      ended: (flight, attempt, outcome, queue) => {
-        this.#dispatcher.ended(flight, attempt, outcome, queue)
-      },
-      ready: ({ address }) => {
-        this.#dispatcher.wake((flight) => flight.node === address)
-      },
-      unsure: () => {
-        this.#watch.refresh()
-      },
-      believed: (queue) => {
-        this.#dispatcher.believed(queue)
-      },
-      isAlone: () => this.#watch.table.nodes.length < 2,
-    })
+    this.#login = new Login(settings.credentials)
+    this.#login.renewed = () => this.#nodes.logInAgain()
+    this.#nodes = this.#makeNodes()
     this.#watch = new TopologyWatch({
       refreshMs: settings.topologyRefreshMs,
-      timeoutMs: Math.min(settings.commandTimeoutMs, 500),
-      seeds: settings.seeds.map((seed) => this.#mapped(seed)),
-      ask: async (address, timeoutMs) =>
-        this.#dispatcher.start(
-          {
-            slot: undefined,
-            command: ['CLUSTER', 'NODES'],
-            script: undefined,
-            repeat: 'safe',
-            binary: false,
-            node: address,
-          },
-          { deadlineMs: timeoutMs },
-          true,
-        ),
-      isReady: (address) => this.#nodes.isReady(address),
-      addressOf: (node) => this.#reach(node),
-      changed: () => {
-        this.#follow()
-      },
-      looked: (startedAt, answered) => {
-        this.#nodes.looked(startedAt, answered)
-      },
+      source: this.#makeSource(),
+      changed: () => this.#follow(),
+      looked: (startedAt, answered) => this.#nodes.looked(startedAt, answered),
+      onError: settings.onError,
     })
-    this.#dispatcher = new Dispatcher({
-      commandTimeoutMs: settings.commandTimeoutMs,
-      maxRetries: settings.maxRetries,
-      retryBackoffMs: settings.retryBackoffMs,
-      ownerOf: (slot) => {
-        const owner = this.#watch.table.ownerOf(slot)
-        return owner && this.#reach(owner)
-      },
-      reach: (endpoint) => this.#reach(endpoint),
-      queueOf: (address) => this.#nodes.queueOf(address),
-      refresh: () => {
-        this.#watch.refresh()
-      },
-      moved: (slot, to) => {
-        this.#watch.moved(slot, to)
-      },
+    const surroundings = {
+      ...settings,
+      ownerOf: (slot: number) => this.#ownerOf(slot),
+      readerOf: (slot: number) => this.#readerOf(slot),
+      reach: (endpoint: Endpoint) => this.#reach(endpoint),
+      queueOf: (address: string) => this.#nodes.queueOf(address),
+      refresh: () => this.#watch.refresh(),
+      moved: (slot: number, to: Endpoint) => this.#watch.moved(slot, to),
+    }
+    this.#dispatcher = new Dispatcher(surroundings)
+    const witness = {
+      confirm: (address: string, slot: number | undefined, deadlineAt: number) =>
+        this.#confirm(address, slot, deadlineAt),
+      moved: (slot: number, host: string, port: number) => this.#watch.moved(slot, { host, port }),
+      refresh: surroundings.refresh,
+    }
+    this.#pools = new Pools(settings, this.#login, witness)
+    this.#borrowing = new Borrowing({
+      ...surroundings,
+      addressOf: (node) => this.#addressOf(node),
+      poolOf: (address) => this.#pools.of(address),
+      witness,
+    })
+    this.#subscriber = new ShardSubscriber({
+      ...settings,
+      ownerOf: surroundings.ownerOf,
+      isReady: (address) => this.#nodes.isReady(address),
+      open: (address, hooks) => this.#pools.openPushes(address, hooks),
+      moved: witness.moved,
+      refresh: surroundings.refresh,
     })
   }
 
@@ -107,11 +106,14 @@ export class ClusterPort implements RedisPort {
   static async connect(settings: PortSettings): Promise<ClusterPort> {
     const port = new ClusterPort(settings)
     try {
-      for (const seed of settings.seeds) port.#nodes.queueOf(port.#reach(seed))
+      if (settings.mode !== 'sentinel') {
+        for (const seed of settings.seeds) port.#nodes.queueOf(port.#reach(seed))
+      }
       await port.#watch.start(settings.connectTimeoutMs)
       await port.#settle(settings.connectTimeoutMs)
       await port.#learnNodeTimeout()
-      port.#nodes.probe(settings.topologyRefreshMs, settings.commandTimeoutMs)
+      port.#nodes.probe(settings.topologyRefreshMs, settings.commandTimeoutMs, () => port.#subscriber.tend())
+      port.#pools.start()
       return port
     } catch (error) {
       await port.close()
@@ -120,7 +122,7 @@ export class ClusterPort implements RedisPort {
   }
 
   async call(call: CommandCall | ScriptCall, options?: PortCallOptions): Promise<Reply> {
-    return this.#dispatcher.start(requestOf(call, options), options)
+    return this.#start(requestOf(call, options), options)
   }
 
   pipeline(
@@ -131,19 +133,7 @@ export class ClusterPort implements RedisPort {
   }
 
   async onNode(node: string, command: CommandCall['command'], options?: PortCallOptions): Promise<Reply> {
-    const known = this.#watch.table.nodes.find(({ id }) => id === node)
-    const address = known === undefined ? node : this.#reach(known)
-    return this.#dispatcher.start(
-      {
-        slot: undefined,
-        command,
-        script: undefined,
-        repeat: 'unsafe',
-        binary: options?.binary ?? false,
-        node: address,
-      },
-      options,
-    )
+    return this.#start(requestTo(this.#addressOf(node), command, options), options)
   }
 
   async onEachPrimary(command: CommandCall['command'], options?: PortCallOptions) {
@@ -155,11 +145,41 @@ export class ClusterPort implements RedisPort {
     })
   }
 
+  async writeThenWait(call: CommandCall | ScriptCall, options: WriteThenWaitOptions) {
+    const deadlineMs = options.deadlineMs ?? this.#settings.commandTimeoutMs
+    const replicas = integer('replicas', options.replicas)
+    const waitMs = integer('waitMs', options.waitMs ?? Math.ceil(deadlineMs / 2))
+    const [reply = null, acknowledged] = await this.#borrowing.run(requestOf(call, options), options, [
+      // Zero would wait for good.
+      ['WAIT', replicas, waitMs],
+    ])
+    return { reply, acknowledgedBy: Number(acknowledged) }
+  }
+
+  borrow<R>(target: BorrowTarget, use: (connection: BorrowedConnection) => Promise<R>): Promise<R> {
+    return this.#borrowing.borrow(target, use)
+  }
+
+  subscribe(channel: Key, listener: ShardListener, options?: CallOptions): Promise<ShardSubscription> {
+    return this.#subscriber.subscribe(channel, listener, options)
+  }
+
+  breaker(key: Key): BreakerState {
+    const slot = slotOf(key)
+    const owner = this.#ownerOf(slot)
+    if (owner === undefined) return { state: 'open', forMs: 0, reason: `no primary serves slot ${slot}` }
+    const queue = this.#nodes.queueOf(owner)
+    if (queue.ready) return { state: 'closed' }
+    const cause = queue.downBecause
+    const forMs = performance.now() - (queue.downSince ?? performance.now())
+    return { state: 'open', forMs, reason: cause instanceof Error ? cause.message : String(cause) }
+  }
+
   topology(): Topology {
     return this.#watch.table
   }
 
-  onTopology(listener: (topology: Topology) => void): () => void {
+  onTopology(listener: (topology: Topology, changes: readonly TopologyChange[]) => void): () => void {
     return this.#watch.onChange(listener)
   }
 
@@ -172,21 +192,82 @@ export class ClusterPort implements RedisPort {
     return this.close()
   }
 
+  #makeNodes(): Nodes {
+    return new Nodes(
+      { ...this.#settings, login: this.#login },
+      {
+        ended: (flight, attempt, outcome, queue) => this.#dispatcher.ended(flight, attempt, outcome, queue),
+        ready: (queue) => {
+          this.#dispatcher.wake((flight) => flight.node === queue.address)
+          this.#subscriber.wake()
+          this.#tell(queue, (node) => ({ kind: 'node-back', node }))
+        },
+        down: (queue, reason, wasUp) => {
+          if (queue.refusal !== undefined) this.#dispatcher.refused(queue)
+          if (wasUp) this.#tell(queue, (node) => ({ kind: 'node-lost', node, reason }))
+        },
+        unsure: () => this.#watch.refresh(),
+        believed: (queue) => this.#dispatcher.believed(queue),
+        isAlone: () => this.#watch.table.nodes.length < 2,
+      },
+    )
+  }
+
+  #makeSource() {
+    const { sentinel, seeds, commandTimeoutMs, nodeTimeoutMs } = this.#settings
+    const timeoutMs = Math.min(commandTimeoutMs, 500)
+    const mapped = seeds.map((seed) => this.#mapped(seed))
+    if (sentinel !== undefined) {
+      const nodeTimeout = (ms: number) => {
+        if (nodeTimeoutMs === undefined && ms > 0) this.#nodes.timeoutMs = ms
+      }
+      return new SentinelSource({ ...this.#settings, sentinel, sentinels: mapped, timeoutMs, nodeTimeout })
+    }
+    return new ClusterSource({
+      ...this.#settings,
+      timeoutMs,
+      seeds: mapped,
+      ask: (address, ms) =>
+        this.#dispatcher.start(
+          requestTo(address, ['CLUSTER', 'NODES'], {}, 'safe'),
+          { deadlineMs: ms },
+          true,
+        ),
+      isReady: (address) => this.#nodes.isReady(address),
+      addressOf: (node) => this.#reach(node),
+    })
+  }
+
+  async #start(request: Request, options: PortCallOptions | undefined): Promise<Reply> {
+    if (!request.isDedicated) return this.#dispatcher.start(request, options)
+    const [reply = null] = await this.#borrowing.run(request, options)
+    return reply
+  }
+
   async #close(): Promise<void> {
     // A call under way may wait for an election, so somebody goes on looking until it has ended.
-    await this.#dispatcher.drain()
+    await Promise.all([this.#dispatcher.drain(), this.#borrowing.drain()])
+    this.#subscriber.close()
     this.#watch.close()
     this.#dispatcher.close()
+    this.#pools.close()
     this.#nodes.close()
+    this.#login.close()
   }
 
   #follow(): void {
     const { nodes } = this.#watch.table
-    this.#nodes.follow(
-      new Set(nodes.map((node) => this.#reach(node))),
-      (address) => nodes.length === 0 || this.#dispatcher.uses(address),
-    )
+    const addresses = new Set(nodes.map((node) => this.#reach(node)))
+    this.#nodes.follow(addresses, (address) => nodes.length === 0 || this.#dispatcher.uses(address))
+    const primaries = nodes.filter(({ role }) => role === 'primary').map((node) => this.#reach(node))
+    this.#pools.follow(addresses, new Set(primaries))
     this.#dispatcher.wake(() => true)
+    this.#subscriber.follow()
+  }
+
+  #tell(queue: NodeQueue, change: (node: ClusterNode) => TopologyChange): void {
+    const node = this.#watch.table.nodes.find((known) => this.#reach(known) === queue.address)
+    if (node !== undefined) this.#watch.tell([change(node)])
   }
 
   /** Gives the connections to the primaries a chance to come up before the first call; one that cannot is no obstacle. */
@@ -198,12 +279,48 @@ export class ClusterPort implements RedisPort {
   }
 
   async #learnNodeTimeout(): Promise<void> {
+    const { nodeTimeoutMs, sentinel } = this.#settings
+    if (nodeTimeoutMs !== undefined) this.#nodes.timeoutMs = nodeTimeoutMs
     const [primary, second] = this.#watch.table.nodes
+    if (nodeTimeoutMs !== undefined || sentinel !== undefined) return
     if (primary === undefined || second === undefined) return
     const asked = this.onNode(primary.id, ['CONFIG', 'GET', 'cluster-node-timeout'], { deadlineMs: 500 })
     const reply = await asked.catch(() => undefined)
     const ms = Array.isArray(reply) ? Number(reply[1]) : Number.NaN
     this.#nodes.timeoutMs = ms > 0 ? ms : DEFAULT_NODE_TIMEOUT_MS
+  }
+
+  /** Whatever a node said on a connection of its own counts if it was the owner for certain. */
+  async #confirm(address: string, slot: number | undefined, deadlineAt: number): Promise<void> {
+    const queue = this.#nodes.queueOf(address)
+    if (slot === undefined || queue.isCertain() || this.#watch.table.nodes.length < 2) return
+    const unknown = (why: string) =>
+      new OutcomeUnknownError(`${address} answered, but ${why}`, { node: address })
+    do {
+      if (performance.now() > deadlineAt) throw unknown('it may have been replaced')
+      this.#watch.refresh()
+      await sleep(2, undefined, { ref: false })
+    } while (!queue.isCertain())
+    if (this.#ownerOf(slot) !== address) throw unknown('it had been replaced')
+  }
+
+  #ownerOf(slot: number): string | undefined {
+    const owner = this.#watch.table.ownerOf(slot)
+    return owner && this.#reach(owner)
+  }
+
+  #readerOf(slot: number): string | undefined {
+    const { table } = this.#watch
+    const owner = table.ownerOf(slot)
+    if (owner === undefined) return undefined
+    const queues = table.replicasOf(owner.id).map((node) => this.#nodes.queueOf(this.#reach(node)))
+    const primary = this.#nodes.queueOf(this.#reach(owner))
+    return readerOf(this.#settings.readFrom, primary, queues).address
+  }
+
+  #addressOf(node: string): string {
+    const known = this.#watch.table.nodes.find(({ id }) => id === node)
+    return known === undefined ? node : this.#reach(known)
   }
 
   #mapped(endpoint: Endpoint | ClusterNode): Endpoint {

@@ -1,9 +1,10 @@
 import { ClosedError, ReplyError, UnexpectedReplyError } from '../errors.js'
 import { publish } from '../telemetry.js'
+import { endpointOf } from './address.js'
 import { Deadlines } from './deadlines.js'
 import { Flight } from './flight.js'
 import type { Endpoint, Outcome } from './link.js'
-import type { NodeQueue } from './node-queue.js'
+import type { NodeQueue, Prefix } from './node-queue.js'
 import type { PortCallOptions, Reply } from './port.js'
 import { flawOf, inBytes } from './reply.js'
 import { asText, type Request } from './request.js'
@@ -16,6 +17,8 @@ export interface Surroundings {
   readonly retryBackoffMs: Backoff
   /** `host:port` of whoever owns the slot; `undefined` while nobody does. */
   ownerOf(slot: number): string | undefined
+  /** Where a read of the slot goes that may be stale. */
+  readerOf(slot: number): string | undefined
   /** `host:port` at which a node is reached that calls itself so. */
   reach(endpoint: Endpoint): string
   queueOf(address: string): NodeQueue
@@ -50,7 +53,7 @@ export class Dispatcher {
     return new Promise<Reply>((resolve, reject) => {
       if (this.#closed && !isOwn) return reject(new ClosedError('this port has been closed'))
       if (signal?.aborted === true) return reject(signal.reason)
-      const flight = new Flight(request, performance.now() + ms, resolve, reject)
+      const flight = new Flight(request, performance.now() + ms, resolve, reject, isOwn)
       const takeBack = this.#deadlines.set(ms, { expired: () => this.#expired(flight) })
       const onAbort = () => {
         flight.reject(signal?.reason)
@@ -72,27 +75,35 @@ export class Dispatcher {
 
   /** Sends a flight to whoever owns its slot now, or lets it wait until somebody does. */
   #dispatch(flight: Flight): void {
-    const { slot, node } = flight.request
+    const { slot, node, mayBeStale } = flight.request
+    // One try elsewhere; whatever came of that, the primary is the one to ask.
+    if (mayBeStale && slot !== undefined && flight.attempt === 0) {
+      const reader = this.#surroundings.readerOf(slot)
+      if (reader !== undefined && reader !== this.#surroundings.ownerOf(slot)) {
+        return this.#send(flight, reader, 'readonly')
+      }
+    }
     const address = node ?? (slot === undefined ? undefined : this.#surroundings.ownerOf(slot))
     if (address === undefined) {
       this.#surroundings.refresh()
       return this.#pause(flight, `nobody serves slot ${slot}`)
     }
-    this.#send(flight, address, false)
+    this.#send(flight, address, undefined)
   }
 
-  #send(flight: Flight, address: string, asking: boolean, text = false): void {
+  #send(flight: Flight, address: string, prefix: Prefix, text = false): void {
     const queue = this.#surroundings.queueOf(address)
     flight.node = address
+    flight.prefix = prefix
+    // Who asks who owns what has others to ask, and whoever connects has to know why it cannot.
+    if (flight.isOwn && queue.refusal !== undefined) return flight.reject(new ReplyError(queue.refusal))
     if (!queue.ready) return this.#pause(flight, queue.downBecause)
     if (this.#isDoubtful(flight, queue)) return this.#pause(flight, `${address} may have been replaced`)
     flight.attempt++
     flight.sent = false
-    flight.asking = asking
     flight.sentAt = performance.now()
     const command = text ? asText(flight.request) : flight.request.command
-    // ASKING covers the one command behind it, so each attempt brings its own.
-    queue.push(flight, asking ? [['ASKING'], command] : [command])
+    queue.push(flight, command, prefix)
     this.#limitAttempt(flight, queue)
   }
 
@@ -126,7 +137,9 @@ export class Dispatcher {
 
   /** A question to one node is about that node, whoever owns the slots. */
   #isDoubtful(flight: Flight, queue: NodeQueue): boolean {
-    return queue.doubtfulSince !== undefined && flight.request.slot !== undefined
+    return (
+      queue.doubtfulSince !== undefined && flight.request.slot !== undefined && flight.prefix !== 'readonly'
+    )
   }
 
   /** Another node was asked who owns what, and this one can be believed again. */
@@ -169,7 +182,7 @@ export class Dispatcher {
       if (flight.settled || flight.attempt !== attempt) return
       const isOwner = this.#surroundings.ownerOf(flight.request.slot ?? 0) === queue.address
       // The target of a half-moved slot answers for keys it does not own yet.
-      if (isOwner || flight.asking) this.ended(flight, attempt, outcome, queue)
+      if (isOwner || flight.prefix === 'asking') this.ended(flight, attempt, outcome, queue)
       else this.#lost(flight, new Error(`${queue.address} had been replaced when it answered`))
     }
     this.#held.set(flight, { queue, release })
@@ -180,7 +193,7 @@ export class Dispatcher {
     const verdict = verdictOf(message)
     const { node, script, slot } = flight.request
     if (verdict.kind === 'no-script' && script !== undefined && flight.node !== undefined) {
-      return this.#send(flight, flight.node, flight.asking, true)
+      return this.#send(flight, flight.node, flight.prefix, true)
     }
     if (
       node !== undefined ||
@@ -196,14 +209,14 @@ export class Dispatcher {
       return this.#pause(flight, message, verdict.moving)
     }
     // An empty host means "the host you asked".
-    const host = verdict.host === '' ? (flight.node ?? '').replace(/:\d+$/, '') : verdict.host
+    const host = verdict.host === '' ? endpointOf(flight.node ?? '').host : verdict.host
     if (verdict.kind === 'moved') {
       this.#surroundings.moved(verdict.slot, { host, port: verdict.port })
       if (flight.redirections++ >= EAGER_REDIRECTIONS) return this.#pause(flight, message)
       return this.#dispatch(flight)
     }
     if (flight.redirections++ >= EAGER_REDIRECTIONS) return this.#pause(flight, message)
-    this.#send(flight, this.#surroundings.reach({ host, port: verdict.port }), true)
+    this.#send(flight, this.#surroundings.reach({ host, port: verdict.port }), 'asking')
   }
 
   #lost(flight: Flight, cause: unknown): void {
@@ -211,6 +224,11 @@ export class Dispatcher {
     if (flight.request.repeat === 'unsafe') return flight.unknown(cause)
     if (flight.losses++ >= this.#surroundings.maxRetries) return flight.unknown(cause)
     this.#pause(flight, cause)
+  }
+
+  /** Why the node cannot be used is known now, to those who need to know. */
+  refused(queue: NodeQueue): void {
+    this.wake((flight) => flight.isOwn && flight.node === queue.address)
   }
 
   /** Sends on at once what waits. */

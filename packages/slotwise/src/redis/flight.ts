@@ -1,5 +1,6 @@
 import { OutcomeUnknownError, RedisUnavailableError, SlotMovingError } from '../errors.js'
 import { shown } from '../options.js'
+import type { Prefix } from './node-queue.js'
 import type { Reply } from './port.js'
 import type { Request } from './request.js'
 
@@ -12,8 +13,10 @@ export class Flight {
   /** Lost connections and time-outs, which `maxRetries` counts. */
   losses = 0
   redirections = 0
-  /** The attempt under way went to the target of a half-moved slot. */
-  asking = false
+  /** How the attempt under way was sent. */
+  prefix: Prefix
+  /** The port's own question, not a call of the application. */
+  readonly isOwn: boolean
   sentAt = 0
   /** Raised whenever the flight moves on, so that what an earlier attempt still brings is known to be late. */
   attempt = 0
@@ -36,7 +39,9 @@ export class Flight {
     deadlineAt: number,
     resolve: (reply: Reply) => void,
     reject: (error: unknown) => void,
+    isOwn: boolean,
   ) {
+    this.isOwn = isOwn
     this.request = request
     this.deadlineAt = deadlineAt
     this.#resolve = resolve
@@ -69,7 +74,7 @@ export class Flight {
     // However harmless a repeat is: "not executed" is only said where it is certain.
     if (this.sent || this.losses > 0) return this.unknown(cause)
     if (this.#moving && slot !== undefined) return this.reject(new SlotMovingError(slot, { cause }))
-    const where = this.node === undefined ? `nobody serves slot ${slot}` : `${this.node} did not answer`
+    const where = this.node === undefined ? `no primary serves slot ${slot}` : `${this.node} did not answer`
     const why = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : shown(cause)}`
     this.reject(
       new RedisUnavailableError(`${command[0]} found no server before its deadline, ${where}${why}`, {

@@ -7,7 +7,19 @@ export type { Key, KeySpace } from '../keys.js'
 export { keyOf } from '../keys.js'
 export { SLOTS, slotOf } from '../slots.js'
 export type {
+  ConnectionBounds,
+  ConnectOptions,
+  Mode,
+  ReadFrom,
+  SentinelOptions,
+} from './connect-options.js'
+export type { Credentials } from './credentials.js'
+export type { Endpoint } from './link.js'
+export type {
   Argument,
+  BorrowedConnection,
+  BorrowTarget,
+  BreakerState,
   ClusterNode,
   CommandCall,
   PortCallOptions,
@@ -15,7 +27,13 @@ export type {
   Repeat,
   Reply,
   ScriptCall,
+  ShardListener,
+  ShardSubscription,
   Topology,
+  TopologyChange,
+  WriteThenWaitOptions,
 } from './port.js'
+export { PRODUCTION } from './production.js'
+export type { Backoff } from './retry.js'
 export type { Script, ScriptSource } from './script.js'
 export { defineScript } from './script.js'

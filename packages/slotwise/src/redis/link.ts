@@ -28,7 +28,7 @@ export interface Endpoint {
 
 /** What a link tells its owner. */
 export interface LinkEvents {
-  /** The connection is up and authenticated. */
+  /** The connection is up. Nobody has logged in on it yet. */
   ready(): void
   /** The connection ended or could not be made; it is tried again until `close`. */
   down(cause: unknown): void

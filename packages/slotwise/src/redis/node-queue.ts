@@ -1,5 +1,7 @@
+import { addressOf } from './address.js'
+import { authOf, type Credentials, type Login } from './credentials.js'
 import type { Flight } from './flight.js'
-import { type Endpoint, type Link, type OpenLink, type Outcome, type Outgoing } from './link.js'
+import type { Endpoint, Link, OpenLink, Outcome, Outgoing } from './link.js'
 import type { Argument } from './port.js'
 
 /** What a queue tells the port. */
@@ -7,33 +9,47 @@ export interface QueueEvents {
   ended(flight: Flight, attempt: number, outcome: Outcome, queue: NodeQueue): void
   /** It answers, for the first time or again. */
   ready(queue: NodeQueue): void
-  down(queue: NodeQueue, cause: unknown): void
+  down(queue: NodeQueue, cause: unknown, wasUp: boolean): void
   /** It may have been replaced without knowing: see {@link NodeQueue.doubtfulSince}. */
   doubtful(queue: NodeQueue): void
 }
 
-/** `host:port`, the name of a node in messages and maps. */
-export const addressOf = ({ host, port }: Endpoint): string => `${host}:${port}`
+/** What every connection begins with, and how long a node may be silent and still be the owner for certain. */
+export interface QueueSettings {
+  readonly open: OpenLink
+  readonly login: Login
+  readonly clientName: string
+  readonly silenceMs: () => number
+}
 
-const NOT_YET = 'not connected yet'
+/** What has to stand before a command: ASKING for the target of a half-moved slot, READONLY for a replica. */
+export type Prefix = 'asking' | 'readonly' | undefined
+
+type Command = readonly [name: string, ...args: Argument[]]
 
 interface Waiting {
   readonly flight: Flight
   readonly attempt: number
-  readonly commands: readonly (readonly [name: string, ...args: Argument[]])[]
+  readonly command: Command
+  readonly prefix: Prefix
 }
+
+const NOT_YET = 'not connected yet'
+const nobody = () => {}
 
 /** The calls of one turn of the event loop become one write to the node; and whether the node is to be believed. */
 export class NodeQueue {
   readonly address: string
   readonly #link: Link
   readonly #events: QueueEvents
-  readonly #silenceMs: () => number
+  readonly #settings: QueueSettings
   #waiting: Waiting[] = []
   #lastHeardAt = performance.now()
   #answers = false
   #pingedAt: number | undefined
   #connections = 0
+  #isLoggedIn = false
+  #closed = false
   /**
    * When the node was last silent for so long, or away, that another may have been elected in its place. A paused
    * primary that wakes up serves what it holds for some milliseconds before it learns that it was replaced, so
@@ -42,25 +58,31 @@ export class NodeQueue {
   doubtfulSince: number | undefined
   /** Why the node cannot be reached; `undefined` while it can. */
   downBecause: unknown = NOT_YET
+  /** Since when; in the time of `performance.now()`. */
+  downSince: number | undefined = performance.now()
+  /** It is there and does not let this user in: no waiting helps. */
+  refusal: string | undefined
+  /** How long an answer takes, smoothed; `undefined` before the first. */
+  rttMs: number | undefined
 
-  constructor(endpoint: Endpoint, open: OpenLink, silenceMs: () => number, events: QueueEvents) {
+  constructor(endpoint: Endpoint, settings: QueueSettings, events: QueueEvents) {
     this.address = addressOf(endpoint)
     this.#events = events
-    this.#silenceMs = silenceMs
-    this.#link = open(endpoint, {
+    this.#settings = settings
+    this.#link = settings.open(endpoint, {
       ready: () => {
         if (this.#connections++ > 0) this.#doubt()
         this.#pingedAt = undefined
+        this.#isLoggedIn = false
         // Why an earlier connection failed tells more, as long as this one has not been answered either.
         if (this.downBecause === NOT_YET) this.downBecause = 'connected, but it does not answer'
         // The kernel accepts connections for a process that is stopped: only an answer shows that it runs.
         this.#ping()
       },
       down: (cause) => {
-        this.#answers = false
+        if (this.#closed) return
         this.#pingedAt = undefined
-        this.downBecause = cause ?? this.downBecause ?? 'the connection was closed'
-        events.down(this, this.downBecause)
+        this.#isDown(cause ?? this.downBecause ?? 'the connection was closed')
       },
     })
   }
@@ -70,8 +92,15 @@ export class NodeQueue {
     return this.#answers && this.#link.ready
   }
 
-  /** Sends these commands back to back, the last of which answers the flight. */
-  push(flight: Flight, commands: Waiting['commands']): void {
+  /** What it says now can be believed: it is in no doubt, and was heard of lately. */
+  isCertain(): boolean {
+    return (
+      this.doubtfulSince === undefined && performance.now() - this.#lastHeardAt <= this.#settings.silenceMs()
+    )
+  }
+
+  /** Sends this command, behind what it needs before it. */
+  push(flight: Flight, command: Command, prefix: Prefix): void {
     if (this.#waiting.length === 0) {
       // After the microtasks of this turn: every call that follows from one batch of replies joins one write.
       queueMicrotask(() => {
@@ -80,7 +109,7 @@ export class NodeQueue {
         })
       })
     }
-    this.#waiting.push({ flight, attempt: flight.attempt, commands })
+    this.#waiting.push({ flight, attempt: flight.attempt, command, prefix })
   }
 
   /**
@@ -89,10 +118,8 @@ export class NodeQueue {
    */
   suspect(sentAt: number): void {
     if (!this.ready || this.#lastHeardAt >= sentAt) return
-    this.#answers = false
-    this.downBecause = 'it does not answer'
     this.#ping()
-    this.#events.down(this, this.downBecause)
+    this.#isDown('it does not answer')
   }
 
   /** Asks whether the node still answers, and gives the connection up when it has not for `timeoutMs`. */
@@ -105,12 +132,27 @@ export class NodeQueue {
     }
   }
 
+  /** Logs in anew on the connection that is open, with credentials that have changed. */
+  logInAgain(): void {
+    this.#isLoggedIn = false
+    this.#ping()
+  }
+
   believe(): void {
     this.doubtfulSince = undefined
   }
 
   close(): void {
+    this.#closed = true
     this.#link.close()
+  }
+
+  #isDown(cause: unknown): void {
+    const wasUp = this.#answers
+    if (wasUp) this.downSince = performance.now()
+    this.#answers = false
+    this.downBecause = cause
+    this.#events.down(this, cause, wasUp)
   }
 
   #doubt(): void {
@@ -120,19 +162,68 @@ export class NodeQueue {
 
   #ping(): void {
     if (this.#pingedAt !== undefined || !this.#link.ready) return
+    this.#pingedAt = performance.now()
+    if (this.#isLoggedIn) return this.#sendPing(undefined)
+    const credentials = this.#settings.login.current()
+    if (!(credentials instanceof Promise)) return this.#sendPing(credentials)
+    const connection = this.#connections
+    const isCurrent = () => connection === this.#connections && this.#link.ready
+    credentials.then(
+      (asked) => {
+        if (isCurrent()) this.#sendPing(asked)
+      },
+      (error: unknown) => {
+        if (!isCurrent()) return
+        this.#pingedAt = undefined
+        if (!this.#answers) this.#isDown(error)
+      },
+    )
+  }
+
+  /** A PING, behind the log-in where there has been none on this connection. */
+  #sendPing(credentials: Credentials | undefined): void {
     const sentAt = performance.now()
     this.#pingedAt = sentAt
+    const isCurrent = () => this.#pingedAt === sentAt
+    let refusal: string | undefined
+    const batch: Outgoing[] = []
+    if (!this.#isLoggedIn) {
+      const settled = (outcome: Outcome) => {
+        if (outcome.kind !== 'refused' || !isCurrent()) return
+        refusal = outcome.message
+        this.#settings.login.refused(credentials)
+      }
+      if (credentials !== undefined) batch.push({ command: authOf(credentials), binary: false, settled })
+      // Nothing depends on the name, and a user may lack the right to give one.
+      const command = ['CLIENT', 'SETNAME', this.#settings.clientName] as const
+      batch.push({ command, binary: false, settled: nobody })
+    }
     const settled = (outcome: Outcome) => {
-      if (this.#pingedAt !== sentAt) return
+      if (!isCurrent()) return
       this.#pingedAt = undefined
       if (outcome.kind !== 'reply' && outcome.kind !== 'refused') return
+      if (outcome.kind === 'refused' && outcome.message.startsWith('NOAUTH')) refusal ??= outcome.message
       this.#heard(sentAt)
-      if (this.#answers) return
-      this.#answers = true
-      this.downBecause = undefined
-      this.#events.ready(this)
+      this.#entered(refusal)
+      const tookMs = performance.now() - sentAt
+      this.rttMs = this.rttMs === undefined ? tookMs : this.rttMs * 0.8 + tookMs * 0.2
     }
-    this.#link.send([{ command: ['PING'], binary: false, settled }])
+    this.#link.send([...batch, { command: ['PING'], binary: false, settled }])
+  }
+
+  #entered(refusal: string | undefined): void {
+    this.refusal = refusal
+    if (refusal !== undefined) {
+      // A connection that is in already stays in, whatever became of the password since.
+      if (!this.#answers) this.#isDown(refusal)
+      return
+    }
+    this.#isLoggedIn = true
+    if (this.#answers) return
+    this.#answers = true
+    this.downBecause = undefined
+    this.downSince = undefined
+    this.#events.ready(this)
   }
 
   #heard(sentAt: number): void {
@@ -140,30 +231,37 @@ export class NodeQueue {
     // What was asked before a silence may have been done during it, however many answers came in between.
     const silentMs = now - Math.min(sentAt, this.#lastHeardAt)
     this.#lastHeardAt = now
-    if (silentMs > this.#silenceMs()) this.#doubt()
+    if (silentMs > this.#settings.silenceMs()) this.#doubt()
   }
 
   #flush(): void {
     const batch: Outgoing[] = []
     const waiting = this.#waiting
     this.#waiting = []
-    for (const { flight, attempt, commands } of waiting) {
+    let isReading = false
+    for (const { flight, attempt, command, prefix } of waiting) {
       // Given up or sent elsewhere before it left.
       if (flight.settled || flight.attempt !== attempt) continue
       flight.sent = true
       const { sentAt } = flight
-      const last = commands.length - 1
-      for (const [index, command] of commands.entries()) {
-        batch.push({
-          command,
-          binary: flight.request.binary,
-          settled: (outcome) => {
-            if (outcome.kind === 'reply' || outcome.kind === 'refused') this.#heard(sentAt)
-            if (index === last) this.#events.ended(flight, attempt, outcome, this)
-          },
-        })
+      // Reads of a replica stand between READONLY and READWRITE: the connection would go on serving them without
+      // a word if the node lost its slots, and calls that must not be stale share it.
+      if ((prefix === 'readonly') !== isReading) {
+        isReading = !isReading
+        batch.push({ command: [isReading ? 'READONLY' : 'READWRITE'], binary: false, settled: nobody })
       }
+      // ASKING covers the one command behind it, so each attempt brings its own.
+      if (prefix === 'asking') batch.push({ command: ['ASKING'], binary: false, settled: nobody })
+      batch.push({
+        command,
+        binary: flight.request.binary,
+        settled: (outcome) => {
+          if (outcome.kind === 'reply' || outcome.kind === 'refused') this.#heard(sentAt)
+          this.#events.ended(flight, attempt, outcome, this)
+        },
+      })
     }
+    if (isReading) batch.push({ command: ['READWRITE'], binary: false, settled: nobody })
     if (batch.length > 0) this.#link.send(batch)
   }
 }

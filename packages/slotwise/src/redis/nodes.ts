@@ -1,12 +1,17 @@
 import { publish } from '../telemetry.js'
+import { endpointOf } from './address.js'
+import type { Login } from './credentials.js'
 import type { Flight } from './flight.js'
 import type { OpenLink, Outcome } from './link.js'
 import { NodeQueue } from './node-queue.js'
+import type { Look } from './topology-watch.js'
 
 /** What the port is told of its nodes. */
 export interface NodesEvents {
   ended(flight: Flight, attempt: number, outcome: Outcome, queue: NodeQueue): void
   ready(queue: NodeQueue): void
+  /** `wasUp` unless it was down before; told again when it refuses this user. */
+  down(queue: NodeQueue, reason: string, wasUp: boolean): void
   /** Somebody has to look who owns what: a node is gone, or may have been replaced. */
   unsure(): void
   believed(queue: NodeQueue): void
@@ -14,17 +19,24 @@ export interface NodesEvents {
   isAlone(): boolean
 }
 
+/** What every connection is made with. */
+export interface NodesSettings {
+  readonly open: OpenLink
+  readonly login: Login
+  readonly clientName: string
+}
+
 /** A queue for every node that is known or asked, and whether each of them is to be believed. */
 export class Nodes {
   /** Half of this is how long a node may be silent and still be the owner for certain. */
   timeoutMs = Number.POSITIVE_INFINITY
-  readonly #open: OpenLink
+  readonly #settings: NodesSettings
   readonly #events: NodesEvents
   readonly #queues = new Map<string, NodeQueue>()
   #probing: NodeJS.Timeout | undefined
 
-  constructor(open: OpenLink, events: NodesEvents) {
-    this.#open = open
+  constructor(settings: NodesSettings, events: NodesEvents) {
+    this.#settings = settings
     this.#events = events
   }
 
@@ -33,22 +45,27 @@ export class Nodes {
   }
 
   /** Asks every node again and again whether it still answers: often enough that one without calls is not doubted. */
-  probe(everyMs: number, timeoutMs: number): void {
+  probe(everyMs: number, timeoutMs: number, tend: () => void): void {
     this.#probing = setInterval(
       () => {
         for (const queue of this.#queues.values()) queue.probe(timeoutMs)
+        tend()
       },
-      Math.min(everyMs, this.timeoutMs / 5),
+      Math.min(everyMs, this.timeoutMs / 4),
     ).unref()
+  }
+
+  /** Logs in anew on every connection. */
+  logInAgain(): void {
+    for (const queue of this.#queues.values()) queue.logInAgain()
   }
 
   queueOf(address: string): NodeQueue {
     const known = this.#queues.get(address)
     if (known !== undefined) return known
-    const at = address.lastIndexOf(':')
-    const endpoint = { host: address.slice(0, at), port: Number(address.slice(at + 1)) }
     const events = this.#events
-    const queue = new NodeQueue(endpoint, this.#open, () => this.timeoutMs / 2, {
+    const settings = { ...this.#settings, silenceMs: () => this.timeoutMs / 2 }
+    const queue = new NodeQueue(endpointOf(address), settings, {
       ended: (flight, attempt, outcome, from) => {
         events.ended(flight, attempt, outcome, from)
       },
@@ -56,8 +73,10 @@ export class Nodes {
         publish('slotwise:redis', () => ({ kind: 'node-back', node: address }))
         events.ready(back)
       },
-      down: (_, cause) => {
-        publish('slotwise:redis', () => ({ kind: 'node-lost', node: address, reason: String(cause) }))
+      down: (gone, cause, wasUp) => {
+        const reason = cause instanceof Error ? cause.message : String(cause)
+        if (wasUp) publish('slotwise:redis', () => ({ kind: 'node-lost', node: address, reason }))
+        if (wasUp || gone.refusal !== undefined) events.down(gone, reason, wasUp)
         events.unsure()
       },
       doubtful: (doubted) => {
@@ -80,7 +99,7 @@ export class Nodes {
   }
 
   /** A look that began after the doubt, and heard another node that is not in doubt itself, settles who owns the slots. */
-  looked(startedAt: number, answered: ReadonlySet<string>): void {
+  looked(startedAt: number, answered: Look['answered']): void {
     const queues = [...this.#queues.values()]
     const certain = queues.filter((queue) => queue.ready && queue.doubtfulSince === undefined)
     for (const queue of queues) {
@@ -88,7 +107,10 @@ export class Nodes {
       // It was this process that stood still, when all of them seem to have been silent.
       const witnesses =
         certain.length > 0 ? certain : queues.filter((other) => other !== queue && other.ready)
-      const isHeard = witnesses.length === 0 || witnesses.some(({ address }) => answered.has(address))
+      const isHeard =
+        answered === 'others' ||
+        witnesses.length === 0 ||
+        witnesses.some(({ address }) => answered.has(address))
       if (queue.doubtfulSince > startedAt || !isHeard) {
         this.#events.unsure()
         continue

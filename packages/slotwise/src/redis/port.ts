@@ -24,6 +24,11 @@ export interface CommandCall {
   readonly command: readonly [name: string, ...args: Argument[]]
   /** @defaultValue `'unsafe'` */
   readonly repeat?: Repeat
+  /**
+   * A read whose answer may be older than what was acknowledged: it goes where the port's `readFrom` says, and to the
+   * primary where that node cannot serve it. How much older is not bounded. @defaultValue `false`
+   */
+  readonly mayBeStale?: boolean
 }
 
 /**
@@ -42,7 +47,70 @@ export interface ScriptCall {
 export interface PortCallOptions extends CallOptions {
   /** Answers with `Buffer` instead of `string`, at every depth. @defaultValue `false` */
   readonly binary?: boolean
+  /**
+   * Runs on a connection of its own, so that a large answer holds up nobody else's. Blocking commands do so anyway;
+   * give them a `deadlineMs` above the time they may block. @defaultValue `false`
+   */
+  readonly dedicated?: boolean
 }
+
+/** Options of {@link RedisPort.writeThenWait}. */
+export interface WriteThenWaitOptions extends PortCallOptions {
+  /** How many replicas are to have it. */
+  readonly replicas: number
+  /** How long to wait for them once the write is done. @defaultValue half of the deadline */
+  readonly waitMs?: number
+}
+
+/** Which connection is wanted, how long to wait for it, and who hears what the server sends unasked. */
+export type BorrowTarget = CallOptions & {
+  /** The connection speaks RESP3 then, answers included: maps stay flat, but some commands nest their answers. */
+  readonly onPush?: (message: readonly Reply[]) => void
+} & ({ readonly key: Key } | { /** Id or `host:port`. */ readonly node: string })
+
+/** A connection to one node that its borrower has alone: for transactions, tracking, anything with a state. */
+export interface BorrowedConnection {
+  /** `host:port` */
+  readonly node: string
+  /** Aborted when the connection ends; the reason says why. It is not made anew. */
+  readonly signal: AbortSignal
+  /**
+   * Runs a command on it. Nothing is repeated and no redirection followed.
+   *
+   * @throws SlotMovingError not executed: the key has moved, or is moving; borrow again
+   * @throws RedisUnavailableError not executed: the node does not serve it now
+   * @throws OutcomeUnknownError no answer in time, or the node had been replaced; the connection is closed
+   */
+  call(command: CommandCall['command'], options?: PortCallOptions): Promise<Reply>
+  /** Several in one write; results in their order. */
+  pipeline(
+    commands: readonly CommandCall['command'][],
+    options?: PortCallOptions,
+  ): Promise<readonly PromiseSettledResult<Reply>[]>
+}
+
+/** Hears a sharded channel. */
+export interface ShardListener {
+  message(payload: Buffer): void
+  /** What is published from here on may be missed: the slot moved, or the connection ended. */
+  interrupted?(reason: string): void
+  /** It hears again. What was published in between does not come. Also called when it hears first. */
+  resumed?(): void
+}
+
+/** One listener of a sharded channel. */
+export interface ShardSubscription extends AsyncDisposable {
+  /** Whether the owner of the slot has confirmed it, as far as is known. */
+  readonly isLive: boolean
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+/** Whether calls to the primary of a key are worth trying. */
+export type BreakerState =
+  | { readonly state: 'closed' }
+  /** It does not answer, or nobody serves the slot; the port tries on its own and closes this when it does. */
+  | { readonly state: 'open'; readonly forMs: number; readonly reason: string }
 
 /** A server of the cluster, as the port knows it now. */
 export interface ClusterNode {
@@ -51,6 +119,8 @@ export interface ClusterNode {
   readonly host: string
   readonly port: number
   readonly role: 'primary' | 'replica'
+  /** The configuration epoch of its primary's slots, which the newest claim wins by; 0 where there is no cluster. */
+  readonly epoch: number
   /** Id of the primary that a replica follows. */
   readonly primary?: string | undefined
 }
@@ -62,7 +132,30 @@ export interface Topology {
   readonly nodes: readonly ClusterNode[]
   /** The primary that serves a slot; `undefined` while nobody does. */
   ownerOf(slot: number): ClusterNode | undefined
+  /** Who follows a primary. */
+  replicasOf(primary: string): readonly ClusterNode[]
 }
+
+/** What was found to be different. */
+export type TopologyChange =
+  | { readonly kind: 'node-added' | 'node-removed'; readonly node: ClusterNode }
+  /** A replica took over everything that its primary served. */
+  | {
+      readonly kind: 'failover'
+      readonly from: ClusterNode
+      readonly to: ClusterNode
+      readonly slots: number
+    }
+  /** Slots changed hands otherwise; `undefined` is nobody. */
+  | {
+      readonly kind: 'slots-moved'
+      readonly from: ClusterNode | undefined
+      readonly to: ClusterNode | undefined
+      readonly slots: readonly number[]
+    }
+  /** This process cannot reach it, or can again. */
+  | { readonly kind: 'node-lost'; readonly node: ClusterNode; readonly reason: string }
+  | { readonly kind: 'node-back'; readonly node: ClusterNode }
 
 /** What a pattern may ask of Redis. Made by `connect` of an adapter; patterns know nothing else. */
 export interface RedisPort {
@@ -89,9 +182,34 @@ export interface RedisPort {
     command: CommandCall['command'],
     options?: PortCallOptions,
   ): Promise<readonly { readonly node: ClusterNode; readonly result: PromiseSettledResult<Reply> }[]>
+  /**
+   * A write, and how many replicas had it in time: on one connection, which only then waits for that write (WAIT).
+   * Fewer than asked for is an answer, not an error; the write stands in either case. It bounds what a failover can
+   * lose, and does not make it impossible.
+   */
+  writeThenWait(
+    call: CommandCall | ScriptCall,
+    options: WriteThenWaitOptions,
+  ): Promise<{ readonly reply: Reply; readonly acknowledgedBy: number }>
+  /**
+   * Lends a connection until `use` ends, then undoes what was done to it. It waits for one `deadlineMs`, at most
+   * `poolTimeoutMs`.
+   *
+   * @throws RedisUnavailableError there was none in time; `use` did not begin
+   */
+  borrow<R>(target: BorrowTarget, use: (connection: BorrowedConnection) => Promise<R>): Promise<R>
+  /**
+   * Hears a sharded channel, from when it resolves until it is closed. At most once: messages are lost while it is
+   * interrupted, and its listener is told. All channels of this process share one connection a node.
+   *
+   * @throws RedisUnavailableError it could not be subscribed before the deadline
+   */
+  subscribe(channel: Key, listener: ShardListener, options?: CallOptions): Promise<ShardSubscription>
+  /** What is known of the primary of a key, without asking it. */
+  breaker(key: Key): BreakerState
   topology(): Topology
-  /** Calls back on every change of the topology; returns how to stop. */
-  onTopology(listener: (topology: Topology) => void): () => void
+  /** Calls back on every change, with what is different; returns how to stop. */
+  onTopology(listener: (topology: Topology, changes: readonly TopologyChange[]) => void): () => void
   /** Answers what is under way until its deadline, then ends every connection that the port made. Idempotent. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>

@@ -1,5 +1,6 @@
 import { CrossSlotError } from '../errors.js'
 import { slotOf } from '../slots.js'
+import { connectionFor } from './connection-kind.js'
 import type { Argument, CommandCall, PortCallOptions, Repeat, ScriptCall } from './port.js'
 import type { ScriptSource } from './script.js'
 
@@ -11,6 +12,10 @@ export interface Request {
   readonly script: ScriptSource | undefined
   readonly repeat: Repeat
   readonly binary: boolean
+  /** May be answered by a replica. */
+  readonly mayBeStale: boolean
+  /** Needs a connection of its own. */
+  readonly isDedicated: boolean
   /** `host:port` for a call to one node, which follows no redirection. */
   readonly node: string | undefined
 }
@@ -18,24 +23,41 @@ export interface Request {
 /** @throws CrossSlotError if the keys of a script have several slots */
 export function requestOf(call: CommandCall | ScriptCall, options?: PortCallOptions): Request {
   const binary = options?.binary ?? false
-  const repeat = call.repeat ?? 'unsafe'
+  const isDedicated = options?.dedicated ?? false
   if ('command' in call) {
+    const { key, command, mayBeStale = false } = call
     return {
-      slot: slotOf(call.key),
-      command: call.command,
+      slot: slotOf(key),
+      command,
       script: undefined,
-      repeat,
+      // A read may be repeated, whatever it reads.
+      repeat: mayBeStale ? 'safe' : (call.repeat ?? 'unsafe'),
       binary,
+      mayBeStale,
+      isDedicated: connectionFor(command) === 'dedicated' || isDedicated,
       node: undefined,
     }
   }
+  const repeat = call.repeat ?? 'unsafe'
   const { script, keys, args } = call
   const slot = slotOf(keys[0])
   if (keys.some((key) => slotOf(key) !== slot)) {
     throw new CrossSlotError(keys.map((key) => ({ key, slot: slotOf(key) })))
   }
   const command: readonly [string, ...Argument[]] = ['EVALSHA', script.sha1, keys.length, ...keys, ...args]
-  return { slot, command, script, repeat, binary, node: undefined }
+  return { slot, command, script, repeat, binary, mayBeStale: false, isDedicated, node: undefined }
+}
+
+/** A command for one node, whatever it owns. */
+export function requestTo(
+  node: string,
+  command: CommandCall['command'],
+  options: PortCallOptions = {},
+  repeat: Repeat = 'unsafe',
+): Request {
+  const { binary = false, dedicated = false } = options
+  const isDedicated = connectionFor(command) === 'dedicated' || dedicated
+  return { slot: undefined, command, script: undefined, repeat, binary, mayBeStale: false, isDedicated, node }
 }
 
 /** The same run with the script's text, which makes the node know it from then on. */

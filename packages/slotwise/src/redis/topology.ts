@@ -1,9 +1,9 @@
 import { SLOTS } from '../slots.js'
-import type { ClusterNode, Topology } from './port.js'
+import type { ClusterNode, Topology, TopologyChange } from './port.js'
+import { changesBetween } from './topology-change.js'
 
 /** One line of CLUSTER NODES. */
 export interface NodeView extends ClusterNode {
-  readonly epoch: number
   readonly failed: boolean
   readonly slots: readonly (readonly [from: number, to: number])[]
 }
@@ -58,8 +58,8 @@ export function mergeViews(views: readonly (readonly NodeView[])[]): {
     if (known === undefined || view.epoch > known.epoch) latest.set(view.id, view)
   }
   const nodes = new Map<string, ClusterNode>()
-  for (const { id, host, port, role, primary } of latest.values()) {
-    nodes.set(id, primary === undefined ? { id, host, port, role } : { id, host, port, role, primary })
+  for (const { id, host, port, role, primary, epoch } of latest.values()) {
+    nodes.set(id, { id, host, port, role, epoch, ...(primary === undefined ? {} : { primary }) })
   }
   const owners = Array.from<ClusterNode | undefined>({ length: SLOTS })
   const claims = [...latest.values()]
@@ -89,33 +89,38 @@ export class SlotTable implements Topology {
     return this.#owners[slot]
   }
 
-  /** Takes a whole table; tells whether anything changed. */
-  replace({ nodes, owners }: ReturnType<typeof mergeViews>): boolean {
+  replicasOf(primary: string): readonly ClusterNode[] {
+    return this.#nodes.filter((node) => node.primary === primary)
+  }
+
+  /** Takes a whole table; tells what is different, or nothing where all is the same. */
+  replace({ nodes, owners }: ReturnType<typeof mergeViews>): readonly TopologyChange[] | undefined {
     const same =
       sameNodes(nodes, this.#nodes) &&
       owners.length === this.#owners.length &&
       owners.every((owner, slot) => owner?.id === this.#owners[slot]?.id)
-    if (same) return false
+    if (same) return undefined
+    const changes = changesBetween({ nodes: this.#nodes, owners: this.#owners }, { nodes, owners })
     this.#nodes = nodes
     this.#owners = owners
     this.#version++
-    return true
+    return changes
   }
 
   /** Believes a MOVED until the next whole table: the node that sent it knows better than we do. */
-  move(slot: number, owner: ClusterNode): boolean {
+  move(slot: number, owner: ClusterNode): readonly TopologyChange[] | undefined {
     const present = this.#owners[slot]
-    if (present?.host === owner.host && present.port === owner.port) return false
+    if (present?.host === owner.host && present.port === owner.port) return undefined
     this.#owners = this.#owners.with(slot, owner)
     this.#version++
-    return true
+    return [{ kind: 'slots-moved', from: present, to: owner, slots: [slot] }]
   }
 }
 
 function sameNodes(a: readonly ClusterNode[], b: readonly ClusterNode[]): boolean {
   if (a.length !== b.length) return false
   const describe = (node: ClusterNode) =>
-    `${node.id} ${node.host} ${node.port} ${node.role} ${node.primary ?? ''}`
+    `${node.id} ${node.host} ${node.port} ${node.role} ${node.primary ?? ''} ${node.epoch}`
   const known = new Set(b.map(describe))
   return a.every((node) => known.has(describe(node)))
 }

@@ -9,6 +9,7 @@ import {
   type SlotwiseError,
   UnexpectedReplyError,
 } from '../errors.js'
+import { addressOf } from './address.js'
 import { encodeCommand, RespParser, type WireReply } from './resp.js'
 
 /** Where a server is and how to get in. */
@@ -22,6 +23,14 @@ export interface WireOptions {
   /** Bound on the connection and on each command that names none. */
   readonly timeoutMs: number
   readonly signal?: AbortSignal | undefined
+  /** Shown by CLIENT LIST. */
+  readonly clientName?: string | undefined
+  /** @defaultValue `2` */
+  readonly protocol?: 2 | 3 | undefined
+  /** Hears what the server sends unasked, in RESP3. */
+  readonly onPush?: ((message: readonly WireReply[]) => void) | undefined
+  /** Hears once that the connection is lost, or closed. */
+  readonly onEnd?: ((reason: SlotwiseError) => void) | undefined
 }
 
 /** A command: its name, then its arguments. */
@@ -31,6 +40,8 @@ interface Waiting {
   readonly resolve: (reply: WireReply) => void
   readonly reject: (error: Error) => void
   readonly timer: NodeJS.Timeout
+  /** The push that answers it in the place of a reply: kind and channel. */
+  readonly push?: readonly [kind: string, channel: string] | undefined
 }
 
 /**
@@ -42,6 +53,7 @@ export class WireClient {
   readonly node: string
   readonly #socket: Socket
   readonly #timeoutMs: number
+  readonly #onEnd: ((reason: SlotwiseError) => void) | undefined
   /** In the order of sending, which is the order of answers. One that gave up keeps its place. */
   readonly #waiting: Waiting[] = []
   #lost: SlotwiseError | undefined
@@ -66,10 +78,17 @@ export class WireClient {
   }
 
   private constructor(options: WireOptions, socket: Socket) {
-    this.node = nodeName(options)
+    this.node = addressOf(options)
     this.#socket = socket
     this.#timeoutMs = options.timeoutMs
-    const parser = new RespParser((reply) => this.#answer(reply))
+    this.#onEnd = options.onEnd
+    const parser = new RespParser(
+      (reply) => this.#answer(reply),
+      (message) => {
+        this.#confirm(message)
+        options.onPush?.(message)
+      },
+    )
     socket.on('data', (chunk: Buffer) => {
       try {
         parser.push(chunk)
@@ -84,6 +103,16 @@ export class WireClient {
     })
     socket.on('error', (error) => this.#lose(this.#gone(error)))
     socket.on('close', () => this.#lose(this.#gone()))
+  }
+
+  /** Whether it has ended, and answers nothing more. */
+  get ended(): boolean {
+    return this.#lost !== undefined
+  }
+
+  /** Nothing that was sent is still to be answered. */
+  get idle(): boolean {
+    return this.#waiting.length === 0
   }
 
   /**
@@ -101,26 +130,45 @@ export class WireClient {
   /** Sends all at once; the answers in their order, refusals among them as values. */
   pipeline(commands: readonly WireCommand[], timeoutMs = this.#timeoutMs): Promise<readonly WireReply[]> {
     if (this.#lost !== undefined) return Promise.reject(this.#lost)
-    const replies = commands.map(
-      ([name]) =>
-        new Promise<WireReply>((resolve, reject) => {
-          const timer = setTimeout(() => {
-            reject(
-              new OutcomeUnknownError(`${this.node} did not answer ${name} within ${timeoutMs} ms`, {
-                node: this.node,
-              }),
-            )
-          }, timeoutMs)
-          this.#waiting.push({ resolve, reject, timer })
-        }),
-    )
+    const replies = commands.map(([name]) => this.#sent(name, timeoutMs))
     this.#socket.write(Buffer.concat(commands.map(encodeCommand)))
     return Promise.all(replies)
+  }
+
+  /**
+   * Subscribes or unsubscribes in RESP3, where a push is the answer and only a refusal comes as a reply.
+   *
+   * @throws ReplyError the server refused it
+   */
+  async subscription(command: 'SSUBSCRIBE' | 'SUNSUBSCRIBE', channel: string): Promise<void> {
+    if (this.#lost !== undefined) throw this.#lost
+    const reply = this.#sent(command, this.#timeoutMs, [command.toLowerCase(), channel])
+    this.#socket.write(encodeCommand([command, channel]))
+    const answer = await reply
+    if (answer instanceof ReplyError) throw answer
   }
 
   /** Ends the connection at once; what is under way fails. Idempotent. */
   close(): void {
     this.#lose(new ClosedError(`the connection to ${this.node} was closed`))
+  }
+
+  #sent(name: string, timeoutMs: number, push?: Waiting['push']): Promise<WireReply> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const message = `${this.node} did not answer ${name} within ${Math.round(timeoutMs)} ms`
+        reject(new OutcomeUnknownError(message, { node: this.node }))
+      }, timeoutMs)
+      this.#waiting.push({ resolve, reject, timer, push })
+    })
+  }
+
+  /** Pushes and replies come in the order of the commands, so only the first that waits can be meant. */
+  #confirm([kind, channel]: readonly WireReply[]): void {
+    const [first] = this.#waiting
+    if (first?.push !== undefined && String(kind) === first.push[0] && String(channel) === first.push[1]) {
+      this.#answer(null)
+    }
   }
 
   #answer(reply: WireReply): void {
@@ -141,6 +189,7 @@ export class WireClient {
       clearTimeout(timer)
       reject(reason)
     }
+    this.#onEnd?.(reason)
   }
 
   #gone(cause?: Error): OutcomeUnknownError {
@@ -150,11 +199,14 @@ export class WireClient {
     })
   }
 
-  async #greet({ username, password, tls }: WireOptions): Promise<void> {
+  async #greet({ username, password, tls, clientName, protocol }: WireOptions): Promise<void> {
     try {
       if (password !== undefined) {
         await this.call(username === undefined ? ['AUTH', password] : ['AUTH', username, password])
       }
+      if (protocol === 3) await this.call(['HELLO', 3])
+      // A user may lack the right to give a name, and nothing depends on it.
+      if (clientName !== undefined) await this.pipeline([['CLIENT', 'SETNAME', clientName]])
       const reply = await this.call(['PING'])
       if (String(reply) !== 'PONG')
         throw new UnexpectedReplyError(`${this.node} answers PING with ${String(reply)}`)
@@ -189,7 +241,7 @@ function explainRefusal(node: string, error: ReplyError): ConfigurationError | u
 
 function open(options: WireOptions): Promise<Socket> {
   const { host, port, tls, timeoutMs, signal } = options
-  const node = nodeName(options)
+  const node = addressOf(options)
   return new Promise((resolve, reject) => {
     const servername = isIP(host) ? undefined : host
     const socket = tls
@@ -229,9 +281,4 @@ function explainNetwork(error: Error & { readonly code?: string }, tls: WireOpti
   if (error.code === 'ENOTFOUND' || error.code === 'EAI_AGAIN') return 'there is no such host'
   if (tls) return `${error.message}; does it speak TLS, and is its certificate signed by tls.ca?`
   return error.message
-}
-
-/** `host:port`, with brackets around an IPv6 address. */
-export function nodeName({ host, port }: { readonly host: string; readonly port: number }): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }

@@ -1,0 +1,231 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  ClosedError,
+  OutcomeUnknownError,
+  RedisUnavailableError,
+  ReplyError,
+  SlotMovingError,
+} from '../errors.js'
+import { slotOf } from '../slots.js'
+import { type DedicatedConnection, type NodeWitness } from './dedicated.js'
+import type { NodeQueue } from './node-queue.js'
+import type { Pool } from './pool.js'
+import type { BorrowedConnection, BorrowTarget, CommandCall, PortCallOptions, Reply } from './port.js'
+import { asText, type Request } from './request.js'
+import type { WireReply } from './resp.js'
+import { type Backoff, backoffMs, verdictOf } from './retry.js'
+
+/** What callers with a connection of their own need to know of the cluster. */
+export interface BorrowingSettings {
+  readonly commandTimeoutMs: number
+  readonly poolTimeoutMs: number
+  readonly maxRetries: number
+  readonly retryBackoffMs: Backoff
+  ownerOf(slot: number): string | undefined
+  /** `host:port` of a node by its id or address. */
+  addressOf(node: string): string
+  queueOf(address: string): NodeQueue
+  poolOf(address: string): Pool
+  readonly witness: NodeWitness
+}
+
+type Command = CommandCall['command']
+
+/** What came of one attempt on a connection of its own. */
+interface Attempt {
+  readonly replies: readonly WireReply[]
+  readonly connection: DedicatedConnection
+}
+
+/** Calls that cannot share a connection: each has one to itself for as long as it takes. */
+export class Borrowing {
+  readonly #settings: BorrowingSettings
+  readonly #running = new Set<Promise<unknown>>()
+  #closed = false
+
+  constructor(settings: BorrowingSettings) {
+    this.#settings = settings
+  }
+
+  /** Lends a connection to `use`. Everything it did to the connection is undone after. */
+  borrow<R>(target: BorrowTarget, use: (connection: BorrowedConnection) => Promise<R>): Promise<R> {
+    return this.#tracked(async () => {
+      const { signal, deadlineMs = this.#settings.poolTimeoutMs, onPush } = target
+      const deadlineAt = performance.now() + deadlineMs
+      const slot = 'key' in target ? slotOf(target.key) : undefined
+      const where = () =>
+        'node' in target ? this.#settings.addressOf(target.node) : this.#ownerOf(slot ?? 0)
+      const connection = await this.#taken(where, deadlineAt, signal)
+      try {
+        await connection.lend(slot, onPush)
+        return await use(connection)
+      } finally {
+        void this.#settings.poolOf(connection.node).give(connection)
+      }
+    })
+  }
+
+  /**
+   * Runs one call, and `tail` behind it on the same connection, until it is answered or out of time. The first reply
+   * answers the call.
+   */
+  run(
+    request: Request,
+    options: PortCallOptions = {},
+    tail: readonly Command[] = [],
+  ): Promise<readonly Reply[]> {
+    return this.#tracked(() => this.#run(request, options, tail))
+  }
+
+  /** Takes no more, and waits for what is under way. */
+  async drain(): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled(this.#running)
+  }
+
+  async #tracked<R>(act: () => Promise<R>): Promise<R> {
+    if (this.#closed) throw new ClosedError('this port has been closed')
+    const running = act()
+    this.#running.add(running)
+    try {
+      return await running
+    } finally {
+      this.#running.delete(running)
+    }
+  }
+
+  async #run(
+    request: Request,
+    { deadlineMs = this.#settings.commandTimeoutMs, signal }: PortCallOptions,
+    tail: readonly Command[],
+  ): Promise<readonly Reply[]> {
+    const { slot, node, binary, repeat, script } = request
+    const deadlineAt = performance.now() + deadlineMs
+    let prefix: readonly Command[] = []
+    let command = request.command
+    let elsewhere: string | undefined
+    let losses = 0
+    let isMoving = false
+    for (let attempt = 0; ; attempt++) {
+      const where = () => elsewhere ?? node ?? this.#ownerOf(slot ?? 0)
+      const sent = [...prefix, command, ...tail]
+      let outcome: Attempt
+      try {
+        outcome = await this.#attempt(where, sent, slot, deadlineAt, signal)
+      } catch (error) {
+        signal?.throwIfAborted()
+        if (!(error instanceof OutcomeUnknownError)) {
+          // "Not executed" may only be said if no earlier attempt was lost.
+          if (losses > 0 && error instanceof RedisUnavailableError) throw unknown(request, error)
+          if (isMoving && slot !== undefined) throw new SlotMovingError(slot, { cause: error })
+          throw error
+        }
+        if (repeat === 'unsafe' || losses++ >= this.#settings.maxRetries) throw error
+        elsewhere = undefined
+        prefix = []
+        await this.#pause(attempt, deadlineAt, error)
+        continue
+      }
+      const { replies, connection } = outcome
+      const reply = replies[prefix.length] ?? null
+      const verdict = reply instanceof ReplyError ? verdictOf(reply.message) : undefined
+      isMoving = false
+      if (verdict?.kind === 'no-script' && script !== undefined && command === request.command) {
+        command = asText(request)
+        continue
+      }
+      if (
+        verdict === undefined ||
+        verdict.kind === 'final' ||
+        verdict.kind === 'no-script' ||
+        node !== undefined
+      ) {
+        return [reply, ...replies.slice(prefix.length + 1)].map((one) => connection.readReply(one, binary))
+      }
+      prefix = []
+      elsewhere = undefined
+      if (verdict.kind === 'moved') this.#settings.witness.moved(verdict.slot, verdict.host, verdict.port)
+      else if (verdict.kind === 'ask') {
+        prefix = [['ASKING']]
+        elsewhere = this.#settings.addressOf(`${verdict.host}:${verdict.port}`)
+      } else if (verdict.refresh) this.#settings.witness.refresh()
+      if (verdict.kind === 'later') isMoving = verdict.moving
+      if (verdict.kind === 'later' || attempt > 5) await this.#pause(attempt, deadlineAt, reply)
+    }
+  }
+
+  async #attempt(
+    where: () => string,
+    commands: readonly Command[],
+    slot: number | undefined,
+    deadlineAt: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Attempt> {
+    const connection = await this.#taken(where, deadlineAt, signal)
+    // A command that was given up may block the connection still, or take an element from a list for nobody.
+    const giveUp = () => connection.close()
+    signal?.addEventListener('abort', giveUp, { once: true })
+    try {
+      const replies = await connection.raw(commands, Math.max(1, deadlineAt - performance.now()))
+      await this.#settings.witness.confirm(connection.node, slot, deadlineAt)
+      return { replies, connection }
+    } catch (error) {
+      connection.close()
+      this.#settings.witness.refresh()
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', giveUp)
+      void this.#settings.poolOf(connection.node).give(connection)
+    }
+  }
+
+  /** A connection to whoever is the right node by then. */
+  async #taken(
+    where: () => string,
+    deadlineAt: number,
+    signal: AbortSignal | undefined,
+  ): Promise<DedicatedConnection> {
+    for (let attempt = 0; ; attempt++) {
+      signal?.throwIfAborted()
+      let cause: unknown
+      try {
+        const address = where()
+        const queue = this.#settings.queueOf(address)
+        // What the shared connection knows spares a connection time-out for each caller.
+        if (queue.ready)
+          return await this.#settings.poolOf(address).take(deadlineAt - performance.now(), signal)
+        cause = new RedisUnavailableError(`${address} cannot be reached`, {
+          node: address,
+          cause: queue.downBecause,
+        })
+      } catch (error) {
+        if (!(error instanceof RedisUnavailableError)) throw error
+        cause = error
+      }
+      await this.#pause(attempt, deadlineAt, cause)
+    }
+  }
+
+  #ownerOf(slot: number): string {
+    const owner = this.#settings.ownerOf(slot)
+    if (owner !== undefined) return owner
+    this.#settings.witness.refresh()
+    throw new RedisUnavailableError(`nobody serves slot ${slot}`)
+  }
+
+  async #pause(attempt: number, deadlineAt: number, cause: unknown): Promise<void> {
+    const ms = backoffMs(attempt, this.#settings.retryBackoffMs)
+    const leftMs = deadlineAt - performance.now()
+    if (ms < leftMs) {
+      await sleep(ms, undefined, { ref: false })
+      return
+    }
+    if (cause instanceof RedisUnavailableError || cause instanceof OutcomeUnknownError) throw cause
+    throw new RedisUnavailableError('no server took the call before its deadline', { cause })
+  }
+}
+
+function unknown({ command }: Request, cause: RedisUnavailableError): OutcomeUnknownError {
+  const node = cause.node ?? 'unknown'
+  return new OutcomeUnknownError(`${command[0]} was sent to ${node}, which did not answer`, { node, cause })
+}

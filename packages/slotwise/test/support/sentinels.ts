@@ -1,0 +1,81 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { findServer } from '../../src/local/find.js'
+import { type Guarded, startGuarded } from '../../src/local/guard.js'
+import { freePorts } from '../../src/local/ports.js'
+import { WireClient } from '../../src/redis/wire.js'
+
+/** A primary and a replica without a cluster, watched by three sentinels. */
+export interface Watched extends AsyncDisposable {
+  readonly sentinels: readonly string[]
+  readonly servers: readonly { readonly port: number; readonly process: Guarded }[]
+}
+
+const HOST = '127.0.0.1'
+
+export async function startWatched(downAfterMs: number): Promise<Watched> {
+  const found = await findServer()
+  const dir = await mkdtemp(join(tmpdir(), 'slotwise-sentinel-'))
+  const ports = await freePorts(5)
+  const [primary = 0, replica = 0, ...watchers] = ports
+  const start = async (port: number, lines: readonly string[], ...more: readonly string[]) => {
+    const file = join(dir, `${port}.conf`)
+    await writeFile(file, [`port ${port}`, `bind ${HOST}`, `dir "${dir}"`, ...lines].join('\n'))
+    return await startGuarded({
+      command: found.path,
+      args: [file, ...more],
+      env: { ...process.env, ...found.env, LC_ALL: 'C' },
+      stopSignal: 'TERM',
+      graceMs: 1000,
+      log: join(dir, `${port}.log`),
+      removeAtEnd: dir,
+    })
+  }
+  const data = ['save ""', 'repl-diskless-sync-delay 0']
+  const processes = [
+    await start(primary, [...data, `dbfilename ${primary}.rdb`]),
+    await start(replica, [...data, `dbfilename ${replica}.rdb`, `replicaof ${HOST} ${primary}`]),
+  ]
+  await Promise.all([primary, replica].map(answers))
+  for (const port of watchers) {
+    const watch = [
+      `sentinel monitor main ${HOST} ${primary} 2`,
+      `sentinel down-after-milliseconds main ${downAfterMs}`,
+      'sentinel failover-timeout main 3000',
+    ]
+    processes.push(await start(port, watch, '--sentinel'))
+  }
+  await Promise.all(watchers.map(answers))
+  const client = await WireClient.connect({ host: HOST, port: watchers[0] ?? 0, timeoutMs: 2000 })
+  // Sentinels and replicas find each other by gossip.
+  await expect
+    .poll(async () => String(await client.call(['SENTINEL', 'MASTER', 'main'])), { timeout: 15_000 })
+    .toMatch(/num-slaves,1,num-other-sentinels,2/)
+  client.close()
+  return {
+    sentinels: watchers.map((port) => `${HOST}:${port}`),
+    servers: [primary, replica].flatMap((port, i) => {
+      const process = processes[i]
+      return process === undefined ? [] : [{ port, process }]
+    }),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(processes.map((process) => process.stop()))
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+async function answers(port: number): Promise<void> {
+  await expect
+    .poll(
+      async () => {
+        const client = await WireClient.connect({ host: HOST, port, timeoutMs: 500 }).catch(() => undefined)
+        client?.close()
+        return client !== undefined
+      },
+      { timeout: 10_000 },
+    )
+    .toBe(true)
+}
