@@ -101,7 +101,7 @@ export class ClusterSource implements TopologySource {
       // One node that owns every slot is what a server without a cluster is.
       this.isFixed = true
       const slots = [[0, SLOTS - 1]] as const
-      return [{ id: address, ...seed, role: 'primary', epoch: 0, failed: false, slots }]
+      return [{ id: address, ...seed, role: 'primary', epoch: 0, failed: false, isSelf: true, slots }]
     }
   }
 

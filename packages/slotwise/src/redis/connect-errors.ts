@@ -7,6 +7,8 @@ import {
 
 /** One sentence for why no seed could be used, naming the node and what to try. */
 export function unreachable(seeds: readonly string[], reasons: readonly unknown[]): SlotwiseError {
+  const explained = reasons.find((reason) => reason instanceof ConfigurationError)
+  if (explained !== undefined) return explained
   const words = reasons.map(lastWords)
   // A refusal tells more than a node that is away, so it is looked for first.
   for (const [index, text] of words.entries()) {

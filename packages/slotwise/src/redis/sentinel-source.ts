@@ -42,7 +42,7 @@ export class SentinelSource implements TopologySource {
     const reasons = answers.map((answer) =>
       answer.status === 'rejected' ? (answer.reason as unknown) : undefined,
     )
-    throw reasons.find((reason) => reason instanceof ConfigurationError) ?? this.#nobody(reasons)
+    throw this.#nobody(reasons)
   }
 
   async look(): Promise<Look> {
@@ -81,10 +81,19 @@ export class SentinelSource implements TopologySource {
       // What is down, or is only remembered from a failover, would be no more than an address to try in vain.
       if (/s_down|o_down|disconnected/.test(one.get('flags') ?? '')) return []
       return [
-        { id: addressOf(place), ...place, role: 'replica', primary: id, epoch, failed: false, slots: [] },
+        {
+          id: addressOf(place),
+          ...place,
+          role: 'replica',
+          primary: id,
+          epoch,
+          failed: false,
+          isSelf: false,
+          slots: [],
+        },
       ]
     })
-    return [{ id, ...at, role: 'primary', epoch, failed: false, slots }, ...followers]
+    return [{ id, ...at, role: 'primary', epoch, failed: false, isSelf: false, slots }, ...followers]
   }
 
   /** One connection for each, made anew when it is lost. */

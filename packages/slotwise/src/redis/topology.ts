@@ -5,6 +5,8 @@ import { changesBetween } from './topology-change.js'
 /** One line of CLUSTER NODES. */
 export interface NodeView extends ClusterNode {
   readonly failed: boolean
+  /** It speaks of itself. */
+  readonly isSelf: boolean
   readonly slots: readonly (readonly [from: number, to: number])[]
 }
 
@@ -32,6 +34,7 @@ export function readClusterNodes(text: string, host: string): readonly NodeView[
       primary: primary === undefined || primary === '-' ? undefined : primary,
       epoch: Number(epoch),
       failed: flags.includes('fail'),
+      isSelf: flags.includes('myself'),
       // A range in brackets is a slot on its way: its owner is the one that lists it without.
       slots: ranges.filter((range) => /^\d/.test(range)).map(readRange),
     })
@@ -55,7 +58,9 @@ export function mergeViews(views: readonly (readonly NodeView[])[]): {
   const latest = new Map<string, NodeView>()
   for (const view of views.flat()) {
     const known = latest.get(view.id)
-    if (known === undefined || view.epoch > known.epoch) latest.set(view.id, view)
+    // A node knows first what it owns itself.
+    const isNewer = known === undefined || view.epoch > known.epoch
+    if (isNewer || (view.epoch === known.epoch && view.isSelf)) latest.set(view.id, view)
   }
   const nodes = new Map<string, ClusterNode>()
   for (const { id, host, port, role, primary, epoch } of latest.values()) {

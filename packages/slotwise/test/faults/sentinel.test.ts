@@ -19,15 +19,24 @@ describe.each([
 ] as const)('behind sentinels, over %s', (_, connect) => {
   it('finds the primary and its replica, every slot at the one', async () => {
     await using port = await connect({ nodes: watched.sentinels, sentinel: { primaryName: 'main' } })
-    expect(port.topology().nodes.map(({ role }) => role).toSorted()).toEqual(['primary', 'replica'])
+    expect(
+      port
+        .topology()
+        .nodes.map(({ role }) => role)
+        .toSorted(),
+    ).toEqual(['primary', 'replica'])
     expect(await port.call({ key, command: ['SET', key, 'v'] })).toBe('OK')
-    expect((await port.writeThenWait({ key, command: ['SET', key, 'v'] }, { replicas: 1 })).acknowledgedBy).toBe(1)
+    expect(
+      (await port.writeThenWait({ key, command: ['SET', key, 'v'] }, { replicas: 1 })).acknowledgedBy,
+    ).toBe(1)
   })
 
   it.each([
     ['the name of a primary that nobody watches', { primaryName: 'other' }, /watches no primary named other/],
   ])('refuses %s', async (_case, sentinel, message) => {
-    const error: unknown = await connect({ nodes: watched.sentinels, sentinel }).catch((thrown: unknown) => thrown)
+    const error: unknown = await connect({ nodes: watched.sentinels, sentinel }).catch(
+      (thrown: unknown) => thrown,
+    )
     expect.assert(error instanceof ConfigurationError)
     expect(error.message).toMatch(message)
   })

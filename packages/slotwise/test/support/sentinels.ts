@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 import { findServer } from '../../src/local/find.js'
 import { type Guarded, startGuarded } from '../../src/local/guard.js'
 import { freePorts } from '../../src/local/ports.js'
@@ -50,9 +50,11 @@ export async function startWatched(downAfterMs: number): Promise<Watched> {
   await Promise.all(watchers.map(answers))
   const client = await WireClient.connect({ host: HOST, port: watchers[0] ?? 0, timeoutMs: 2000 })
   // Sentinels and replicas find each other by gossip.
-  await expect
-    .poll(async () => String(await client.call(['SENTINEL', 'MASTER', 'main'])), { timeout: 15_000 })
-    .toMatch(/num-slaves,1,num-other-sentinels,2/)
+  const isWhole = async () =>
+    expect(String(await client.call(['SENTINEL', 'MASTER', 'main']))).toMatch(
+      /num-slaves,1,num-other-sentinels,2/,
+    )
+  await vi.waitFor(isWhole, { timeout: 15_000 })
   client.close()
   return {
     sentinels: watchers.map((port) => `${HOST}:${port}`),
@@ -68,14 +70,7 @@ export async function startWatched(downAfterMs: number): Promise<Watched> {
 }
 
 async function answers(port: number): Promise<void> {
-  await expect
-    .poll(
-      async () => {
-        const client = await WireClient.connect({ host: HOST, port, timeoutMs: 500 }).catch(() => undefined)
-        client?.close()
-        return client !== undefined
-      },
-      { timeout: 10_000 },
-    )
-    .toBe(true)
+  const greet = () => WireClient.connect({ host: HOST, port, timeoutMs: 500 })
+  const client = await vi.waitFor(greet, { timeout: 10_000 })
+  client.close()
 }

@@ -2,7 +2,8 @@ import { createServer } from 'node:net'
 import { describe, expect, inject } from 'vitest'
 import { ConfigurationError, RedisUnavailableError, UnexpectedReplyError } from '../../../src/errors.js'
 import type { ConnectOptions } from '../../../src/redis/connect-options.js'
-import { keyOf } from '../../../src/redis/index.js'
+import { keyOf, slotOf } from '../../../src/redis/index.js'
+import { startBareServers } from '../../support/bare-servers.js'
 import { it } from '../../support/local-test.js'
 import type { Connect } from './conformance.js'
 
@@ -39,6 +40,115 @@ export function connecting(adapter: string, connect: Connect): void {
       const error = await failure({ nodes: [`127.0.0.1:${address.port}`], connectTimeoutMs })
       expect(error).toBeInstanceOf(UnexpectedReplyError)
       server.close()
+    })
+
+    it('says so when the addresses belong to different clusters, instead of choosing one by chance', async ({
+      start,
+    }) => {
+      const other = await start({ replicasPerPrimary: 0 })
+      const [mine = ''] = inject('clusterNodes')
+      const [theirs = ''] = other.connectOptions.nodes
+      const error = await failure({ nodes: [mine, theirs], connectTimeoutMs })
+      expect(error).toBeInstanceOf(ConfigurationError)
+      expect(error.message).toMatch(/different clusters/)
+      expect(error.message).toContain(mine)
+      expect(error.message).toContain(theirs)
+    })
+
+    it('passes over an address whose node was taken out of the cluster', async () => {
+      await using stray = await startBareServers(1)
+      const [mine = ''] = inject('clusterNodes')
+      const port = await connect({ nodes: [...stray.nodes, mine] })
+      expect(port.topology().nodes).toHaveLength(6)
+      await port.close()
+    })
+
+    it('takes a cluster with a slot that nobody serves, and names the slot to those who need it', async ({
+      start,
+    }) => {
+      const cluster = await start({
+        replicasPerPrimary: 0,
+        config: { 'cluster-require-full-coverage': 'no' },
+      })
+      const port = await connect({ ...cluster.connectOptions })
+      const slot = slotOf(key)
+      const owner = port.topology().ownerOf(slot)
+      const call = { key, command: ['SET', key, 1] } as const
+      // Whoever does not own it has to forget it too, and may be told of it once more.
+      await expect
+        .poll(async () => {
+          await port.onEachPrimary(['CLUSTER', 'DELSLOTS', slot])
+          return port.topology().ownerOf(slot)
+        })
+        .toBeUndefined()
+      await expect(port.call(call, { deadlineMs: 100 })).rejects.toThrow(`no primary serves slot ${slot}`)
+      expect(port.breaker(key)).toMatchObject({ state: 'open' })
+      await port.onNode(owner?.id ?? '', ['CLUSTER', 'ADDSLOTS', slot])
+      expect(await port.call(call)).toBe('OK')
+      await port.close()
+    })
+
+    it('knows a standalone server from a cluster, and refuses the one that was not meant', async () => {
+      await using single = await startBareServers(1, { 'cluster-enabled': 'no' })
+      const { nodes } = single
+      const refused = await failure({ nodes, mode: 'cluster', connectTimeoutMs })
+      expect(refused).toBeInstanceOf(ConfigurationError)
+      expect(refused.message).toContain(nodes[0])
+      const other = await failure({ nodes: inject('clusterNodes'), mode: 'standalone', connectTimeoutMs })
+      expect(other.message).toMatch(/node of a cluster/)
+      for (const mode of ['auto', 'standalone'] as const) {
+        const port = await connect({ nodes, mode })
+        expect(await port.call({ key, command: ['SET', key, mode] })).toBe('OK')
+        expect(await port.borrow({ key }, (own) => own.call(['GET', key]))).toBe(mode)
+        expect(port.topology().nodes).toHaveLength(1)
+        await port.close()
+      }
+    })
+
+    it('reaches a host by any of its addresses', async () => {
+      const ports = inject('clusterNodes').map((node) => Number(node.split(':')[1]))
+      // The servers listen at 127.0.0.1 alone, and this name may lead to ::1 first.
+      const port = await connect({ nodes: [`localhost:${ports[0]}`] })
+      expect(port.topology().nodes).toHaveLength(6)
+      await port.close()
+      const error = await failure({ nodes: ['[::1]:1'], connectTimeoutMs })
+      expect(error.message).toContain('[::1]:1')
+    })
+
+    it('logs in with credentials that change, on connections that are open as well', async ({ start }) => {
+      const cluster = await start({ replicasPerPrimary: 0, password: 'first' })
+      const { nodes } = cluster.connectOptions
+      const control = await connect({ nodes, password: 'first' })
+      let asked = 0
+      let password = 'first'
+      const port = await connect({
+        nodes,
+        topologyRefreshMs: 100,
+        credentials: async () => ({ password, validForMs: ++asked === 1 ? 300 : 60_000 }),
+      })
+      try {
+        const call = { key, command: ['SET', key, 1], repeat: 'safe' } as const
+        expect(await port.call(call)).toBe('OK')
+        expect(asked).toBe(1)
+        // Both hold for a while, as whoever rotates does it; then the older one does not.
+        await control.onEachPrimary(['ACL', 'SETUSER', 'default', '>second'])
+        password = 'second'
+        await expect.poll(() => asked).toBe(2)
+        await control.onEachPrimary(['ACL', 'SETUSER', 'default', '<first'])
+        await control.onEachPrimary(['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'])
+        expect(await port.call(call)).toBe('OK')
+        expect(await port.borrow({ key }, (own) => own.call(['PING']))).toBe('PONG')
+        expect(asked).toBe(2)
+        // Without a warning: whoever is refused asks anew.
+        await control.onEachPrimary(['ACL', 'SETUSER', 'default', 'resetpass', '>third'])
+        password = 'third'
+        await control.onEachPrimary(['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'])
+        expect(await port.call(call)).toBe('OK')
+        expect(asked).toBe(3)
+      } finally {
+        await port.close()
+        await control.close()
+      }
     })
 
     it('points at TLS when a server without it is asked for it', async () => {
