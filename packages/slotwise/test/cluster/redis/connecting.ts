@@ -76,10 +76,13 @@ export function connecting(adapter: string, connect: Connect): void {
       const call = { key, command: ['SET', key, 1] } as const
       // Whoever does not own it has to forget it too, and may be told of it once more.
       await expect
-        .poll(async () => {
-          await port.onEachPrimary(['CLUSTER', 'DELSLOTS', slot])
-          return port.topology().ownerOf(slot)
-        })
+        .poll(
+          async () => {
+            await port.onEachPrimary(['CLUSTER', 'DELSLOTS', slot])
+            return port.topology().ownerOf(slot)
+          },
+          { timeout: 5000 },
+        )
         .toBeUndefined()
       await expect(port.call(call, { deadlineMs: 100 })).rejects.toThrow(`no primary serves slot ${slot}`)
       expect(port.breaker(key)).toMatchObject({ state: 'open' })
