@@ -182,11 +182,11 @@ try {
         results.find((one) => one.name === name && one.command === command && one.inFlight === inFlight)
           ?.rates ?? []
       const mine = ratesOf(ours)
-      // Round by round, against whoever was the fastest of them in it.
-      const paired = mine.map((rate, i) => rate / Math.max(...others.map((name) => ratesOf(name)[i] ?? 0)))
+      // Round by round against each, since what disturbs a machine comes and goes; the least of them counts.
+      const ratioTo = (name: string) => median(mine.map((rate, i) => rate / (ratesOf(name)[i] ?? Number.NaN)))
       return mine.length === 0 || others.every((name) => ratesOf(name).length === 0)
         ? []
-        : [{ ours, others, command, inFlight, ratio: median(paired), least }]
+        : [{ ours, others, command, inFlight, ratio: Math.min(...others.map(ratioTo)), least }]
     }),
   )
   if (options.json) console.log(JSON.stringify({ version: cluster.version, results, ratios }))
@@ -212,7 +212,7 @@ try {
       console.log()
     }
     for (const { ours, others, command, inFlight, ratio, least } of ratios) {
-      const against = others.length === 1 ? others[0] : `the faster of ${others.join(' and ')}`
+      const against = others.length === 1 ? others[0] : `the nearer of ${others.join(' and ')}`
       console.log(
         `${ratio >= least ? 'reached' : 'missed '}  ${ratio.toFixed(2)} × ${against}: ${ours}, ${command}, ${inFlight} in flight (promised ${least})`,
       )

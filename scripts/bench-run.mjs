@@ -37,7 +37,11 @@ ${names.map((name) => `  ${name}`).join('\n')}`
     if (installing.signal.aborted) return 130
     throw error
   }
-  const flags = '--conditions=slotwise-source --import tsx --import ./scripts/with-parent.mjs'.split(' ')
+  // What is measured is what is published: sources run through a loader, which costs closures a third of their speed.
+  const build = join(root, 'packages/slotwise/tsconfig.build.json')
+  const built = await launch([join(root, 'node_modules/typescript/bin/tsc'), '-p', build], { graceMs: 1000 })
+  if (built.code !== 0 || built.stoppedBy !== undefined) return built.code || 130
+  const flags = '--import tsx --import ./scripts/with-parent.mjs'.split(' ')
   const { code, stoppedBy } = await launch([...flags, join(folder, `${name}.ts`), ...rest], { graceMs: 3000 })
   return stoppedBy === undefined ? code : code || 130
 })

@@ -11,6 +11,8 @@ export function ioredisLinks(settings: Settings): OpenLink {
   return (endpoint, events) => new IoredisLink(endpoint, settings, events)
 }
 
+const TEXT = { replyEncoding: 'utf8' } as const
+const BYTES = { replyEncoding: null } as const
 const NOT_SENT = /^Stream isn't writeable/
 
 class IoredisLink implements Link {
@@ -55,15 +57,16 @@ class IoredisLink implements Link {
       )
   }
 
-  #sendOne({ command: [name, ...args], binary, settled }: Outgoing, collector: object): void {
+  #sendOne(outgoing: Outgoing, collector: object): void {
+    const [name, ...args] = outgoing.command
     const values = args.map((arg) =>
       typeof arg === 'string' ? arg : arg instanceof Uint8Array ? asBuffer(arg) : String(arg),
     )
-    const command = new Command(name, values, { replyEncoding: binary ? null : 'utf8' })
+    const command = new Command(name, values, outgoing.binary ? BYTES : TEXT)
     const sent = this.#redis.sendCommand(command, collector as never) as Promise<Reply>
     void sent.then(
-      (reply) => settled({ kind: 'reply', reply }),
-      (error: unknown) => settled(outcomeOf(error)),
+      (reply) => outgoing.settled({ kind: 'reply', reply }),
+      (error: unknown) => outgoing.settled(outcomeOf(error)),
     )
   }
 

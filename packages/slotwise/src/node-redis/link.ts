@@ -40,14 +40,15 @@ class NodeRedisLink implements Link {
   // One write for all of them: the client gathers what is sent in one turn of the event loop.
   send(batch: readonly Outgoing[]): void {
     const client = this.#client
-    for (const { command, binary, settled } of batch) {
-      const args = command.map((arg) =>
+    for (const outgoing of batch) {
+      const args = outgoing.command.map((arg) =>
         typeof arg === 'string' ? arg : arg instanceof Uint8Array ? asBuffer(arg) : String(arg),
       )
-      const sent: Promise<unknown> = client.sendCommand(args, binary ? BINARY : undefined)
+      const sent: Promise<unknown> = client.sendCommand(args, outgoing.binary ? BINARY : undefined)
       void sent.then(
-        (reply) => settled(isExact(reply as Reply) ? { kind: 'reply', reply: reply as Reply } : ROUNDED),
-        (error: unknown) => settled(outcomeOf(error)),
+        (reply) =>
+          outgoing.settled(isExact(reply as Reply) ? { kind: 'reply', reply: reply as Reply } : ROUNDED),
+        (error: unknown) => outgoing.settled(outcomeOf(error)),
       )
     }
   }

@@ -93,7 +93,7 @@ export interface ConnectOptions {
   readonly readFrom?: ReadFrom | undefined
   /** Hears what fails in the background: `credentials`, a listener. @defaultValue a process warning */
   readonly onError?: ((error: Error) => void) | undefined
-  /** Where this process reaches a node that the cluster knows under another address: NAT, containers, tunnels. */
+  /** Where this process reaches a node that the cluster knows under another address: NAT, containers, tunnels. Asked when a node is new. */
   readonly endpointMap?: ((endpoint: Endpoint) => Endpoint) | undefined
 }
 

@@ -4,8 +4,9 @@ export interface Timed {
   expired(): void
 }
 
-interface Entry {
-  at: number
+/** A deadline that is set; without what it is for, it is taken back. */
+export interface Deadline {
+  readonly at: number
   timed: Timed | undefined
 }
 
@@ -14,22 +15,23 @@ interface Entry {
  * a queue and one timer for each duration instead of a timer for each call.
  */
 export class Deadlines {
-  readonly #queues = new Map<number, { entries: Entry[]; head: number; timer: NodeJS.Timeout | undefined }>()
+  readonly #queues = new Map<
+    number,
+    { entries: Deadline[]; head: number; timer: NodeJS.Timeout | undefined }
+  >()
 
-  /** Sets a deadline `ms` from now; returns how to take it back. */
-  set(ms: number, timed: Timed): () => void {
+  /** Sets a deadline `ms` from now. It is taken back by emptying it, which costs nothing more. */
+  set(ms: number, timed: Timed, now = performance.now()): Deadline {
     const duration = Math.max(1, Math.ceil(ms))
     let queue = this.#queues.get(duration)
     if (queue === undefined) {
       queue = { entries: [], head: 0, timer: undefined }
       this.#queues.set(duration, queue)
     }
-    const entry: Entry = { at: performance.now() + duration, timed }
+    const entry: Deadline = { at: now + duration, timed }
     queue.entries.push(entry)
     if (queue.timer === undefined) this.#arm(duration)
-    return () => {
-      entry.timed = undefined
-    }
+    return entry
   }
 
   #arm(duration: number): void {

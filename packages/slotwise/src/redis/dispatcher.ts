@@ -2,7 +2,7 @@ import { ClosedError, ReplyError, UnexpectedReplyError } from '../errors.js'
 import { publish } from '../telemetry.js'
 import { endpointOf } from './address.js'
 import { Deadlines } from './deadlines.js'
-import { Flight } from './flight.js'
+import { Flight, type FlightOwner } from './flight.js'
 import type { Endpoint, Outcome } from './link.js'
 import type { NodeQueue, Prefix } from './node-queue.js'
 import type { PortCallOptions, Reply } from './port.js'
@@ -30,12 +30,13 @@ export interface Surroundings {
 const EAGER_REDIRECTIONS = 5
 
 /** Brings every call to the node that owns its slot, wherever that is by then, until it is answered or out of time. */
-export class Dispatcher {
+export class Dispatcher implements FlightOwner {
   readonly #surroundings: Surroundings
   readonly #deadlines = new Deadlines()
   /** Flights that wait for a node or an election, each with how to send it on at once. */
   readonly #paused = new Map<Flight, () => void>()
-  readonly #flights = new Set<Flight>()
+  /** The port's own questions, which nobody else waits for. */
+  readonly #own = new Set<Flight>()
   /** Answers of nodes that may have been replaced, each with how to go on once another node has been asked. */
   readonly #held = new Map<Flight, { readonly queue: NodeQueue; readonly release: () => void }>()
   /** How many of the flights are not the port's own. */
@@ -52,25 +53,22 @@ export class Dispatcher {
     const ms = deadlineMs ?? this.#surroundings.commandTimeoutMs
     return new Promise<Reply>((resolve, reject) => {
       if (this.#closed && !isOwn) return reject(new ClosedError('this port has been closed'))
-      if (signal?.aborted === true) return reject(signal.reason)
-      const flight = new Flight(request, performance.now() + ms, resolve, reject, isOwn)
-      const takeBack = this.#deadlines.set(ms, { expired: () => this.#expired(flight) })
-      const onAbort = () => {
-        flight.reject(signal?.reason)
-      }
-      signal?.addEventListener('abort', onAbort, { once: true })
-      flight.cleanUp = () => {
-        takeBack()
-        signal?.removeEventListener('abort', onAbort)
-        this.#paused.delete(flight)
-        this.#held.delete(flight)
-        this.#flights.delete(flight)
-        if (!isOwn && --this.#calls === 0) this.#drained?.()
-      }
-      this.#flights.add(flight)
-      if (!isOwn) this.#calls++
+      const now = performance.now()
+      const flight = new Flight(request, now + ms, resolve, reject, isOwn, this)
+      if (isOwn) this.#own.add(flight)
+      else this.#calls++
+      if (signal !== undefined) listen(flight, signal)
+      if (flight.settled) return
+      flight.deadline = this.#deadlines.set(ms, flight, now)
       this.#dispatch(flight)
     })
+  }
+
+  landed(flight: Flight): void {
+    if (this.#paused.size > 0) this.#paused.delete(flight)
+    if (this.#held.size > 0) this.#held.delete(flight)
+    if (flight.isOwn) this.#own.delete(flight)
+    else if (--this.#calls === 0) this.#drained?.()
   }
 
   /** Sends a flight to whoever owns its slot now, or lets it wait until somebody does. */
@@ -109,12 +107,11 @@ export class Dispatcher {
 
   /** `commandTimeoutMs` bounds one attempt where the whole call may take longer. */
   #limitAttempt(flight: Flight, queue: NodeQueue): void {
-    flight.cancelAttempt?.()
-    flight.cancelAttempt = undefined
+    flight.endAttempt()
     const { attempt, sentAt } = flight
     const ms = this.#surroundings.commandTimeoutMs
     if (flight.deadlineAt - sentAt <= ms) return
-    flight.cancelAttempt = this.#deadlines.set(ms, {
+    flight.attemptDeadline = this.#deadlines.set(ms, {
       expired: () => {
         if (flight.settled || flight.attempt !== attempt || !flight.sent) return
         this.#suspect(queue, sentAt)
@@ -123,7 +120,7 @@ export class Dispatcher {
     })
   }
 
-  #expired(flight: Flight): void {
+  expired(flight: Flight): void {
     if (flight.node !== undefined && flight.sent) {
       this.#suspect(this.#surroundings.queueOf(flight.node), flight.sentAt)
     }
@@ -236,9 +233,9 @@ export class Dispatcher {
     for (const [flight, again] of Array.from(this.#paused)) if (which(flight)) again()
   }
 
-  /** Whether a call is on its way to the node. */
-  uses(address: string): boolean {
-    for (const flight of this.#flights) if (flight.node === address) return true
+  /** Whether a call waits for the node. */
+  waitsFor(address: string): boolean {
+    for (const flight of this.#paused.keys()) if (flight.node === address) return true
     return false
   }
 
@@ -250,8 +247,19 @@ export class Dispatcher {
 
   /** Ends what is left. */
   close(): void {
-    for (const flight of this.#flights) flight.reject(new ClosedError('this port has been closed'))
+    for (const flight of this.#own) flight.reject(new ClosedError('this port has been closed'))
     this.#deadlines.close()
+  }
+}
+
+function listen(flight: Flight, signal: AbortSignal): void {
+  const onAbort = () => {
+    flight.reject(signal.reason)
+  }
+  if (signal.aborted) return onAbort()
+  signal.addEventListener('abort', onAbort, { once: true })
+  flight.unlisten = () => {
+    signal.removeEventListener('abort', onAbort)
   }
 }
 

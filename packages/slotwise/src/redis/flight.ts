@@ -1,8 +1,15 @@
 import { OutcomeUnknownError, RedisUnavailableError, SlotMovingError } from '../errors.js'
 import { shown } from '../options.js'
+import type { Deadline } from './deadlines.js'
 import type { Prefix } from './node-queue.js'
 import type { Reply } from './port.js'
 import type { Request } from './request.js'
+
+/** Who hears that a flight ended or has to. */
+export interface FlightOwner {
+  expired(flight: Flight): void
+  landed(flight: Flight): void
+}
 
 /** A call on its way: what was tried, what it waits for, and the one time it ends. */
 export class Flight {
@@ -25,10 +32,13 @@ export class Flight {
   /** It may have been executed and nobody answered: what it ends as is no longer "not executed". */
   sent = false
   settled = false
-  /** Called when the flight ends, to take back its deadline and its listener. */
-  cleanUp: () => void = () => {}
-  /** Takes back the deadline of the attempt under way, where it has one of its own. */
-  cancelAttempt: (() => void) | undefined
+  /** Of the whole call. */
+  deadline: Deadline | undefined
+  /** Of the attempt under way, where it has one of its own. */
+  attemptDeadline: Deadline | undefined
+  /** Takes back what listens to the caller's signal. */
+  unlisten: (() => void) | undefined
+  readonly #owner: FlightOwner
   #lastReason: unknown
   #moving = false
   readonly #resolve: (reply: Reply) => void
@@ -40,8 +50,10 @@ export class Flight {
     resolve: (reply: Reply) => void,
     reject: (error: unknown) => void,
     isOwn: boolean,
+    owner: FlightOwner,
   ) {
     this.isOwn = isOwn
+    this.#owner = owner
     this.request = request
     this.deadlineAt = deadlineAt
     this.#resolve = resolve
@@ -64,6 +76,11 @@ export class Flight {
     if (this.settled) return
     this.#end()
     this.#reject(error)
+  }
+
+  /** Its deadline has come. */
+  expired(): void {
+    this.#owner.expired(this)
   }
 
   /** Ends it because no time is left. */
@@ -97,7 +114,16 @@ export class Flight {
 
   #end(): void {
     this.settled = true
-    this.cancelAttempt?.()
-    this.cleanUp()
+    if (this.deadline !== undefined) this.deadline.timed = undefined
+    this.endAttempt()
+    this.unlisten?.()
+    this.#owner.landed(this)
+  }
+
+  /** The attempt under way has no deadline of its own any more. */
+  endAttempt(): void {
+    if (this.attemptDeadline === undefined) return
+    this.attemptDeadline.timed = undefined
+    this.attemptDeadline = undefined
   }
 }

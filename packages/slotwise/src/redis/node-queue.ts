@@ -27,11 +27,36 @@ export type Prefix = 'asking' | 'readonly' | undefined
 
 type Command = readonly [name: string, ...args: Argument[]]
 
-interface Waiting {
+/** One attempt at a call. */
+class Attempt implements Outgoing {
   readonly flight: Flight
   readonly attempt: number
+  readonly sentAt: number
   readonly command: Command
   readonly prefix: Prefix
+  readonly #ended: (attempt: Attempt, outcome: Outcome) => void
+
+  constructor(
+    flight: Flight,
+    command: Command,
+    prefix: Prefix,
+    ended: (attempt: Attempt, outcome: Outcome) => void,
+  ) {
+    this.flight = flight
+    this.attempt = flight.attempt
+    this.sentAt = flight.sentAt
+    this.command = command
+    this.prefix = prefix
+    this.#ended = ended
+  }
+
+  get binary(): boolean {
+    return this.flight.request.binary
+  }
+
+  settled(outcome: Outcome): void {
+    this.#ended(this, outcome)
+  }
 }
 
 const NOT_YET = 'not connected yet'
@@ -43,7 +68,8 @@ export class NodeQueue {
   readonly #link: Link
   readonly #events: QueueEvents
   readonly #settings: QueueSettings
-  #waiting: Waiting[] = []
+  #waiting: Attempt[] = []
+  #underWay = 0
   #lastHeardAt = performance.now()
   #answers = false
   #pingedAt: number | undefined
@@ -99,17 +125,18 @@ export class NodeQueue {
     )
   }
 
+  /** Whether an answer is still to come. */
+  get isUsed(): boolean {
+    return this.#waiting.length > 0 || this.#underWay > 0
+  }
+
   /** Sends this command, behind what it needs before it. */
   push(flight: Flight, command: Command, prefix: Prefix): void {
     if (this.#waiting.length === 0) {
       // After the microtasks of this turn: every call that follows from one batch of replies joins one write.
-      queueMicrotask(() => {
-        process.nextTick(() => {
-          this.#flush()
-        })
-      })
+      queueMicrotask(this.#flushSoon)
     }
-    this.#waiting.push({ flight, attempt: flight.attempt, command, prefix })
+    this.#waiting.push(new Attempt(flight, command, prefix, this.#ended))
   }
 
   /**
@@ -234,16 +261,30 @@ export class NodeQueue {
     if (silentMs > this.#settings.silenceMs()) this.#doubt()
   }
 
+  readonly #flushNow = (): void => {
+    this.#flush()
+  }
+
+  readonly #flushSoon = (): void => {
+    process.nextTick(this.#flushNow)
+  }
+
+  readonly #ended = ({ flight, attempt, sentAt }: Attempt, outcome: Outcome): void => {
+    this.#underWay--
+    if (outcome.kind === 'reply' || outcome.kind === 'refused') this.#heard(sentAt)
+    this.#events.ended(flight, attempt, outcome, this)
+  }
+
   #flush(): void {
     const batch: Outgoing[] = []
     const waiting = this.#waiting
     this.#waiting = []
     let isReading = false
-    for (const { flight, attempt, command, prefix } of waiting) {
+    for (const attempt of waiting) {
+      const { flight, prefix } = attempt
       // Given up or sent elsewhere before it left.
-      if (flight.settled || flight.attempt !== attempt) continue
+      if (flight.settled || flight.attempt !== attempt.attempt) continue
       flight.sent = true
-      const { sentAt } = flight
       // Reads of a replica stand between READONLY and READWRITE: the connection would go on serving them without
       // a word if the node lost its slots, and calls that must not be stale share it.
       if ((prefix === 'readonly') !== isReading) {
@@ -252,14 +293,8 @@ export class NodeQueue {
       }
       // ASKING covers the one command behind it, so each attempt brings its own.
       if (prefix === 'asking') batch.push({ command: ['ASKING'], binary: false, settled: nobody })
-      batch.push({
-        command,
-        binary: flight.request.binary,
-        settled: (outcome) => {
-          if (outcome.kind === 'reply' || outcome.kind === 'refused') this.#heard(sentAt)
-          this.#events.ended(flight, attempt, outcome, this)
-        },
-      })
+      this.#underWay++
+      batch.push(attempt)
     }
     if (isReading) batch.push({ command: ['READWRITE'], binary: false, settled: nobody })
     if (batch.length > 0) this.#link.send(batch)

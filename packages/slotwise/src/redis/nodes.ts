@@ -89,10 +89,10 @@ export class Nodes {
   }
 
   /** Links to all of these, replicas too, so that a promoted one is already connected; to no other that is idle. */
-  follow(addresses: ReadonlySet<string>, isUsed: (address: string) => boolean): void {
+  follow(addresses: ReadonlySet<string>, isWaitedFor: (address: string) => boolean): void {
     for (const address of addresses) this.queueOf(address)
     for (const [address, queue] of this.#queues) {
-      if (addresses.has(address) || isUsed(address)) continue
+      if (addresses.has(address) || queue.isUsed || isWaitedFor(address)) continue
       this.#queues.delete(address)
       queue.close()
     }
