@@ -24,7 +24,7 @@ export interface ClusterSourceSettings {
 const ASKED = 3
 const ENOUGH = 2
 /** What the other seeds get to contradict the first one that answered. */
-const GRACE_MS = 100
+const GRACE_MS = 500
 
 /** Who owns what as the nodes of a cluster tell it themselves, or a single server, which owns everything. */
 export class ClusterSource implements TopologySource {
