@@ -10,6 +10,16 @@ export interface NodeLine {
   readonly epoch: number
   readonly connected: boolean
   readonly slots: readonly SlotRange[]
+  /** Slots on their way; a node says so of itself only. */
+  readonly open: readonly OpenSlot[]
+}
+
+/** A slot that a node gives away (`migrating`) or takes over (`importing`). */
+export interface OpenSlot {
+  readonly slot: number
+  readonly state: 'migrating' | 'importing'
+  /** Id of the node at the other end. */
+  readonly peer: string
 }
 
 /** First and last slot, both included. */
@@ -35,6 +45,7 @@ export function parseNodes(text: string): readonly NodeLine[] {
         epoch: Number(epoch),
         connected: link === 'connected',
         slots: slots.filter((slot) => !slot.startsWith('[')).map(parseRange),
+        open: slots.filter((slot) => slot.startsWith('[')).flatMap(parseOpen),
       }
     })
 }
@@ -42,6 +53,13 @@ export function parseNodes(text: string): readonly NodeLine[] {
 function parseRange(text: string): SlotRange {
   const [first = 0, last = first] = text.split('-').map(Number)
   return [first, last]
+}
+
+/** `[93->-id]` is given away, `[93-<-id]` taken over. */
+function parseOpen(text: string): OpenSlot[] {
+  const [, slot, way, peer] = /^\[(\d+)-([<>])-([0-9a-f]+)\]$/.exec(text) ?? []
+  if (slot === undefined || peer === undefined) return []
+  return [{ slot: Number(slot), state: way === '>' ? 'migrating' : 'importing', peer }]
 }
 
 /** A node as it stands now, by its own account. */

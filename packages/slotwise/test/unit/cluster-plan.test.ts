@@ -14,7 +14,7 @@ function view(
     ...line,
     node: `${host}:${id}`,
     meetAt: line,
-    self: { ...line, id, flags: ['myself'], primary, epoch: 0, connected: true, slots },
+    self: { ...line, id, flags: ['myself'], primary, epoch: 0, connected: true, slots, open: [] },
     others: new Map(),
     keys: 0,
     ok: false,

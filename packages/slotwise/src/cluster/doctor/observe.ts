@@ -1,0 +1,155 @@
+import { setMaxListeners } from 'node:events'
+import type { ClusterNode, RedisPort } from '../../redis/port.js'
+import { nodeName } from '../../redis/wire.js'
+import { SLOTS } from '../../slots.js'
+import { fields } from '../observe.js'
+import { type NodeLine, parseNodes } from '../view.js'
+import type { Usage } from './finding.js'
+import { Interview } from './interview.js'
+import type { NodeObservation, Observed } from './observation.js'
+import { slotMapOf } from './slot-map.js'
+
+/** How far a look goes. */
+export interface Look {
+  readonly usage: readonly Usage[]
+  /** Each node's own deadline. */
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Settings that checks judge by; never those that hold secrets. */
+const SETTINGS = [
+  'cluster-node-timeout',
+  'min-replicas-to-write',
+  'save',
+  'stop-writes-on-bgsave-error',
+] as const
+
+/** Asks every node that the port knows, all at once, each within its own deadline. */
+export async function observe(port: RedisPort, look: Look): Promise<Observed> {
+  const patience = patienceOf(look.signal)
+  try {
+    return await observeAll(port, { ...look, signal: patience.signal })
+  } finally {
+    patience.end()
+  }
+}
+
+/** A signal of our own: so many questions at once would be so many listeners at the caller's. */
+function patienceOf(signal: AbortSignal | undefined): {
+  readonly signal: AbortSignal
+  readonly end: () => void
+} {
+  const own = new AbortController()
+  setMaxListeners(0, own.signal)
+  const abort = () => {
+    own.abort(signal?.reason)
+  }
+  if (signal?.aborted === true) abort()
+  signal?.addEventListener('abort', abort, { once: true })
+  return { signal: own.signal, end: () => signal?.removeEventListener('abort', abort) }
+}
+
+async function observeAll(port: RedisPort, look: Look): Promise<Observed> {
+  const deadlineAt = performance.now() + look.timeoutMs
+  const known = port.topology().nodes
+  const seen = await Promise.all(
+    known.map(async (node) => {
+      const interview = new Interview(
+        port,
+        { id: node.id, name: nodeName(node) },
+        { deadlineAt, signal: look.signal },
+      )
+      return observeNode(node, interview)
+    }),
+  )
+  const nodes = seen.map(({ node }) => node)
+  const accounts = nodes.filter(({ view }) => view.length > 0)
+  return {
+    nodes,
+    map: slotMapOf(accounts),
+    standalone: seen.some(({ standalone }) => standalone),
+    usage: look.usage,
+  }
+}
+
+async function observeNode(
+  node: ClusterNode,
+  interview: Interview,
+): Promise<{ readonly node: NodeObservation; readonly standalone: boolean }> {
+  const startedAt = performance.now()
+  let latencyMs: number | undefined
+  const first = interview.text(['CLUSTER', 'NODES']).then((text) => {
+    if (interview.state !== 'silent') latencyMs = performance.now() - startedAt
+    return text
+  })
+  const [nodes, cluster, info, config] = await Promise.all([
+    first,
+    interview.text(['CLUSTER', 'INFO']),
+    interview.text(['INFO']),
+    interview.ask(['CONFIG', 'GET', ...SETTINGS]),
+  ])
+  const user = await whoIs(interview)
+  const { state, reason, standalone, denied, unknown, node: name } = interview
+  const { id, host, port } = node
+  const facts = fields(info)
+  const view = standalone ? [alone(node)] : parseNodes(nodes).filter(isMember)
+  // What a node says of itself is newer than the port's table.
+  const self = view.find((line) => line.id === id)
+  const isLoading = state === 'answers' && facts.get('loading') === '1'
+  return {
+    standalone,
+    node: {
+      id,
+      host,
+      port,
+      name,
+      role: self === undefined ? node.role : self.flags.includes('master') ? 'primary' : 'replica',
+      primary: self === undefined ? node.primary : self.primary,
+      state: isLoading ? 'loading' : state,
+      reason: isLoading ? 'LOADING: it reads its data' : reason,
+      latencyMs,
+      view,
+      cluster: standalone ? new Map([['cluster_state', 'ok']]) : fields(cluster),
+      info: facts,
+      config: pairs(config),
+      denied,
+      user,
+      unknown,
+    },
+  }
+}
+
+/** For the fix of a missing right; whoever may not even ask this need not be told so. */
+async function whoIs(interview: Interview): Promise<string | undefined> {
+  if (interview.denied.size === 0) return undefined
+  const user = await interview.text(['ACL', 'WHOAMI'])
+  interview.denied.delete('+acl|whoami')
+  return user === '' ? undefined : user
+}
+
+const isMember = ({ flags }: NodeLine): boolean => !flags.includes('handshake')
+
+/** What a server without a cluster would say of itself. */
+function alone({ id, host, port }: ClusterNode): NodeLine {
+  return {
+    id,
+    host,
+    port,
+    busPort: 0,
+    flags: ['myself', 'master'],
+    primary: undefined,
+    epoch: 0,
+    connected: true,
+    slots: [[0, SLOTS - 1]],
+    open: [],
+  }
+}
+
+/** The flat array that stands for a map. */
+function pairs(reply: unknown): ReadonlyMap<string, string> {
+  const flat: readonly unknown[] = Array.isArray(reply) ? reply : []
+  const map = new Map<string, string>()
+  for (let i = 0; i + 1 < flat.length; i += 2) map.set(String(flat[i]), String(flat[i + 1]))
+  return map
+}
