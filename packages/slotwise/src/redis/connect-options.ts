@@ -188,7 +188,7 @@ function boundsOf({ min, max }: ConnectionBounds): ConnectionBounds {
 }
 
 /** Reads `host:port` or `[v6]:port`. */
-function readEndpoint(node: unknown): Endpoint {
+export function readEndpoint(node: unknown): Endpoint {
   const at = typeof node === 'string' ? /^(?:\[([\da-f:.]+)\]|([^\s:[\]/@]+)):(\d{1,5})$/i.exec(node) : null
   const port = Number(at?.[3])
   const host = at?.[1] ?? at?.[2]

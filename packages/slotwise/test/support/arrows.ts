@@ -23,7 +23,8 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ioredis: [...GROUND, 'redis'],
   'node-redis': [...GROUND, 'redis'],
   cluster: [...GROUND, 'redis'],
-  local: [...GROUND, 'redis', 'cluster'],
+  'testing/faults': [...GROUND, 'redis'],
+  local: [...GROUND, 'redis', 'cluster', 'testing/faults'],
   invalidation: [...GROUND, 'redis'],
   cache: [...GROUND, 'redis', 'invalidation'],
   ratelimit: [...GROUND, 'redis'],
@@ -54,8 +55,12 @@ export function violations(sources: Sources, dependencies: readonly string[]): s
   ]
 }
 
-/** `cache/entry.ts` belongs to `cache`, `keys.ts` to `keys`. */
-const partOf = (path: string): string => (path.split('/')[0] ?? '').replace(/\.ts$/, '')
+/** `cache/entry.ts` belongs to `cache`, `keys.ts` to `keys`, `testing/faults/flow.ts` to `testing/faults`. */
+function partOf(path: string): string {
+  const [first = '', second] = path.split('/')
+  const nested = `${first}/${second}`
+  return nested in ARROWS ? nested : first.replace(/\.ts$/, '')
+}
 
 const STATEMENT = /^(?:import|export)\s(?:(type)\s)?(?:[^'"`;]*?\sfrom\s*)?['"]([^'"\n]+)['"]/gm
 

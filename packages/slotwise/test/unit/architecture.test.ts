@@ -25,9 +25,16 @@ function sourcesUnder(folder: string): Sources {
   )
 }
 
-/** The parts that have a folder of their own, whatever lies in it. */
-const folders = readdirSync(join(home, 'src')).filter((name) =>
-  statSync(join(home, 'src', name)).isDirectory(),
+const foldersIn = (path: string) =>
+  readdirSync(join(home, 'src', path))
+    .map((name) => `${path}${name}`)
+    .filter((name) => statSync(join(home, 'src', name)).isDirectory())
+
+const isIndexed = (folder: string) => existsSync(join(home, 'src', folder, 'index.ts'))
+
+/** The parts that have a folder of their own, whatever lies in it; `testing` may be a shelf of several. */
+const folders = foldersIn('').flatMap((name) =>
+  name === 'testing' ? [...(isIndexed(name) ? [name] : []), ...foldersIn(`${name}/`)] : [name],
 )
 
 /** What `exports` says of a folder below `src/`. */
@@ -55,7 +62,7 @@ describe('the map of the package', () => {
   })
 
   it('is the list of subpaths: every folder with an index is exported under its name, and nothing else', () => {
-    const indexed = folders.filter((name) => existsSync(join(home, 'src', name, 'index.ts')))
+    const indexed = folders.filter(isIndexed)
     expect(manifest.exports).toEqual({
       '.': exported(''),
       ...Object.fromEntries(indexed.map((name) => [`./${name}`, exported(`${name}/`)])),
@@ -67,8 +74,13 @@ describe('the map of the package', () => {
   it('gives every pattern a page and a folder of tests against a real cluster', () => {
     const patterns = folders.filter((name) => !['redis', 'ioredis', 'node-redis'].includes(name))
     const missing = patterns
-      .flatMap((name) => [`docs/patterns/${name}.md`, `packages/slotwise/test/cluster/${name}`])
-      .filter((path) => !existsSync(join(repository, path)))
+      .flatMap((name) => [
+        `docs/patterns/${name.replace('testing/', '')}.md`,
+        `packages/slotwise/test/cluster/${name}`,
+      ])
+      .filter(
+        (path) => !existsSync(join(repository, path)) && !existsSync(join(repository, `${path}.test.ts`)),
+      )
     expect(missing).toEqual([])
   })
 
@@ -117,6 +129,7 @@ describe('a violation that is planted is found', () => {
     ],
     ['lock/index.ts', "/**\n * ```ts\nimport { x } from 'anything'\n * ```\n */\nexport const a = 1\n"],
     ['cluster/index.ts', "import { connect } from 'node:net'\n"],
+    ['testing/faults/index.ts', "import type { Port } from '../../redis/port.js'\n"],
     ['local/index.ts', "import {\n  createCluster,\n} from '../cluster/index.js'\n"],
   ])
   const planted = (path: string, text: string) => violations(new Map([...SOUND, [path, text]]), ['lru-cache'])
@@ -157,6 +170,13 @@ describe('a violation that is planted is found', () => {
     ['lock/a.ts', "import a from './gone.js'", 'lock/a.ts imports ./gone.js, which is not among the sources'],
     ['lock/a.ts', 'await import(name)', 'lock/a.ts loads something by a name that cannot be read here'],
     ['queue/a.ts', "import 'node:net'", 'queue/a.ts: queue is not on the map of parts'],
+    [
+      'testing/faults/a.ts',
+      "import '../../local/index.js'",
+      'testing/faults/a.ts must not know local/index.ts',
+    ],
+    ['cache/a.ts', "import '../testing/faults/index.js'", 'cache/a.ts must not know testing/faults/index.ts'],
+    ['testing/a.ts', "import 'node:net'", 'testing/a.ts: testing is not on the map of parts'],
     ['lock/utils.ts', '', 'lock/utils.ts: utils says nothing'],
     ['lock/helpers/a.ts', '', 'lock/helpers/a.ts: helpers says nothing'],
     ['errors.ts', "import './options.js'", 'errors.ts must not know options.ts'],
