@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import type { ClusterNode, RedisPort } from '../../redis/port.js'
-import { nodeName } from '../../redis/wire.js'
+import { addressOf } from '../../redis/address.js'
 import { SLOTS } from '../../slots.js'
 import { fields } from '../observe.js'
 import { type NodeLine, parseNodes } from '../view.js'
@@ -57,7 +57,7 @@ async function observeAll(port: RedisPort, look: Look): Promise<Observed> {
     known.map(async (node) => {
       const interview = new Interview(
         port,
-        { id: node.id, name: nodeName(node) },
+        { id: node.id, name: addressOf(node) },
         { deadlineAt, signal: look.signal },
       )
       return observeNode(node, interview)
