@@ -191,3 +191,28 @@ export class ForeignClusterError extends SlotwiseError {
     this.node = options.node
   }
 }
+
+/** An operation on a cluster was refused, or stopped, because its nodes do not agree or cannot be reached. Run it again when they do. */
+export class UnhealthyClusterError extends SlotwiseError {
+  readonly code = 'UNHEALTHY_CLUSTER'
+}
+
+/** A key is too large to be moved without stopping its server for long. Its slot was not touched. Raise `maxKeyBytes` to move it all the same. */
+export class KeyTooLargeError extends SlotwiseError {
+  readonly code = 'KEY_TOO_LARGE'
+  readonly key: string
+  readonly bytes: number
+  readonly slot: number
+  /** `host:port` of the node that holds it. */
+  readonly node: string
+
+  constructor(key: string, bytes: number, at: { readonly slot: number; readonly node: string }) {
+    super(
+      `the key ${JSON.stringify(key)} in slot ${at.slot} at ${at.node} takes ${bytes} bytes: moving it would stop the server for about ${Math.ceil(bytes / 1e8)} s`,
+    )
+    this.key = key
+    this.bytes = bytes
+    this.slot = at.slot
+    this.node = at.node
+  }
+}

@@ -3,6 +3,9 @@
  *
  * @module
  */
+
+export type { AddedNode, AddNodeOptions } from './add-node.js'
+export { addNode } from './add-node.js'
 export type {
   CreateClusterOptions,
   CreatedCluster,
@@ -13,8 +16,17 @@ export { createCluster } from './create.js'
 export type { FindingId } from './doctor/catalogue.js'
 export type { Finding, Severity, Usage } from './doctor/finding.js'
 export type { NodeState } from './doctor/interview.js'
+export type { FailedOver, FailoverOptions } from './failover.js'
+export { failover } from './failover.js'
+export type { FleetNode, OperateOptions, Progress } from './fleet.js'
 export type { ClusterHealth, HealthOptions, NodeHealth } from './health.js'
 export { healthCheck } from './health.js'
 export type { AnsweringNode, ClusterInfo, InfoOptions, NodeInfo, SilentNode } from './info.js'
 export { clusterInfo } from './info.js'
+export type { SlotMove } from './move-plan.js'
+export type { MoveResult, MoveSlotsOptions, RebalanceOptions } from './move-slots.js'
+export { moveSlots, rebalance } from './move-slots.js'
+export type { Moved, MoveLimits } from './mover.js'
+export type { RemovedNode, RemoveNodeOptions } from './remove-node.js'
+export { removeNode } from './remove-node.js'
 export type { OpenSlot, SlotRange } from './view.js'

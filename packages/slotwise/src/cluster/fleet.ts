@@ -1,0 +1,159 @@
+import type { ConnectionOptions } from 'node:tls'
+import { ConfigurationError, UnhealthyClusterError } from '../errors.js'
+import { integer, shown } from '../options.js'
+import { addressOf } from '../redis/address.js'
+import type { WireCommand } from '../redis/wire.js'
+import { join, type Member, observe, parseAddress } from './observe.js'
+import { unsettled } from './settled.js'
+import type { NodeView } from './view.js'
+
+/** How the operations on a cluster reach it, and who hears of their progress. */
+export interface OperateOptions {
+  /** `'host:port'` of any of its nodes; the others are learnt from them. */
+  readonly nodes: readonly string[]
+  /** A user who may CLUSTER, INFO, DBSIZE, MIGRATE and MEMORY USAGE. */
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  /** `true` for TLS with the system's authorities. */
+  readonly tls?: boolean | ConnectionOptions | undefined
+  /** Bound on connecting, and on each wait for the nodes to agree. @defaultValue `30000` */
+  readonly timeoutMs?: number | undefined
+  /** Says what would be done, and does nothing. @defaultValue `false` */
+  readonly dryRun?: boolean | undefined
+  readonly onProgress?: ((progress: Progress) => void) | undefined
+  /** Stops between two steps, none of which leaves anything that the next run does not go on from. */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * Called when slots have come to a node without a loss, for patterns that keep something by node: a lock's proof
+   * that its server has not been restarted empty, for example.
+   */
+  readonly afterLosslessMove?:
+    | ((slots: readonly number[], node: FleetNode) => Promise<void> | void)
+    | undefined
+}
+
+/** How far an operation has come. */
+export interface Progress {
+  /** One clause, the same while only the numbers grow. */
+  readonly step: string
+  readonly slotsDone: number
+  readonly slotsTotal: number
+  readonly keysMoved: number
+}
+
+/** A node as it is named in plans. */
+export interface FleetNode {
+  readonly id: string
+  readonly host: string
+  readonly port: number
+}
+
+/** All nodes of one cluster, each with a connection of its own. */
+export class Fleet {
+  readonly members: readonly Member[]
+  readonly #views = new Map<Member, NodeView>()
+
+  private constructor(members: readonly Member[]) {
+    this.members = members
+  }
+
+  /** Connects to every node that the first reachable one knows, and uses them. */
+  static async with<R>(options: OperateOptions, use: (fleet: Fleet) => Promise<R>): Promise<R> {
+    const timeoutMs = integer('timeoutMs', options.timeoutMs ?? 30_000)
+    if (!Array.isArray(options.nodes) || options.nodes.length === 0) {
+      throw new ConfigurationError(`nodes must name at least one node, got ${shown(options.nodes)}`)
+    }
+    const { username, password, tls, signal } = options
+    const access = { username, password, tls, signal, timeoutMs: Math.min(timeoutMs, 5000) }
+    const opened: Member[] = []
+    const enter = async (address: { host: string; port: number }) => {
+      const member = await join(address, access)
+      opened.push(member)
+      return member
+    }
+    try {
+      const first = await Promise.any(options.nodes.map((node) => enter(parseAddress(node)))).catch(
+        (error: unknown) => {
+          throw error instanceof AggregateError ? error.errors[0] : error
+        },
+      )
+      const view = await observe(first)
+      if (view === undefined)
+        throw new UnhealthyClusterError(`${first.client.node} is still reading its data`)
+      const others = [...view.others.values()].filter(({ flags }) => !flags.includes('noaddr'))
+      const known = opened.filter((member) => member !== first)
+      const rest = await Promise.all(
+        others.map(
+          async ({ host, port }) =>
+            known.find((member) => member.ip === host && member.port === port) ??
+            (await enter({ host, port })),
+        ),
+      ).catch((error: unknown) => {
+        throw new UnhealthyClusterError('a node of the cluster cannot be reached', { cause: error })
+      })
+      return await use(new Fleet([first, ...rest]))
+    } finally {
+      for (const { client } of opened) client.close()
+    }
+  }
+
+  /** Asks all nodes what they know now. */
+  async look(): Promise<readonly NodeView[]> {
+    const views = await Promise.all(this.members.map(observe))
+    return views.map((view, index) => {
+      const member = this.members[index]
+      if (view === undefined || member === undefined)
+        throw new UnhealthyClusterError('a node is still reading its data')
+      this.#views.set(member, view)
+      return view
+    })
+  }
+
+  /**
+   * Waits until all nodes agree and all is up.
+   *
+   * @throws UnhealthyClusterError saying what is missing
+   */
+  async agreed(timeoutMs: number, signal?: AbortSignal): Promise<readonly NodeView[]> {
+    const deadline = performance.now() + timeoutMs
+    for (;;) {
+      signal?.throwIfAborted()
+      const views = await this.look()
+      const missing = unsettled(views)
+      if (missing === undefined) return views
+      if (performance.now() > deadline) {
+        throw new UnhealthyClusterError(`the cluster is not healthy: ${missing}`)
+      }
+      await new Promise((resolve) => setTimeout(resolve, 30))
+    }
+  }
+
+  /** A node by its id, or by its address as it is given or as the others know it. */
+  find(views: readonly NodeView[], node: string): NodeView {
+    const found = views.find((view) => [view.self.id, view.node, addressOf(view.meetAt)].includes(node))
+    if (found !== undefined) return found
+    const known = views.map((view) => view.node).join(', ')
+    throw new ConfigurationError(`${shown(node)} is no node of this cluster; its nodes are ${known}`)
+  }
+
+  memberOf(view: NodeView): Member {
+    const found = this.members.find((member) => this.#views.get(member)?.self.id === view.self.id)
+    if (found !== undefined) return found
+    throw new ConfigurationError(`${view.node} is no node of this cluster`)
+  }
+
+  /** Sends one command to one node, and throws what it refuses. */
+  async order(view: NodeView, command: WireCommand, timeoutMs?: number): Promise<unknown> {
+    return await this.memberOf(view).client.call(command, timeoutMs)
+  }
+}
+
+/** What plans and results show of a node. */
+export function placeOf({ self, host, port }: NodeView): FleetNode {
+  return { id: self.id, host, port }
+}
+
+/** Primaries of the views, those without slots too. */
+export function primariesOf(views: readonly NodeView[]): readonly NodeView[] {
+  return views.filter(({ self }) => self.primary === undefined)
+}

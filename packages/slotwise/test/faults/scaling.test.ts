@@ -1,0 +1,234 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import {
+  addNode,
+  failover,
+  moveSlots,
+  type OperateOptions,
+  rebalance,
+  removeNode,
+} from '../../src/cluster/index.js'
+import {
+  ConfigurationError,
+  ForeignClusterError,
+  KeyTooLargeError,
+  UnhealthyClusterError,
+} from '../../src/errors.js'
+import { connect } from '../../src/ioredis/index.js'
+import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
+import { type Key, type RedisPort, SLOTS, slotOf } from '../../src/redis/index.js'
+import { type BareServers, startBareServers } from '../support/bare-servers.js'
+import { Load } from '../support/load.js'
+
+let cluster: LocalCluster
+let port: RedisPort
+let spare: BareServers
+let options: OperateOptions
+
+beforeAll(async () => {
+  ;[cluster, spare] = await Promise.all([startLocalCluster({ nodeTimeoutMs: 1000 }), startBareServers(3)])
+  const [seed = ''] = cluster.connectOptions.nodes
+  options = { nodes: [seed] }
+  port = await connect({ ...cluster.connectOptions })
+}, 60_000)
+afterAll(async () => {
+  await port.close()
+  await Promise.all([cluster.stop(), spare[Symbol.asyncDispose]()])
+})
+beforeEach(() => cluster.whenHealthy())
+
+/** Slots of every primary, by port. */
+function shares(): Map<number, number> {
+  const counts = new Map<number, number>()
+  for (const node of port.topology().nodes) if (node.role === 'primary') counts.set(node.port, 0)
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const owner = port.topology().ownerOf(slot)
+    if (owner !== undefined) counts.set(owner.port, (counts.get(owner.port) ?? 0) + 1)
+  }
+  return counts
+}
+const sharesOf = () => [...shares().values()].toSorted((a, b) => a - b)
+const portOf = (node: string | undefined) => Number(node?.split(':')[1])
+
+describe('growing and shrinking under load', () => {
+  it('goes from three primaries to five and back without a failed call or a lost write', {
+    timeout: 120_000,
+  }, async () => {
+    const load = new Load(port, 'growth')
+    await expect.poll(() => load.acknowledged.size, { timeout: 10_000 }).toBe(2000)
+    const [one = '', two = '', third = ''] = spare.nodes
+    try {
+      expect(await addNode({ ...options, node: one, role: 'primary' })).toMatchObject({ changed: true })
+      expect(await addNode({ ...options, node: one, role: 'primary' })).toMatchObject({ changed: false })
+      await addNode({ ...options, node: two, role: 'primary' })
+      await addNode({ ...options, node: third, role: 'replica', of: one })
+      const moved: number[] = []
+      const steps: number[] = []
+      const grown = await rebalance({
+        ...options,
+        onProgress: ({ slotsDone }) => steps.push(slotsDone),
+        afterLosslessMove: (slots, node) => void moved.push(slots.length, node.port),
+      })
+      console.log(`${grown.slotsMoved} slots, ${grown.keysMoved} keys in ${grown.tookMs} ms under load`)
+      await expect.poll(sharesOf, { timeout: 5000 }).toEqual([3276, 3277, 3277, 3277, 3277])
+      // The fewest: what the two that came have now.
+      expect(grown.slotsMoved).toBe((shares().get(portOf(one)) ?? 0) + (shares().get(portOf(two)) ?? 0))
+      expect(steps.at(-1)).toBe(grown.slotsMoved)
+      expect(moved.filter((_, i) => i % 2 === 0).reduce((sum, count) => sum + count)).toBe(grown.slotsMoved)
+      expect(await rebalance(options)).toMatchObject({ plan: [], slotsMoved: 0 })
+      for (const node of [one, two]) await removeNode({ ...options, node })
+      await removeNode({ ...options, node: third })
+      await expect.poll(sharesOf, { timeout: 5000 }).toEqual([5461, 5461, 5462])
+    } finally {
+      await load.stop()
+    }
+    expect(load.failures).toEqual([])
+    expect(await load.wrong()).toEqual([])
+    for (const client of spare.clients) {
+      expect(String(await client.call(['CLUSTER', 'INFO']))).toMatch(/cluster_known_nodes:1\r/)
+      expect(await client.call(['DBSIZE'])).toBe(0)
+    }
+    expect(port.topology().nodes).toHaveLength(6)
+  })
+})
+
+describe('moving slots', () => {
+  it('says what it would do, and does nothing, in a dry run', async () => {
+    const before = sharesOf()
+    const [to = ''] = [...shares().keys()].map((at) => `127.0.0.1:${at}`)
+    const { plan, slotsMoved } = await moveSlots({ ...options, to, slots: 100, dryRun: true })
+    expect(plan.flatMap(({ slots }) => slots)).not.toEqual([])
+    expect(slotsMoved).toBe(0)
+    expect((await rebalance({ ...options, weights: { [to]: 0 }, dryRun: true })).plan).toHaveLength(2)
+    expect(sharesOf()).toEqual(before)
+  })
+
+  it('goes on where it was stopped, with keys at both ends', async () => {
+    const key = 'moving{stopped}' as Key
+    const slot = slotOf(key)
+    const source = port.topology().ownerOf(slot)
+    const target = port.topology().nodes.find(({ id, role }) => role === 'primary' && id !== source?.id)
+    expect.assert(source !== undefined && target !== undefined)
+    const keys = Array.from({ length: 300 }, (_, i) => `moving${i}{stopped}` as Key)
+    for (const one of keys) await port.call({ key: one, command: ['SET', one, one] })
+    const stopping = new AbortController()
+    // After the first batch of keys.
+    const onProgress = () => stopping.abort(new Error('stopped here'))
+    const to = `${target.host}:${target.port}`
+    const request = {
+      ...options,
+      to,
+      slots: [
+        [slot, slot],
+        [slot + 1, slot + 20],
+      ] as const,
+    }
+    await expect(moveSlots({ ...request, onProgress, signal: stopping.signal })).rejects.toThrow(
+      'stopped here',
+    )
+    // As if it had been killed: the slot stands open, half of it moved.
+    const rest = await moveSlots({ ...request })
+    expect(rest.slotsMoved).toBeLessThan(21)
+    for (const one of keys) expect(await port.call({ key: one, command: ['GET', one] })).toBe(one)
+    expect(port.topology().ownerOf(slot)?.id).toBe(target.id)
+    expect(await moveSlots(request)).toMatchObject({ plan: [], slotsMoved: 0, keysMoved: 0 })
+  })
+
+  it('finishes first what was left open by somebody who was killed, copies at both ends included', async () => {
+    const key = 'left{open}' as Key
+    const slot = slotOf(key)
+    await port.call({ key, command: ['SET', key, 'newest'] })
+    const source = port.topology().ownerOf(slot)
+    const target = port.topology().nodes.find(({ id, role }) => role === 'primary' && id !== source?.id)
+    expect.assert(source !== undefined && target !== undefined)
+    await port.onNode(target.id, ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id])
+    await port.borrow({ node: target.id }, async (own) => {
+      await own.call(['ASKING'])
+      await own.call(['SET', key, 'a copy that is older'])
+    })
+    await rebalance(options)
+    expect(port.topology().ownerOf(slot)).toBeDefined()
+    await expect.poll(() => port.call({ key, command: ['GET', key], repeat: 'safe' })).toBe('newest')
+    const nodes = String(await port.onNode(target.id, ['CLUSTER', 'NODES']))
+    expect(nodes).not.toMatch(/\[/)
+  })
+
+  it('refuses a key that would stop its server for long, and leaves its slot whole', async () => {
+    const key = 'large{key}' as Key
+    await port.call({ key, command: ['SET', key, 'x'.repeat(100_000)] })
+    const slot = slotOf(key)
+    const source = port.topology().ownerOf(slot)
+    const target = port.topology().nodes.find(({ id, role }) => role === 'primary' && id !== source?.id)
+    const request = { ...options, to: target?.id ?? '', slots: [[slot, slot]] as const }
+    const error: unknown = await moveSlots({ ...request, maxKeyBytes: 50_000 }).catch(
+      (thrown: unknown) => thrown,
+    )
+    expect.assert(error instanceof KeyTooLargeError)
+    expect(error).toMatchObject({ key, slot })
+    expect(String(await port.onNode(source?.id ?? '', ['CLUSTER', 'NODES']))).not.toMatch(/\[/)
+    expect(await moveSlots({ ...request, maxKeyBytes: Infinity })).toMatchObject({
+      slotsMoved: 1,
+      keysMoved: 1,
+    })
+  })
+
+  it('does not begin while a node is down', async () => {
+    const index = cluster.nodes.findIndex(({ role }) => role === 'replica')
+    await cluster.kill(index)
+    const nodes = cluster.connectOptions.nodes.filter((_, i) => i !== index)
+    const before = sharesOf()
+    await expect(rebalance({ nodes, timeoutMs: 500 })).rejects.toThrow(UnhealthyClusterError)
+    expect(sharesOf()).toEqual(before)
+    await cluster.restart(index)
+  })
+
+  it('names what is no node of the cluster', async () => {
+    await expect(moveSlots({ ...options, to: '127.0.0.1:1', slots: 1 })).rejects.toThrow(
+      /is no node of this cluster/,
+    )
+    await expect(removeNode({ ...options, node: 'x' })).rejects.toThrow(ConfigurationError)
+  })
+})
+
+describe('failing over on purpose', () => {
+  it('loses no write and fails no call, and is not done twice', async () => {
+    const load = new Load(port, 'failover', 300)
+    await expect.poll(() => load.acknowledged.size).toBe(300)
+    const replica = port.topology().nodes.find(({ role }) => role === 'replica')
+    const renewed: number[] = []
+    const request = {
+      ...options,
+      to: replica?.id ?? '',
+      afterLosslessMove: (slots: readonly number[]) => void renewed.push(slots.length),
+    }
+    expect(await failover({ ...request, dryRun: true })).toMatchObject({ changed: true })
+    const done = await failover(request)
+    expect(done).toMatchObject({ changed: true, lossless: true, to: { id: replica?.id } })
+    expect(renewed).toHaveLength(1)
+    expect(await failover(request)).toMatchObject({ changed: false })
+    // And back, by the name of the one that is to be a primary no more.
+    expect(await failover({ ...options, from: replica?.id })).toMatchObject({ to: { id: done.from?.id } })
+    expect(await failover({ ...options, from: replica?.id })).toMatchObject({ changed: false })
+    await load.stop()
+    expect(load.failures).toEqual([])
+    expect(await load.wrong()).toEqual([])
+  })
+})
+
+describe('adding a node', () => {
+  it('refuses a server that holds data or belongs elsewhere, and changes nothing', async () => {
+    const [node = ''] = spare.nodes
+    const [client] = spare.clients
+    await client?.call(['CLUSTER', 'ADDSLOTSRANGE', 0, SLOTS - 1])
+    await expect.poll(async () => String(await client?.call(['CLUSTER', 'INFO']))).toMatch(/state:ok/)
+    await client?.call(['SET', 'a', '1'])
+    await expect(addNode({ ...options, node, role: 'primary' })).rejects.toThrow(ForeignClusterError)
+    expect(await client?.call(['GET', 'a'])).toEqual(Buffer.from('1'))
+    expect(port.topology().nodes).toHaveLength(6)
+    await spare.reset()
+  })
+
+  it('takes no primary out where fewer than three would be left', async () => {
+    const primary = port.topology().nodes.find(({ role }) => role === 'primary')
+    await expect(removeNode({ ...options, node: primary?.id ?? '' })).rejects.toThrow(/fewer than three/)
+  })
+})
