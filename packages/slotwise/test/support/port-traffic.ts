@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { SlotwiseError } from '../../src/errors.js'
@@ -25,6 +26,11 @@ export class Traffic {
   readonly failures: Failure[] = []
   readonly onces: Once[] = []
   reads = 0
+  /** Of any call, however it ended. */
+  longestMs = 0
+  /** So many make calls that must not run twice, one after the other. */
+  readonly callers = 8
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: 5 })
   readonly #port: RedisPort
   readonly #name: string
   readonly #workers: Promise<void>[] = []
@@ -33,7 +39,8 @@ export class Traffic {
   constructor(port: RedisPort, name: string) {
     this.#port = port
     this.#name = name
-    for (let worker = 0; worker < 16; worker++) {
+    this.#loopDelay.enable()
+    for (let worker = 0; worker < this.callers * 2; worker++) {
       this.#workers.push(worker % 2 === 0 ? this.#repeatable(worker) : this.#once(worker))
     }
   }
@@ -41,6 +48,12 @@ export class Traffic {
   async stop(): Promise<void> {
     this.#over = true
     await Promise.all(this.#workers)
+    this.#loopDelay.disable()
+  }
+
+  /** How long this process itself stood still at most, which no timer of a call can help. */
+  get loopDelayMs(): number {
+    return this.#loopDelay.max / 1e6
   }
 
   /** Failures that no caller can act on. */
@@ -95,12 +108,15 @@ export class Traffic {
   }
 
   async #noting(repeatable: boolean, call: () => Promise<unknown>): Promise<unknown> {
+    const from = performance.now()
     try {
       await call()
       return undefined
     } catch (error) {
       this.failures.push({ atMs: performance.now(), error, repeatable })
       return error
+    } finally {
+      this.longestMs = Math.max(this.longestMs, performance.now() - from)
     }
   }
 }
