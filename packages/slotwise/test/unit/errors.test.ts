@@ -24,6 +24,8 @@ const one = [
   new errors.ServerNotFoundError('m'),
   new errors.LocalServerError('m', { log: 'l' }),
   new errors.ForeignClusterError('m', { node: 'h:1' }),
+  new errors.UnhealthyClusterError('m'),
+  new errors.KeyTooLargeError('k', 5e8, { slot: 7, node: 'h:1' }),
 ]
 
 describe('the errors', () => {
@@ -45,6 +47,8 @@ describe('the errors', () => {
       ServerNotFoundError: 'SERVER_NOT_FOUND',
       LocalServerError: 'LOCAL_SERVER',
       ForeignClusterError: 'FOREIGN_CLUSTER',
+      UnhealthyClusterError: 'UNHEALTHY_CLUSTER',
+      KeyTooLargeError: 'KEY_TOO_LARGE',
     })
   })
 
