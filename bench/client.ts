@@ -40,7 +40,7 @@ interface Subject {
   readonly get: (i: number) => Promise<unknown>
   readonly set: (i: number) => Promise<unknown>
   readonly evalsha: (i: number) => Promise<unknown>
-  readonly close: () => Promise<unknown> | void
+  readonly close: () => Promise<unknown>
 }
 
 const keys: readonly Key[] = Array.from({ length: KEYS }, (_, i) =>
@@ -59,7 +59,7 @@ async function port(name: string, open: () => Promise<RedisPort>): Promise<Subje
     keys: [key],
     args: [],
   }))
-  const [first] = scripts
+  const first = scripts.at(0)
   if (first === undefined) throw new Error('no keys')
   return {
     name,
@@ -83,7 +83,7 @@ async function ioredis(name: string, settings: object, autopipelining: boolean):
     get: (i) => client.get(keyAt(i)),
     set: (i) => client.set(keyAt(i), VALUE),
     evalsha: (i) => client.evalsha(SHA1, 1, keyAt(i)),
-    close: () => client.disconnect(),
+    close: async () => client.disconnect(),
   }
 }
 
@@ -167,7 +167,7 @@ try {
         // In another order each round, so that nobody always follows the same neighbour.
         for (const index of subjects.keys()) {
           const at = (index + Math.max(0, round)) % subjects.length
-          const subject = subjects[at]
+          const subject = subjects.at(at)
           if (subject === undefined) continue
           const rate = await measure(subject[command], inFlight, round < 0 ? 200 : Number(options.ms))
           if (round >= 0) rates[at]?.rates.push(rate)
