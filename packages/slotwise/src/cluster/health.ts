@@ -6,7 +6,7 @@ import { checkedUsage, type Finding, judged, type Usage } from './doctor/finding
 import type { NodeState } from './doctor/interview.js'
 import { members } from './doctor/members.js'
 import { type Observed } from './doctor/observation.js'
-import { observe } from './doctor/observe.js'
+import { NOTHING_MORE, observe } from './doctor/observe.js'
 import { privileges } from './doctor/privileges.js'
 import { lagOf, replication } from './doctor/replication.js'
 import { rangesOf } from './doctor/slot-map.js'
@@ -83,7 +83,7 @@ export interface NodeHealth {
 export async function healthCheck(port: RedisPort, options: HealthOptions = {}): Promise<ClusterHealth> {
   const usage = checkedUsage(options.usage)
   const timeoutMs = integer('timeoutMs', options.timeoutMs ?? 1000)
-  const seen = await observe(port, { usage, timeoutMs, signal: options.signal })
+  const seen = await observe(port, { usage, timeoutMs, signal: options.signal }, NOTHING_MORE)
   const unserved = unservedSlots(seen)
   const findings = judged(
     [coverage, members, replication, writes, privileges].flatMap((check) => check(seen)),

@@ -14,6 +14,8 @@ export type {
 } from './create.js'
 export { createCluster } from './create.js'
 export type { FindingId } from './doctor/catalogue.js'
+export type { DoctorOptions } from './doctor/doctor.js'
+export { doctor } from './doctor/doctor.js'
 export type { Finding, Severity, Usage } from './doctor/finding.js'
 export type { NodeState } from './doctor/interview.js'
 export type { FailedOver, FailoverOptions } from './failover.js'

@@ -3,7 +3,7 @@ import { integer } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
 import { USAGES } from './doctor/finding.js'
 import { figure, listed, type NodeObservation, type Observed } from './doctor/observation.js'
-import { observe } from './doctor/observe.js'
+import { NOTHING_MORE, observe } from './doctor/observe.js'
 import { lagOf } from './doctor/replication.js'
 import { rangesOf } from './doctor/slot-map.js'
 import type { NodeLine, OpenSlot, SlotRange } from './view.js'
@@ -101,7 +101,7 @@ export type NodeInfo = AnsweringNode | SilentNode
  */
 export async function clusterInfo(port: RedisPort, options: InfoOptions = {}): Promise<ClusterInfo> {
   const timeoutMs = integer('timeoutMs', options.timeoutMs ?? 1000)
-  const seen = await observe(port, { usage: USAGES, timeoutMs, signal: options.signal })
+  const seen = await observe(port, { usage: USAGES, timeoutMs, signal: options.signal }, NOTHING_MORE)
   const telling = seen.nodes.filter(({ view }) => view.length > 0)
   if (telling.length === 0) {
     const reasons = seen.nodes.map(({ name, reason }) => `${name}: ${reason ?? 'no answer in time'}`)

@@ -7,14 +7,21 @@ export const idsOf = (findings: readonly Finding[]): readonly string[] => findin
 /** The commands of Redis that a fix prints. */
 function commandsOf({ fix }: Finding): readonly (readonly [string, ...string[]])[] {
   return [...fix.matchAll(/`([A-Z]{2,}[^`]*)`/g)].map(([, command = '']) => {
-    const [name = '', ...args] = command.split(' ')
+    const [name = '', ...args] = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(
+      ([, quoted, plain]) => quoted ?? plain ?? '',
+    )
     return [name, ...args]
   })
 }
 
-/** Does as the finding says: runs every command that its fix prints, at its node or at those given. */
-export async function remedy(port: RedisPort, finding: Finding, nodes = [finding.node]): Promise<void> {
-  const commands = commandsOf(finding)
+/** Does as the finding says: runs every command that its fix prints, or those that begin so, at its node or at those given. */
+export async function remedy(
+  port: RedisPort,
+  finding: Finding,
+  nodes: readonly (string | undefined)[] = [finding.node],
+  start = '',
+): Promise<void> {
+  const commands = commandsOf(finding).filter((command) => command.join(' ').startsWith(start))
   if (commands.length === 0) throw new Error(`no command in: ${finding.fix}`)
   for (const node of nodes) {
     for (const command of commands) await port.onNode(node ?? '', command, { deadlineMs: 2000 })

@@ -14,7 +14,8 @@ function refusalOf(node: NodeObservation | undefined): string | undefined {
   const state = node.cluster.get('cluster_state')
   const isHidden = node.denied.has('+cluster|info') || node.unknown.has('CLUSTER INFO')
   if (state === 'ok' || (state === undefined && isHidden)) return undefined
-  return `${node.name} answers CLUSTERDOWN (cluster_state:${state ?? 'unknown'})`
+  if (state === undefined) return `${node.name} did not say in time whether it takes commands`
+  return `${node.name} answers CLUSTERDOWN (cluster_state:${state})`
 }
 
 /** Slots that no primary serves now, with why. */
@@ -107,7 +108,8 @@ function disputes({ nodes, map }: Observed): Found[] {
       const whom = line === undefined ? 'nobody' : (nodes.find(({ id }) => id === line.id)?.name ?? line.id)
       return view.length === 0 ? undefined : { name, whom }
     })
-    const opinions = new Map<string, string[]>()
+    // Whom the fix names comes first.
+    const opinions = new Map<string, string[]>([[nodes.find(({ id }) => id === owner)?.name ?? owner, []]])
     for (const each of by) {
       if (each) opinions.set(each.whom, [...(opinions.get(each.whom) ?? []), each.name])
     }

@@ -1,6 +1,7 @@
 import { ConfigurationError } from '../../errors.js'
 import { oneOf, shown } from '../../options.js'
 import { FINDINGS, type FindingId } from './catalogue.js'
+import type { SeverityByUsage } from './kind.js'
 
 /** What a cluster is used for. What is a fault for one use is right for another: eviction, for locks and for a cache. */
 export type Usage = 'locks' | 'sessions' | 'queue' | 'cache' | 'ratelimit' | 'channels' | 'boards'
@@ -56,8 +57,6 @@ function severityFor(id: FindingId, usage: Usage): Severity | 'none' {
   const { severity }: { readonly severity: Severity | SeverityByUsage } = FINDINGS[id]
   return typeof severity === 'string' ? severity : (severity[usage] ?? severity.others ?? 'none')
 }
-
-type SeverityByUsage = Partial<Readonly<Record<Usage | 'others', Severity | 'none'>>>
 
 const RANK = ['info', 'warning', 'critical'] as const
 

@@ -72,7 +72,10 @@ export class Interview {
 
   #understand(command: Command, error: unknown): void {
     const message = error instanceof Error ? error.message : String(error)
-    if (!(error instanceof ReplyError)) return this.#learn('silent', message)
+    if (!(error instanceof ReplyError)) {
+      // Refused at the door: the port then has no connection at all.
+      return this.#learn(/\b(?:WRONGPASS|NOAUTH)\b/.test(message) ? 'refuses' : 'silent', message)
+    }
     const { replyCode } = error
     if (replyCode === 'LOADING') return this.#learn('loading', message)
     if (replyCode === 'BUSY') return this.#learn('busy', message)

@@ -9,13 +9,15 @@ export function members(seen: Observed): Found[] {
   ]
 }
 
-/** What the others make of a node. */
-function opinionsOf(node: NodeObservation, { nodes }: Observed) {
+/** What the others make of a node: their lines about it, and those by which they do not reach it. */
+export function opinionsOf(node: NodeObservation, { nodes }: Observed) {
   const lines = nodes.flatMap(({ id, name, view }) => {
     const line = id === node.id ? undefined : view.find((each) => each.id === node.id)
     return line === undefined ? [] : [{ name, line }]
   })
-  const failing = lines.filter(({ line }) => line.flags.some((flag) => flag.startsWith('fail')))
+  const failing = lines.filter(
+    ({ line }) => !line.connected || line.flags.some((flag) => flag.startsWith('fail')),
+  )
   return { lines, failing }
 }
 
@@ -29,7 +31,7 @@ function absent(node: NodeObservation, seen: Observed): Found[] {
   const others =
     failing.length === 0
       ? `the others see it at work`
-      : `${failing.length} of ${lines.length} others see it fail`
+      : `${failing.length} of ${lines.length} others do not reach it either`
   const evidence = `${name}: ${reason}; ${lines.length === 0 ? 'nobody else tells' : others}`
   return [found('node-unreachable', name, evidence, { id: node.id })]
 }
@@ -41,7 +43,7 @@ function suspected(seen: Observed): Found[] {
     const { lines, failing } = opinionsOf(node, seen)
     if (failing.length === 0) return []
     const names = listed(failing.map(({ name }) => name))
-    const evidence = `${node.name} answers here, but ${failing.length} of ${lines.length} others see it fail: ${names}`
+    const evidence = `${node.name} answers here, but ${failing.length} of ${lines.length} others do not reach it: ${names}`
     return [found('node-suspected', node.name, evidence)]
   })
 }

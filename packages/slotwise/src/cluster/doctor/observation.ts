@@ -33,8 +33,8 @@ export interface NodeObservation {
 }
 
 /** Everything the checks judge by. */
-export interface Observed {
-  readonly nodes: readonly NodeObservation[]
+export interface Observed<Node extends NodeObservation = NodeObservation> {
+  readonly nodes: readonly Node[]
   readonly map: SlotMap
   /** One server without a cluster: what is about several nodes does not apply. */
   readonly standalone: boolean
@@ -49,7 +49,7 @@ export function figure(fields: ReadonlyMap<string, string>, name: string): numbe
 }
 
 /** Nodes that own at least one slot. */
-export function ownersOf({ nodes, map }: Observed): readonly NodeObservation[] {
+export function ownersOf<Node extends NodeObservation>({ nodes, map }: Observed<Node>): readonly Node[] {
   const ids = new Set(map.owners)
   return nodes.filter(({ id }) => ids.has(id))
 }

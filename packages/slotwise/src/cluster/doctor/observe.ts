@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
-import { addressOf } from '../../redis/address.js'
 import type { ClusterNode, RedisPort } from '../../redis/port.js'
+import { addressOf } from '../../redis/address.js'
 import { SLOTS } from '../../slots.js'
 import { fields } from '../observe.js'
 import { type NodeLine, parseNodes } from '../view.js'
@@ -19,21 +19,54 @@ export interface Look {
 
 /** Settings that checks judge by; never those that hold secrets. */
 const SETTINGS = [
+  'appendonly',
+  'bind',
+  'client-output-buffer-limit',
   'cluster-node-timeout',
   'min-replicas-to-write',
+  'port',
+  'protected-mode',
   'save',
   'stop-writes-on-bgsave-error',
+  'tls-cluster',
 ] as const
 
+/** Further questions to a node that answers, within what is left of its deadline. */
+export type Examine<More> = (interview: Interview, node: NodeObservation) => Promise<More>
+
 /** Asks every node that the port knows, all at once, each within its own deadline. */
-export async function observe(port: RedisPort, look: Look): Promise<Observed> {
+export async function observe<More extends object>(
+  port: RedisPort,
+  look: Look,
+  examine: Examine<More>,
+): Promise<Observed<NodeObservation & More>> {
   const patience = patienceOf(look.signal)
+  const deadlineAt = performance.now() + look.timeoutMs
   try {
-    return await observeAll(port, { ...look, signal: patience.signal })
+    const seen = await Promise.all(
+      port.topology().nodes.map(async (node) => {
+        const bounds = { deadlineAt, signal: patience.signal }
+        const interview = new Interview(port, { id: node.id, name: addressOf(node) }, bounds)
+        const core = await observeNode(node, interview)
+        const more = await examine(interview, core)
+        const user = await whoIs(interview)
+        return { node: { ...core, ...more, user }, standalone: interview.standalone }
+      }),
+    )
+    const nodes = seen.map(({ node }) => node)
+    return {
+      nodes,
+      map: slotMapOf(nodes.filter(({ view }) => view.length > 0)),
+      standalone: seen.some(({ standalone }) => standalone),
+      usage: look.usage,
+    }
   } finally {
     patience.end()
   }
 }
+
+/** What the health of a cluster is judged by is asked of every node anyway. */
+export const NOTHING_MORE: Examine<object> = () => Promise.resolve({})
 
 /** A signal of our own: so many questions at once would be so many listeners at the caller's. */
 function patienceOf(signal: AbortSignal | undefined): {
@@ -50,33 +83,7 @@ function patienceOf(signal: AbortSignal | undefined): {
   return { signal: own.signal, end: () => signal?.removeEventListener('abort', abort) }
 }
 
-async function observeAll(port: RedisPort, look: Look): Promise<Observed> {
-  const deadlineAt = performance.now() + look.timeoutMs
-  const known = port.topology().nodes
-  const seen = await Promise.all(
-    known.map(async (node) => {
-      const interview = new Interview(
-        port,
-        { id: node.id, name: addressOf(node) },
-        { deadlineAt, signal: look.signal },
-      )
-      return observeNode(node, interview)
-    }),
-  )
-  const nodes = seen.map(({ node }) => node)
-  const accounts = nodes.filter(({ view }) => view.length > 0)
-  return {
-    nodes,
-    map: slotMapOf(accounts),
-    standalone: seen.some(({ standalone }) => standalone),
-    usage: look.usage,
-  }
-}
-
-async function observeNode(
-  node: ClusterNode,
-  interview: Interview,
-): Promise<{ readonly node: NodeObservation; readonly standalone: boolean }> {
+async function observeNode(node: ClusterNode, interview: Interview): Promise<NodeObservation> {
   const startedAt = performance.now()
   let latencyMs: number | undefined
   const first = interview.text(['CLUSTER', 'NODES']).then((text) => {
@@ -89,7 +96,6 @@ async function observeNode(
     interview.text(['INFO']),
     interview.ask(['CONFIG', 'GET', ...SETTINGS]),
   ])
-  const user = await whoIs(interview)
   const { state, reason, standalone, denied, unknown, node: name } = interview
   const { id, host, port } = node
   const facts = fields(info)
@@ -98,25 +104,22 @@ async function observeNode(
   const self = view.find((line) => line.id === id)
   const isLoading = state === 'answers' && facts.get('loading') === '1'
   return {
-    standalone,
-    node: {
-      id,
-      host,
-      port,
-      name,
-      role: self === undefined ? node.role : self.flags.includes('master') ? 'primary' : 'replica',
-      primary: self === undefined ? node.primary : self.primary,
-      state: isLoading ? 'loading' : state,
-      reason: isLoading ? 'LOADING: it reads its data' : reason,
-      latencyMs,
-      view,
-      cluster: standalone ? new Map([['cluster_state', 'ok']]) : fields(cluster),
-      info: facts,
-      config: pairs(config),
-      denied,
-      user,
-      unknown,
-    },
+    id,
+    host,
+    port,
+    name,
+    role: self === undefined ? node.role : self.flags.includes('master') ? 'primary' : 'replica',
+    primary: self === undefined ? node.primary : self.primary,
+    state: isLoading ? 'loading' : state,
+    reason: isLoading ? 'LOADING: it reads its data' : reason,
+    latencyMs,
+    view,
+    cluster: standalone ? new Map([['cluster_state', 'ok']]) : fields(cluster),
+    info: facts,
+    config: pairs(config),
+    denied,
+    user: undefined,
+    unknown,
   }
 }
 

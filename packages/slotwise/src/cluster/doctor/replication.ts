@@ -83,3 +83,18 @@ function linkAndLag(pair: Pair): Found[] {
   const evidence = `${replica.name} is ${lag ?? 'unknown'} bytes behind ${primary?.name}${heard}; the backlog holds ${backlog}`
   return [found('replica-lagging', replica.name, evidence)]
 }
+
+/** A replica needs one whole copy to begin with; more than a few others, and more than one a day, is a habit. */
+const EXTRA_SYNCS = 3
+const DAY_SECONDS = 86_400
+
+/** Do replicas come back by what they missed, or by copying everything? */
+export function fullSyncs({ nodes }: Observed): Found[] {
+  return nodes.flatMap(({ name, info }) => {
+    const extra = (figure(info, 'sync_full') ?? 0) - (figure(info, 'connected_slaves') ?? 0)
+    const seconds = Math.max(1, figure(info, 'uptime_in_seconds') ?? 1)
+    if (extra < EXTRA_SYNCS || extra < seconds / DAY_SECONDS) return []
+    const evidence = `${name} has sent ${extra} whole copies beyond the first in ${seconds} s (sync_full)`
+    return [found('full-syncs', name, evidence)]
+  })
+}
