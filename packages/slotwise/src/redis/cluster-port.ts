@@ -20,6 +20,7 @@ import type {
   ClusterNode,
   CommandCall,
   PortCallOptions,
+  PortSetup,
   RedisPort,
   Reply,
   ScriptCall,
@@ -46,6 +47,7 @@ const DEFAULT_NODE_TIMEOUT_MS = 15_000
 /** The port over any client library that can open a {@link Link}. */
 export class ClusterPort implements RedisPort {
   readonly namespace: string
+  readonly setup: PortSetup
   readonly #settings: PortSettings
   readonly #login: Login
   readonly #watch: TopologyWatch
@@ -64,6 +66,13 @@ export class ClusterPort implements RedisPort {
     this.#login = new Login(settings.credentials)
     this.#login.renewed = () => this.#nodes.logInAgain()
     this.#nodes = this.#makeNodes()
+    const { connectTimeoutMs, commandTimeoutMs, topologyRefreshMs } = settings
+    this.setup = {
+      connectTimeoutMs,
+      commandTimeoutMs,
+      topologyRefreshMs,
+      reach: (announced) => this.#mapped(announced),
+    }
     this.#watch = new TopologyWatch({
       refreshMs: settings.topologyRefreshMs,
       source: this.#makeSource(),

@@ -23,6 +23,7 @@ export type {
   ClusterNode,
   CommandCall,
   PortCallOptions,
+  PortSetup,
   RedisPort,
   Repeat,
   Reply,

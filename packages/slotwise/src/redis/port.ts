@@ -157,10 +157,24 @@ export type TopologyChange =
   | { readonly kind: 'node-lost'; readonly node: ClusterNode; readonly reason: string }
   | { readonly kind: 'node-back'; readonly node: ClusterNode }
 
+/** How a port was set up, for whoever diagnoses it. */
+export interface PortSetup {
+  readonly connectTimeoutMs: number
+  readonly commandTimeoutMs: number
+  readonly topologyRefreshMs: number
+  /** Where this process reaches an address that the cluster announces: the `endpointMap`, applied. */
+  reach(announced: { readonly host: string; readonly port: number }): {
+    readonly host: string
+    readonly port: number
+  }
+}
+
 /** What a pattern may ask of Redis. Made by `connect` of an adapter; patterns know nothing else. */
 export interface RedisPort {
   /** First part of every key made for this port; empty for none. */
   readonly namespace: string
+  /** How it was set up; absent where a port of your own stands in front of ours and does not pass it on. */
+  readonly setup?: PortSetup
   /**
    * Runs one call on the primary that owns its key. Redirections, half-moved slots, elections and reloading
    * were not executed and are repeated until the deadline; a lost connection or a time-out is repeated only

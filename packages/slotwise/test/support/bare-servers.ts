@@ -9,6 +9,8 @@ import { WireClient, type WireCommand } from '../../src/redis/wire.js'
 /** Servers that can be a cluster and are none yet. */
 export interface BareServers extends AsyncDisposable {
   readonly nodes: readonly string[]
+  /** Where each is met. */
+  readonly addresses: readonly { readonly port: number; readonly bus: number }[]
   readonly pids: readonly number[]
   /** One connection to each. */
   readonly clients: readonly WireClient[]
@@ -52,6 +54,7 @@ export async function startBareServers(
   }
   return {
     nodes: clients.map(({ node }) => node),
+    addresses: servers.map(({ config }) => ({ port: config.port, bus: config.busPort })),
     pids: servers.map(({ guarded }) => guarded.pid),
     clients,
     all,

@@ -1,4 +1,5 @@
-import type { Finding } from '../../src/cluster/index.js'
+import { expect } from 'vitest'
+import { type DoctorOptions, doctor, type Finding, type FindingId } from '../../src/cluster/index.js'
 import type { LocalCluster } from '../../src/local/index.js'
 import type { RedisPort, Reply } from '../../src/redis/index.js'
 
@@ -50,4 +51,56 @@ export async function everywhere(
   ...command: readonly [string, ...(string | number)[]]
 ): Promise<void> {
   await Promise.all(cluster.nodes.map((_, index) => at(port, cluster, index, ...command)))
+}
+
+/** A port whose answers of nodes are real, but for those that `edit` changes. */
+export function altered(
+  port: RedisPort,
+  edit: (command: string, reply: Reply, node: string) => Reply | Promise<Reply>,
+): RedisPort {
+  const pass: RedisPort = {
+    namespace: port.namespace,
+    ...(port.setup === undefined ? {} : { setup: port.setup }),
+    call: (...args) => port.call(...args),
+    pipeline: (...args) => port.pipeline(...args),
+    onEachPrimary: (...args) => port.onEachPrimary(...args),
+    topology: () => port.topology(),
+    onTopology: (listener) => port.onTopology(listener),
+    close: () => port.close(),
+    [Symbol.asyncDispose]: () => port.close(),
+    onNode: async (node, command, options) =>
+      edit(command.join(' '), await port.onNode(node, command, options), node),
+  }
+  return pass
+}
+
+/** Sees this finding alone at the node, does as it says, and sees nothing; how bad it was. */
+export async function cured(
+  port: RedisPort,
+  node: string,
+  id: FindingId,
+  options?: DoctorOptions,
+): Promise<string | undefined> {
+  const findings = await doctor(port, options)
+  expect(findings.map((finding) => [finding.id, finding.node])).toEqual([[id, node]])
+  for (const finding of findings) await remedy(port, finding)
+  expect(await doctor(port, options)).toEqual([])
+  return findings[0]?.severity
+}
+
+const SETTINGS = [
+  ['maxmemory', '0'],
+  ['maxmemory-policy', 'noeviction'],
+  ['save', ''],
+  ['appendonly', 'no'],
+  ['min-replicas-to-write', '0'],
+  ['maxclients', '10000'],
+  ['bind', '127.0.0.1'],
+  ['protected-mode', 'yes'],
+  ['client-output-buffer-limit', 'replica 256mb 64mb 60 pubsub 32mb 8mb 60'],
+] as const
+
+/** Gives every server the settings back that startLocalCluster leaves it with. */
+export async function asStarted(port: RedisPort, cluster: LocalCluster): Promise<void> {
+  for (const [name, value] of SETTINGS) await everywhere(port, cluster, 'CONFIG', 'SET', name, value)
 }

@@ -4,6 +4,7 @@ import { connect } from '../../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../../src/local/index.js'
 import type { RedisPort } from '../../../src/redis/index.js'
 import { WireClient } from '../../../src/redis/wire.js'
+import { startBareServers } from '../../support/bare-servers.js'
 import { at, everywhere, idsOf, nameOf, remedy } from '../../support/doctor.js'
 
 let cluster: LocalCluster
@@ -176,3 +177,47 @@ describe('replicas', () => {
     await healed()
   })
 })
+
+it('primaries-too-few, primary-idle, slots-unbalanced: until the third primary has a fair share', async () => {
+  // Some services hide commands, which is what becomes of what they would have told.
+  await using servers = await startBareServers(3, { 'rename-command': 'MEMORY ""' })
+  const [first, second, third] = servers.clients
+  const ids = await Promise.all(
+    servers.clients.map(async (client) => String(await client.call(['CLUSTER', 'MYID']))),
+  )
+  await first?.call(['CLUSTER', 'ADDSLOTSRANGE', 0, 9999])
+  await first?.call(['CLUSTER', 'SET-CONFIG-EPOCH', 1])
+  await second?.call(['CLUSTER', 'ADDSLOTSRANGE', 10_000, 16_383])
+  await second?.call(['CLUSTER', 'SET-CONFIG-EPOCH', 2])
+  await third?.call(['CLUSTER', 'SET-CONFIG-EPOCH', 3])
+  for (const { port: other, bus } of servers.addresses)
+    await first?.call(['CLUSTER', 'MEET', '127.0.0.1', other, bus])
+  const redis = await connect({ nodes: servers.nodes })
+  const move = async (slots: readonly [number, number]) => {
+    for (let slot = slots[0]; slot <= slots[1]; slot++) {
+      await Promise.all(
+        servers.clients.map((client) => client.call(['CLUSTER', 'SETSLOT', slot, 'NODE', ids[2] ?? ''])),
+      )
+    }
+  }
+  const others = new Set(['primary-without-replica'])
+  const seen = async () => idsOf(await doctor(redis)).filter((id) => !others.has(id))
+  try {
+    await expect.poll(seen, { timeout: 10_000 }).toEqual(['primaries-too-few', 'primary-idle'])
+    await move([0, 99])
+    await expect.poll(seen, { timeout: 10_000 }).toEqual(['slots-unbalanced'])
+    await move([100, 4499])
+    await expect.poll(seen, { timeout: 10_000 }).toEqual([])
+
+    // Of slot 58, which is the third's by now.
+    const key = 'k126'
+    await redis.onNode(ids[2] ?? '', ['SET', key, 'x'])
+    const [finding] = (await doctor(redis)).filter(({ id }) => id === 'command-missing')
+    expect(finding).toMatchObject({ severity: 'info' })
+    expect(finding?.evidence).toContain('there is no MEMORY USAGE at')
+    await redis.onNode(ids[2] ?? '', ['DEL', key])
+    expect(await seen()).toEqual([])
+  } finally {
+    await redis.close()
+  }
+}, 30_000)
