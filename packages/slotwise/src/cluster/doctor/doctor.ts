@@ -3,17 +3,21 @@ import type { RedisPort } from '../../redis/port.js'
 import { agreement } from './agreement.js'
 import { balance } from './balance.js'
 import { bigKeys } from './big-keys.js'
+import { client } from './client.js'
+import { clocks } from './clocks.js'
 import { coverage } from './coverage.js'
 import { type Examined, examination } from './examine.js'
 import { checkedUsage, type Finding, type Found, judged, type Usage } from './finding.js'
 import { members } from './members.js'
 import { memory } from './memory.js'
+import { network } from './network.js'
 import { observe } from './observe.js'
 import { persistence } from './persistence.js'
 import { privileges } from './privileges.js'
 import { probe } from './probes.js'
 import { quorum } from './quorum.js'
 import { fullSyncs, replication } from './replication.js'
+import { security } from './security.js'
 import { writes } from './writes.js'
 
 /** Settings of {@link doctor}. */
@@ -47,6 +51,8 @@ const CHECKS: readonly ((seen: Examined) => readonly Found[])[] = [
   writes,
   memory,
   persistence,
+  security,
+  clocks,
   balance,
   bigKeys,
   privileges,
@@ -88,6 +94,8 @@ export async function doctor(port: RedisPort, options: DoctorOptions = {}): Prom
   const seen = await observe(port, { usage, timeoutMs, signal }, examination(port, depth))
   const found = [
     ...CHECKS.flatMap((check) => check(seen)),
+    ...network(seen, { isMapKnown: port.setup !== undefined }),
+    ...client(seen, port.setup),
     ...(active ? await probe(port, seen, { timeoutMs, signal }) : []),
   ]
   return judged(found, usage)
