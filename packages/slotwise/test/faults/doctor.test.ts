@@ -118,6 +118,8 @@ describe('a replica', () => {
 
   it('node-loading: one that reads its data serves nobody, until it has', async () => {
     const [primary, replica] = await pair()
+    // A node that loads answers after every so many bytes, so these are to be many.
+    await at(port, cluster, primary, 'CONFIG', 'SET', 'rdbcompression', 'no')
     await at(port, cluster, primary, 'DEBUG', 'POPULATE', 500, 'loaded', 2000)
     await at(port, cluster, replica, 'CONFIG', 'SET', 'loading-process-events-interval-bytes', 1024)
     await at(port, cluster, replica, 'CONFIG', 'SET', 'key-load-delay', 20_000)
@@ -129,6 +131,7 @@ describe('a replica', () => {
     await at(port, cluster, replica, 'CONFIG', 'SET', 'key-load-delay', 0)
     await cluster.whenHealthy()
     await at(port, cluster, primary, 'FLUSHALL')
+    await at(port, cluster, primary, 'CONFIG', 'SET', 'rdbcompression', 'yes')
     await healed()
   }, 30_000)
 })
@@ -159,6 +162,25 @@ describe('the way to the nodes', () => {
       await control.close()
     }
     await healed()
+  })
+
+  it('address-unreachable: every address, where the cluster announces what leads nowhere from here', async () => {
+    // What a client meets outside of the network of its containers: a seed that answers, and addresses that do not.
+    let isOutside = false
+    const endpointMap = (node: { readonly host: string; readonly port: number }) =>
+      isOutside ? { ...node, port: 1 } : node
+    const outside = await connect({ ...cluster.connectOptions, endpointMap })
+    try {
+      isOutside = true
+      const findings = await doctor(outside, LIMIT)
+      expect(findings[0]).toMatchObject({ id: 'nothing-served', severity: 'critical' })
+      const nodes = findings.flatMap(({ id, node }) => (id === 'address-unreachable' ? [node] : []))
+      expect(new Set(nodes)).toEqual(new Set(cluster.nodes.map(nameOf)))
+      isOutside = false
+      await expect.poll(() => doctor(outside), { timeout: 10_000 }).toEqual([])
+    } finally {
+      await outside.close()
+    }
   })
 
   it('node-suspected: one that answers here and not on the bus, until its bus is open again', async () => {
