@@ -87,7 +87,7 @@ describe('growing and shrinking under load', () => {
       expect(String(await client.call(['CLUSTER', 'INFO']))).toMatch(/cluster_known_nodes:1\r/)
       expect(await client.call(['DBSIZE'])).toBe(0)
     }
-    expect(port.topology().nodes).toHaveLength(6)
+    await expect.poll(() => port.topology().nodes.length, { timeout: 5000 }).toBe(6)
   })
 })
 

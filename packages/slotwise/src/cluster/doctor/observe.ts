@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
-import type { ClusterNode, RedisPort } from '../../redis/port.js'
 import { addressOf } from '../../redis/address.js'
+import type { ClusterNode, RedisPort } from '../../redis/port.js'
 import { SLOTS } from '../../slots.js'
 import { fields } from '../observe.js'
 import { type NodeLine, parseNodes } from '../view.js'
