@@ -54,20 +54,22 @@ export async function join(address: { host: string; port: number }, access: Acce
       )
     }
     const ip = isIP(address.host) ? address.host : (await lookup(address.host)).address
-    return { ...address, ip, client, announced: await announcement(client) }
+    return { ...address, ip, client, announced: await announcement(client, access) }
   } catch (error) {
     client.close()
     throw error
   }
 }
 
-async function announcement(client: WireClient): Promise<Member['announced']> {
-  const names = ['cluster-announce-ip', 'cluster-announce-port', 'cluster-announce-bus-port'] as const
+async function announcement(client: WireClient, { tls }: Access): Promise<Member['announced']> {
+  const names = ['ip', 'port', 'bus-port', 'tls-port'].map((name) => `cluster-announce-${name}`)
   const [reply] = await client.pipeline([['CONFIG', 'GET', 'cluster-announce*']])
   // Where CONFIG is forbidden we go by the address given.
   if (!Array.isArray(reply)) return {}
   const flat = (reply as readonly WireReply[]).map(String)
-  const [host, port, busPort] = names.map((name) => flat[flat.indexOf(name) + 1] ?? '')
+  const [host, plainPort, busPort, tlsPort] = names.map((name) => flat[flat.indexOf(name) + 1] ?? '')
+  // Redis 7.0 takes the plain one where there is no other.
+  const port = tls && Number(tlsPort) > 0 ? tlsPort : plainPort
   return {
     ...(host ? { host } : {}),
     ...(Number(port) > 0 ? { port: Number(port) } : {}),

@@ -1,62 +1,16 @@
 import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { converge } from '../cluster/converge.js'
-import { type Access, join as joinNode, type Member } from '../cluster/observe.js'
+import { type Access, join as joinNode, type Member, observe } from '../cluster/observe.js'
 import type { NodeView } from '../cluster/view.js'
 import { ClosedError, ConfigurationError, LocalServerError } from '../errors.js'
+import { integer } from '../options.js'
+import { removeData } from './data-folder.js'
+import { groupsOf, majorityOf, type ReachedGroups } from './groups.js'
+import type { LocalCluster, LocalConnectOptions, LocalNode } from './local-cluster.js'
+import type { LocalNetwork } from './network.js'
 import { processInfo } from './process.js'
 import type { RunningServer } from './server.js'
-
-/** One server of a {@link LocalCluster}. */
-export interface LocalNode {
-  /** The cluster's own id of the node, forty hex digits. */
-  readonly id: string
-  readonly host: string
-  readonly port: number
-  /** As of the start, of `addNode` or of the last `whenHealthy`; elections change it. */
-  readonly role: 'primary' | 'replica'
-  /** The server's own process. */
-  readonly pid: number
-}
-
-/** How to reach a {@link LocalCluster}, ready for `connect`. */
-export interface LocalConnectOptions {
-  readonly nodes: readonly string[]
-  readonly username?: string
-  readonly password?: string
-  readonly tls?: { readonly ca: string }
-}
-
-/** A Redis Cluster of this process, on 127.0.0.1. It ends with this process, however this process ends. */
-export interface LocalCluster extends AsyncDisposable {
-  /** In an order that never changes: a node keeps its index for good. Primaries come first, as they were at first. */
-  readonly nodes: readonly LocalNode[]
-  /** Of the servers, such as `7.0.15`. */
-  readonly version: string
-  readonly connectOptions: LocalConnectOptions
-  /** Ends a server as a power failure would (SIGKILL); resolves when it is gone. Its data stays for `restart`. */
-  kill(index: number): Promise<void>
-  /** Stops a server where it stands (SIGSTOP), connections and all; resolves when it stands. */
-  pause(index: number): Promise<void>
-  /** Lets a paused server go on. */
-  resume(index: number): Promise<void>
-  /**
-   * Starts a server anew on its port, after a graceful end if it still runs. Resolves when it answers; when the
-   * cluster has taken it back is {@link LocalCluster.whenHealthy}'s to say.
-   */
-  restart(index: number): Promise<void>
-  /** Starts one more server and introduces it to those that run: a primary without slots. */
-  addNode(): Promise<LocalNode>
-  /**
-   * Resolves when the servers that run agree on all slots, every replica among them is linked and all accept
-   * commands: after an election, a `restart` or a `resume`. Servers that were killed or paused are not waited for.
-   *
-   * @throws RedisUnavailableError it took longer than `timeoutMs` (default 30,000)
-   */
-  whenHealthy(options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<void>
-  /** Ends every server and removes what was temporary. Idempotent. */
-  stop(): Promise<void>
-}
 
 /** One node: where it belongs for good, and the process that runs it just now. */
 interface Slot {
@@ -72,6 +26,7 @@ interface LocalClusterParts {
   readonly access: Access
   /** Removed by stop. */
   readonly temporary: string | undefined
+  readonly network: LocalNetwork | undefined
   readonly start: (index: number, at?: { port: number; busPort: number }) => Promise<RunningServer>
   /** Called when a node was added, with all of them. */
   readonly grown: (servers: readonly RunningServer[]) => Promise<void>
@@ -126,13 +81,47 @@ export class RunningCluster implements LocalCluster {
       slot.state = 'down'
       await slot.running.guarded.end('SIGTERM')
     }
-    slot.running = await this.#started(index, slot.running.config)
-    slot.state = 'up'
-    void this.#watch(slot)
+    await this.#start(slot, index)
+  }
+
+  async restartEmpty(index: number): Promise<void> {
+    const slot = this.#at(index)
+    await this.kill(index)
+    await removeData(slot.running.config.dir)
+    await this.#start(slot, index)
+  }
+
+  async partition(
+    groups: readonly (readonly number[])[],
+    { clients = 'all' }: { readonly clients?: ReachedGroups | undefined } = {},
+  ): Promise<void> {
+    const network = this.#network()
+    const groupOf = groupsOf(groups, this.#slots.length)
+    network.split({ groupOf, reached: await this.#reached(groupOf, groups.length, clients) })
+  }
+
+  async isolate(index: number): Promise<void> {
+    const slot = this.#at(index)
+    const groupOf = this.#slots.map((other) => (other === slot ? 1 : 0))
+    this.#network().split({ groupOf, reached: [0] })
+  }
+
+  async cutReplication(index: number): Promise<void> {
+    this.#at(index)
+    this.#network().cutReplication(index)
+  }
+
+  async heal(): Promise<void> {
+    this.#network().heal()
   }
 
   async addNode(): Promise<LocalNode> {
     this.#refuseWhenStopped()
+    if (this.#parts.network?.isSplit === true) {
+      throw new ConfigurationError(
+        'a node cannot be introduced to a cluster that is cut in parts: heal it first',
+      )
+    }
     const running = await this.#started(this.#slots.length)
     const slot = this.#slot(running)
     this.#slots.push(slot)
@@ -188,6 +177,36 @@ export class RunningCluster implements LocalCluster {
     }
   }
 
+  async #reached(
+    groupOf: readonly number[],
+    count: number,
+    clients: ReachedGroups,
+  ): Promise<readonly number[]> {
+    if (clients === 'all') return [...groupOf]
+    if (clients !== 'majority') return [integer('clients', clients, { min: 0, max: count - 1 })]
+    const views = await this.withMembers((members) => Promise.all(members.map(observe)))
+    const ids = this.#slots.map(({ id }) => id)
+    return [
+      majorityOf(
+        groupOf,
+        ids,
+        views.filter((view) => view !== undefined),
+      ),
+    ]
+  }
+
+  #network(): LocalNetwork {
+    this.#refuseWhenStopped()
+    if (this.#parts.network !== undefined) return this.#parts.network
+    throw new ConfigurationError('start this cluster with networkFaults: true to cut its network')
+  }
+
+  async #start(slot: Slot, index: number): Promise<void> {
+    slot.running = await this.#started(index, slot.running.config)
+    slot.state = 'up'
+    void this.#watch(slot)
+  }
+
   async #started(index: number, at?: RunningServer['config']): Promise<RunningServer> {
     const running = await this.#parts.start(index, at)
     if (this.#stopped === undefined) return running
@@ -238,11 +257,13 @@ export class RunningCluster implements LocalCluster {
 
   async #end(): Promise<void> {
     await Promise.all(this.#slots.map(({ running }) => running.guarded.stop()))
-    const { temporary } = this.#parts
+    const { temporary, network } = this.#parts
+    network?.close()
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true, maxRetries: 3 })
   }
 }
 
-function describe({ id, role, running }: Slot): LocalNode {
-  return { id, host: '127.0.0.1', port: running.config.port, role, pid: running.guarded.pid }
+function describe({ id, role, running: { config, guarded } }: Slot): LocalNode {
+  const { port: directPort, announced } = config
+  return { id, host: '127.0.0.1', port: announced?.port ?? directPort, directPort, role, pid: guarded.pid }
 }

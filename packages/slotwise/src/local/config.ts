@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { ConfigurationError } from '../errors.js'
 import { shown } from '../options.js'
+import type { Announced } from './network.js'
 
 /** What the file of one node is made of. */
 export interface NodeConfig {
@@ -13,6 +14,8 @@ export interface NodeConfig {
   readonly tlsFolder?: string | undefined
   readonly persistent: boolean
   readonly nodeTimeoutMs: number
+  /** By which others know it, where there is a network of ours between. */
+  readonly announced?: Announced | undefined
   /** The user's own settings, in the syntax of redis.conf; they come last and win. */
   readonly more: Readonly<Record<string, string>>
 }
@@ -51,6 +54,16 @@ export function nodeConfig(node: NodeConfig): string {
       ['tls-ca-cert-file', join(tlsFolder, 'ca.pem')],
     )
   }
+  const { announced } = node
+  if (announced !== undefined) {
+    lines.push(
+      ['cluster-announce-ip', '127.0.0.1'],
+      // Later versions of Redis take the plain port for a second one beside that of TLS.
+      [`cluster-announce-${tlsFolder === undefined ? '' : 'tls-'}port`, String(announced.port)],
+      ['cluster-announce-bus-port', String(announced.busPort)],
+    )
+    if (announced.source !== undefined) lines.push(['bind-source-addr', announced.source])
+  }
   if (password !== undefined) {
     lines.push(['masterauth', password])
     if (username === undefined) lines.push(['requirepass', password])
@@ -69,13 +82,17 @@ export function nodeConfig(node: NodeConfig): string {
 }
 
 /** Refuses what would break out of its line, or break what startLocalCluster relies on. */
-export function checkConfig(config: Readonly<Record<string, string>>): void {
+export function checkConfig(config: Readonly<Record<string, string>>, networkFaults: boolean): void {
   const ours = new Set(
     'port tls-port bind dir daemonize cluster-enabled cluster-config-file cluster-port cluster-node-timeout requirepass masterauth masteruser user aclfile logfile set-proc-title'.split(
       ' ',
     ),
   )
+  const network = /^(?:cluster|replica)-announce-|^bind-source-addr$/
   for (const [name, value] of Object.entries(config)) {
+    if (networkFaults && network.test(name)) {
+      throw new ConfigurationError(`config.${name} does not go together with networkFaults`)
+    }
     if (!/^[a-z][a-z0-9-]*$/.test(name)) {
       throw new ConfigurationError(`config has no setting of Redis named ${shown(name)}`)
     }

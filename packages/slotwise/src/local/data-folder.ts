@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConfigurationError, LocalServerError } from '../errors.js'
@@ -40,6 +40,13 @@ export async function recall(dir: string): Promise<Remembered | undefined> {
         cause: error,
       },
     )
+  }
+}
+
+/** All but who the node is: its id, its slots, whom it follows, its epochs. */
+export async function removeData(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (name !== 'nodes.conf') await rm(join(folder, name), { recursive: true, force: true })
   }
 }
 

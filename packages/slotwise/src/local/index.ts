@@ -4,6 +4,7 @@
  * @module
  */
 export type { Certificate } from './certificate.js'
-export type { LocalCluster, LocalConnectOptions, LocalNode } from './cluster.js'
+export type { ReachedGroups } from './groups.js'
+export type { LocalCluster, LocalConnectOptions, LocalNode } from './local-cluster.js'
 export type { LocalClusterOptions } from './options.js'
 export { startLocalCluster } from './start.js'

@@ -46,6 +46,14 @@ export interface LocalClusterOptions {
    * @defaultValue `2000`
    */
   readonly nodeTimeoutMs?: number | undefined
+  /**
+   * Puts a network of ours between the nodes, and between them and their clients, which `partition`, `isolate` and
+   * `cutReplication` cut. All traffic then goes through this process: while its event loop stands still for longer
+   * than `nodeTimeoutMs`, nodes take each other for dead.
+   *
+   * @defaultValue `false`
+   */
+  readonly networkFaults?: boolean | undefined
   /** Hears of the steps that take time, one clause each. */
   readonly onProgress?: ((step: string) => void) | undefined
   /** Hears of a server that ended by itself. @defaultValue a process warning */
@@ -75,6 +83,10 @@ export function checkOptions(options: LocalClusterOptions) {
   if (options.version !== undefined && !/^\d+(?:\.\d+){0,2}$/.test(options.version)) {
     throw new ConfigurationError(`version must be like 7.2 or 7.2.4, got ${shown(options.version)}`)
   }
-  checkConfig(options.config ?? {})
-  return { primaries, replicasPerPrimary, nodeTimeoutMs }
+  const networkFaults = options.networkFaults ?? false
+  if (networkFaults && options.basePort !== undefined) {
+    throw new ConfigurationError('basePort does not go together with networkFaults, whose ports are any free')
+  }
+  checkConfig(options.config ?? {}, networkFaults)
+  return { primaries, replicasPerPrimary, nodeTimeoutMs, networkFaults }
 }

@@ -5,9 +5,11 @@ import { converge } from '../cluster/converge.js'
 import type { Access } from '../cluster/observe.js'
 import { ConfigurationError, LocalServerError } from '../errors.js'
 import { type Certificate, makeCertificate } from './certificate.js'
-import { type LocalCluster, RunningCluster } from './cluster.js'
+import { RunningCluster } from './cluster.js'
 import { nodeFolder, type Remembered, recall, remember, sweep } from './data-folder.js'
 import { findServer } from './find.js'
+import type { LocalCluster } from './local-cluster.js'
+import { LocalNetwork } from './network.js'
 import { checkOptions, type LocalClusterOptions } from './options.js'
 import { freePorts } from './ports.js'
 import { lostItsPort, type RunningServer, startServer } from './server.js'
@@ -39,13 +41,15 @@ const HEALTHY_MS = 60_000
  * @throws ConfigurationError
  */
 export async function startLocalCluster(options: LocalClusterOptions = {}): Promise<LocalCluster> {
-  const { primaries, replicasPerPrimary, nodeTimeoutMs } = checkOptions(options)
+  const { primaries, replicasPerPrimary, nodeTimeoutMs, networkFaults } = checkOptions(options)
   const { username, password, signal, onProgress = () => {}, onError = warn } = options
   const found = await findServer(options)
   const temporary = options.dir === undefined ? await temporaryFolder() : undefined
   const servers: RunningServer[] = []
   let cluster: RunningCluster | undefined
+  let network: LocalNetwork | undefined
   try {
+    if (networkFaults) network = await LocalNetwork.open(() => cluster?.nodes.map(({ pid }) => pid) ?? [])
     // The real path, so that a later start knows its processes by it.
     const dir = temporary ?? (await settle(resolve(options.dir ?? '')))
     const before = temporary === undefined ? await reuse(dir, primaries, replicasPerPrimary) : undefined
@@ -54,8 +58,8 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
     const tlsFolder = certificate && (await writeCertificate(dir, certificate))
     const tls = certificate && { ca: certificate.ca }
     const access: Access = { username, password, tls, timeoutMs: 5000, signal }
-    const start = (index: number, at: { port: number; busPort: number }) =>
-      startServer(
+    const start = async (index: number, at: { port: number; busPort: number }) =>
+      await startServer(
         found,
         {
           dir: nodeFolder(dir, index),
@@ -65,6 +69,7 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
           password,
           tlsFolder,
           nodeTimeoutMs,
+          announced: await network?.announce(index, at),
           persistent: temporary === undefined,
           more: options.config ?? {},
         },
@@ -96,6 +101,7 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
         },
         access: { ...access, signal: undefined },
         temporary,
+        network,
         onError: heard(onError),
         start: async (index, at) => {
           if (at !== undefined) return await start(index, at)
@@ -121,6 +127,7 @@ export async function startLocalCluster(options: LocalClusterOptions = {}): Prom
   } catch (error) {
     // Through the cluster where there is one, or it would report that its servers ended.
     await (cluster?.stop() ?? Promise.all(servers.map(({ guarded }) => guarded.stop())))
+    network?.close()
     if (temporary !== undefined) await rm(temporary, { recursive: true, force: true })
     throw explain(error, temporary ?? resolve(options.dir ?? ''))
   }
