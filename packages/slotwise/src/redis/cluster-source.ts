@@ -25,6 +25,9 @@ const ASKED = 3
 const ENOUGH = 2
 /** What the other seeds get to contradict the first one that answered. */
 const GRACE_MS = 500
+/** What nodes that were introduced a moment ago get to hear of each other. */
+const PATIENCE_MS = 500
+const APART_MS = 50
 
 /** Who owns what as the nodes of a cluster tell it themselves, or a single server, which owns everything. */
 export class ClusterSource implements TopologySource {
@@ -37,7 +40,7 @@ export class ClusterSource implements TopologySource {
 
   async first(timeoutMs: number): Promise<readonly (readonly NodeView[])[]> {
     const { seeds } = this.#settings
-    const answers: { readonly address: string; readonly views: readonly NodeView[] }[] = []
+    const answers: Answer[] = []
     const questions = seeds.map(async (seed) => {
       const views = await this.#firstView(seed, timeoutMs)
       answers.push({ address: addressOf(seed), views })
@@ -47,7 +50,19 @@ export class ClusterSource implements TopologySource {
     })
     // A wrong address among right ones would otherwise decide by chance which cluster is written to.
     await Promise.race([Promise.allSettled(questions), after(GRACE_MS)])
-    return oneCluster(answers, this.isFixed)
+    const until = performance.now() + Math.min(timeoutMs, PATIENCE_MS)
+    for (;;) {
+      const other = strangers(answers)
+      if (other === undefined) return serving(answers).map(({ views }) => views)
+      // Nodes that have only just met take each other for strangers.
+      if (performance.now() > until) throw severalClusters(other, this.isFixed)
+      await after(APART_MS)
+      const again = serving(answers).map(async ({ address }) => ({
+        address,
+        views: await this.#view(address, timeoutMs),
+      }))
+      answers.splice(0, answers.length, ...(await Promise.all(again)))
+    }
   }
 
   /** Resolves with the first few answers; with none when nobody answers in time. Never rejects. */
@@ -113,20 +128,28 @@ export class ClusterSource implements TopologySource {
   }
 }
 
-/** @throws ConfigurationError if the seeds that answered are not one cluster */
-function oneCluster(
-  answers: readonly { readonly address: string; readonly views: readonly NodeView[] }[],
-  isStandalone: boolean,
-): readonly (readonly NodeView[])[] {
-  const serving = answers.filter(({ views }) => views.some(({ slots }) => slots.length > 0))
-  const [first, ...rest] = serving.length > 0 ? serving : answers
-  if (first === undefined) return []
+interface Answer {
+  readonly address: string
+  readonly views: readonly NodeView[]
+}
+
+/** Those that have something to say: one without slots was never in the cluster, or was taken out of it. */
+function serving(answers: readonly Answer[]): readonly Answer[] {
+  const some = answers.filter(({ views }) => views.some(({ slots }) => slots.length > 0))
+  return some.length > 0 ? some : answers.slice(0, 1)
+}
+
+/** Two seeds that know nothing of each other. */
+function strangers(answers: readonly Answer[]): readonly [string, string] | undefined {
+  const [first, ...rest] = serving(answers)
+  if (first === undefined) return undefined
   const other = rest.find(({ views }) => !views.some(({ id }) => first.views.some((node) => node.id === id)))
-  if (other !== undefined) {
-    const what = isStandalone ? 'servers without a common cluster' : 'nodes of different clusters'
-    throw new ConfigurationError(`${first.address} and ${other.address} are ${what}: name nodes of one`)
-  }
-  return [first, ...rest].map(({ views }) => views)
+  return other && [first.address, other.address]
+}
+
+function severalClusters([one, other]: readonly [string, string], isStandalone: boolean): ConfigurationError {
+  const what = isStandalone ? 'servers without a common cluster' : 'nodes of different clusters'
+  return new ConfigurationError(`${one} and ${other} are ${what}: name nodes of one`)
 }
 
 const after = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref())

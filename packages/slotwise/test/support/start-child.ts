@@ -5,13 +5,15 @@ import { fileURLToPath } from 'node:url'
 
 const script = fileURLToPath(new URL('local-child.ts', import.meta.url))
 
+type Mode = 'wait' | 'end' | 'end-with-faults'
+
 interface Place {
   readonly temporary?: string
   readonly dir?: string
 }
 
 /** A process that starts a cluster, then waits or comes to its end. */
-export function spawnChild(mode: 'wait' | 'end', { temporary, dir }: Place) {
+export function spawnChild(mode: Mode, { temporary, dir }: Place) {
   const child = spawn(process.execPath, ['--import', 'tsx', script, mode, ...(dir ? [dir] : [])], {
     env: { ...process.env, ...(temporary ? { TMPDIR: temporary } : {}) },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -21,7 +23,7 @@ export function spawnChild(mode: 'wait' | 'end', { temporary, dir }: Place) {
 
 /** A process that has started a cluster, and the processes of its servers. */
 export async function startChild(
-  mode: 'wait' | 'end',
+  mode: Mode,
   place: Place,
 ): Promise<{ readonly child: ChildProcess; readonly pids: readonly number[] }> {
   const child = spawnChild(mode, place)

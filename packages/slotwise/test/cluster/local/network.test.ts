@@ -218,7 +218,7 @@ describe.concurrent('a server that is started again empty', () => {
     expect,
     start,
   }) => {
-    await isStillThere(await start({ nodeTimeoutMs: 5000 }), false, expect)
+    await isStillThere(await start(), false, expect)
   }, 30_000)
 
   it('has lost what a folder of data held, and keeps what is written from then on', async ({
@@ -226,6 +226,6 @@ describe.concurrent('a server that is started again empty', () => {
     start,
     folder,
   }) => {
-    await isStillThere(await start({ nodeTimeoutMs: 5000, dir: folder }), true, expect)
+    await isStillThere(await start({ dir: folder }), true, expect)
   }, 30_000)
 })

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -49,12 +48,22 @@ test('a process killed while it starts its cluster leaves no server behind, when
   expect(caught).toBeGreaterThan(5)
 }, 30_000)
 
-test('a process that forgets to stop its cluster still ends, and its servers with it', async () => {
-  const { child, pids } = await startChild('end', { temporary })
-  const [code] = child.exitCode === null ? await once(child, 'exit') : [child.exitCode]
-  expect(code).toBe(0)
-  await expect.poll(() => alive(pids), { timeout: 5000 }).toEqual([])
-}, 20_000)
+test.each([
+  ['its cluster', 'end'],
+  ['its cluster, the network and proxies', 'end-with-faults'],
+] as const)(
+  'a process that forgets to stop %s still ends, and its servers with it',
+  async (_, mode) => {
+    const { child, pids } = await startChild(mode, { temporary })
+    try {
+      await expect.poll(() => child.exitCode, { timeout: 10_000 }).toBe(0)
+      await expect.poll(() => alive(pids), { timeout: 5000 }).toEqual([])
+    } finally {
+      child.kill('SIGKILL')
+    }
+  },
+  20_000,
+)
 
 test('a server whose guard is killed ends too', async () => {
   const guarded = await startGuarded({
