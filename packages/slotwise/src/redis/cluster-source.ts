@@ -52,10 +52,10 @@ export class ClusterSource implements TopologySource {
     await Promise.race([Promise.allSettled(questions), after(GRACE_MS)])
     const until = performance.now() + Math.min(timeoutMs, PATIENCE_MS)
     for (;;) {
-      const other = strangers(answers)
+      const other = apartIn(answers)
       if (other === undefined) return serving(answers).map(({ views }) => views)
       // Nodes that have only just met take each other for strangers.
-      if (performance.now() > until) throw severalClusters(other, this.isFixed)
+      if (this.isFixed || performance.now() > until) throw severalClusters(other, this.isFixed)
       await after(APART_MS)
       const again = serving(answers).map(async ({ address }) => ({
         address,
@@ -140,7 +140,7 @@ function serving(answers: readonly Answer[]): readonly Answer[] {
 }
 
 /** Two seeds that know nothing of each other. */
-function strangers(answers: readonly Answer[]): readonly [string, string] | undefined {
+function apartIn(answers: readonly Answer[]): readonly [string, string] | undefined {
   const [first, ...rest] = serving(answers)
   if (first === undefined) return undefined
   const other = rest.find(({ views }) => !views.some(({ id }) => first.views.some((node) => node.id === id)))

@@ -110,7 +110,7 @@ describe.each([
   it('a client on the side of a minority is served for about the node timeout, reads nothing that is outdated, and loses exactly what it wrote there', async () => {
     const minority = await apart()
     const majority = await apart()
-    const { keys, index, id } = keysOfOnePrimary(minority.port, 1000)
+    const { keys, index } = keysOfOnePrimary(minority.port, 1000)
     const [shared, ...own] = keys
     expect.assert(shared !== undefined)
     const set = (port: RedisPort, key: Key, value: string) =>
