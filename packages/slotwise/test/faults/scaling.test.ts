@@ -28,7 +28,7 @@ beforeAll(async () => {
   ;[cluster, spare] = await Promise.all([startLocalCluster({ nodeTimeoutMs: 1000 }), startBareServers(3)])
   const [seed = ''] = cluster.connectOptions.nodes
   options = { nodes: [seed] }
-  port = await connect({ ...cluster.connectOptions })
+  port = await connect({ ...cluster.connectOptions, commandTimeoutMs: 6000 })
 }, 60_000)
 afterAll(async () => {
   await port.close()
