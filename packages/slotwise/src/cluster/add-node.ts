@@ -52,8 +52,9 @@ export async function addNode(options: AddNodeOptions): Promise<AddedNode> {
   if (options.of !== undefined && options.role === 'primary') {
     throw new ConfigurationError('of names the primary of a replica, and a primary follows nobody')
   }
-  const { username, password, tls, signal, timeoutMs = 30_000, dryRun = false, onProgress } = options
-  const access = { username, password, tls, signal, timeoutMs: Math.min(timeoutMs, 5000) }
+  const { username, password, tls, endpointMap, signal } = options
+  const { timeoutMs = 30_000, dryRun = false, onProgress } = options
+  const access = { username, password, tls, endpointMap, signal, timeoutMs: Math.min(timeoutMs, 5000) }
   const newcomer = await join(parseAddress(options.node), access)
   const say = (step: string) => onProgress?.({ step, slotsDone: 0, slotsTotal: 0, keysMoved: 0 })
   try {

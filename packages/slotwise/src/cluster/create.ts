@@ -2,6 +2,7 @@ import type { ConnectionOptions } from 'node:tls'
 import { ConfigurationError } from '../errors.js'
 import { integer, shown } from '../options.js'
 import { addressOf } from '../redis/address.js'
+import type { Endpoint } from '../redis/link.js'
 import { type Converged, converge } from './converge.js'
 import { join, parseAddress } from './observe.js'
 import type { NodeView, SlotRange } from './view.js'
@@ -16,6 +17,11 @@ export interface CreateClusterOptions {
   readonly password?: string | undefined
   /** `true` for TLS with the system's authorities. */
   readonly tls?: boolean | ConnectionOptions | undefined
+  /**
+   * Where this process reaches a node, for who is not in the network of the nodes. These then meet each other at the
+   * addresses in `nodes`, which must be numbers where their names mean nothing here.
+   */
+  readonly endpointMap?: ((endpoint: Endpoint) => Endpoint) | undefined
   /**
    * Bound on the whole, in milliseconds.
    *
@@ -91,9 +97,9 @@ export interface CreatedReplica {
 export async function createCluster(options: CreateClusterOptions): Promise<CreatedCluster> {
   const { timeoutMs, primaries, addresses } = check(options)
   const deadline = performance.now() + timeoutMs
-  const { onProgress, signal, username, password, tls } = options
+  const { onProgress, signal, username, password, tls, endpointMap } = options
   onProgress?.(`connecting to ${addresses.length} nodes`)
-  const access = { username, password, tls, signal, timeoutMs: Math.min(timeoutMs, 5000) }
+  const access = { username, password, tls, endpointMap, signal, timeoutMs: Math.min(timeoutMs, 5000) }
   const joined = await Promise.allSettled(addresses.map((address) => join(address, access)))
   const members = joined.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   try {

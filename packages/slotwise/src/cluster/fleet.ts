@@ -2,6 +2,7 @@ import type { ConnectionOptions } from 'node:tls'
 import { ConfigurationError, UnhealthyClusterError } from '../errors.js'
 import { integer, shown } from '../options.js'
 import { addressOf } from '../redis/address.js'
+import type { Endpoint } from '../redis/link.js'
 import type { WireCommand } from '../redis/wire.js'
 import { join, type Member, observe, parseAddress } from './observe.js'
 import { unsettled } from './settled.js'
@@ -16,6 +17,8 @@ export interface OperateOptions {
   readonly password?: string | undefined
   /** `true` for TLS with the system's authorities. */
   readonly tls?: boolean | ConnectionOptions | undefined
+  /** Where this process reaches a node that the cluster knows under another address: NAT, containers, tunnels. */
+  readonly endpointMap?: ((endpoint: Endpoint) => Endpoint) | undefined
   /** Bound on connecting, and on each wait for the nodes to agree. @defaultValue `30000` */
   readonly timeoutMs?: number | undefined
   /** Says what would be done, and does nothing. @defaultValue `false` */
@@ -63,8 +66,8 @@ export class Fleet {
     if (!Array.isArray(options.nodes) || options.nodes.length === 0) {
       throw new ConfigurationError(`nodes must name at least one node, got ${shown(options.nodes)}`)
     }
-    const { username, password, tls, signal } = options
-    const access = { username, password, tls, signal, timeoutMs: Math.min(timeoutMs, 5000) }
+    const { username, password, tls, endpointMap, signal } = options
+    const access = { username, password, tls, endpointMap, signal, timeoutMs: Math.min(timeoutMs, 5000) }
     const opened: Member[] = []
     const enter = async (address: { host: string; port: number }) => {
       const member = await join(address, access)
@@ -91,7 +94,7 @@ export class Fleet {
       ).catch((error: unknown) => {
         throw new UnhealthyClusterError('a node of the cluster cannot be reached', { cause: error })
       })
-      return await use(new Fleet([first, ...rest]))
+      return await use(new Fleet([endpointMap ? asKnown(first, view) : first, ...rest]))
     } finally {
       for (const { client } of opened) client.close()
     }
@@ -146,6 +149,11 @@ export class Fleet {
   async order(view: NodeView, command: WireCommand, timeoutMs?: number): Promise<unknown> {
     return await this.memberOf(view).client.call(command, timeoutMs)
   }
+}
+
+/** Behind a map the address we were given may be ours alone: the others reach the node where it says that it is. */
+function asKnown(member: Member, { self: { host, port } }: NodeView): Member {
+  return host === '' ? member : { ...member, host, port, ip: host }
 }
 
 /** What plans and results show of a node. */

@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import { ConfigurationError, RedisUnavailableError, ReplyError, UnexpectedReplyError } from '../errors.js'
+import type { Endpoint } from '../redis/link.js'
 import type { WireReply } from '../redis/resp.js'
 import { WireClient } from '../redis/wire.js'
 import { type NodeView, parseNodes } from './view.js'
@@ -11,6 +12,8 @@ export interface Access {
   readonly username?: string | undefined
   readonly password?: string | undefined
   readonly tls?: boolean | ConnectionOptions | undefined
+  /** Where this process reaches a node of this address; the nodes go on meeting each other at the address itself. */
+  readonly endpointMap?: ((endpoint: Endpoint) => Endpoint) | undefined
   readonly timeoutMs: number
   readonly signal?: AbortSignal | undefined
 }
@@ -37,7 +40,8 @@ export function parseAddress(text: unknown): { host: string; port: number } {
 
 /** Connects to a node and makes sure that it can be part of a cluster made by us. */
 export async function join(address: { host: string; port: number }, access: Access): Promise<Member> {
-  const client = await WireClient.connect({ ...address, ...access })
+  const at = access.endpointMap?.(address) ?? address
+  const client = await WireClient.connect({ ...access, ...at })
   try {
     const info = fields(textOf(client, await ask(client, ['INFO', 'server'])))
     // Valkey reports a compatible redis_version of 7.2 beside its own.
@@ -53,10 +57,20 @@ export async function join(address: { host: string; port: number }, access: Acce
         `${client.node} is a standalone server: start it with cluster-enabled yes, on an empty folder`,
       )
     }
-    const ip = isIP(address.host) ? address.host : (await lookup(address.host)).address
+    const ip = isIP(address.host) ? address.host : await resolved(address.host, at.host)
     return { ...address, ip, client, announced: await announcement(client, access) }
   } catch (error) {
     client.close()
+    throw error
+  }
+}
+
+/** A name that only the cluster's own network knows need not mean anything here. */
+async function resolved(host: string, reachedAt: string): Promise<string> {
+  try {
+    return (await lookup(host)).address
+  } catch (error) {
+    if (reachedAt !== host) return host
     throw error
   }
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import {
   addNode,
+  createCluster,
   failover,
   moveSlots,
   type OperateOptions,
@@ -16,6 +17,7 @@ import {
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
 import { type Key, type RedisPort, SLOTS, slotOf } from '../../src/redis/index.js'
+import { proxied } from '../../src/testing/faults/index.js'
 import { type BareServers, startBareServers } from '../support/bare-servers.js'
 import { Load } from '../support/load.js'
 
@@ -211,6 +213,60 @@ describe('failing over on purpose', () => {
     await load.stop()
     expect(load.failures).toEqual([])
     expect(await load.wrong()).toEqual([])
+  })
+})
+
+describe('from outside of the network of the nodes', () => {
+  it('reaches them where a map says, while they go on naming each other as they do', async () => {
+    const { proxies, connectOptions, close } = await proxied(cluster.connectOptions)
+    const real = cluster.connectOptions.nodes
+    const asked = new Set<string>()
+    const outside: OperateOptions = {
+      // A name that means nothing here, at the port of a node.
+      nodes: [`redis-1.invalid:${portOf(real[0])}`],
+      endpointMap: ({ host, port: at }) => {
+        asked.add(`${host}:${at}`)
+        return connectOptions.endpointMap({ host: '127.0.0.1', port: at })
+      },
+    }
+    try {
+      const key = 'moved{outside}' as Key
+      await port.call({ key, command: ['SET', key, 'there'] })
+      const slot = slotOf(key)
+      const source = port.topology().ownerOf(slot)
+      const target = port.topology().nodes.find(({ id, role }) => role === 'primary' && id !== source?.id)
+      const request = { ...outside, to: `127.0.0.1:${target?.port}`, slots: [[slot, slot]] as const }
+      const { plan, keysMoved } = await moveSlots(request)
+      expect(keysMoved).toBe(1)
+      expect(plan.map(({ from, to }) => [from.port, to.port])).toEqual([[source?.port, target?.port]])
+      expect(await port.call({ key, command: ['GET', key], repeat: 'safe' })).toBe('there')
+      for (const node of real.slice(1)) expect(asked).toContain(node)
+      // Closed, they take the way with them: nothing went beside.
+      await close()
+      await expect(rebalance({ ...outside, timeoutMs: 500 })).rejects.toThrow(/cannot reach 127/)
+      expect(proxies).toHaveLength(6)
+    } finally {
+      await close()
+    }
+    await rebalance(options)
+  })
+
+  it('makes a cluster of servers that it reaches elsewhere', async () => {
+    const { connectOptions, close } = await proxied({ nodes: spare.nodes })
+    const endpointMap = connectOptions.endpointMap
+    try {
+      const made = await createCluster({ nodes: spare.nodes, replicasPerPrimary: 0, endpointMap })
+      expect(made.primaries.map((node) => `${node.host}:${node.port}`).toSorted()).toEqual(
+        spare.nodes.toSorted(),
+      )
+      for (const client of spare.clients) {
+        const told = String(await client.call(['CLUSTER', 'NODES']))
+        for (const { port: at } of spare.addresses) expect(told).toContain(`127.0.0.1:${at}@`)
+      }
+    } finally {
+      await close()
+      await spare.reset()
+    }
   })
 })
 
