@@ -37,10 +37,12 @@ const STEPS = [
   { name: 'tests', about: 'npm test', commands: [[node, 'scripts/test.mjs']], live: true },
   {
     name: 'package',
-    about: 'the package is what package managers and compilers expect',
+    about: 'the packages are what package managers and compilers expect',
     commands: [
       ['publint', '--strict', 'dist/slotwise'],
       ['attw', '--pack', 'dist/slotwise', '--profile', 'esm-only'],
+      // It has a command and no module, so there are no types to look at.
+      ['publint', '--strict', 'dist/cli'],
     ],
   },
 ]

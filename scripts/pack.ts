@@ -15,6 +15,7 @@ interface Manifest {
   readonly name: string
   readonly version: string
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>
+  readonly dependencies?: Readonly<Record<string, string>>
   readonly files: readonly string[]
   readonly [field: string]: unknown
 }
@@ -25,19 +26,25 @@ export interface Packed {
   readonly tarball: string
 }
 
-/** Builds one package of `packages/` and packs it. */
-export function pack(name: string, into: string): Packed {
+/** In the order in which they are built: a later one sees an earlier one as its users will. */
+export const PACKAGES = ['slotwise', 'cli'] as const
+
+/**
+ * Builds one package of `packages/` and packs it. One that depends on another of ours is compiled against that one as
+ * packed beside it, which therefore comes first.
+ */
+export function pack(name: (typeof PACKAGES)[number], into: string): Packed {
   const source = join(root, 'packages', name)
   const folder = join(resolve(into), name)
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  run(join(root, 'node_modules/.bin/tsc'), [
-    '-p',
-    join(source, 'tsconfig.build.json'),
-    '--outDir',
-    join(folder, 'dist'),
-  ])
   const manifest = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8')) as Manifest
+  const ours = PACKAGES.filter((one) => manifest.dependencies?.[one] !== undefined)
+  compile(
+    source,
+    join(folder, 'dist'),
+    Object.fromEntries(ours.map((one) => [one, join(resolve(into), one)])),
+  )
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(publishable(manifest), undefined, 2)}\n`)
   for (const file of ['README.md', 'LICENSE', 'CHANGELOG.md']) {
     const path = [join(source, file), join(root, file)].find((candidate) => existsSync(candidate))
@@ -48,6 +55,32 @@ export function pack(name: string, into: string): Packed {
     run('npm', ['pack', folder, '--pack-destination', resolve(into), '--json', '--ignore-scripts']),
   ) as [{ readonly filename: string }]
   return { folder, tarball: join(resolve(into), basename(made.filename)) }
+}
+
+/** By a configuration of its own where packages of ours are to be found elsewhere than in the repository. */
+function compile(source: string, into: string, others: Readonly<Record<string, string>>): void {
+  const project = join(source, 'tsconfig.build.json')
+  if (Object.keys(others).length === 0) {
+    run(join(root, 'node_modules/.bin/tsc'), ['-p', project, '--outDir', into])
+    return
+  }
+  const paths = Object.entries(others).flatMap(([name, folder]) => {
+    const { exports } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest
+    return Object.entries(exports).flatMap(([subpath, target]) =>
+      typeof target === 'string'
+        ? []
+        : [[`${name}${subpath.slice(1)}`, [join(folder, target['types'] ?? '')]]],
+    )
+  })
+  // In the folder of the sources, from where their other packages are found.
+  const own = join(source, `tsconfig.packing-${process.pid}.json`)
+  const config = { extends: './tsconfig.build.json', compilerOptions: { paths: Object.fromEntries(paths) } }
+  writeFileSync(own, JSON.stringify(config))
+  try {
+    run(join(root, 'node_modules/.bin/tsc'), ['-p', own, '--outDir', into])
+  } finally {
+    rmSync(own, { force: true })
+  }
 }
 
 /** Without what only the repository needs: the way to the sources, the tools, the mark that forbids publishing. */
@@ -79,8 +112,7 @@ function run(command: string, args: readonly string[]): string {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    const { tarball } = pack('slotwise', process.argv[2] ?? join(root, 'dist'))
-    console.log(tarball)
+    for (const name of PACKAGES) console.log(pack(name, process.argv[2] ?? join(root, 'dist')).tarball)
   } catch (error) {
     console.error(error instanceof Error ? error.message : error)
     process.exitCode = 1

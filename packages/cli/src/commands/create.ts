@@ -1,0 +1,84 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Command, Option } from 'commander'
+import { RedisUnavailableError } from 'slotwise'
+import { type CreateClusterOptions, type CreatedCluster, createCluster } from 'slotwise/cluster'
+import { act, type Runner } from '../action.js'
+import { connectionOf } from '../connection/connection.js'
+import { type ConnectionFlags, whole, withConnection } from '../connection/options.js'
+import { table } from '../output/table.js'
+import { duration, ranges } from '../output/units.js'
+import type { Terminal } from '../terminal.js'
+import { placed } from './operation.js'
+
+interface CreateFlags extends ConnectionFlags {
+  readonly replicas: number
+  readonly wait: number
+}
+
+const AGAIN_MS = 500
+
+export function addCreate(program: Command, runner: Runner): void {
+  const command = program
+    .command('create')
+    .summary('make one cluster of servers, or finish one that was begun')
+    .description(
+      'Makes a cluster of empty servers in cluster mode. Safe to repeat: a whole cluster is left as it is, a half-made one is finished, and servers that hold data or belong elsewhere are refused before anything is changed.',
+    )
+    .argument('[nodes...]', 'all nodes, in any order')
+    .addOption(new Option('-r, --replicas <n>', 'of each primary').argParser(whole(0, 10)).default(1))
+    .addOption(
+      new Option('-w, --wait <seconds>', 'keep trying for so long while nodes do not answer')
+        .argParser(whole(0, 86_400))
+        .default(0),
+    )
+  act<CreateFlags>(withConnection(command), runner, {
+    example: 'slotwise create n1:7000 n2:7000 n3:7000 n4:7000 n5:7000 n6:7000 --replicas 1 --wait 60',
+    work: async (terminal, args, flags) => {
+      const connection = await connectionOf(flags, args, terminal)
+      const began = performance.now()
+      const options = {
+        ...connection,
+        replicasPerPrimary: flags.replicas,
+        signal: terminal.signal,
+        onProgress: (text: string) => terminal.progress({ text }),
+      }
+      const made = await persistently(options, terminal, flags.wait * 1000)
+      return { json: made, text: () => describe(made, performance.now() - began) }
+    },
+  })
+}
+
+/** Nodes that have not started yet look like nodes that never will: only time tells. */
+async function persistently(
+  options: CreateClusterOptions,
+  terminal: Terminal,
+  waitMs: number,
+): Promise<CreatedCluster> {
+  const until = performance.now() + waitMs
+  for (;;) {
+    try {
+      return await createCluster(options)
+    } catch (error) {
+      const isLate = performance.now() >= until
+      if (isLate || !(error instanceof RedisUnavailableError)) throw error
+      const left = Math.ceil((until - performance.now()) / 1000)
+      terminal.progress({
+        text: `waiting for ${error.node ?? 'the nodes'}`,
+        detail: `at most ${left} s more`,
+      })
+      await sleep(AGAIN_MS, undefined, { signal: terminal.signal })
+    }
+  }
+}
+
+function describe({ changed, primaries, replicas }: CreatedCluster, tookMs: number): string {
+  const rows = primaries.flatMap((primary) => [
+    [placed(primary), 'primary', ranges(primary.slots), primary.id],
+    ...replicas
+      .filter((replica) => replica.primary === primary.id)
+      .map((replica) => [placed(replica), 'replica', `of ${placed(primary)}`, replica.id]),
+  ])
+  const columns = [{ title: 'NODE' }, { title: 'ROLE' }, { title: 'SLOTS' }, { title: 'ID' }]
+  const head = changed ? `The cluster is made, in ${duration(tookMs)}.` : 'The cluster was whole already.'
+  return `${table(columns, rows)}\n\n${head}`
+}
