@@ -27,17 +27,22 @@ export default defineConfig({
         globalSetup: 'packages/slotwise/test/support/cluster-setup.ts',
         maxWorkers: 2,
       }),
-      project('comments', 'apps/comments/test/**/*.test.ts', 2, {
+      project('cli', 'packages/cli/test/**/*.test.ts', 2, {
+        globalSetup: 'packages/cli/test/support/setup.ts',
+        testTimeout: 30_000,
+        maxWorkers: 2,
+      }),
+      project('comments', 'apps/comments/test/**/*.test.ts', 3, {
         globalSetup: 'apps/comments/test/support/setup.ts',
         testTimeout: 30_000,
         maxWorkers: 2,
       }),
-      project('faults', 'packages/slotwise/test/faults/**/*.test.ts', 3, {
+      project('faults', 'packages/slotwise/test/faults/**/*.test.ts', 4, {
         testTimeout: 60_000,
         fileParallelism: false,
       }),
-      project('package', 'packages/slotwise/test/package/**/*.test.ts', 4, { testTimeout: 60_000 }),
-      project('start', 'test/start/**/*.test.ts', 5, { testTimeout: 180_000, fileParallelism: false }),
+      project('package', 'packages/slotwise/test/package/**/*.test.ts', 5, { testTimeout: 60_000 }),
+      project('start', 'test/start/**/*.test.ts', 6, { testTimeout: 180_000, fileParallelism: false }),
     ],
   },
 })
