@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
 import { RedisUnavailableError } from 'slotwise'
-import { type CreateClusterOptions, type CreatedCluster, createCluster } from 'slotwise/cluster'
+import type { CreateClusterOptions, CreatedCluster } from 'slotwise/cluster'
 import { act, type Runner } from '../action.js'
 import { connectionOf } from '../connection/connection.js'
 import { type ConnectionFlags, whole, withConnection } from '../connection/options.js'
@@ -54,6 +54,7 @@ async function persistently(
   terminal: Terminal,
   waitMs: number,
 ): Promise<CreatedCluster> {
+  const { createCluster } = await import('slotwise/cluster')
   const until = performance.now() + waitMs
   for (;;) {
     try {

@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { failover } from 'slotwise/cluster'
 import { act, type Runner } from '../action.js'
 import { connectionOf } from '../connection/connection.js'
 import { asNodesKnow } from '../connection/nodes.js'
@@ -43,6 +42,7 @@ export function addFailover(program: Command, runner: Runner): void {
           flags.yes,
         )
       }
+      const { failover } = await import('slotwise/cluster')
       const done = await failover({
         ...operating(connection, terminal, flags.dryRun),
         to: flags.to && (await asNodesKnow(flags.to)),

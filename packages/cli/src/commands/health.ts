@@ -1,13 +1,6 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
-import {
-  type ClusterHealth,
-  doctor,
-  type Finding,
-  healthCheck,
-  type Severity,
-  type Usage,
-} from 'slotwise/cluster'
+import type { ClusterHealth, Finding, Severity, Usage } from 'slotwise/cluster'
 import { act, type Runner } from '../action.js'
 import { connectionOf, withPort } from '../connection/connection.js'
 import { type ConnectionFlags, whole, withConnection, words } from '../connection/options.js'
@@ -57,6 +50,7 @@ export function addHealth(program: Command, runner: Runner): void {
   act<UsageFlags>(withConnection(withUsage(command)), runner, {
     example: 'slotwise health 10.0.0.1:6379 --usage locks,cache',
     work: async (terminal, args, flags) => {
+      const { healthCheck } = await import('slotwise/cluster')
       const connection = await connectionOf(flags, args, terminal)
       const health = await withPort(connection, terminal, (port) =>
         healthCheck(port, { usage: flags.usage, timeoutMs: flags.timeout, signal: terminal.signal }),
@@ -98,6 +92,7 @@ export function addDoctor(program: Command, runner: Runner): void {
   act<DoctorFlags>(withConnection(withUsage(command)), runner, {
     example: 'slotwise doctor 10.0.0.1:6379 --usage locks,cache --active --fail-on critical',
     work: async (terminal, args, flags) => {
+      const { doctor } = await import('slotwise/cluster')
       const connection = await connectionOf(flags, args, terminal)
       const findings = await withPort(connection, terminal, (port) =>
         doctor(port, {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { type ClusterInfo, clusterInfo, type NodeInfo } from 'slotwise/cluster'
+import type { ClusterInfo, NodeInfo } from 'slotwise/cluster'
 import { act, type Runner } from '../action.js'
 import { connectionOf, withPort } from '../connection/connection.js'
 import { type ConnectionFlags, withConnection } from '../connection/options.js'
@@ -16,6 +16,7 @@ export function addInfo(program: Command, runner: Runner): void {
   act<ConnectionFlags>(withConnection(command), runner, {
     example: 'slotwise info 10.0.0.1:6379 --user ops --password-file ops.secret',
     work: async (terminal, args, flags) => {
+      const { clusterInfo } = await import('slotwise/cluster')
       const connection = await connectionOf(flags, args, terminal)
       const info = await withPort(connection, terminal, (port) =>
         clusterInfo(port, { timeoutMs: flags.timeout, signal: terminal.signal }),

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { type LocalCluster, startLocalCluster } from 'slotwise/local'
+import type { LocalCluster } from 'slotwise/local'
 import { act, type Runner } from '../action.js'
 import { passwordOf } from '../connection/connection.js'
 import { type ConnectionFlags, whole, withLogin } from '../connection/options.js'
@@ -59,6 +59,7 @@ async function serve(terminal: Terminal, flags: LocalFlags): Promise<void> {
   const { signal, env } = terminal
   const password = await passwordOf(flags, undefined, terminal)
   const username = flags.user ?? (env['SLOTWISE_USER'] || undefined)
+  const { startLocalCluster } = await import('slotwise/local')
   const cluster = await startLocalCluster({
     primaries: flags.primaries,
     replicasPerPrimary: flags.replicas,

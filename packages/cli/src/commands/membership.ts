@@ -1,5 +1,4 @@
 import { type Command, Option } from 'commander'
-import { addNode, removeNode } from 'slotwise/cluster'
 import { act, type Runner } from '../action.js'
 import { connectionOf } from '../connection/connection.js'
 import { asNodesKnow } from '../connection/nodes.js'
@@ -37,6 +36,7 @@ export function addMembership(program: Command, runner: Runner): void {
   act<AddFlags>(withConnection(add), runner, {
     example: 'slotwise add-node 10.0.0.8:6379 --nodes 10.0.0.1:6379 --replica-of 10.0.0.7:6379',
     work: async (terminal, [node = ''], flags) => {
+      const { addNode } = await import('slotwise/cluster')
       const connection = await connectionOf(flags, [], terminal)
       const of = flags.replicaOf === undefined ? undefined : await asNodesKnow(flags.replicaOf)
       const role = flags.replica || of !== undefined ? 'replica' : 'primary'
@@ -66,6 +66,7 @@ export function addMembership(program: Command, runner: Runner): void {
   act<RemoveFlags>(withConnection(remove), runner, {
     example: 'slotwise remove-node 10.0.0.7:6379 --nodes 10.0.0.1:6379 --dry-run',
     work: async (terminal, [node = ''], flags) => {
+      const { removeNode } = await import('slotwise/cluster')
       const connection = await connectionOf(flags, [], terminal)
       const removed = await removeNode({
         ...operating(connection, terminal, flags.dryRun),

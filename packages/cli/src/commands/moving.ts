@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { type MoveResult, moveSlots, rebalance, type SlotRange } from 'slotwise/cluster'
+import type { MoveResult, SlotRange } from 'slotwise/cluster'
 import { act, type Outcome, type Runner } from '../action.js'
 import { connectionOf } from '../connection/connection.js'
 import { asNodesKnow } from '../connection/nodes.js'
@@ -46,6 +46,7 @@ export function addMoving(program: Command, runner: Runner): void {
   act<RebalanceFlags>(withConnection(balance), runner, {
     example: 'slotwise rebalance 10.0.0.1:6379 --weight 10.0.0.7:6379=2 --dry-run',
     work: async (terminal, args, flags) => {
+      const { rebalance } = await import('slotwise/cluster')
       const connection = await connectionOf(flags, args, terminal)
       const weights = (flags.weight ?? []).map(
         async ([node, weight]) => [await asNodesKnow(node), weight] as const,
@@ -82,6 +83,7 @@ export function addMoving(program: Command, runner: Runner): void {
   act<MoveFlags>(withConnection(move), runner, {
     example: 'slotwise move-slots 10.0.0.1:6379 --from 10.0.0.2:6379 --to 10.0.0.7:6379 --slots 0-99,200',
     work: async (terminal, args, flags) => {
+      const { moveSlots } = await import('slotwise/cluster')
       const connection = await connectionOf(flags, args, terminal)
       const from =
         flags.from && (await Promise.all(flags.from.flatMap((text) => text.split(',')).map(asNodesKnow)))

@@ -6,7 +6,10 @@ import { readNodes } from '../connection/nodes.js'
 import { type ConnectionFlags, several } from '../connection/options.js'
 import { Refusal } from '../exit.js'
 import { table } from '../output/table.js'
-import { type Profile, profilesFile, readProfile, readProfiles, writeProfiles } from '../profiles/store.js'
+import type { Profile } from '../profiles/store.js'
+
+/** Loaded by who needs it: what checks profiles is the slowest part of starting. */
+const store = () => import('../profiles/store.js')
 
 type ProfileFlags = Omit<ConnectionFlags, 'profile' | 'timeout' | 'askPassword'>
 
@@ -30,6 +33,7 @@ function addList(parent: Command, runner: Runner): void {
   act(command, runner, {
     example: 'slotwise profile list',
     work: async ({ env }) => {
+      const { profilesFile, readProfiles } = await store()
       const profiles = Object.entries(await readProfiles(env)).toSorted(([a], [b]) => (a < b ? -1 : 1))
       const rows = profiles.map(([name, { nodes, user, tls, ca }]) => [
         name,
@@ -58,6 +62,7 @@ function addShow(parent: Command, runner: Runner): void {
   act(command, runner, {
     example: 'slotwise profile show staging',
     work: async ({ env }, [name = '']) => {
+      const { readProfile } = await store()
       const profile = await readProfile(name, env)
       return { json: { name, profile }, text: () => describe(profile) }
     },
@@ -83,6 +88,7 @@ function addAdd(parent: Command, runner: Runner): void {
     example:
       "slotwise profile add compose 127.0.0.1:7000 --user ops --password-file ops.secret --map '*=127.0.0.1'",
     work: async ({ env }, [name = '', ...nodes], flags) => {
+      const { readProfiles, writeProfiles } = await store()
       if (!/^[\w.-]{1,64}$/.test(name)) {
         throw new Refusal(
           'The name of a profile is made of letters, digits, dots, dashes and underscores, 64 at most.',
@@ -109,6 +115,7 @@ function addRemove(parent: Command, runner: Runner): void {
   act(command, runner, {
     example: 'slotwise profile remove staging',
     work: async ({ env }, [name = '']) => {
+      const { readProfile, readProfiles, writeProfiles } = await store()
       await readProfile(name, env)
       const { [name]: removed, ...rest } = await readProfiles(env)
       await writeProfiles(rest, env)

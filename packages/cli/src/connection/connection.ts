@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type { ConnectOptions, RedisPort } from 'slotwise/redis'
 import { Refusal } from '../exit.js'
-import { type Profile, readProfile } from '../profiles/store.js'
+import type { Profile } from '../profiles/store.js'
 import type { Terminal } from '../terminal.js'
 import { endpointMap } from './endpoint-map.js'
 import { readNodes } from './nodes.js'
@@ -40,7 +40,7 @@ export async function perhapsConnection(
   terminal: Terminal,
 ): Promise<Connection | undefined> {
   const { env } = terminal
-  const profile = flags.profile === undefined ? undefined : await readProfile(flags.profile, env)
+  const profile = flags.profile === undefined ? undefined : await profileCalled(flags.profile, env)
   const given = [...positional, ...(flags.nodes ?? [])]
   const { SLOTWISE_NODES: fromEnvironment = '', SLOTWISE_USER: userOfEnvironment } = env
   const list = readNodes(given.length > 0 ? given : (profile?.nodes ?? [fromEnvironment].filter(Boolean)))
@@ -62,6 +62,12 @@ export async function perhapsConnection(
     ...(map === undefined ? {} : { endpointMap: map }),
     ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }),
   }
+}
+
+/** What checks profiles is only loaded by who has some: most command lines name none. */
+async function profileCalled(name: string, env: Terminal['env']): Promise<Profile> {
+  const { readProfile } = await import('../profiles/store.js')
+  return await readProfile(name, env)
 }
 
 /** Never from an argument, which everybody can see. */
@@ -121,6 +127,9 @@ async function contentOf(file: string, option: string): Promise<string> {
   }
 }
 
+/** Shorter than a service's: somebody sits there and waits. */
+const CONNECT_MS = 3000
+
 /** Uses a port of the cluster, and closes it. */
 export async function withPort<R>(
   connection: Connection,
@@ -133,7 +142,8 @@ export async function withPort<R>(
   const port = await connect({
     ...options,
     clientName: 'slotwise-cli',
-    ...(timeoutMs === undefined ? {} : { connectTimeoutMs: timeoutMs, commandTimeoutMs: timeoutMs }),
+    connectTimeoutMs: timeoutMs ?? CONNECT_MS,
+    ...(timeoutMs === undefined ? {} : { commandTimeoutMs: timeoutMs }),
     // What fails in the background shows in what a command says of the nodes.
     onError: () => {},
   })

@@ -20,6 +20,8 @@ interface Given {
 export interface Running {
   readonly child: ChildProcessWithoutNullStreams
   readonly ended: Promise<Ran>
+  /** Its result, as far as it has come. */
+  shown(): string
   /** Resolves when it has written this to either stream. */
   until(text: string | RegExp): Promise<void>
 }
@@ -54,7 +56,7 @@ export function start(args: readonly string[], { env = {}, input, cwd }: Given =
       if (!isMore && !isThere()) throw new Error(`it ended without ${String(text)}:\n${stdout}${stderr}`)
     }
   }
-  return { child, ended, until }
+  return { child, ended, shown: () => stdout, until }
 }
 
 export const slotwise = (args: readonly string[], given?: Given): Promise<Ran> => start(args, given).ended

@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type LocalCluster, startLocalCluster } from '../../../slotwise/src/local/index.js'
+import { type BareServers, startBareServers } from '../../../slotwise/test/support/bare-servers.js'
+import { json, slotwise, start } from '../support/slotwise.js'
+
+let cluster: LocalCluster
+let spare: BareServers
+let env: Readonly<Record<string, string>>
+let newcomer: string
+
+/** Nobody is to be elected here because the machine is busy. */
+const PATIENT_MS = 15_000
+
+beforeAll(async () => {
+  ;[cluster, spare] = await Promise.all([
+    startLocalCluster({ nodeTimeoutMs: PATIENT_MS }),
+    startBareServers(2, { 'cluster-node-timeout': String(PATIENT_MS) }),
+  ])
+  env = { SLOTWISE_NODES: cluster.connectOptions.nodes[0] ?? '' }
+  newcomer = spare.nodes[0] ?? ''
+}, 60_000)
+afterAll(() => Promise.all([cluster.stop(), spare[Symbol.asyncDispose]()]))
+
+interface Info {
+  readonly nodes: readonly {
+    readonly address: string
+    readonly role: string
+    readonly slots: readonly (readonly [number, number])[]
+  }[]
+}
+const info = async () => (await json(['info'], { env })).document as Info
+const slotsOf = async (node: string) =>
+  (await info()).nodes
+    .filter(({ address }) => address === node)
+    .flatMap(({ slots }) => slots)
+    .reduce((sum, [first, last]) => sum + last - first + 1, 0)
+
+describe('a cluster that grows and shrinks', () => {
+  it('takes a node in, once', async () => {
+    const dry = await slotwise(['add-node', newcomer, '--dry-run'], { env })
+    expect(dry).toMatchObject({ code: 0, stdout: `${newcomer} would become a primary. Nothing was done.\n` })
+    const added = await json(['add-node', newcomer], { env })
+    expect(added).toMatchObject({
+      code: 0,
+      document: { command: 'add-node', changed: true, role: 'primary' },
+    })
+    const again = await slotwise(['add-node', newcomer], { env })
+    expect(again).toMatchObject({
+      code: 0,
+      stdout: `${newcomer} belongs to the cluster already, as a primary.\n`,
+    })
+  })
+
+  it('gives it a replica', async () => {
+    const [, replica = ''] = spare.nodes
+    await slotwise(['move-slots', '--to', newcomer, '--slots', '1'], { env })
+    const { code, stdout } = await slotwise(['add-node', replica, '--replica-of', newcomer], { env })
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${replica} is a replica of ${newcomer} now.\n` })
+    const removed = await slotwise(['remove-node', replica], { env })
+    expect(removed).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('is an empty server now') as string,
+    })
+  })
+
+  it('moves the slots that were named, or as many', async () => {
+    const args = ['move-slots', '--to', newcomer]
+    const dry = await slotwise([...args, '--slots', '0-9,20-20', '--dry-run'], { env })
+    expect(dry.stdout).toMatch(/ 11 +0-9, 20\n\n11 slots would be moved\. Nothing was done\.\n$/)
+    const before = await slotsOf(newcomer)
+    const moved = await json([...args, '--slots', '0-9,20-20'], { env })
+    expect(moved).toMatchObject({
+      code: 0,
+      document: { command: 'move-slots', slotsMoved: 11, dryRun: false },
+    })
+    expect(await slotsOf(newcomer)).toBe(before + 11)
+    expect((await slotwise([...args, '--slots', '0-9,20-20'], { env })).stdout).toBe(
+      'Nothing had to be moved.\n',
+    )
+  })
+
+  it('is rebalanced, stopped between two steps, and goes on from there', async () => {
+    const running = start(['rebalance'], { env })
+    await running.until(/moving slots from .*, slots \d+\/\d+/)
+    running.child.kill('SIGINT')
+    const stopped = await running.ended
+    expect(stopped).toMatchObject({ code: 130, stdout: '' })
+    expect(stopped.stderr).toMatch(/Stopped between two steps; .* running it again goes on from there\.\n$/)
+    const part = await slotsOf(newcomer)
+    expect(part).toBeLessThan(4096)
+    const rest = await json(['rebalance'], { env })
+    expect(rest).toMatchObject({ code: 0, document: { command: 'rebalance' } })
+    expect((rest.document as { slotsMoved: number }).slotsMoved).toBeLessThanOrEqual(4096 - part)
+    expect(await slotsOf(newcomer)).toBe(4096)
+    expect((await slotwise(['rebalance'], { env })).stdout).toBe('Nothing had to be moved.\n')
+    const weighed = await slotwise(['rebalance', '--weight', `${newcomer}=0`, '--dry-run'], { env })
+    expect(weighed.stdout).toContain('4,096 slots would be moved')
+  })
+
+  it('lets it go again', async () => {
+    const dry = await slotwise(['remove-node', newcomer, '--dry-run'], { env })
+    expect(dry).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('would leave the cluster.') as string,
+    })
+    const { code, document } = await json(['remove-node', newcomer], { env })
+    expect({ code, document }).toMatchObject({
+      code: 0,
+      document: { command: 'remove-node', slotsMoved: 4096 },
+    })
+    expect((await info()).nodes).toHaveLength(6)
+  })
+
+  it('refuses a stranger that holds data, which ends with 1', async () => {
+    const [client] = spare.clients
+    await client?.call(['CLUSTER', 'ADDSLOTSRANGE', 0, 16_383])
+    const { code, stderr } = await slotwise(['add-node', newcomer], { env })
+    expect({ code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Nothing was changed') as string,
+    })
+    await spare.reset()
+  })
+})
+
+describe('failing over', () => {
+  it('lets the replica of a primary take its place, and says so', async () => {
+    const primary = (await info()).nodes.find(({ role }) => role === 'primary')?.address ?? ''
+    const { code, stdout } = await slotwise(['failover', '--from', primary], { env })
+    expect(code).toBe(0)
+    expect(stdout).toMatch(
+      new RegExp(`^127.* has taken the place of ${primary}, in .*\\. Nothing was lost\\.\n$`),
+    )
+    const again = await json(['failover', '--from', primary], { env })
+    expect(again).toMatchObject({ code: 0, document: { command: 'failover', changed: false, from: null } })
+  })
+
+  it('without asking the others only when it is confirmed', async () => {
+    const replica = (await info()).nodes.find(({ role }) => role === 'replica')?.address ?? ''
+    const args = ['failover', '--to', replica, '--takeover']
+    const silent = await slotwise(args, { env })
+    expect(silent).toMatchObject({ code: 1, stdout: '' })
+    expect(silent.stderr).toMatch(/what it has not received is lost\. Go on\? \[y\/N\] .*give --yes/)
+    expect(await slotwise(args, { env, input: 'no\n' })).toMatchObject({ code: 1 })
+    expect((await info()).nodes.find(({ address }) => address === replica)?.role).toBe('replica')
+    const agreed = await slotwise(args, { env, input: 'y\n' })
+    expect(agreed).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('What it had not received is lost') as string,
+    })
+    expect((await json([...args, '--yes'], { env })).document).toMatchObject({ changed: false })
+  })
+})
