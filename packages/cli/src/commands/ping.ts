@@ -10,6 +10,7 @@ import type { Palette } from '../output/colour.js'
 import { harmless, table } from '../output/table.js'
 import { duration } from '../output/units.js'
 import type { Terminal } from '../terminal.js'
+import { placed } from './operation.js'
 
 interface PingFlags extends ConnectionFlags {
   readonly count: number
@@ -86,7 +87,7 @@ async function pingAll(port: RedisPort, terminal: Terminal, flags: PingFlags): P
     }
   }
   return seen.map(({ node, times, sent, reason }) => ({
-    node: `${node.host}:${node.port}`,
+    node: placed(node),
     role: node.role,
     sent,
     answered: times.length,

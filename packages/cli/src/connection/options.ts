@@ -79,7 +79,7 @@ export function withConnection(command: Command): Command {
     )
     .addOption(new Option('--profile <name>', 'what `slotwise profile add` has kept').helpGroup(HEADING))
     .addOption(
-      new Option('--timeout <ms>', 'how long a node may take to answer')
+      new Option('--timeout <ms>', 'how long nodes may take to answer, and to agree')
         .argParser(whole(1, 3_600_000))
         .helpGroup(HEADING),
     )
