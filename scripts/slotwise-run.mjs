@@ -33,8 +33,9 @@ await runScript(async () => {
     // Files are named from where the user is, not from where npm has gone.
     { cwd: process.env['INIT_CWD'] ?? process.cwd(), stdio: 'inherit' },
   )
+  const running = child
   return await new Promise((done, fail) => {
-    child?.once('error', fail)
-    child?.once('exit', (code, signal) => done(code ?? 128 + (signal ? constants.signals[signal] : 0)))
+    running.once('error', fail)
+    running.once('exit', (code, signal) => done(code ?? 128 + (signal ? constants.signals[signal] : 0)))
   })
 })

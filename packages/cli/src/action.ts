@@ -41,7 +41,7 @@ export function act<Options>(
     .action(async () => {
       const { json, color, debug, ...options } = command.opts<Manner & { readonly debug: boolean }>()
       const names: string[] = []
-      for (let at: Command | null = command; at?.parent; at = at.parent) names.unshift(at.name())
+      for (let at: Command | null = command; at.parent; at = at.parent) names.unshift(at.name())
       await runner(names.join(' '), { json, color, debug }, (terminal) =>
         work(terminal, command.args, options as Options),
       )

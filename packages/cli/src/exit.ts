@@ -27,7 +27,10 @@ export class Refusal extends Error {
   readonly code: string
   readonly exitCode: ExitCode
 
-  constructor(message: string, { code = 'USAGE', exitCode = EXIT.usage as ExitCode } = {}) {
+  constructor(
+    message: string,
+    { code = 'USAGE', exitCode = EXIT.usage }: { readonly code?: string; readonly exitCode?: ExitCode } = {},
+  ) {
     super(message)
     this.code = code
     this.exitCode = exitCode

@@ -135,7 +135,7 @@ function edited(line: string, typed: string): string {
   for (const unit of typed) {
     if (unit === '\u0003') process.kill(process.pid, 'SIGINT')
     else if (unit === '\u0004') text += '\n'
-    else if (unit === '\u007F' || unit === '\b') text = [...text].slice(0, -1).join('')
+    else if (unit === '\u007F' || unit === '\b') text = Array.from(text).slice(0, -1).join('')
     else if (unit === '\u0015') text = ''
     else text += unit
   }

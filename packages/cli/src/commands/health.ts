@@ -150,11 +150,8 @@ function describeHealth(health: ClusterHealth, colours: Palette): string {
 }
 
 /** The worst first, each with what was seen and what to do. */
-export function describeFindings(
-  findings: readonly Finding[],
-  { good, warn, bad, dim, bold }: Palette,
-): string {
-  if (findings.length === 0) return `${good('Nothing found.')}`
+function describeFindings(findings: readonly Finding[], { good, warn, bad, dim, bold }: Palette): string {
+  if (findings.length === 0) return good('Nothing found.')
   const paint = { critical: bad, warning: warn, info: dim }
   const told = findings.map(({ severity, id, node, evidence, fix }) => {
     const where = node === undefined ? '' : ` at ${node}`

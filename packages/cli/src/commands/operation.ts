@@ -27,7 +27,7 @@ const slotsIn = ({ slots }: SlotMove): number =>
   slots.reduce((sum, [first, last]) => sum + last - first + 1, 0)
 
 /** Who gives what to whom. */
-export function planTable(plan: readonly SlotMove[]): string {
+function planTable(plan: readonly SlotMove[]): string {
   const columns: readonly Column[] = [
     { title: 'FROM' },
     { title: 'TO' },

@@ -50,7 +50,9 @@ export class ProgressLine {
       return
     }
     // Cut, since a line that wraps cannot be redrawn.
-    const line = [...`${barOf(step)}${lineOf(step)}`].slice(0, (this.#stream.columns ?? 80) - 1).join('')
+    const line = Array.from(`${barOf(step)}${lineOf(step)}`)
+      .slice(0, (this.#stream.columns ?? 80) - 1)
+      .join('')
     this.#stream.write(`\r\u001B[2K${this.#colours.dim(line)}`)
     this.#drawn = true
   }

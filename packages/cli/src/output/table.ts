@@ -30,7 +30,7 @@ function padded(cell: string, width: number, align: Column['align']): string {
 }
 
 /** Characters that take two places are the exception that nobody's node is named with. */
-const widthOf = (text: string): number => [...stripVTControlCharacters(text)].length
+const widthOf = (text: string): number => Array.from(stripVTControlCharacters(text)).length
 
 /** Text from elsewhere, harmless on a terminal. */
 export function harmless(text: string): string {

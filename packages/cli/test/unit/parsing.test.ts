@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from 'commander'
 import { describe, expect, it, test } from 'vitest'
 import { severityCode } from '../../src/commands/health.js'
 import { hashTagOf } from '../../src/commands/keys.js'
@@ -5,6 +6,7 @@ import { readSlots } from '../../src/commands/moving.js'
 import { spread } from '../../src/commands/ping.js'
 import { endpointMap } from '../../src/connection/endpoint-map.js'
 import { asNodesKnow, readNodes } from '../../src/connection/nodes.js'
+import { Refusal } from '../../src/exit.js'
 
 describe('nodes', () => {
   it.each([
@@ -30,7 +32,7 @@ describe('nodes', () => {
   it.each(['a', 'a:0', 'a:70000', 'a:1:2', '', ',', 'user@a:1', 'http://a:1', 'redis://', 'redis://%@a:1'])(
     'refuse %j',
     (text) => {
-      expect(() => readNodes([text])).toThrow()
+      expect(() => readNodes([text])).toThrow(Refusal)
     },
   )
 
@@ -87,7 +89,7 @@ describe('slots', () => {
   })
 
   it.each(['0', '16385', '0-16384', '9-1', 'a', '1-', '1,,2', '-1'])('refuse %j', (text) => {
-    expect(() => readSlots(text)).toThrow()
+    expect(() => readSlots(text)).toThrow(InvalidArgumentError)
   })
 })
 

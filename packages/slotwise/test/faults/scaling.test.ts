@@ -218,7 +218,7 @@ describe('failing over on purpose', () => {
 
 describe('from outside of the network of the nodes', () => {
   it('reaches them where a map says, while they go on naming each other as they do', async () => {
-    const { proxies, connectOptions, close } = await proxied(cluster.connectOptions)
+    const way = await proxied(cluster.connectOptions)
     const real = cluster.connectOptions.nodes
     const asked = new Set<string>()
     const outside: OperateOptions = {
@@ -226,7 +226,7 @@ describe('from outside of the network of the nodes', () => {
       nodes: [`redis-1.invalid:${portOf(real[0])}`],
       endpointMap: ({ host, port: at }) => {
         asked.add(`${host}:${at}`)
-        return connectOptions.endpointMap({ host: '127.0.0.1', port: at })
+        return way.connectOptions.endpointMap({ host: '127.0.0.1', port: at })
       },
     }
     try {
@@ -242,18 +242,18 @@ describe('from outside of the network of the nodes', () => {
       expect(await port.call({ key, command: ['GET', key], repeat: 'safe' })).toBe('there')
       for (const node of real.slice(1)) expect(asked).toContain(node)
       // Closed, they take the way with them: nothing went beside.
-      await close()
+      await way.close()
       await expect(rebalance({ ...outside, timeoutMs: 500 })).rejects.toThrow(/cannot reach 127/)
-      expect(proxies).toHaveLength(6)
+      expect(way.proxies).toHaveLength(6)
     } finally {
-      await close()
+      await way.close()
     }
     await rebalance(options)
   })
 
   it('makes a cluster of servers that it reaches elsewhere', async () => {
-    const { connectOptions, close } = await proxied({ nodes: spare.nodes })
-    const endpointMap = connectOptions.endpointMap
+    const way = await proxied({ nodes: spare.nodes })
+    const { endpointMap } = way.connectOptions
     try {
       const made = await createCluster({ nodes: spare.nodes, replicasPerPrimary: 0, endpointMap })
       expect(made.primaries.map((node) => `${node.host}:${node.port}`).toSorted()).toEqual(
@@ -264,7 +264,7 @@ describe('from outside of the network of the nodes', () => {
         for (const { port: at } of spare.addresses) expect(told).toContain(`127.0.0.1:${at}@`)
       }
     } finally {
-      await close()
+      await way.close()
       await spare.reset()
     }
   })
