@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { OutcomeUnknownError } from '../errors.js'
 import type { Key } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
-import { slotOf } from '../slots.js'
+import { SLOTS, slotOf } from '../slots.js'
 import { addressOf } from './address.js'
 import { Borrowing } from './borrowing.js'
 import { ClusterSource } from './cluster-source.js'
@@ -21,6 +21,7 @@ import type {
   CommandCall,
   PortCallOptions,
   PortSetup,
+  PortStats,
   RedisPort,
   Reply,
   ScriptCall,
@@ -79,6 +80,7 @@ export class ClusterPort implements RedisPort {
       changed: () => this.#follow(),
       looked: (startedAt, answered) => this.#nodes.looked(startedAt, answered),
       onError: settings.onError,
+      nameOf: (node) => this.#reach(node),
     })
     const surroundings = {
       ...settings,
@@ -193,6 +195,24 @@ export class ClusterPort implements RedisPort {
 
   topology(): Topology {
     return this.#watch.table
+  }
+
+  stats(): PortStats {
+    const { table } = this.#watch
+    let slotsUnserved = 0
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const owner = this.#ownerOf(slot)
+      if (owner === undefined || !this.#nodes.isReady(owner)) slotsUnserved++
+    }
+    return {
+      calls: this.#dispatcher.calls,
+      slotsUnserved,
+      nodes: table.nodes.map((known) => {
+        const node = this.#reach(known)
+        return { node, role: known.role, isUp: this.#nodes.isReady(node), pool: this.#pools.useOf(node) }
+      }),
+      subscriptions: this.#subscriber.use,
+    }
   }
 
   onTopology(listener: (topology: Topology, changes: readonly TopologyChange[]) => void): () => void {
