@@ -57,8 +57,7 @@ export interface Events {
     readonly durationMs: number
   }
   /** A port learnt something about the cluster, lost or regained a node, or a call is tried again. Rare. */
-  'slotwise:redis':
-    /** The table of who serves what is different; what exactly is told by the events behind this one. */
+  'slotwise:redis': /** The table of who serves what is different; what exactly is told by the events behind this one. */
     | { readonly kind: 'topology'; readonly version: number }
     | { readonly kind: 'failover'; readonly from: string; readonly to: string; readonly slots: number }
     | {

@@ -77,7 +77,14 @@ export class Borrowing {
   ): Promise<readonly Reply[]> {
     return this.#tracked(async () => {
       const startedAt = performance.now()
-      const call: Traced = { request, startedAt, id: undefined, node: undefined, sends: 0, retries: undefined }
+      const call: Traced = {
+        request,
+        startedAt,
+        id: undefined,
+        node: undefined,
+        sends: 0,
+        retries: undefined,
+      }
       callBegan(call)
       const ended = (error?: unknown) => {
         callEnded(call, { error, isAborted: options.signal?.aborted === true, connection: 'dedicated' })

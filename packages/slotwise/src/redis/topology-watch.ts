@@ -2,8 +2,8 @@ import { publish } from '../telemetry.js'
 import { addressOf } from './address.js'
 import type { Endpoint } from './link.js'
 import type { ClusterNode, Topology, TopologyChange } from './port.js'
-import { tellOf } from './topology-change.js'
 import { mergeViews, type NodeView, SlotTable } from './topology.js'
+import { tellOf } from './topology-change.js'
 
 /** What one look at the cluster brought. */
 export interface Look {
