@@ -263,12 +263,7 @@ export class ClusterPort implements RedisPort {
       ...this.#settings,
       timeoutMs,
       seeds: mapped,
-      ask: (address, ms) =>
-        this.#dispatcher.start(
-          requestTo(address, ['CLUSTER', 'NODES'], {}, 'safe'),
-          { deadlineMs: ms },
-          true,
-        ),
+      ask: (address, ms) => this.#ask(address, ['CLUSTER', 'NODES'], ms),
       isReady: (address) => this.#nodes.isReady(address),
       addressOf: (node) => this.#reach(node),
     })
@@ -277,6 +272,11 @@ export class ClusterPort implements RedisPort {
   #start(request: Request, options: PortCallOptions | undefined): Promise<Reply> {
     if (!request.isDedicated) return this.#dispatcher.start(request, options)
     return this.#borrowing.run(request, options).then(([reply = null]) => reply)
+  }
+
+  /** A question of the port's own, which is no call of the application. */
+  #ask(address: string, command: CommandCall['command'], deadlineMs: number): Promise<Reply> {
+    return this.#dispatcher.start(requestTo(address, command, {}, 'safe'), { deadlineMs }, true)
   }
 
   async #close(): Promise<void> {
@@ -309,7 +309,7 @@ export class ClusterPort implements RedisPort {
   async #settle(timeoutMs: number): Promise<void> {
     const primaries = this.#watch.table.nodes.filter(({ role }) => role === 'primary')
     await Promise.allSettled(
-      primaries.map(({ id }) => this.onNode(id, ['PING'], { deadlineMs: Math.min(timeoutMs, 1000) })),
+      primaries.map((node) => this.#ask(this.#reach(node), ['PING'], Math.min(timeoutMs, 1000))),
     )
   }
 
@@ -319,7 +319,7 @@ export class ClusterPort implements RedisPort {
     const [primary, second] = this.#watch.table.nodes
     if (nodeTimeoutMs !== undefined || sentinel !== undefined) return
     if (primary === undefined || second === undefined) return
-    const asked = this.onNode(primary.id, ['CONFIG', 'GET', 'cluster-node-timeout'], { deadlineMs: 500 })
+    const asked = this.#ask(this.#reach(primary), ['CONFIG', 'GET', 'cluster-node-timeout'], 500)
     const reply = await asked.catch(() => undefined)
     const ms = Array.isArray(reply) ? Number(reply[1]) : Number.NaN
     this.#nodes.timeoutMs = ms > 0 ? ms : DEFAULT_NODE_TIMEOUT_MS

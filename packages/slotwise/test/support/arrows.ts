@@ -115,8 +115,7 @@ function wrongArrow({ from, target }: Import, sources: Sources, dependencies: re
 function foreign(from: string, target: string, dependencies: readonly string[]): string[] {
   const name = target.startsWith('@') ? target.split('/', 2).join('/') : (target.split('/')[0] ?? '')
   const adapter = CLIENTS[name]
-  if (adapter !== undefined)
-    return partOf(from) === adapter ? [] : [`${from} imports a peer, ${target}`]
+  if (adapter !== undefined) return partOf(from) === adapter ? [] : [`${from} imports a peer, ${target}`]
   return dependencies.includes(name) ? [] : [`${from} imports ${target}, which is no dependency`]
 }
 
