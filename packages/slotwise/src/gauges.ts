@@ -122,10 +122,10 @@ export class HealthWatch {
     if (last !== undefined && performance.now() - last.at <= this.#maxAgeMs) return last.health
     const look = { at: Number.POSITIVE_INFINITY, health: healthCheck(port, this.#options) }
     this.#looks.set(client, look)
-    const done = () => {
+    const settle = () => {
       look.at = performance.now()
     }
-    look.health.then(done, done)
+    look.health.then(settle, settle)
     return look.health
   }
 }

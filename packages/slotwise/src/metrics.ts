@@ -179,7 +179,7 @@ export const METRICS = {
 export type MetricName = keyof typeof METRICS
 
 /** Upper bounds of the buckets, in seconds: a call takes half a millisecond, a deadline seconds, an absence minutes. */
-export const BUCKETS: Readonly<Record<'call' | 'absence', readonly number[]>> = {
+const BUCKETS: Readonly<Record<'call' | 'absence', readonly number[]>> = {
   call: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   absence: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900],
 }

@@ -1,4 +1,4 @@
-import { type Channel, channel } from 'node:diagnostics_channel'
+import { type Channel, channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
 
 /** Why a call was sent again, or not sent yet: what the server answered, or what became of the connection. */
 export type RetryReason =
@@ -163,8 +163,8 @@ export function hear<K extends keyof Events>(name: K, listener: (event: Events[K
   const listen = (event: unknown) => {
     listener(event as Events[K])
   }
-  channels[name].subscribe(listen)
+  subscribe(name, listen)
   return () => {
-    channels[name].unsubscribe(listen)
+    unsubscribe(name, listen)
   }
 }

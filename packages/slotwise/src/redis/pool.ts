@@ -11,7 +11,7 @@ export interface PoolSettings {
 }
 
 /** Refusals of a pool itself, as against those of its node. */
-const refusals = new WeakSet<object>()
+const refusals = new WeakSet<Error>()
 
 interface Waiter {
   readonly resolve: (connection: DedicatedConnection | undefined) => void
@@ -62,7 +62,7 @@ export class Pool {
       this.#tell('borrowed', from)
       return connection
     } catch (error) {
-      this.#tell(refusals.has(Object(error)) ? 'exhausted' : 'failed', from)
+      this.#tell(error instanceof Error && refusals.has(error) ? 'exhausted' : 'failed', from)
       throw error
     }
   }
