@@ -16,6 +16,7 @@ import { EntityService } from './services/entities.js'
 import { HealthService } from './services/health.js'
 import { LikeService } from './services/likes.js'
 import { LimitService } from './services/limits.js'
+import { MetricsService } from './services/metrics.js'
 import { TenantService } from './services/tenants.js'
 
 /** The service, serving. */
@@ -53,6 +54,8 @@ export async function startService(config: Config, options: ServiceOptions = {})
       ...(config.redisPassword === undefined ? {} : { password: config.redisPassword }),
     })
     open.push(() => port.close())
+    const metrics = new MetricsService(port)
+    open.push(async () => metrics.close())
     const caches = new Caches(port, { enabled: config.cache, onError })
     open.push(() => caches.close())
     const locks = new Locks(port, { name: 'likes' })
@@ -72,6 +75,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
         health,
         likes: new LikeService(new LikeRepository(db), locks, caches),
         limits: limits,
+        metrics,
         tenants,
       },
       { demo: config.demo, pageFolder: PAGE, logger },

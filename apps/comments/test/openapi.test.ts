@@ -81,6 +81,7 @@ async function everyAnswer(
     ['GET', '/demo/tenants', '/demo/tenants', {}, 200],
     ['GET', '/healthz', '/healthz', {}, 200],
     ['GET', '/readyz', '/readyz', {}, 200],
+    ['GET', '/metrics', '/metrics', {}, 200],
   ]
 }
 

@@ -1,8 +1,31 @@
-import { channel } from 'node:diagnostics_channel'
+import { type Channel, channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
+
+/** Why a call was sent again, or not sent yet: what the server answered, or what became of the connection. */
+export type RetryReason =
+  /** The slot lives elsewhere now. */
+  | 'moved'
+  /** The slot is on its way, and this key may have arrived. */
+  | 'ask'
+  /** Keys of a half-moved slot are at both ends. */
+  | 'tryagain'
+  | 'clusterdown'
+  /** The node became a replica. */
+  | 'readonly'
+  | 'loading'
+  | 'masterdown'
+  /** A script runs there for too long. */
+  | 'busy'
+  /** The connection ended before an answer, or the node had been replaced when it answered. */
+  | 'lost'
+  /** No answer within `commandTimeoutMs`. */
+  | 'timeout'
+  /** Nothing was sent: the node is not connected or in doubt, or nobody serves the slot. */
+  | 'unavailable'
 
 /**
  * Every event this package publishes, by channel name. Subscribe with `node:diagnostics_channel`; an event
- * costs nothing while nobody listens. Names and payloads are part of the public interface.
+ * costs nothing while nobody listens. Names and payloads are part of the public interface. No event holds a value;
+ * keys and resources are in those of the patterns only. A listener must not throw: Node makes that an uncaught exception.
  *
  * @example
  * ```ts
@@ -33,16 +56,115 @@ export interface Events {
     readonly kind: 'acquired' | 'busy' | 'unavailable' | 'extended' | 'released' | 'lost'
     readonly durationMs: number
   }
-  /** The port learnt something about the cluster, or lost or regained a node. */
-  'slotwise:redis': {
-    readonly kind: 'topology' | 'node-lost' | 'node-back' | 'retry' | 'subscription-interrupted'
-    readonly node?: string | undefined
-    readonly reason?: string | undefined
+  /** A port learnt something about the cluster, lost or regained a node, or a call is tried again. Rare. */
+  'slotwise:redis': /** The table of who serves what is different; what exactly is told by the events behind this one. */
+    | { readonly kind: 'topology'; readonly version: number }
+    | { readonly kind: 'failover'; readonly from: string; readonly to: string; readonly slots: number }
+    | {
+        readonly kind: 'slots-moved'
+        readonly from: string | undefined
+        readonly to: string | undefined
+        readonly slots: number
+      }
+    | { readonly kind: 'node-added' | 'node-removed'; readonly node: string }
+    /** The first answer of a node on this port. */
+    | { readonly kind: 'node-connected'; readonly node: string }
+    /** It does not answer: its breaker is open, and calls to it wait. */
+    | { readonly kind: 'node-lost'; readonly node: string; readonly reason: string }
+    /** It answers again: its breaker is closed. */
+    | { readonly kind: 'node-back'; readonly node: string; readonly awayMs: number }
+    /** `reason` as it was told; `why` as one word. */
+    | {
+        readonly kind: 'retry'
+        readonly node: string | undefined
+        readonly reason: string
+        readonly why: RetryReason
+      }
+    /** A sharded channel may miss messages from here on. */
+    | {
+        readonly kind: 'subscription-interrupted'
+        readonly node: string | undefined
+        readonly reason: string
+      }
+    /** It hears again. */
+    | { readonly kind: 'subscription-resumed'; readonly node: string; readonly awayMs: number }
+  /**
+   * A call begins, in the asynchronous context of its caller. Only for who has to join beginning and end, as spans do.
+   * Not published for commands on a borrowed connection.
+   */
+  'slotwise:redis:start': {
+    /** The same object comes with the end of this call. */
+    readonly id: object
+    /** Name of the command in capitals; of a script, `EVALSHA`. */
+    readonly operation: string
+    readonly script: string | undefined
+  }
+  /** A call has ended, in whichever context its answer came. The port's own questions are not among them. */
+  'slotwise:redis:call': {
+    /** What came with its start, if somebody listened to that. */
+    readonly id: object | undefined
+    /** Name of the command in capitals; of a script, `EVALSHA`. */
+    readonly operation: string
+    /** Name of the script. */
+    readonly script: string | undefined
+    /** `host:port` of the node asked last. */
+    readonly node: string | undefined
+    /** `'OK'`, the `code` of the error it ended as, `'ABORTED'` by its caller's signal, or `'OTHER'`. */
+    readonly outcome: string
+    /** For `'REPLY'`: the server's error code, such as `WRONGTYPE`. A script may make up its own. */
+    readonly replyCode: string | undefined
+    readonly durationMs: number
+    /** How often it was sent. */
+    readonly attempts: number
+    /** What kept it from being answered at once, and how often. */
+    readonly retries: Readonly<Partial<Record<RetryReason, number>>>
+    readonly connection: 'shared' | 'dedicated' | 'borrowed'
+  }
+  /** Somebody asked for a connection of its own. */
+  'slotwise:redis:pool': {
+    readonly kind:
+      | 'borrowed'
+      /** All were taken for as long as it could wait. */
+      | 'exhausted'
+      /** It could not be opened, or its caller gave up. */
+      | 'failed'
+    readonly node: string
+    readonly waitedMs: number
   }
 }
 
+/** Held for good: Node forgets a channel that nobody holds, and to look it up for each call would cost more than the call. */
+const channels: { readonly [K in keyof Events]: Channel } = {
+  'slotwise:cache': channel('slotwise:cache'),
+  'slotwise:ratelimit': channel('slotwise:ratelimit'),
+  'slotwise:lock': channel('slotwise:lock'),
+  'slotwise:redis': channel('slotwise:redis'),
+  'slotwise:redis:start': channel('slotwise:redis:start'),
+  'slotwise:redis:call': channel('slotwise:redis:call'),
+  'slotwise:redis:pool': channel('slotwise:redis:pool'),
+}
+
+/** The names of all channels. */
+export const CHANNELS = Object.keys(channels) as readonly (keyof Events)[]
+
 /** Publishes an event; the payload is only made when somebody listens. */
 export function publish<K extends keyof Events>(name: K, event: () => Events[K]): void {
-  const target = channel(name)
+  const target = channels[name]
   if (target.hasSubscribers) target.publish(event())
+}
+
+/** Whether anybody would hear it, for who has to prepare. */
+export function isHeard(name: keyof Events): boolean {
+  return channels[name].hasSubscribers
+}
+
+/** Hears a channel until the function that is returned is called. */
+export function hear<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): () => void {
+  const listen = (event: unknown) => {
+    listener(event as Events[K])
+  }
+  subscribe(name, listen)
+  return () => {
+    unsubscribe(name, listen)
+  }
 }

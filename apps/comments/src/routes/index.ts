@@ -5,11 +5,13 @@ import type { EntityService } from '../services/entities.js'
 import type { HealthService } from '../services/health.js'
 import type { LikeService } from '../services/likes.js'
 import type { LimitService } from '../services/limits.js'
+import type { MetricsService } from '../services/metrics.js'
 import type { TenantService } from '../services/tenants.js'
 import { commentRoutes } from './comments.js'
 import { entityRoutes } from './entities.js'
 import { guard, problemResponse } from './guard.js'
 import { healthRoutes } from './health.js'
+import { metricsRoutes } from './metrics.js'
 import { page } from './page.js'
 import { newRouter, type Router } from './router.js'
 import { demoRoutes, tenantRoutes } from './tenant.js'
@@ -20,6 +22,7 @@ export interface Services {
   readonly health: HealthService
   readonly likes: LikeService
   readonly limits: LimitService
+  readonly metrics: MetricsService
   readonly tenants: TenantService
 }
 
@@ -31,7 +34,7 @@ export interface RouterOptions {
 
 /** Everything the service answers. */
 export function routes(services: Services, { demo, pageFolder, logger }: RouterOptions): Router {
-  const { comments, entities, health, likes, limits, tenants } = services
+  const { comments, entities, health, likes, limits, metrics, tenants } = services
   const router = newRouter()
   router.onError((error, context) => problemResponse(error, context))
   router.notFound((context) => problemResponse(notFound(), context))
@@ -54,6 +57,7 @@ export function routes(services: Services, { demo, pageFolder, logger }: RouterO
     else logger.info(entry, 'answered')
   })
   healthRoutes(router, health)
+  metricsRoutes(router, metrics)
   if (demo) demoRoutes(router, tenants)
   router.use('/v1/*', guard(tenants, limits))
   tenantRoutes(router, limits)

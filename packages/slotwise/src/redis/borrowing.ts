@@ -7,6 +7,7 @@ import {
   SlotMovingError,
 } from '../errors.js'
 import { slotOf } from '../slots.js'
+import { callBegan, callEnded, keptBy, retried, type Traced } from './call-events.js'
 import { type DedicatedConnection, type NodeWitness } from './dedicated.js'
 import type { NodeQueue } from './node-queue.js'
 import type { Pool } from './pool.js'
@@ -74,7 +75,29 @@ export class Borrowing {
     options: PortCallOptions = {},
     tail: readonly Command[] = [],
   ): Promise<readonly Reply[]> {
-    return this.#tracked(() => this.#run(request, options, tail))
+    return this.#tracked(async () => {
+      const startedAt = performance.now()
+      const call: Traced = {
+        request,
+        startedAt,
+        id: undefined,
+        node: undefined,
+        sends: 0,
+        retries: undefined,
+      }
+      callBegan(call)
+      const ended = (error?: unknown) => {
+        callEnded(call, { error, isAborted: options.signal?.aborted === true, connection: 'dedicated' })
+      }
+      try {
+        const replies = await this.#run(call, request, options, tail)
+        ended()
+        return replies
+      } catch (error) {
+        ended(error)
+        throw error
+      }
+    })
   }
 
   /** Takes no more, and waits for what is under way. */
@@ -95,6 +118,7 @@ export class Borrowing {
   }
 
   async #run(
+    call: Traced,
     request: Request,
     { deadlineMs = this.#settings.commandTimeoutMs, signal }: PortCallOptions,
     tail: readonly Command[],
@@ -111,7 +135,7 @@ export class Borrowing {
       const sent = [...prefix, command, ...tail]
       let outcome: Attempt
       try {
-        outcome = await this.#attempt(where, sent, slot, deadlineAt, signal)
+        outcome = await this.#attempt(call, where, sent, slot, deadlineAt, signal)
       } catch (error) {
         signal?.throwIfAborted()
         if (!(error instanceof OutcomeUnknownError)) {
@@ -123,6 +147,7 @@ export class Borrowing {
         if (repeat === 'unsafe' || losses++ >= this.#settings.maxRetries) throw error
         elsewhere = undefined
         prefix = []
+        retried(call, performance.now() > deadlineAt ? 'timeout' : 'lost', error.message)
         await this.#pause(attempt, deadlineAt, error)
         continue
       }
@@ -144,6 +169,7 @@ export class Borrowing {
       }
       prefix = []
       elsewhere = undefined
+      retried(call, verdict.kind === 'later' ? verdict.why : verdict.kind, String(reply))
       if (verdict.kind === 'moved') this.#settings.witness.moved(verdict.slot, verdict.host, verdict.port)
       else if (verdict.kind === 'ask') {
         prefix = [['ASKING']]
@@ -155,13 +181,16 @@ export class Borrowing {
   }
 
   async #attempt(
+    call: Traced,
     where: () => string,
     commands: readonly Command[],
     slot: number | undefined,
     deadlineAt: number,
     signal: AbortSignal | undefined,
   ): Promise<Attempt> {
-    const connection = await this.#taken(where, deadlineAt, signal)
+    const connection = await this.#taken(where, deadlineAt, signal, call)
+    call.node = connection.node
+    call.sends++
     // A command that was given up may block the connection still, or take an element from a list for nobody.
     const giveUp = () => connection.close()
     signal?.addEventListener('abort', giveUp, { once: true })
@@ -184,6 +213,7 @@ export class Borrowing {
     where: () => string,
     deadlineAt: number,
     signal: AbortSignal | undefined,
+    call?: Traced,
   ): Promise<DedicatedConnection> {
     for (let attempt = 0; ; attempt++) {
       signal?.throwIfAborted()
@@ -202,6 +232,7 @@ export class Borrowing {
         if (!(error instanceof RedisUnavailableError)) throw error
         cause = error
       }
+      if (call !== undefined) keptBy(call, 'unavailable')
       await this.#pause(attempt, deadlineAt, cause)
     }
   }

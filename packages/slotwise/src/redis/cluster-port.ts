@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { OutcomeUnknownError } from '../errors.js'
 import type { Key } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
-import { slotOf } from '../slots.js'
+import { SLOTS, slotOf } from '../slots.js'
 import { addressOf } from './address.js'
 import { Borrowing } from './borrowing.js'
 import { ClusterSource } from './cluster-source.js'
@@ -21,6 +21,7 @@ import type {
   CommandCall,
   PortCallOptions,
   PortSetup,
+  PortStats,
   RedisPort,
   Reply,
   ScriptCall,
@@ -79,6 +80,7 @@ export class ClusterPort implements RedisPort {
       changed: () => this.#follow(),
       looked: (startedAt, answered) => this.#nodes.looked(startedAt, answered),
       onError: settings.onError,
+      nameOf: (node) => this.#reach(node),
     })
     const surroundings = {
       ...settings,
@@ -195,6 +197,24 @@ export class ClusterPort implements RedisPort {
     return this.#watch.table
   }
 
+  stats(): PortStats {
+    const { table } = this.#watch
+    let slotsUnserved = 0
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const owner = this.#ownerOf(slot)
+      if (owner === undefined || !this.#nodes.isReady(owner)) slotsUnserved++
+    }
+    return {
+      calls: this.#dispatcher.calls,
+      slotsUnserved,
+      nodes: table.nodes.map((known) => {
+        const node = this.#reach(known)
+        return { node, role: known.role, isUp: this.#nodes.isReady(node), pool: this.#pools.useOf(node) }
+      }),
+      subscriptions: this.#subscriber.use,
+    }
+  }
+
   onTopology(listener: (topology: Topology, changes: readonly TopologyChange[]) => void): () => void {
     return this.#watch.onChange(listener)
   }
@@ -243,12 +263,7 @@ export class ClusterPort implements RedisPort {
       ...this.#settings,
       timeoutMs,
       seeds: mapped,
-      ask: (address, ms) =>
-        this.#dispatcher.start(
-          requestTo(address, ['CLUSTER', 'NODES'], {}, 'safe'),
-          { deadlineMs: ms },
-          true,
-        ),
+      ask: (address, ms) => this.#ask(address, ['CLUSTER', 'NODES'], ms),
       isReady: (address) => this.#nodes.isReady(address),
       addressOf: (node) => this.#reach(node),
     })
@@ -257,6 +272,11 @@ export class ClusterPort implements RedisPort {
   #start(request: Request, options: PortCallOptions | undefined): Promise<Reply> {
     if (!request.isDedicated) return this.#dispatcher.start(request, options)
     return this.#borrowing.run(request, options).then(([reply = null]) => reply)
+  }
+
+  /** A question of the port's own, which is no call of the application. */
+  #ask(address: string, command: CommandCall['command'], deadlineMs: number): Promise<Reply> {
+    return this.#dispatcher.start(requestTo(address, command, {}, 'safe'), { deadlineMs }, true)
   }
 
   async #close(): Promise<void> {
@@ -289,7 +309,7 @@ export class ClusterPort implements RedisPort {
   async #settle(timeoutMs: number): Promise<void> {
     const primaries = this.#watch.table.nodes.filter(({ role }) => role === 'primary')
     await Promise.allSettled(
-      primaries.map(({ id }) => this.onNode(id, ['PING'], { deadlineMs: Math.min(timeoutMs, 1000) })),
+      primaries.map((node) => this.#ask(this.#reach(node), ['PING'], Math.min(timeoutMs, 1000))),
     )
   }
 
@@ -299,7 +319,7 @@ export class ClusterPort implements RedisPort {
     const [primary, second] = this.#watch.table.nodes
     if (nodeTimeoutMs !== undefined || sentinel !== undefined) return
     if (primary === undefined || second === undefined) return
-    const asked = this.onNode(primary.id, ['CONFIG', 'GET', 'cluster-node-timeout'], { deadlineMs: 500 })
+    const asked = this.#ask(this.#reach(primary), ['CONFIG', 'GET', 'cluster-node-timeout'], 500)
     const reply = await asked.catch(() => undefined)
     const ms = Array.isArray(reply) ? Number(reply[1]) : Number.NaN
     this.#nodes.timeoutMs = ms > 0 ? ms : DEFAULT_NODE_TIMEOUT_MS

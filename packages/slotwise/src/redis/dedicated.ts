@@ -5,7 +5,9 @@ import {
   SlotMovingError,
   UnexpectedReplyError,
 } from '../errors.js'
+import { isHeard } from '../telemetry.js'
 import { endpointOf } from './address.js'
+import { callEnded } from './call-events.js'
 import { authOf, type Credentials } from './credentials.js'
 import type { BorrowedConnection, CommandCall, PortCallOptions, Reply } from './port.js'
 import type { WireReply } from './resp.js'
@@ -98,23 +100,29 @@ export class DedicatedConnection implements BorrowedConnection {
     { binary = false, deadlineMs = this.#settings.commandTimeoutMs, signal }: PortCallOptions = {},
   ): Promise<readonly PromiseSettledResult<Reply>[]> {
     signal?.throwIfAborted()
-    const deadlineAt = performance.now() + deadlineMs
+    const startedAt = performance.now()
+    const deadlineAt = startedAt + deadlineMs
     // A command that was given up may block the connection still, or take an element from a list for nobody.
     const giveUp = () => this.close()
     signal?.addEventListener('abort', giveUp, { once: true })
     try {
       const replies = await this.#open.pipeline(commands, deadlineMs)
       await this.#witness.confirm(this.node, this.#slot, deadlineAt)
-      return replies.map((reply) => this.#result(reply, binary))
+      const results = replies.map((reply) => this.#result(reply, binary))
+      this.#tell(commands, startedAt, signal, (index) => reasonOf(results[index]))
+      return results
     } catch (error) {
       this.close()
+      const lost =
+        error instanceof OutcomeUnknownError
+          ? error
+          : new OutcomeUnknownError(`the connection to ${this.node} ended before it answered`, {
+              node: this.node,
+              cause: error,
+            })
+      this.#tell(commands, startedAt, signal, () => lost)
       signal?.throwIfAborted()
-      throw error instanceof OutcomeUnknownError
-        ? error
-        : new OutcomeUnknownError(`the connection to ${this.node} ended before it answered`, {
-            node: this.node,
-            cause: error,
-          })
+      throw lost
     } finally {
       signal?.removeEventListener('abort', giveUp)
     }
@@ -161,6 +169,21 @@ export class DedicatedConnection implements BorrowedConnection {
     return this.#wire
   }
 
+  #tell(
+    commands: readonly Command[],
+    startedAt: number,
+    signal: AbortSignal | undefined,
+    errorAt: (index: number) => unknown,
+  ): void {
+    if (!isHeard('slotwise:redis:call')) return
+    for (const [index, command] of commands.entries()) {
+      const request = { command, script: undefined }
+      const call = { request, startedAt, id: undefined, node: this.node, sends: 1, retries: undefined }
+      const error = errorAt(index)
+      callEnded(call, { error, isAborted: signal?.aborted === true, connection: 'borrowed' })
+    }
+  }
+
   #result(reply: WireReply, binary: boolean): PromiseSettledResult<Reply> {
     if (!(reply instanceof ReplyError)) {
       const flaw = errorIn(reply)
@@ -189,6 +212,9 @@ export class DedicatedConnection implements BorrowedConnection {
     return reply
   }
 }
+
+const reasonOf = (result: PromiseSettledResult<Reply> | undefined): unknown =>
+  result?.status === 'rejected' ? result.reason : undefined
 
 function errorIn(reply: WireReply): ReplyError | undefined {
   if (reply instanceof ReplyError) return reply

@@ -1,6 +1,7 @@
 import { ClosedError, ReplyError, UnexpectedReplyError } from '../errors.js'
-import { publish } from '../telemetry.js'
+import { isHeard, type RetryReason } from '../telemetry.js'
 import { endpointOf } from './address.js'
+import { callBegan, callEnded, keptBy, retried } from './call-events.js'
 import { Deadlines } from './deadlines.js'
 import { Flight, type FlightOwner } from './flight.js'
 import type { Endpoint, Outcome } from './link.js'
@@ -54,9 +55,12 @@ export class Dispatcher implements FlightOwner {
     return new Promise<Reply>((resolve, reject) => {
       if (this.#closed && !isOwn) return reject(new ClosedError('this port has been closed'))
       const now = performance.now()
-      const flight = new Flight(request, now + ms, resolve, reject, isOwn, this)
+      const flight = new Flight(request, now, ms, resolve, reject, isOwn, this)
       if (isOwn) this.#own.add(flight)
-      else this.#calls++
+      else {
+        this.#calls++
+        callBegan(flight)
+      }
       if (signal !== undefined) listen(flight, signal)
       if (flight.settled) return
       flight.deadline = this.#deadlines.set(ms, flight, now)
@@ -64,11 +68,22 @@ export class Dispatcher implements FlightOwner {
     })
   }
 
-  landed(flight: Flight): void {
+  /** How many calls are under way. */
+  get calls(): number {
+    return this.#calls
+  }
+
+  landed(flight: Flight, error?: unknown): void {
     if (this.#paused.size > 0) this.#paused.delete(flight)
     if (this.#held.size > 0) this.#held.delete(flight)
-    if (flight.isOwn) this.#own.delete(flight)
-    else if (--this.#calls === 0) this.#drained?.()
+    if (flight.isOwn) {
+      this.#own.delete(flight)
+      return
+    }
+    if (isHeard('slotwise:redis:call')) {
+      callEnded(flight, { error, isAborted: flight.isAborted, connection: 'shared' })
+    }
+    if (--this.#calls === 0) this.#drained?.()
   }
 
   /** Sends a flight to whoever owns its slot now, or lets it wait until somebody does. */
@@ -84,7 +99,7 @@ export class Dispatcher implements FlightOwner {
     const address = node ?? (slot === undefined ? undefined : this.#surroundings.ownerOf(slot))
     if (address === undefined) {
       this.#surroundings.refresh()
-      return this.#pause(flight, `nobody serves slot ${slot}`)
+      return this.#await(flight, `nobody serves slot ${slot}`)
     }
     this.#send(flight, address, undefined)
   }
@@ -95,9 +110,10 @@ export class Dispatcher implements FlightOwner {
     flight.prefix = prefix
     // Who asks who owns what has others to ask, and whoever connects has to know why it cannot.
     if (flight.isOwn && queue.refusal !== undefined) return flight.reject(new ReplyError(queue.refusal))
-    if (!queue.ready) return this.#pause(flight, queue.downBecause)
-    if (this.#isDoubtful(flight, queue)) return this.#pause(flight, `${address} may have been replaced`)
+    if (!queue.ready) return this.#await(flight, queue.downBecause)
+    if (this.#isDoubtful(flight, queue)) return this.#await(flight, `${address} may have been replaced`)
     flight.attempt++
+    flight.sends++
     flight.sent = false
     flight.sentAt = performance.now()
     const command = text ? asText(flight.request) : flight.request.command
@@ -115,7 +131,7 @@ export class Dispatcher implements FlightOwner {
       expired: () => {
         if (flight.settled || flight.attempt !== attempt || !flight.sent) return
         this.#suspect(queue, sentAt)
-        this.#lost(flight, new Error(`no answer within ${ms} ms`))
+        this.#lost(flight, 'timeout', new Error(`no answer within ${ms} ms`))
       },
     })
   }
@@ -145,6 +161,12 @@ export class Dispatcher implements FlightOwner {
     this.wake((flight) => flight.node === queue.address)
   }
 
+  /** Nothing was sent: there is nobody to send it to. */
+  #await(flight: Flight, reason: unknown): void {
+    keptBy(flight, 'unavailable')
+    this.#pause(flight, reason)
+  }
+
   /** Lets a flight try again after a while, or as soon as the cluster or the node is different. */
   #pause(flight: Flight, reason: unknown, moving = false): void {
     flight.attempt++
@@ -167,8 +189,8 @@ export class Dispatcher implements FlightOwner {
       return this.#hold(flight, attempt, outcome, queue)
     if (outcome.kind === 'reply') return answer(flight, outcome.reply)
     if (outcome.kind === 'unreadable') return unreadable(flight, outcome.reason)
-    if (outcome.kind === 'unsent') return this.#pause(flight, outcome.cause)
-    if (outcome.kind === 'lost') return this.#lost(flight, outcome.cause)
+    if (outcome.kind === 'unsent') return this.#await(flight, outcome.cause)
+    if (outcome.kind === 'lost') return this.#lost(flight, 'lost', outcome.cause)
     this.#refused(flight, outcome.message)
   }
 
@@ -180,7 +202,7 @@ export class Dispatcher implements FlightOwner {
       const isOwner = this.#surroundings.ownerOf(flight.request.slot ?? 0) === queue.address
       // The target of a half-moved slot answers for keys it does not own yet.
       if (isOwner || flight.prefix === 'asking') this.ended(flight, attempt, outcome, queue)
-      else this.#lost(flight, new Error(`${queue.address} had been replaced when it answered`))
+      else this.#lost(flight, 'lost', new Error(`${queue.address} had been replaced when it answered`))
     }
     this.#held.set(flight, { queue, release })
     this.#surroundings.refresh()
@@ -200,7 +222,7 @@ export class Dispatcher implements FlightOwner {
     ) {
       return flight.reject(new ReplyError(message))
     }
-    publish('slotwise:redis', () => ({ kind: 'retry', node: flight.node, reason: message }))
+    retried(flight, verdict.kind === 'later' ? verdict.why : verdict.kind, message)
     if (verdict.kind === 'later') {
       if (verdict.refresh) this.#surroundings.refresh()
       return this.#pause(flight, message, verdict.moving)
@@ -216,10 +238,11 @@ export class Dispatcher implements FlightOwner {
     this.#send(flight, this.#surroundings.reach({ host, port: verdict.port }), 'asking')
   }
 
-  #lost(flight: Flight, cause: unknown): void {
+  #lost(flight: Flight, why: RetryReason, cause: unknown): void {
     this.#surroundings.refresh()
     if (flight.request.repeat === 'unsafe') return flight.unknown(cause)
     if (flight.losses++ >= this.#surroundings.maxRetries) return flight.unknown(cause)
+    if (!flight.isOwn) retried(flight, why, cause instanceof Error ? cause.message : String(cause))
     this.#pause(flight, cause)
   }
 
@@ -254,6 +277,7 @@ export class Dispatcher implements FlightOwner {
 
 function listen(flight: Flight, signal: AbortSignal): void {
   const onAbort = () => {
+    flight.isAborted = true
     flight.reject(signal.reason)
   }
   if (signal.aborted) return onAbort()

@@ -1,5 +1,7 @@
 import { OutcomeUnknownError, RedisUnavailableError, SlotMovingError } from '../errors.js'
 import { shown } from '../options.js'
+import type { RetryReason } from '../telemetry.js'
+import type { Traced } from './call-events.js'
 import type { Deadline } from './deadlines.js'
 import type { Prefix } from './node-queue.js'
 import type { Reply } from './port.js'
@@ -8,13 +10,18 @@ import type { Request } from './request.js'
 /** Who hears that a flight ended or has to. */
 export interface FlightOwner {
   expired(flight: Flight): void
-  landed(flight: Flight): void
+  /** `error` is what it ended as, if it did not end with a reply. */
+  landed(flight: Flight, error?: unknown): void
 }
 
 /** A call on its way: what was tried, what it waits for, and the one time it ends. */
-export class Flight {
+export class Flight implements Traced {
   readonly request: Request
+  readonly startedAt: number
   readonly deadlineAt: number
+  id: object | undefined
+  sends = 0
+  retries: Partial<Record<RetryReason, number>> | undefined
   /** Repeats after answers that mean "not executed", for the backoff. */
   refusals = 0
   /** Lost connections and time-outs, which `maxRetries` counts. */
@@ -32,6 +39,8 @@ export class Flight {
   /** It may have been executed and nobody answered: what it ends as is no longer "not executed". */
   sent = false
   settled = false
+  /** Its caller has given up. */
+  isAborted = false
   /** Of the whole call. */
   deadline: Deadline | undefined
   /** Of the attempt under way, where it has one of its own. */
@@ -46,7 +55,8 @@ export class Flight {
 
   constructor(
     request: Request,
-    deadlineAt: number,
+    startedAt: number,
+    deadlineMs: number,
     resolve: (reply: Reply) => void,
     reject: (error: unknown) => void,
     isOwn: boolean,
@@ -55,7 +65,8 @@ export class Flight {
     this.isOwn = isOwn
     this.#owner = owner
     this.request = request
-    this.deadlineAt = deadlineAt
+    this.startedAt = startedAt
+    this.deadlineAt = startedAt + deadlineMs
     this.#resolve = resolve
     this.#reject = reject
   }
@@ -74,7 +85,7 @@ export class Flight {
 
   reject(error: unknown): void {
     if (this.settled) return
-    this.#end()
+    this.#end(error)
     this.#reject(error)
   }
 
@@ -112,12 +123,12 @@ export class Flight {
     )
   }
 
-  #end(): void {
+  #end(error?: unknown): void {
     this.settled = true
     if (this.deadline !== undefined) this.deadline.timed = undefined
     this.endAttempt()
     this.unlisten?.()
-    this.#owner.landed(this)
+    this.#owner.landed(this, error)
   }
 
   /** The attempt under way has no deadline of its own any more. */

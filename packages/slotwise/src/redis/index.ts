@@ -24,6 +24,7 @@ export type {
   CommandCall,
   PortCallOptions,
   PortSetup,
+  PortStats,
   RedisPort,
   Repeat,
   Reply,

@@ -76,6 +76,7 @@ export class NodeQueue {
   #connections = 0
   #isLoggedIn = false
   #closed = false
+  #wasLost = false
   /**
    * When the node was last silent for so long, or away, that another may have been elected in its place. A paused
    * primary that wakes up serves what it holds for some milliseconds before it learns that it was replaced, so
@@ -86,6 +87,8 @@ export class NodeQueue {
   downBecause: unknown = NOT_YET
   /** Since when; in the time of `performance.now()`. */
   downSince: number | undefined = performance.now()
+  /** How long it was away before it answered last; `undefined` while it has never been lost. */
+  awayMs: number | undefined
   /** It is there and does not let this user in: no waiting helps. */
   refusal: string | undefined
   /** How long an answer takes, smoothed; `undefined` before the first. */
@@ -176,7 +179,10 @@ export class NodeQueue {
 
   #isDown(cause: unknown): void {
     const wasUp = this.#answers
-    if (wasUp) this.downSince = performance.now()
+    if (wasUp) {
+      this.#wasLost = true
+      this.downSince = performance.now()
+    }
     this.#answers = false
     this.downBecause = cause
     this.#events.down(this, cause, wasUp)
@@ -248,6 +254,7 @@ export class NodeQueue {
     this.#isLoggedIn = true
     if (this.#answers) return
     this.#answers = true
+    if (this.#wasLost) this.awayMs = performance.now() - (this.downSince ?? performance.now())
     this.downBecause = undefined
     this.downSince = undefined
     this.#events.ready(this)

@@ -70,7 +70,11 @@ export class Nodes {
         events.ended(flight, attempt, outcome, from)
       },
       ready: (back) => {
-        publish('slotwise:redis', () => ({ kind: 'node-back', node: address }))
+        publish('slotwise:redis', () =>
+          back.awayMs === undefined
+            ? { kind: 'node-connected', node: address }
+            : { kind: 'node-back', node: address, awayMs: back.awayMs },
+        )
         events.ready(back)
       },
       down: (gone, cause, wasUp) => {

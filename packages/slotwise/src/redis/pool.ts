@@ -1,4 +1,5 @@
 import { ClosedError, RedisUnavailableError } from '../errors.js'
+import { publish } from '../telemetry.js'
 import type { DedicatedConnection } from './dedicated.js'
 
 /** How connections to one node are kept. */
@@ -8,6 +9,9 @@ export interface PoolSettings {
   readonly poolTimeoutMs: number
   readonly idleTimeoutMs: number
 }
+
+/** Refusals of a pool itself, as against those of its node. */
+const refusals = new WeakSet<Error>()
 
 interface Waiter {
   readonly resolve: (connection: DedicatedConnection | undefined) => void
@@ -35,6 +39,11 @@ export class Pool {
     this.#open = open
   }
 
+  /** How many there are of each kind, and how many callers wait. */
+  get use(): { readonly inUse: number; readonly idle: number; readonly waiting: number } {
+    return { inUse: this.#taken.size, idle: this.#idle.length, waiting: this.#waiting.length }
+  }
+
   get size(): number {
     return this.#idle.length + this.#taken.size + this.#opening
   }
@@ -47,6 +56,22 @@ export class Pool {
   async take(waitMs: number, signal?: AbortSignal): Promise<DedicatedConnection> {
     signal?.throwIfAborted()
     if (this.#closed) throw closed()
+    const from = performance.now()
+    try {
+      const connection = await this.#one(waitMs, signal)
+      this.#tell('borrowed', from)
+      return connection
+    } catch (error) {
+      this.#tell(error instanceof Error && refusals.has(error) ? 'exhausted' : 'failed', from)
+      throw error
+    }
+  }
+
+  #tell(kind: 'borrowed' | 'exhausted' | 'failed', from: number): void {
+    publish('slotwise:redis:pool', () => ({ kind, node: this.#address, waitedMs: performance.now() - from }))
+  }
+
+  async #one(waitMs: number, signal: AbortSignal | undefined): Promise<DedicatedConnection> {
     for (let known = this.#idle.pop(); known !== undefined; known = this.#idle.pop()) {
       if (!known.signal.aborted) return this.#lent(known)
     }
@@ -146,7 +171,9 @@ export class Pool {
       }
       const timer = setTimeout(() => {
         const message = `all ${this.#settings.max} connections to ${this.#address} of their own were taken for ${waitMs} ms: raise connectionsPerNode.max or poolTimeoutMs`
-        waiter.reject(new RedisUnavailableError(message, { node: this.#address }))
+        const refusal = new RedisUnavailableError(message, { node: this.#address })
+        refusals.add(refusal)
+        waiter.reject(refusal)
       }, waitMs)
       signal?.addEventListener('abort', onAbort, { once: true })
       this.#waiting.push(waiter)

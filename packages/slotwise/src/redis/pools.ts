@@ -45,6 +45,11 @@ export class Pools {
     return pool
   }
 
+  /** What is lent and kept of the connections to a node; nothing is opened by asking. */
+  useOf(address: string): Pool['use'] {
+    return this.#pools.get(address)?.use ?? { inUse: 0, idle: 0, waiting: 0 }
+  }
+
   /** The connections of nodes that are gone end; those of primaries are kept ready. */
   follow(nodes: ReadonlySet<string>, primaries: ReadonlySet<string>): void {
     this.#primaries = primaries

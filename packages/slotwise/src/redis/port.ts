@@ -157,6 +157,25 @@ export type TopologyChange =
   | { readonly kind: 'node-lost'; readonly node: ClusterNode; readonly reason: string }
   | { readonly kind: 'node-back'; readonly node: ClusterNode }
 
+/** What a port holds and sees at this moment, for gauges. Nobody is asked. */
+export interface PortStats {
+  /** Calls under way on shared connections. */
+  readonly calls: number
+  /** Slots that nobody owns, or whose primary does not answer this process. */
+  readonly slotsUnserved: number
+  readonly nodes: readonly {
+    /** `host:port` where this process reaches it. */
+    readonly node: string
+    readonly role: 'primary' | 'replica'
+    /** Whether it answers; if not, the breaker of its keys is open. */
+    readonly isUp: boolean
+    /** Connections of their own: lent, kept for the next, and callers who wait for one. */
+    readonly pool: { readonly inUse: number; readonly idle: number; readonly waiting: number }
+  }[]
+  /** Sharded channels that are heard, and those that are not just now. */
+  readonly subscriptions: { readonly live: number; readonly interrupted: number }
+}
+
 /** How a port was set up, for whoever diagnoses it. */
 export interface PortSetup {
   readonly connectTimeoutMs: number
@@ -222,6 +241,8 @@ export interface RedisPort {
   /** What is known of the primary of a key, without asking it. */
   breaker(key: Key): BreakerState
   topology(): Topology
+  /** What it holds now; absent where a port of your own stands in front of ours and does not pass it on. */
+  stats?(): PortStats
   /** Calls back on every change, with what is different; returns how to stop. */
   onTopology(listener: (topology: Topology, changes: readonly TopologyChange[]) => void): () => void
   /** Answers what is under way until its deadline, then ends every connection that the port made. Idempotent. */

@@ -1,3 +1,5 @@
+import type { RetryReason } from '../telemetry.js'
+
 /** What a server's error reply means for the call that met it. */
 export type Verdict =
   /** Not executed: the slot lives elsewhere now. */
@@ -5,12 +7,13 @@ export type Verdict =
   /** Not executed: this one key may be there already. The next one may not. */
   | { readonly kind: 'ask'; readonly slot: number; readonly host: string; readonly port: number }
   /** Not executed, and may be soon: an election, a slot half moved, a server loading or busy. */
-  | { readonly kind: 'later'; readonly moving: boolean; readonly refresh: boolean }
+  | { readonly kind: 'later'; readonly why: RetryReason; readonly moving: boolean; readonly refresh: boolean }
   /** Not executed: this node does not know the script. */
   | { readonly kind: 'no-script' }
   /** The answer. */
   | { readonly kind: 'final' }
 
+type Later = 'TRYAGAIN' | 'CLUSTERDOWN' | 'LOADING' | 'MASTERDOWN' | 'READONLY' | 'BUSY'
 const LATER = /^(TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN|READONLY|BUSY) /
 
 // Redis 7 appends where a script failed to the error it failed with. What ran before that line has happened.
@@ -28,10 +31,11 @@ export function verdictOf(message: string): Verdict {
     return { kind: word === 'ASK' ? 'ask' : 'moved', slot: Number(slot), host, port: Number(port) }
   }
   if (message.startsWith('NOSCRIPT')) return { kind: 'no-script' }
-  const word = LATER.exec(message)?.[1]
+  const word = LATER.exec(message)?.[1] as Later | undefined
   if (word === undefined) return { kind: 'final' }
   return {
     kind: 'later',
+    why: word.toLowerCase() as Lowercase<Later>,
     moving: word === 'TRYAGAIN',
     refresh: word === 'CLUSTERDOWN' || word === 'READONLY' || word === 'MASTERDOWN',
   }

@@ -30,6 +30,8 @@ interface Channel {
   /** Where it is subscribed, or is being. */
   at: ShardConnection | undefined
   isLive: boolean
+  /** In the time of `performance.now()`; `undefined` unless it was live and is not. */
+  interruptedAt: number | undefined
   /** Called when it becomes live. */
   readonly waiting: Set<() => void>
   attempts: number
@@ -107,6 +109,7 @@ export class ShardSubscriber {
         listeners: new Set(),
         at: undefined,
         isLive: false,
+        interruptedAt: undefined,
         waiting: new Set(),
         attempts: 0,
         retry: undefined,
@@ -164,6 +167,12 @@ export class ShardSubscriber {
         connection.close()
       else connection.probe()
     }
+  }
+
+  /** How many channels are heard, and how many are not just now. */
+  get use(): { readonly live: number; readonly interrupted: number } {
+    const live = [...this.#channels.values()].filter(({ isLive }) => isLive).length
+    return { live, interrupted: this.#channels.size - live }
   }
 
   close(): void {
@@ -245,6 +254,12 @@ export class ShardSubscriber {
     if (channel.isLive) return
     channel.isLive = true
     channel.attempts = 0
+    const { interruptedAt, at } = channel
+    channel.interruptedAt = undefined
+    if (interruptedAt !== undefined && at !== undefined) {
+      const awayMs = performance.now() - interruptedAt
+      publish('slotwise:redis', () => ({ kind: 'subscription-resumed', node: at.address, awayMs }))
+    }
     for (const waiting of Array.from(channel.waiting)) waiting()
     this.#toEach(channel, (listener) => listener.resumed?.())
   }
@@ -268,7 +283,7 @@ export class ShardSubscriber {
   #displace(channel: Channel, reason: string): void {
     const { at } = channel
     this.#detach(channel)
-    this.#interrupt(channel, reason)
+    this.#interrupt(channel, at?.address, reason)
     this.#place(channel)
     void at?.wire.then((wire) => wire.subscription('SUNSUBSCRIBE', channel.name)).catch(() => undefined)
   }
@@ -281,10 +296,11 @@ export class ShardSubscriber {
     if (at.channels.size === 0) at.emptySince = performance.now()
   }
 
-  #interrupt(channel: Channel, reason: string): void {
+  #interrupt(channel: Channel, node: string | undefined, reason: string): void {
     if (!channel.isLive) return
     channel.isLive = false
-    publish('slotwise:redis', () => ({ kind: 'subscription-interrupted', node: channel.at?.address, reason }))
+    channel.interruptedAt = performance.now()
+    publish('slotwise:redis', () => ({ kind: 'subscription-interrupted', node, reason }))
     this.#toEach(channel, (listener) => listener.interrupted?.(reason))
   }
 
@@ -324,7 +340,7 @@ export class ShardSubscriber {
     // Its slot has gone elsewhere; nothing else is said, and the connection stays open.
     if (String(kind) === 'sunsubscribe' && channel.isLive) {
       this.#detach(channel)
-      this.#interrupt(channel, `${connection.address} gave slot ${channel.slot} away`)
+      this.#interrupt(channel, connection.address, `${connection.address} gave slot ${channel.slot} away`)
       this.#settings.refresh()
       this.#later(channel, undefined)
     }
@@ -336,7 +352,7 @@ export class ShardSubscriber {
     if (this.#closed) return
     for (const channel of Array.from(connection.channels)) {
       this.#detach(channel)
-      this.#interrupt(channel, reason)
+      this.#interrupt(channel, connection.address, reason)
       this.#later(channel, new RedisUnavailableError(reason, { node: connection.address }))
     }
     this.#settings.refresh()

@@ -1,3 +1,4 @@
+import { type Events, publish } from '../telemetry.js'
 import type { ClusterNode, TopologyChange } from './port.js'
 
 interface Table {
@@ -20,6 +21,23 @@ export function changesBetween(before: Table, after: Table): readonly TopologyCh
     else changes.push({ kind: 'slots-moved', from, to, slots })
   }
   return changes
+}
+
+/** Tells listeners of the process what a listener of the port is called back with. */
+export function tellOf(change: TopologyChange, nameOf: (node: ClusterNode) => string): void {
+  // These are no changes of the table, and told where they happen.
+  if (change.kind === 'node-lost' || change.kind === 'node-back') return
+  publish('slotwise:redis', (): Events['slotwise:redis'] => {
+    if (change.kind === 'failover') {
+      const { kind, from, to, slots } = change
+      return { kind, from: nameOf(from), to: nameOf(to), slots }
+    }
+    if (change.kind === 'slots-moved') {
+      const { kind, from, to, slots } = change
+      return { kind, from: from && nameOf(from), to: to && nameOf(to), slots: slots.length }
+    }
+    return { kind: change.kind, node: nameOf(change.node) }
+  })
 }
 
 function handovers(before: Table, after: Table) {

@@ -3,6 +3,7 @@ import { addressOf } from './address.js'
 import type { Endpoint } from './link.js'
 import type { ClusterNode, Topology, TopologyChange } from './port.js'
 import { mergeViews, type NodeView, SlotTable } from './topology.js'
+import { tellOf } from './topology-change.js'
 
 /** What one look at the cluster brought. */
 export interface Look {
@@ -29,6 +30,8 @@ export interface WatchSettings {
   /** Called after every look with when it began and who answered. */
   readonly looked: (startedAt: number, answered: Look['answered']) => void
   readonly onError: (error: Error) => void
+  /** `host:port` where this process reaches it. */
+  readonly nameOf: (node: ClusterNode) => string
 }
 
 type Listener = (topology: Topology, changes: readonly TopologyChange[]) => void
@@ -135,7 +138,8 @@ export class TopologyWatch {
   }
 
   #announce(changes: readonly TopologyChange[]): void {
-    publish('slotwise:redis', () => ({ kind: 'topology' }))
+    publish('slotwise:redis', () => ({ kind: 'topology', version: this.table.version }))
+    for (const change of changes) tellOf(change, this.#settings.nameOf)
     this.#settings.changed()
     this.tell(changes)
   }

@@ -21,10 +21,12 @@ const manifest = JSON.parse(
 
 const subpaths = Object.keys(manifest.exports).filter((subpath) => subpath !== './package.json')
 const nameOf = (subpath: string) => `slotwise${subpath.slice(1)}`
-/** The adapters, and the library that each needs. */
+/** The subpaths that need a library of the user's, and which. */
 const ADAPTERS = [
   ['./ioredis', 'ioredis'],
   ['./node-redis', 'redis'],
+  ['./otel', '@opentelemetry/api'],
+  ['./prometheus', 'prom-client'],
 ] as const
 const withoutClient = subpaths.filter((subpath) => !ADAPTERS.some(([adapter]) => subpath === adapter))
 
@@ -159,7 +161,9 @@ describe('installed without a client library', () => {
     ['node', {}],
     ['a bundler', { module: 'esnext', moduleResolution: 'bundler' }],
   ])('its declarations compile for %s under the strictest settings', (_, options) => {
-    expect(compile(bare, importing(withoutClient), options)).toBe('')
+    // Types of these libraries are declared by their shape only.
+    const structural = ['./otel', './prometheus']
+    expect(compile(bare, importing([...withoutClient, ...structural]), options)).toBe('')
   })
 
   it('lets nobody reach behind its subpaths', () => {
@@ -183,8 +187,17 @@ describe('installed with the client libraries', () => {
     await expect(stdout).toMatchFileSnapshot('./names.txt')
   })
 
-  it('compiles with its adapters', () => {
-    expect(compile(full, importing(subpaths))).toBe('')
+  it('compiles with its adapters, and takes what their libraries make', () => {
+    const passing = `
+      import { metrics, trace } from '@opentelemetry/api'
+      import { Registry, register } from 'prom-client'
+      import { instrument } from 'slotwise/otel'
+      import { collect } from 'slotwise/prometheus'
+      collect({ register: new Registry() })
+      collect({ register })
+      instrument({ meterProvider: metrics.getMeterProvider(), tracerProvider: trace.getTracerProvider() })
+    `
+    expect(compile(full, importing(subpaths) + passing)).toBe('')
   })
 
   it('runs a real cluster, and every pattern on it', { timeout: 60_000 }, () => {

@@ -33,10 +33,20 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   writebehind: [...GROUND, 'redis', 'lock'],
   session: [...GROUND, 'redis', 'lock', 'pubsub'],
   leaderboard: [...GROUND, 'redis', 'lock', 'pubsub'],
+  metrics: [],
+  measure: ['telemetry', 'metrics', 'redis'],
+  gauges: [...GROUND, 'metrics', 'measure', 'redis', 'cluster'],
+  otel: [...GROUND, 'metrics', 'measure', 'gauges'],
+  prometheus: [...GROUND, 'metrics', 'measure', 'gauges'],
 }
 
-/** The client libraries, and the one part that may import each. */
-const CLIENTS: Readonly<Record<string, string>> = { ioredis: 'ioredis', redis: 'node-redis' }
+/** The libraries that a user brings along, and the one part that may import each. */
+const CLIENTS: Readonly<Record<string, string>> = {
+  ioredis: 'ioredis',
+  redis: 'node-redis',
+  '@opentelemetry/api': 'otel',
+  'prom-client': 'prometheus',
+}
 
 /** Names that say what kind of thing is inside rather than what it is about. */
 export const VAGUE = /^(utils?|helpers?|common|types?|interfaces?|misc|shared|lib)$/
@@ -105,8 +115,7 @@ function wrongArrow({ from, target }: Import, sources: Sources, dependencies: re
 function foreign(from: string, target: string, dependencies: readonly string[]): string[] {
   const name = target.startsWith('@') ? target.split('/', 2).join('/') : (target.split('/')[0] ?? '')
   const adapter = CLIENTS[name]
-  if (adapter !== undefined)
-    return partOf(from) === adapter ? [] : [`${from} imports a client library, ${target}`]
+  if (adapter !== undefined) return partOf(from) === adapter ? [] : [`${from} imports a peer, ${target}`]
   return dependencies.includes(name) ? [] : [`${from} imports ${target}, which is no dependency`]
 }
 

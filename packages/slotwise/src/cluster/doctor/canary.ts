@@ -1,24 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClosedError } from '../../errors.js'
-import { type Key, keyOf } from '../../keys.js'
-import type { Argument, RedisPort, Reply } from '../../redis/port.js'
+import type { Argument, Reply } from '../../redis/port.js'
 import { slotOf } from '../../slots.js'
 import { type Found, found } from './finding.js'
+import { ownKey } from './own-key.js'
 import type { Probe } from './probes.js'
 
 /** Long enough for the probe, and the end of the key whatever becomes of us. */
 const KEPT_MS = 60_000
 const EXPIRES_MS = 20
-/** Enough to meet a single slot of all of them, all but certainly. */
-const TRIES = 300_000
 
 /**
  * Writes a key of our own into a slot of the primary, reads it, and sees it expire, on the way that every call goes.
  * Nothing is left: the key is removed, and if that fails it ends by itself within a minute.
  */
 export const canary: Probe = async (port, { primary, owners, deadlineAt, signal }) => {
-  const key = keyAt(port, (slot) => owners[slot] === primary.id)
+  const key = ownKey(port, 'canary', (slot) => owners[slot] === primary.id)
   if (key === undefined) return []
   const value = randomUUID()
   let step = 'write'
@@ -49,15 +47,4 @@ export const canary: Probe = async (port, { primary, owners, deadlineAt, signal 
       .call({ key, command: ['DEL', key], repeat: 'safe' }, { deadlineMs: 200 })
       .catch(() => undefined)
   }
-}
-
-function keyAt(port: RedisPort, isThere: (slot: number) => boolean): Key | undefined {
-  const space = { namespace: port.namespace, pattern: 'doctor', name: 'canary' }
-  // Its own for each run, so that two of them never meet.
-  const run = randomUUID()
-  for (let i = 0; i < TRIES; i++) {
-    const key = keyOf(space, [run, i])
-    if (isThere(slotOf(key))) return key
-  }
-  return undefined
 }

@@ -5,7 +5,7 @@ export const NODE_FINDINGS = {
   'memory-nearly-full': {
     severity: 'warning',
     means: 'a primary that may not evict has used nine tenths of its maxmemory',
-    fix: 'Remove what is not needed or add primaries; if the machine has more: `CONFIG SET maxmemory <more>mb`.',
+    fix: 'Remove what is not needed, or add primaries by `addNode` and `rebalance` (`slotwise add-node`, `slotwise rebalance`); if the machine has more: `CONFIG SET maxmemory <more>mb`.',
   },
   'memory-unbounded': {
     severity: 'warning',
@@ -58,7 +58,7 @@ export const NODE_FINDINGS = {
   'fork-slow': {
     severity: 'warning',
     means: 'a fork took more than 100 ms, during which the node served nobody',
-    fix: 'Make the node smaller by adding primaries, and turn huge pages off. Then count anew: `CONFIG RESETSTAT`.',
+    fix: 'Make the node smaller by adding primaries (`addNode` and `rebalance`; `slotwise add-node`, `slotwise rebalance`), and turn huge pages off. Then count anew: `CONFIG RESETSTAT`.',
   },
   'fork-too-large': {
     severity: 'info',
@@ -121,22 +121,22 @@ export const NODE_FINDINGS = {
   'primary-idle': {
     severity: 'info',
     means: 'a primary without slots serves nothing and has no vote',
-    fix: 'Move slots to it, or have it follow a primary: `CLUSTER REPLICATE`.',
+    fix: 'Give it slots by `rebalance` (`slotwise rebalance`), or have it follow a primary by `addNode` with the role of a replica (`slotwise add-node`).',
   },
   'slots-unbalanced': {
     severity: 'info',
     means: 'a primary owns half as many slots again as the mean',
-    fix: 'Rebalance: move slots to primaries that have fewer.',
+    fix: 'Share the slots out by `rebalance` (`slotwise rebalance`).',
   },
   'keys-unbalanced': {
     severity: 'info',
     means: 'a primary holds twice as many keys as the mean, of which many may share a hash tag',
-    fix: 'Spread ids that share a tag, or move slots to primaries that hold fewer.',
+    fix: 'Spread ids that share a tag, or move slots to primaries that hold fewer, by `moveSlots` (`slotwise move-slots`).',
   },
   'memory-unbalanced': {
     severity: 'warning',
     means: 'a primary holds twice as much data as the mean, and will be full first',
-    fix: 'Look for big keys (`redis-cli --memkeys`), spread ids that share a tag, or move slots away.',
+    fix: 'Look for big keys (`redis-cli --memkeys`), spread ids that share a tag, or move slots away by `moveSlots` (`slotwise move-slots`).',
   },
   'client-refresh-slow': {
     severity: 'info',

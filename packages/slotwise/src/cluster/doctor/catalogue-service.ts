@@ -1,4 +1,4 @@
-import { type Kind, LOST_SERVICE } from './kind.js'
+import { type Kind, LOST_CHANNELS, LOST_SERVICE } from './kind.js'
 
 /** What is wrong with the cluster as a whole: its slots, its members, its replicas, its readiness to take writes. */
 export const SERVICE_FINDINGS = {
@@ -35,7 +35,7 @@ export const SERVICE_FINDINGS = {
   'slot-open': {
     severity: 'warning',
     means: 'a slot is on its way; calls over several of its keys fail until it has arrived',
-    fix: 'If no move is under way: finish it, or end it with `CLUSTER SETSLOT <slot> STABLE` at both ends.',
+    fix: 'If no move is under way: finish it by `rebalance` (`slotwise rebalance`), or end it with `CLUSTER SETSLOT <slot> STABLE` at both ends.',
   },
   'node-unreachable': {
     severity: 'warning',
@@ -81,7 +81,7 @@ export const SERVICE_FINDINGS = {
   'primaries-too-few': {
     severity: 'warning',
     means: 'fewer than three primaries own slots, so none can be replaced',
-    fix: 'Add primaries and give them slots, three at least.',
+    fix: 'Have three at least: add primaries by `addNode` (`slotwise add-node`), and give them slots by `rebalance` (`slotwise rebalance`).',
   },
   'quorum-lost': {
     severity: LOST_SERVICE,
@@ -91,7 +91,7 @@ export const SERVICE_FINDINGS = {
   'majority-on-one-host': {
     severity: 'warning',
     means: 'without one host no primary could be replaced; not judged where all hosts are loopback',
-    fix: 'Exchange roles with replicas elsewhere: `CLUSTER FAILOVER` there; or move nodes.',
+    fix: 'Exchange roles with replicas elsewhere, by `failover` (`slotwise failover`); or move nodes.',
   },
   'replica-beside-primary': {
     severity: 'warning',
@@ -101,7 +101,7 @@ export const SERVICE_FINDINGS = {
   'primary-without-replica': {
     severity: 'warning',
     means: 'nobody can take over the slots of a primary',
-    fix: 'Bring its replica back, or give it one: `CLUSTER REPLICATE <primary>` on a node without slots.',
+    fix: 'Bring its replica back, or give it one: an empty server by `addNode` (`slotwise add-node`), or `CLUSTER REPLICATE <primary>` on a node without slots.',
   },
   'replica-unlinked': {
     severity: 'warning',
@@ -131,12 +131,23 @@ export const SERVICE_FINDINGS = {
   'memory-full': {
     severity: LOST_SERVICE,
     means: 'a primary has used its maxmemory, may not evict, and refuses writes (OOM)',
-    fix: 'Remove what is not needed or add primaries; if the machine has more: `CONFIG SET maxmemory <more>mb`.',
+    fix: 'Remove what is not needed, or add primaries by `addNode` and `rebalance` (`slotwise add-node`, `slotwise rebalance`); if the machine has more: `CONFIG SET maxmemory <more>mb`.',
   },
   'canary-failed': {
     severity: LOST_SERVICE,
     means: 'a key of our own could not be written, read, or did not expire (active probe)',
     fix: 'The evidence holds the error; other findings about the node say more.',
+  },
+  'channel-denied': {
+    severity: LOST_CHANNELS,
+    means: 'this user may not subscribe to, or publish on, a sharded channel of our own (active probe)',
+    fix: 'Give the user the right to channels and to their commands: `ACL SETUSER <user> &* +@pubsub`, and in the file of users too.',
+  },
+  'channel-failed': {
+    severity: LOST_CHANNELS,
+    means:
+      'a sharded channel of our own could not be subscribed in time, or what was published on it was not heard (active probe)',
+    fix: 'The evidence holds the error; other findings about the node say more. If there are none, look at what is between: connections for subscribers are apart from those for calls.',
   },
   'permission-missing': {
     severity: 'info',

@@ -25,7 +25,8 @@ export interface DoctorOptions {
   /** What the cluster is used for, which decides what is a fault. @defaultValue everything */
   readonly usage?: readonly Usage[] | undefined
   /**
-   * Also tries every primary as a client would: writes a key of its own, reads it and sees it expire.
+   * Also tries every primary as a client would: writes a key of its own, reads it and sees it expire, and hears
+   * on a sharded channel of its own what it publishes there.
    *
    * @defaultValue `false`: nothing is written
    */

@@ -14,5 +14,13 @@ export interface Kind {
 
 export type SeverityByUsage = Partial<Readonly<Record<Usage | 'others', Severity | 'none'>>>
 
+/** Whoever sends on channels cannot do without; whoever is only woken by them is late, and goes on. */
+export const LOST_CHANNELS = {
+  channels: 'critical',
+  cache: 'warning',
+  sessions: 'warning',
+  boards: 'warning',
+} as const
+
 /** Whoever keeps state cannot do without; a cache goes to its loader. */
 export const LOST_SERVICE = { others: 'critical', cache: 'warning' } as const

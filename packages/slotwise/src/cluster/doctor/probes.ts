@@ -1,5 +1,6 @@
 import type { RedisPort } from '../../redis/port.js'
 import { canary } from './canary.js'
+import { echo } from './echo.js'
 import type { Found } from './finding.js'
 import type { NodeObservation, Observed } from './observation.js'
 import { ownersOf } from './observation.js'
@@ -17,8 +18,8 @@ export interface ProbeBounds {
 /** Does something to one primary, as a client would, and leaves nothing behind. */
 export type Probe = (port: RedisPort, bounds: ProbeBounds) => Promise<readonly Found[]>
 
-/** What `active` does to every primary that owns slots. A sharded publish and its echo belong here. */
-const PROBES: readonly Probe[] = [canary]
+/** What `active` does to every primary that owns slots. */
+const PROBES: readonly Probe[] = [canary, echo]
 
 /** All probes at all primaries at once. */
 export async function probe(

@@ -1,8 +1,16 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { clusterInfo, doctor, healthCheck } from '../../../src/cluster/index.js'
+import {
+  addNode,
+  clusterInfo,
+  doctor,
+  type FindingId,
+  healthCheck,
+  moveSlots,
+  rebalance,
+} from '../../../src/cluster/index.js'
 import { connect } from '../../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../../src/local/index.js'
-import type { RedisPort } from '../../../src/redis/index.js'
+import { type RedisPort, slotOf } from '../../../src/redis/index.js'
 import { WireClient } from '../../../src/redis/wire.js'
 import { startBareServers } from '../../support/bare-servers.js'
 import { at, everywhere, idsOf, nameOf, remedy } from '../../support/doctor.js'
@@ -84,6 +92,18 @@ describe('slots', () => {
     expect(findings).toMatchObject([{ id: 'slot-open', severity: 'warning', node: nameAt(to) }])
     expect(findings[0]?.evidence).toBe(`slot ${slot} is importing from ${nameAt(from)} at ${nameAt(to)}`)
     for (const finding of findings) await remedy(port, finding)
+    await healed()
+  })
+
+  it('slot-open: a move that was begun and left is finished by the operation that the fix names', async () => {
+    const { primaries, slot } = await byEpoch()
+    const [from = 0, to = 0] = primaries
+    await at(port, cluster, to, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', idAt(from))
+    await at(port, cluster, from, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', idAt(to))
+    const findings = await doctor(port)
+    expect(idsOf(findings)).toEqual(['slot-open', 'slot-open'])
+    expect(findings[0]?.fix).toContain('`rebalance` (`slotwise rebalance`)')
+    await rebalance(cluster.connectOptions)
     await healed()
   })
 })
@@ -178,9 +198,9 @@ describe('replicas', () => {
   })
 })
 
-it('primaries-too-few, primary-idle, slots-unbalanced: until the third primary has a fair share', async () => {
+it('primaries-too-few, primary-idle, slots-unbalanced, primary-without-replica: until the operations that the fixes name have run', async () => {
   // Some services hide commands, which is what becomes of what they would have told.
-  await using servers = await startBareServers(3, { 'rename-command': 'MEMORY ""' })
+  await using servers = await startBareServers(4, { 'rename-command': 'MEMORY ""' })
   const [first, second, third] = servers.clients
   const ids = await Promise.all(
     servers.clients.map(async (client) => String(await client.call(['CLUSTER', 'MYID']))),
@@ -190,32 +210,37 @@ it('primaries-too-few, primary-idle, slots-unbalanced: until the third primary h
   await second?.call(['CLUSTER', 'ADDSLOTSRANGE', 10_000, 16_383])
   await second?.call(['CLUSTER', 'SET-CONFIG-EPOCH', 2])
   await third?.call(['CLUSTER', 'SET-CONFIG-EPOCH', 3])
-  for (const { port: other, bus } of servers.addresses)
+  for (const { port: other, bus } of servers.addresses.slice(0, 3))
     await first?.call(['CLUSTER', 'MEET', '127.0.0.1', other, bus])
-  const redis = await connect({ nodes: servers.nodes })
-  const move = async (slots: readonly [number, number]) => {
-    for (let slot = slots[0]; slot <= slots[1]; slot++) {
-      await Promise.all(
-        servers.clients.map((client) => client.call(['CLUSTER', 'SETSLOT', slot, 'NODE', ids[2] ?? ''])),
-      )
-    }
-  }
-  const others = new Set(['primary-without-replica'])
-  const seen = async () => idsOf(await doctor(redis)).filter((id) => !others.has(id))
+  const redis = await connect({ nodes: servers.nodes.slice(0, 3) })
+  const nodes = servers.nodes.slice(0, 1)
+  const withoutReplica = async () =>
+    (await doctor(redis)).filter(({ id }) => id === 'primary-without-replica').length
+  const seen = async () => idsOf(await doctor(redis)).filter((id) => id !== 'primary-without-replica')
+  const fixOf = async (id: FindingId) => (await doctor(redis)).find((finding) => finding.id === id)?.fix
   try {
     await expect.poll(seen, { timeout: 10_000 }).toEqual(['primaries-too-few', 'primary-idle'])
-    await move([0, 99])
-    await expect.poll(seen, { timeout: 10_000 }).toEqual(['slots-unbalanced'])
-    await move([100, 4499])
+    expect(await fixOf('primaries-too-few')).toContain('`rebalance` (`slotwise rebalance`)')
+    expect(await fixOf('primary-idle')).toContain('`rebalance` (`slotwise rebalance`)')
+    await rebalance({ nodes })
     await expect.poll(seen, { timeout: 10_000 }).toEqual([])
+    await moveSlots({ nodes, from: [ids[1] ?? ''], to: ids[0] ?? '', slots: 3000 })
+    await expect.poll(seen, { timeout: 10_000 }).toEqual(['slots-unbalanced'])
+    expect(await fixOf('slots-unbalanced')).toContain('`rebalance` (`slotwise rebalance`)')
+    await rebalance({ nodes })
+    await expect.poll(seen, { timeout: 10_000 }).toEqual([])
+    expect(await withoutReplica()).toBe(3)
+    expect(await fixOf('primary-without-replica')).toContain('`addNode` (`slotwise add-node`)')
+    await addNode({ nodes, node: servers.nodes[3] ?? '', role: 'replica' })
+    await expect.poll(withoutReplica, { timeout: 10_000 }).toBe(2)
 
-    // Of slot 58, which is the third's by now.
     const key = 'k126'
-    await redis.onNode(ids[2] ?? '', ['SET', key, 'x'])
+    const owner = redis.topology().ownerOf(slotOf(key))?.id ?? ''
+    await redis.onNode(owner, ['SET', key, 'x'])
     const [finding] = (await doctor(redis)).filter(({ id }) => id === 'command-missing')
     expect(finding).toMatchObject({ severity: 'info' })
     expect(finding?.evidence).toContain('there is no MEMORY USAGE at')
-    await redis.onNode(ids[2] ?? '', ['DEL', key])
+    await redis.onNode(owner, ['DEL', key])
     expect(await seen()).toEqual([])
   } finally {
     await redis.close()

@@ -1,0 +1,99 @@
+import type { MetricName } from './metrics.js'
+import { endpointOf } from './redis/address.js'
+import { type Events, hear } from './telemetry.js'
+
+export type Attributes = Readonly<Record<string, string | number>>
+
+/** Takes one measurement: what a counter grows by, what a histogram observes (in seconds), or where a gauge stands. */
+export type Sink = (metric: MetricName, value: number, attributes: Attributes) => void
+
+/** More values of one label than these are one: whatever a program does, its series stay as few. */
+const MOST = 100
+const MOST_NODES = 500
+
+/** What stands for all values beyond. */
+export const OTHER = '_OTHER'
+
+/** Lets the first values of each label pass. */
+export class Bounds {
+  readonly #seen = new Map<string, Set<string>>()
+
+  of(label: string, value: string): string {
+    let seen = this.#seen.get(label)
+    if (seen === undefined) this.#seen.set(label, (seen = new Set()))
+    if (seen.has(value)) return value
+    if (seen.size >= (label === 'node' ? MOST_NODES : MOST)) return OTHER
+    seen.add(value)
+    return value
+  }
+}
+
+/** A node as labels have it. */
+export function nodeLabels(node: string): Attributes {
+  if (node === OTHER) return { 'server.address': OTHER }
+  const { host, port } = endpointOf(node)
+  return { 'server.address': host, 'server.port': port }
+}
+
+/** What an error is called; nothing for a call that was answered. */
+export function errorType({ outcome, replyCode }: Events['slotwise:redis:call']): string | undefined {
+  return outcome === 'OK' ? undefined : (replyCode ?? outcome)
+}
+
+/** Turns events into measurements, until the function that is returned is called. */
+export function measure(sink: Sink, { perNode }: { readonly perNode: boolean }): () => void {
+  const bounds = new Bounds()
+  const at = (node: string | undefined): Attributes =>
+    perNode && node !== undefined ? nodeLabels(bounds.of('node', node)) : {}
+  const pool = (node: string): Attributes =>
+    perNode ? { 'db.client.connection.pool.name': bounds.of('node', node) } : {}
+  const stops = [
+    hear('slotwise:redis:call', (call) => {
+      const error = errorType(call)
+      sink('db.client.operation.duration', call.durationMs / 1000, {
+        'db.system.name': 'redis',
+        'db.operation.name': bounds.of('operation', call.operation),
+        ...(call.script === undefined
+          ? {}
+          : { 'db.stored_procedure.name': bounds.of('script', call.script) }),
+        ...(error === undefined ? {} : { 'error.type': bounds.of('error', error) }),
+        ...at(call.node),
+      })
+      for (const [reason, times] of Object.entries(call.retries)) {
+        sink('slotwise.redis.retries', times, { reason, ...at(call.node) })
+      }
+    }),
+    hear('slotwise:redis:pool', ({ kind, node, waitedMs }) => {
+      if (kind === 'borrowed') sink('db.client.connection.wait_time', waitedMs / 1000, pool(node))
+      if (kind === 'exhausted') sink('db.client.connection.timeouts', 1, pool(node))
+    }),
+    hear('slotwise:redis', (event) => {
+      if (event.kind === 'node-lost') sink('slotwise.redis.node.losses', 1, at(event.node))
+      else if (event.kind === 'node-back')
+        sink('slotwise.redis.node.absence', event.awayMs / 1000, at(event.node))
+      else if (event.kind === 'subscription-interrupted')
+        sink('slotwise.redis.subscription.interruptions', 1, at(event.node))
+      else if (event.kind === 'subscription-resumed')
+        sink('slotwise.redis.subscription.gap', event.awayMs / 1000, at(event.node))
+      else if (CHANGES.has(event.kind)) sink('slotwise.redis.topology.changes', 1, { kind: event.kind })
+    }),
+    hear('slotwise:cache', ({ name, kind, durationMs }) => {
+      sink('slotwise.cache.operation.duration', durationMs / 1000, { name: bounds.of('cache', name), kind })
+    }),
+    hear('slotwise:ratelimit', ({ name: given, outcome, violated, durationMs }) => {
+      const name = bounds.of('limiter', given)
+      sink('slotwise.ratelimit.decision.duration', durationMs / 1000, { name, outcome })
+      for (const tier of violated) {
+        sink('slotwise.ratelimit.violations', 1, { name, tier: bounds.of('tier', tier) })
+      }
+    }),
+    hear('slotwise:lock', ({ name, kind, durationMs }) => {
+      sink('slotwise.lock.operation.duration', durationMs / 1000, { name: bounds.of('locks', name), kind })
+    }),
+  ]
+  return () => {
+    for (const stop of stops) stop()
+  }
+}
+
+const CHANGES: ReadonlySet<string> = new Set(['failover', 'slots-moved', 'node-added', 'node-removed'])

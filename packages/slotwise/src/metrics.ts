@@ -1,0 +1,201 @@
+/** What a metric is, for the code and for the table in docs/observability.md. */
+export interface Metric {
+  readonly kind: 'counter' | 'histogram' | 'gauge' | 'updowncounter'
+  /** As OpenTelemetry writes units: `s`, or a word in braces. */
+  readonly unit: string
+  readonly labels: readonly string[]
+  readonly means: string
+  /** When somebody should look. */
+  readonly alert: string
+}
+
+const NODE = ['server.address', 'server.port'] as const
+const POOL = ['db.client.connection.pool.name'] as const
+
+/**
+ * Every metric, under its OpenTelemetry name; in Prometheus it has the name that an OpenTelemetry collector would give
+ * it, so that one dashboard serves both. No label holds a key, an id or a tenant.
+ */
+export const METRICS = {
+  'db.client.operation.duration': {
+    kind: 'histogram',
+    unit: 's',
+    labels: ['db.system.name', 'db.operation.name', 'db.stored_procedure.name', 'error.type', ...NODE],
+    means: 'a call, from when it is asked for to its end, with all repeats; `error.type` only if it failed',
+    alert: 'the share with `error.type` is above 1 %, or the 99th percentile above what callers allow',
+  },
+  'slotwise.redis.retries': {
+    kind: 'counter',
+    unit: '{retry}',
+    labels: ['reason', ...NODE],
+    means:
+      'what kept calls that have ended from being answered at once: `moved`, `ask`, `tryagain`, `lost`, …',
+    alert: '`lost`, `timeout` or `clusterdown` go on for longer than a failover takes',
+  },
+  'slotwise.redis.topology.changes': {
+    kind: 'counter',
+    unit: '{change}',
+    labels: ['kind'],
+    means: '`failover`, `slots-moved`, `node-added`, `node-removed`, as a port saw them',
+    alert: 'a `failover` that nobody has planned',
+  },
+  'slotwise.redis.node.losses': {
+    kind: 'counter',
+    unit: '{loss}',
+    labels: NODE,
+    means: 'a node that answered does not: its breaker opens',
+    alert: 'one node again and again',
+  },
+  'slotwise.redis.node.absence': {
+    kind: 'histogram',
+    unit: 's',
+    labels: NODE,
+    means: 'how long a node was away that is back: its breaker closes',
+    alert: 'longer than a restart takes',
+  },
+  'slotwise.redis.subscription.interruptions': {
+    kind: 'counter',
+    unit: '{interruption}',
+    labels: NODE,
+    means: 'a sharded channel that may miss messages from then on',
+    alert: 'more often than slots move and nodes fail',
+  },
+  'slotwise.redis.subscription.gap': {
+    kind: 'histogram',
+    unit: 's',
+    labels: NODE,
+    means: 'how long a channel was not heard that is heard again',
+    alert: 'longer than a failover takes',
+  },
+  'db.client.connection.wait_time': {
+    kind: 'histogram',
+    unit: 's',
+    labels: POOL,
+    means: 'until a call that cannot share a connection had one of its own, opening it included',
+    alert: 'the 95th percentile nears `poolTimeoutMs`',
+  },
+  'db.client.connection.timeouts': {
+    kind: 'counter',
+    unit: '{timeout}',
+    labels: POOL,
+    means: 'callers who found all `connectionsPerNode.max` taken until their time was over',
+    alert: 'any: raise `connectionsPerNode.max`, or find who keeps them',
+  },
+  'slotwise.cache.operation.duration': {
+    kind: 'histogram',
+    unit: 's',
+    labels: ['name', 'kind'],
+    means:
+      'reads and invalidations by what became of them: `hit`, `load`, `wait`, `bypass`, `invalidate`, `error`, …',
+    alert: '`bypass` or `error` go on: Redis does not serve the cache; or the share of `hit` falls',
+  },
+  'slotwise.ratelimit.decision.duration': {
+    kind: 'histogram',
+    unit: 's',
+    labels: ['name', 'outcome'],
+    means: 'decisions by outcome: `allowed`, `limited`, `exceeds-capacity`, `unavailable`',
+    alert:
+      '`unavailable` goes on: `whenUnavailable` decides now; `exceeds-capacity`: a cost can never be granted',
+  },
+  'slotwise.ratelimit.violations': {
+    kind: 'counter',
+    unit: '{violation}',
+    labels: ['name', 'tier'],
+    means: 'tiers that a refused request would have exceeded',
+    alert: 'a tier for all that refuses many',
+  },
+  'slotwise.lock.operation.duration': {
+    kind: 'histogram',
+    unit: 's',
+    labels: ['name', 'kind'],
+    means: 'what became of locks: `acquired`, `busy`, `unavailable`, `extended`, `released`, `lost`',
+    alert: 'any `lost`: a holder was too slow or Redis away; `unavailable` goes on',
+  },
+  'slotwise.redis.calls.active': {
+    kind: 'updowncounter',
+    unit: '{call}',
+    labels: ['client'],
+    means: 'calls under way on shared connections',
+    alert: 'it grows and does not fall',
+  },
+  'slotwise.redis.nodes': {
+    kind: 'updowncounter',
+    unit: '{node}',
+    labels: ['client', 'role'],
+    means: 'nodes of the cluster as the port knows it',
+    alert: 'fewer than there should be',
+  },
+  'slotwise.redis.slots.unserved': {
+    kind: 'updowncounter',
+    unit: '{slot}',
+    labels: ['client'],
+    means: 'slots that nobody owns, or whose primary does not answer this process',
+    alert: 'above 0 for longer than a failover takes',
+  },
+  'slotwise.redis.breaker.open': {
+    kind: 'gauge',
+    unit: '{breaker}',
+    labels: ['client', ...NODE],
+    means: '1 while a node does not answer this process, else 0',
+    alert: '1 for longer than a restart takes',
+  },
+  'slotwise.redis.subscriptions': {
+    kind: 'updowncounter',
+    unit: '{channel}',
+    labels: ['client', 'state'],
+    means: 'sharded channels that are `live`, and those that are `interrupted`',
+    alert: '`interrupted` above 0 for longer than a failover takes',
+  },
+  'db.client.connection.count': {
+    kind: 'updowncounter',
+    unit: '{connection}',
+    labels: ['client', ...POOL, 'db.client.connection.state'],
+    means: 'connections of their own that are lent (`used`) or kept (`idle`)',
+    alert: '`used` stays at `connectionsPerNode.max`',
+  },
+  'db.client.connection.pending_requests': {
+    kind: 'updowncounter',
+    unit: '{request}',
+    labels: ['client', ...POOL],
+    means: 'callers who wait for a connection of their own',
+    alert: 'above 0 for minutes',
+  },
+  'slotwise.cluster.health': {
+    kind: 'gauge',
+    unit: '{state}',
+    labels: ['client', 'status'],
+    means: '1 for what `healthCheck` says, `ok`, `degraded` or `down`, else 0; only with `health`',
+    alert: '`down` at once, `degraded` after minutes',
+  },
+  'slotwise.cluster.findings': {
+    kind: 'gauge',
+    unit: '{finding}',
+    labels: ['client', 'finding', 'severity'],
+    means: 'how often `healthCheck` found this; only with `health`',
+    alert: '`severity` is `critical`',
+  },
+} as const satisfies Readonly<Record<string, Metric>>
+
+export type MetricName = keyof typeof METRICS
+
+/** Upper bounds of the buckets, in seconds: a call takes half a millisecond, a deadline seconds, an absence minutes. */
+const BUCKETS: Readonly<Record<'call' | 'absence', readonly number[]>> = {
+  call: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  absence: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900],
+}
+
+/** The buckets of a histogram. */
+export function bucketsOf(name: MetricName): readonly number[] {
+  return name === 'slotwise.redis.node.absence' || name === 'slotwise.redis.subscription.gap'
+    ? BUCKETS.absence
+    : BUCKETS.call
+}
+
+/** The name that an OpenTelemetry collector gives a metric in Prometheus. */
+export function prometheusName(name: MetricName): string {
+  const { kind, unit } = METRICS[name]
+  return `${labelName(name)}${unit === 's' ? '_seconds' : ''}${kind === 'counter' ? '_total' : ''}`
+}
+
+/** And a label. */
+export const labelName = (label: string): string => label.replaceAll('.', '_')
