@@ -25,7 +25,7 @@ const one = [
   new errors.LocalServerError('m', { log: 'l' }),
   new errors.ForeignClusterError('m', { node: 'h:1' }),
   new errors.UnhealthyClusterError('m'),
-  new errors.KeyTooLargeError('k', 5e8, { slot: 7, node: 'h:1' }),
+  new errors.KeyTooLargeError('k', 5e8, { slot: 7, node: 'h:1', halfMoved: false }),
 ]
 
 describe('the errors', () => {
