@@ -12,7 +12,7 @@ const OPEN = 16
  * What the source sends before it turns to its clients again, if it is more than one key. Larger batches are hardly
  * faster: they are longer pauses.
  */
-const BATCH = { keys: 400, bytes: 512 * 1024 }
+const BATCH = { keys: 200, bytes: 512 * 1024 }
 const MIGRATE_MS = 10_000
 /** A size that is older is asked for again: keys grow. */
 const FRESH_MS = 1000
