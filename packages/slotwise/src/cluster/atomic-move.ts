@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { ReplyError, SlotMigrationError, UnhealthyClusterError } from '../errors.js'
 import type { Fleet, OperateOptions } from './fleet.js'
-import type { Migration, MigrationDialect } from './migration-dialect.js'
+import { dialectOf, type Migration, type MigrationDialect, unlessForbidden } from './migration-dialect.js'
 import { rangesOf } from './move-plan.js'
 import { type Member, observe } from './observe.js'
 import { asked } from './slot-keys.js'
@@ -12,14 +12,15 @@ import type { Tally } from './way.js'
 const SLOTS_AT_ONCE = 1024
 /** How often a migration is begun, by us or by the server itself, before it counts as failed. */
 const ATTEMPTS = 3
-const POLL_MS = 50
-/** The server's own pause before it tries again. */
-const AGAIN_MS = 1000
+/** A small migration is over soon, a large one is not to be disturbed. */
+const POLL_MS = { first: 5, last: 250, growth: 1.15 }
+/** What is in the way of a migration, such as another child process of the source, takes its time. */
+const AGAIN_MS = 500
 
 /** What became of a migration. */
 export type Ended =
   | { readonly moved: true; readonly lossless: boolean }
-  | { readonly moved: false; readonly reason: string }
+  | { readonly moved: false; readonly reason: string; readonly again: boolean }
 
 /** The two ends of a migration. */
 interface Ends {
@@ -70,20 +71,19 @@ export class AtomicMove {
       try {
         const id = await dialect.start(at, ends.target.self.id, rangesOf(slots))
         const ended = await this.follow(dialect, ends, id, slots)
-        if (ended.moved) return ended
+        if (ended.moved || !ended.again) return ended
         reason = ended.reason
       } catch (error) {
         if (!(error instanceof ReplyError)) throw error
         reason = error.message
-        // Whether it was begun before, or may not be begun, another attempt would end as this one has.
-        if (error.replyCode === 'NOPERM') return { moved: false, reason }
+        if (error.replyCode === 'NOPERM') return { moved: false, reason, again: false }
       }
       if (attempt === ATTEMPTS) {
         // The classic way would meet it, or break it off.
         const others = (await dialect.list(at)).find(
           ({ phase }) => phase === 'running' || phase === 'retrying',
         )
-        if (others === undefined) return { moved: false, reason }
+        if (others === undefined) return { moved: false, reason, again: false }
         throw new UnhealthyClusterError(
           `somebody else is migrating slots ${others.slots} at ${at.client.node} (${reason}): run it again when that is done`,
         )
@@ -98,6 +98,7 @@ export class AtomicMove {
     const at = this.#fleet.memberOf(ends[dialect.askedOf])
     const { signal } = this.#options
     const label = `moving slots from ${ends.source.node} to ${ends.target.node} atomically`
+    const poll = polling()
     for (let reason = ''; ; ) {
       if (signal?.aborted) {
         await this.#cancelled(dialect, ends, id)
@@ -117,7 +118,7 @@ export class AtomicMove {
         await this.#cancelled(dialect, ends, id)
         return await this.#settled(dialect, ends, id, slots, { ...now, phase: 'failed' }, reason)
       }
-      await pause(POLL_MS, undefined, { signal }).catch(() => {})
+      await poll(signal)
     }
   }
 
@@ -131,9 +132,14 @@ export class AtomicMove {
     reason: string,
   ): Promise<Ended> {
     const isTargets = await this.#ownedByTarget(ends, slots)
-    if (!isTargets) return { moved: false, reason: reason || `${dialect.name} lost the migration` }
     const otherEnd = this.#fleet.memberOf(dialect.askedOf === 'source' ? ends.target : ends.source)
+    // Where it failed too: what a target goes on removing would take keys with it that come another way.
     const seen = await ended(dialect, otherEnd, id, this.#options.timeoutMs)
+    if (!isTargets) {
+      // Where the server has tried it again by itself, that was enough.
+      const again = (last?.retries ?? 0) === 0
+      return { moved: false, reason: reason || `${dialect.name} lost the migration`, again }
+    }
     const counts = await asked(
       this.#fleet.memberOf(ends.target),
       slots.map((slot) => ['CLUSTER', 'COUNTKEYSINSLOT', slot]),
@@ -149,6 +155,7 @@ export class AtomicMove {
   /** Both ends agree about all of the slots, or it is not known where they are. */
   async #ownedByTarget({ source, target }: Ends, slots: readonly number[]): Promise<boolean> {
     const deadline = performance.now() + (this.#options.timeoutMs ?? 30_000)
+    const poll = polling()
     for (;;) {
       const [giver, taker] = await Promise.all(
         [source, target].map((view) => observe(this.#fleet.memberOf(view))),
@@ -162,7 +169,7 @@ export class AtomicMove {
           `${source.node} and ${target.node} do not agree on who owns the slots that were migrated`,
         )
       }
-      await pause(POLL_MS)
+      await poll()
     }
   }
 
@@ -183,14 +190,15 @@ async function ended(
   timeoutMs = 30_000,
 ): Promise<Migration | undefined> {
   const deadline = performance.now() + timeoutMs
+  const poll = polling()
   for (;;) {
-    const now = await dialect.other(at, id)
+    const now = await dialect.find(at, id)
     // A source of Redis that failed stays so: only the target begins again.
     if (now?.phase !== 'running') return now
     if (performance.now() > deadline) {
       throw new UnhealthyClusterError(`${at.client.node} does not end a migration of slots (${now.state})`)
     }
-    await pause(POLL_MS)
+    await poll()
   }
 }
 
@@ -207,3 +215,33 @@ async function found(dialect: MigrationDialect, at: Member, id: string): Promise
 }
 
 const named = ({ source, target }: Ends) => ({ from: source.node, to: target.node })
+
+/** Pauses that grow. */
+function polling(): (signal?: AbortSignal) => Promise<void> {
+  let ms = POLL_MS.first
+  return async (signal) => {
+    await pause(ms, undefined, { signal }).catch(() => {})
+    ms = Math.min(ms * POLL_MS.growth, POLL_MS.last)
+  }
+}
+
+/**
+ * Waits until a node is done with what earlier migrations left.
+ *
+ * @throws UnhealthyClusterError it is not, in time
+ */
+export async function atRest(member: Member, { timeoutMs = 30_000, signal }: OperateOptions): Promise<void> {
+  const dialect = await dialectOf([member])
+  const deadline = performance.now() + timeoutMs
+  for (const poll = polling(); ; ) {
+    signal?.throwIfAborted()
+    const busy = dialect && (await unlessForbidden(dialect.busyWith(member)))
+    if (busy === undefined) return
+    if (performance.now() > deadline) {
+      throw new UnhealthyClusterError(
+        `${member.client.node} is still ${busy}: run it again when that is done`,
+      )
+    }
+    await poll(signal)
+  }
+}

@@ -1,6 +1,6 @@
 import { ReplyError, UnexpectedReplyError } from '../errors.js'
 import type { WireReply } from '../redis/resp.js'
-import type { Member } from './observe.js'
+import { fields, type Member } from './observe.js'
 import { asked } from './slot-keys.js'
 import type { SlotRange } from './view.js'
 
@@ -32,8 +32,13 @@ export interface MigrationDialect {
   list(at: Member): Promise<readonly Migration[]>
   /** Nothing where it has ended meanwhile. */
   cancel(at: Member, id: string): Promise<void>
-  /** Whether this end, at which nothing is asked for, counts the migration as lost or uncertain. */
-  other(at: Member, id: string): Promise<Migration | undefined>
+  /** What any end says of it, in so far as it knows of it. */
+  find(at: Member, id: string): Promise<Migration | undefined>
+  /**
+   * What a node is still removing, or taking, of migrations that ended or go on, or undefined. Keys that come the
+   * classic way meanwhile could be taken for leftovers, and be removed with them.
+   */
+  busyWith(at: Member): Promise<string | undefined>
 }
 
 /**
@@ -55,9 +60,14 @@ export const REDIS: MigrationDialect = {
   async cancel(at, id) {
     await at.client.call(['CLUSTER', 'MIGRATION', 'CANCEL', 'ID', id])
   },
-  async other(at, id) {
+  async find(at, id) {
     const reply = await at.client.call(['CLUSTER', 'MIGRATION', 'STATUS', 'ID', id])
     return tasks(at, reply)[0]?.task
+  },
+  async busyWith(at) {
+    const info = fields(String(await at.client.call(['CLUSTER', 'INFO'])))
+    const removals = Number(info.get('cluster_slot_migration_active_trim_running') ?? 0)
+    return removals === 0 ? undefined : `removing keys of slots that it has no more (${removals})`
   },
 }
 
@@ -95,9 +105,16 @@ export const VALKEY: MigrationDialect = {
       throw error
     })
   },
-  async other(at, id) {
+  async find(at, id) {
     const reply = await at.client.call(['CLUSTER', 'GETSLOTMIGRATIONS'])
     return jobs(at, reply).find(({ task }) => task.id === id)?.task
+  },
+  async busyWith(at) {
+    const reply = await at.client.call(['CLUSTER', 'GETSLOTMIGRATIONS'])
+    const open = jobs(at, reply).find(
+      ({ operation, task }) => operation === 'IMPORT' && task.phase === 'running',
+    )
+    return open === undefined ? undefined : `importing slots ${open.task.slots} (${open.task.state})`
   },
 }
 
@@ -114,6 +131,16 @@ async function dialectsOf({ client }: Member): Promise<readonly MigrationDialect
   // Whoever may not ask does not know.
   if (!Array.isArray(reply)) return []
   return [REDIS, VALKEY].filter((_, i) => Array.isArray(reply[i]) && reply[i].length > 0)
+}
+
+/** Who may not look finds nothing, and begins nothing either. */
+export async function unlessForbidden<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer
+  } catch (error) {
+    if (error instanceof ReplyError && error.replyCode === 'NOPERM') return undefined
+    throw error
+  }
 }
 
 const REDIS_PHASES: Readonly<Record<string, Migration['phase']>> = {

@@ -1,9 +1,9 @@
 import { ConfigurationError, SlotMigrationError } from '../errors.js'
-import { AtomicMove } from './atomic-move.js'
+import { AtomicMove, atRest } from './atomic-move.js'
 import { ClassicMove } from './classic-move.js'
 import { type Fleet, type OperateOptions, placeOf, primariesOf } from './fleet.js'
 import { lineageOf, stayed } from './lineage.js'
-import { dialectOf, type MigrationDialect } from './migration-dialect.js'
+import { dialectOf, type MigrationDialect, unlessForbidden } from './migration-dialect.js'
 import { rangesOf, type SlotMove, slotsOf } from './move-plan.js'
 import type { NodeView, SlotRange } from './view.js'
 import { type Moved, type MoveLimits, Tally } from './way.js'
@@ -64,7 +64,10 @@ export class Mover {
           ;({ left, lossless } = result)
           if (left.length > 0) this.#giveUp(move, rangesOf(left), result.reason, tally)
         }
-        await classic.move(views, source, target, left)
+        if (left.length > 0) {
+          await atRest(this.#fleet.memberOf(target), this.#options)
+          await classic.move(views, source, target, left)
+        }
         return lossless
       })
     }
@@ -84,7 +87,7 @@ export class Mover {
         const dialect = await dialectOf([member])
         return dialect === undefined
           ? []
-          : (await dialect.list(member)).map((one) => ({ dialect, migration: one }))
+          : ((await unlessForbidden(dialect.list(member))) ?? []).map((one) => ({ dialect, migration: one }))
       }),
     )
     for (const { dialect, migration } of listed.flat()) {
