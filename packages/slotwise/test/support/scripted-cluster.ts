@@ -24,6 +24,8 @@ export class ScriptedNode {
   /** Names of commands that the user may not run, such as `CLUSTER|MIGRATION`. */
   readonly forbidden = new Set<string>()
   promotedFrom = '0'.repeat(40)
+  /** What it answers to a command instead of carrying it out. */
+  instead: (line: string) => Answer | undefined = () => undefined
   port = 0
   readonly #cluster: ScriptedCluster
   readonly #server: Server
@@ -63,6 +65,9 @@ export class ScriptedNode {
     return [...this.keys].filter((key) => slotOf(key) === slot)
   }
 
+  /** What a key takes in memory. */
+  bytes: (key: string) => number = (key) => key.length + 50
+
   /** How often a command came, by how it begins. */
   asked(prefix: string): number {
     return this.log.filter((line) => line.startsWith(prefix)).length
@@ -81,7 +86,10 @@ export class ScriptedNode {
   }
 
   #answer(words: readonly string[]): Answer {
-    this.log.push(words.join(' '))
+    const line = words.join(' ')
+    this.log.push(line)
+    const instead = this.instead(line)
+    if (instead !== undefined) return instead
     const [name = '', second = '', ...rest] = words
     const container = `${name}|${second}`.toUpperCase()
     if (this.forbidden.has(container) || this.forbidden.has(name.toUpperCase())) {
@@ -103,7 +111,7 @@ export class ScriptedNode {
         // An unknown name is a null in the list.
         return rest.map((one) => (one === this.migrations?.command ? [one, -4, []] : null))
       case 'MEMORY':
-        return this.keys.has(rest[0] ?? '') ? (rest[0]?.length ?? 0) + 50 : null
+        return this.keys.has(rest[0] ?? '') ? this.bytes(rest[0] ?? '') : null
       case 'MIGRATE':
         return this.#migrate(second, Number(rest[0]), words.slice(words.indexOf('KEYS') + 1))
     }
