@@ -68,6 +68,14 @@ export class ClassicMove {
     }
     // Before anything is changed: a slot that is refused stays where it is, whole.
     const found = await this.#keysIn(from, slots, (slot) => earlier.ours.has(slot))
+    // A mark that names an earlier owner keeps the target from learning of the present one, and then from serving.
+    const outdated = target.self.open.filter(
+      ({ slot, state, peer }) => state === 'importing' && peer !== source.self.id && slots.includes(slot),
+    )
+    await asked(
+      to,
+      outdated.map(({ slot }) => ['CLUSTER', 'SETSLOT', slot, 'NODE', source.self.id]),
+    )
     const { opened, refusal } = await open(from, to, source, target, slots, earlier.ours)
     await this.#moveKeys(from, target, opened, found)
     const settle = opened.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'NODE', target.self.id] as const)

@@ -1,4 +1,5 @@
 import { integer, oneOf } from '../options.js'
+import { alone } from './alone.js'
 import { MAX_KEY_BYTES } from './classic-move.js'
 import { Fleet, type OperateOptions, primariesOf } from './fleet.js'
 import { balance, pick, type SlotMove } from './move-plan.js'
@@ -133,12 +134,14 @@ export async function finishOpen(
   fleet: Fleet,
   options: OperateOptions & MoveLimits,
 ): Promise<{ readonly views: readonly NodeView[]; readonly finished: Moved }> {
-  const healthyMs = Math.min(options.timeoutMs ?? 30_000, HEALTHY_MS)
-  let views = await fleet.agreed(healthyMs, options.signal)
-  if (options.dryRun === true) return { views, finished: NOTHING_MOVED }
+  const { signal, timeoutMs = 30_000 } = options
+  const toFinish = options.dryRun !== true
+  let views = await fleet.agreed(Math.min(timeoutMs, HEALTHY_MS), signal, toFinish)
+  if (!toFinish) return { views, finished: NOTHING_MOVED }
+  await alone(views, (view) => fleet.memberOf(view))
   let finished = await new Mover(fleet, options).waitForRunning(views)
   for (let round = 0; round < ROUNDS; round++) {
-    views = await fleet.agreed(options.timeoutMs ?? 30_000, options.signal)
+    views = await fleet.agreed(timeoutMs, signal, toFinish)
     const open = openMoves(views).map((move) => ({ ...move, dialect: undefined }))
     if (open.length === 0) break
     finished = together(finished, await moveAll(fleet, views, open, options))

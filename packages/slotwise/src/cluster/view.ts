@@ -89,3 +89,8 @@ export function slotCount(ranges: readonly SlotRange[]): number {
 export function owns({ self }: NodeView, slot: number): boolean {
   return self.slots.some(([first, last]) => slot >= first && slot <= last)
 }
+
+/** Every slot of the ranges. */
+export function slotsOf(ranges: readonly SlotRange[]): number[] {
+  return ranges.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, i) => first + i))
+}

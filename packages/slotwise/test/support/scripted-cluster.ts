@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import { rangesOf, slotsOf } from '../../src/cluster/move-plan.js'
+import { rangesOf } from '../../src/cluster/move-plan.js'
+import { slotsOf } from '../../src/cluster/view.js'
 import { RespParser } from '../../src/redis/resp.js'
 import { SLOTS, slotOf } from '../../src/slots.js'
 import { type ScriptedMigrations, scriptedRedis, scriptedValkey } from './scripted-migrations.js'
@@ -30,6 +31,7 @@ export class ScriptedNode {
   readonly #cluster: ScriptedCluster
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #sessions = new Set<Session>()
 
   constructor(cluster: ScriptedCluster, index: number, dialect: Dialect) {
     this.#cluster = cluster
@@ -78,11 +80,33 @@ export class ScriptedNode {
     socket.setNoDelay(true)
     socket.on('close', () => this.#sockets.delete(socket))
     socket.on('error', () => {})
+    const session = { name: '', queued: undefined as string[][] | undefined }
+    this.#sessions.add(session)
+    socket.on('close', () => this.#sessions.delete(session))
     const parser = new RespParser((command) => {
       const words = Array.isArray(command) ? command.map(String) : []
-      socket.write(encoded(this.#answer(words)))
+      socket.write(encoded(this.#inSession(session, words)))
     })
     socket.on('data', (chunk) => parser.push(chunk))
+  }
+
+  #inSession(session: Session, words: string[]): Answer {
+    const [name = '', second, value = ''] = words
+    if (name === 'MULTI') session.queued = []
+    else if (name === 'EXEC') {
+      const queued = session.queued ?? []
+      session.queued = undefined
+      return queued.map((one) => this.#inSession(session, one))
+    } else if (session.queued !== undefined) {
+      session.queued.push(words)
+      return { ok: 'QUEUED' }
+    } else if (name === 'CLIENT' && second === 'SETNAME') session.name = value
+    else if (name === 'CLIENT') {
+      return [...this.#sessions]
+        .map((one, id) => `id=${id} addr=127.0.0.1:1 name=${one.name} age=1 \n`)
+        .join('')
+    } else return this.#answer(words)
+    return { ok: 'OK' }
   }
 
   #answer(words: readonly string[]): Answer {
@@ -188,6 +212,11 @@ export class ScriptedNode {
     })
     return `${lines.join('\n')}\n`
   }
+}
+
+interface Session {
+  name: string
+  queued: string[][] | undefined
 }
 
 type Dialect = 'redis' | 'valkey' | 'none'

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { slotsOf } from '../../src/cluster/move-plan.js'
+import { slotsOf } from '../../src/cluster/view.js'
 import type { Answer, ScriptedCluster, ScriptedNode } from './scripted-cluster.js'
 
 /**

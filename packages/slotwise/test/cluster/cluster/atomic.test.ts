@@ -212,11 +212,16 @@ describe.each(DIALECTS)(
       const first = moveSlots(s.options)
       await s.held()
       expect(await moveSlots({ ...s.options, dryRun: true })).toMatchObject({ slotsMoved: 0 })
-      const second = moveSlots({ ...s.options, slots: [[40, 41]], method: 'classic' })
+      const more = { ...s.options, slots: [[40, 41]], method: 'classic' } as const
+      // While the one who began it is there, it is theirs.
+      await expect(moveSlots(more)).rejects.toThrow(/somebody else is moving slots/)
+      for (const node of s.cluster.nodes) node.cutConnections()
+      await expect(first).rejects.toThrow()
+      const second = moveSlots(more)
       await sleep(200)
       expect(s.source.asked('CLUSTER SETSLOT')).toBe(0)
       s.script.holdAt = undefined
-      await Promise.all([first, second])
+      expect(await second).toMatchObject({ slotsMoved: 22, slotsMovedAtomically: 20 })
       expect(s.target.owned.has(40)).toBe(true)
     })
 
