@@ -83,9 +83,9 @@ async function reshard(node: string, from: string, to: string): Promise<void> {
 /** Keeps setting one key until it is told to stop, and says how long the slowest took. */
 function caller(client: Cluster, key: string): () => Promise<number> {
   let longest = 0
-  let isOver = false
+  const over = new AbortController()
   const done = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const began = performance.now()
       await client.set(key, 'x')
       longest = Math.max(longest, performance.now() - began)
@@ -93,7 +93,7 @@ function caller(client: Cluster, key: string): () => Promise<number> {
     }
   })()
   return async () => {
-    isOver = true
+    over.abort()
     await done
     return longest
   }
@@ -170,8 +170,7 @@ try {
       console.error(`  ${name}: ${round < 0 ? 'warming up' : `round ${round + 1}`}`)
       // In another order each round, so that nobody always follows the other.
       for (const index of round % 2 === 0 ? [0, 1] : [1, 0]) {
-        const subject = all[index]
-        if (subject === undefined) continue
+        const subject = index === 0 ? OURS : THEIRS
         const measured = await measure(subject, keys)
         if (round >= 0) here[index]?.rounds.push(measured)
       }
@@ -191,9 +190,9 @@ try {
   })
   if (options.json) console.log(JSON.stringify({ version: cluster.version, slots: SLOTS, results, ratios }))
   else {
-    const [cpu] = cpus()
+    const [cpu = { model: 'unknown' }] = cpus()
     console.log(
-      `Redis ${cluster.version}, six nodes, Node ${process.version}, ${cpus().length} × ${cpu?.model ?? 'unknown'}; ${SLOTS} slots there and back, median (quartiles)\n`,
+      `Redis ${cluster.version}, six nodes, Node ${process.version}, ${cpus().length} × ${cpu.model}; ${SLOTS} slots there and back, median (quartiles)\n`,
     )
     console.log(
       `${''.padEnd(32)}${['slots/s', 'keys/s', 'longest wait, ms'].map((n) => n.padStart(26)).join('')}`,

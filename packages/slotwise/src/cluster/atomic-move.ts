@@ -56,9 +56,9 @@ export class AtomicMove {
     let lossless = true
     for (let at = 0; at < slots.length; at += SLOTS_AT_ONCE) {
       const some = slots.slice(at, at + SLOTS_AT_ONCE)
-      const ended = await this.#tried(dialect, ends, some)
-      if (!ended.moved) return { left: slots.slice(at), reason: ended.reason, lossless }
-      lossless &&= ended.lossless
+      const end = await this.#tried(dialect, ends, some)
+      if (!end.moved) return { left: slots.slice(at), reason: end.reason, lossless }
+      lossless &&= end.lossless
     }
     return { left: [], reason: '', lossless }
   }
@@ -70,9 +70,9 @@ export class AtomicMove {
       let reason: string
       try {
         const id = await dialect.start(at, ends.target.self.id, rangesOf(slots))
-        const ended = await this.follow(dialect, ends, id, slots)
-        if (ended.moved || !ended.again) return ended
-        reason = ended.reason
+        const end = await this.follow(dialect, ends, id, slots)
+        if (end.moved || !end.again) return end
+        reason = end.reason
       } catch (error) {
         if (!(error instanceof ReplyError)) throw error
         reason = error.message
@@ -111,7 +111,9 @@ export class AtomicMove {
         return await this.#settled(dialect, ends, id, slots, now, reason)
       }
       if (now.phase === 'cancelled') {
-        throw new SlotMigrationError('somebody cancelled it', { ...named(ends), slots: now.slots })
+        // By somebody, or by the server because its slots have changed. Whoever did it does not want it done otherwise.
+        const why = now.reason === '' ? 'it was cancelled' : `it was cancelled: ${now.reason}`
+        throw new SlotMigrationError(why, { ...named(ends), slots: now.slots })
       }
       this.#tally.say(`${label}: ${now.state}`)
       if (now.phase === 'retrying' && now.retries >= ATTEMPTS - 1) {

@@ -101,7 +101,8 @@ export class ClassicMove {
     keys = keys.filter(({ slot }) => wanted.has(slot))
     let stuck = 0
     while (slots.length > 0) {
-      if (keys.length === 0 || performance.now() - at > FRESH_MS) {
+      const isOld = performance.now() - at > FRESH_MS
+      if (keys.length === 0 || isOld) {
         const [before] = first.keys
         first = await this.#keysIn(from, slots, () => true)
         if (first.isEmpty) return
@@ -186,7 +187,7 @@ async function openSlots(from: Member, to: Member, source: NodeView, target: Nod
     ...taken.filter(({ state, peer }) => state === 'importing' && peer === source.self.id),
   ].map(({ slot }) => slot)
   // What stood open when the move was planned is what the move is to finish.
-  const known = (slot: number) => source.self.open.some((open) => open.slot === slot)
+  const known = (slot: number) => source.self.open.some((one) => one.slot === slot)
   const foreign = given.filter(({ slot, state, peer }) => {
     return state === 'migrating' && peer !== target.self.id && !known(slot)
   })

@@ -47,7 +47,7 @@ export interface MigrationDialect {
  *
  * @see {@link https://redis.io/docs/latest/commands/cluster-migration/ | CLUSTER MIGRATION}
  */
-export const REDIS: MigrationDialect = {
+const REDIS: MigrationDialect = {
   name: 'Redis',
   askedOf: 'target',
   async start(at, _to, ranges) {
@@ -79,7 +79,7 @@ export const REDIS: MigrationDialect = {
  * @see {@link https://valkey.io/commands/cluster-getslotmigrations/ | CLUSTER GETSLOTMIGRATIONS}
  * @see {@link https://valkey.io/commands/cluster-cancelslotmigrations/ | CLUSTER CANCELSLOTMIGRATIONS}
  */
-export const VALKEY: MigrationDialect = {
+const VALKEY: MigrationDialect = {
   name: 'Valkey',
   askedOf: 'source',
   async start(at, to, ranges) {

@@ -5,8 +5,7 @@ import { type Fleet, type OperateOptions, placeOf, primariesOf } from './fleet.j
 import { lineageOf, stayed } from './lineage.js'
 import { dialectOf, type MigrationDialect, unlessForbidden } from './migration-dialect.js'
 import { rangesOf, type SlotMove } from './move-plan.js'
-import type { NodeView, SlotRange } from './view.js'
-import { slotsOf } from './view.js'
+import { type NodeView, type SlotRange, slotsOf } from './view.js'
 import { type Moved, type MoveLimits, Tally } from './way.js'
 
 /** A move, and the way it is to go; without a dialect, the classic one. */

@@ -37,7 +37,6 @@ export async function keysIn(
   maxBytes: number,
   halfMoved: (slot: number) => boolean,
 ): Promise<Found> {
-  const at = performance.now()
   const counts = await asked(
     from,
     slots.map((slot) => ['CLUSTER', 'COUNTKEYSINSLOT', slot]),
@@ -69,7 +68,7 @@ export async function keysIn(
       if (sizes[j] !== null) keys.push({ slot, key, bytes })
     }
   }
-  return { keys, isEmpty: named.length === 0, at }
+  return { keys, isEmpty: named.length === 0, at: performance.now() }
 }
 
 /** Slots that hold something, those together that name no more than a page of keys. */

@@ -216,7 +216,7 @@ describe.each(DIALECTS)(
       // While the one who began it is there, it is theirs.
       await expect(moveSlots(more)).rejects.toThrow(/somebody else is moving slots/)
       for (const node of s.cluster.nodes) node.cutConnections()
-      await expect(first).rejects.toThrow()
+      await expect(first).rejects.toThrow(/closed the connection|stopped answering/)
       const second = moveSlots(more)
       await sleep(200)
       expect(s.source.asked('CLUSTER SETSLOT')).toBe(0)
@@ -230,7 +230,7 @@ describe.each(DIALECTS)(
       s.script.holdAt = dialect === 'redis' ? 'accumulate-buffer' : 'snapshotting'
       const moving = moveSlots(s.options)
       await Promise.all([
-        expect(moving).rejects.toThrow(/somebody cancelled it/),
+        expect(moving).rejects.toThrow(/it was cancelled/),
         s.held().then(() => {
           if (dialect === 'redis') s.at.migrations?.answer('MIGRATION', ['CANCEL', 'ALL'])
           else s.at.migrations?.answer('CANCELSLOTMIGRATIONS', [])
