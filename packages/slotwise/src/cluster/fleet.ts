@@ -56,6 +56,8 @@ export class Fleet {
   readonly members: readonly Member[]
   readonly #views = new Map<Member, NodeView>()
 
+  #farewell: (() => Promise<unknown>) | undefined
+
   private constructor(members: readonly Member[]) {
     this.members = members
   }
@@ -94,10 +96,20 @@ export class Fleet {
       ).catch((error: unknown) => {
         throw new UnhealthyClusterError('a node of the cluster cannot be reached', { cause: error })
       })
-      return await use(new Fleet([first, ...rest]))
+      const fleet = new Fleet([first, ...rest])
+      try {
+        return await use(fleet)
+      } finally {
+        await fleet.#farewell?.().catch(() => {})
+      }
     } finally {
       for (const { client } of opened) client.close()
     }
+  }
+
+  /** Says what is to be done before the connections are closed, as servers notice that only later. */
+  beforeLeaving(farewell: () => Promise<unknown>): void {
+    this.#farewell = farewell
   }
 
   /** Asks all nodes what they know now. */

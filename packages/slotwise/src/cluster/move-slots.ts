@@ -138,7 +138,7 @@ export async function finishOpen(
   const toFinish = options.dryRun !== true
   let views = await fleet.agreed(Math.min(timeoutMs, HEALTHY_MS), signal, toFinish)
   if (!toFinish) return { views, finished: NOTHING_MOVED }
-  await alone(views, (view) => fleet.memberOf(view))
+  await alone(fleet, views)
   let finished = await new Mover(fleet, options).waitForRunning(views)
   for (let round = 0; round < ROUNDS; round++) {
     views = await fleet.agreed(timeoutMs, signal, toFinish)

@@ -1,6 +1,7 @@
 import { ConfigurationError, SlotMigrationError } from '../errors.js'
 import { AtomicMove, atRest } from './atomic-move.js'
 import { ClassicMove } from './classic-move.js'
+import { outbids } from './epochs.js'
 import { type Fleet, type OperateOptions, placeOf, primariesOf } from './fleet.js'
 import { lineageOf, stayed } from './lineage.js'
 import { dialectOf, type MigrationDialect, unlessForbidden } from './migration-dialect.js'
@@ -65,7 +66,15 @@ export class Mover {
           if (left.length > 0) this.#giveUp(move, rangesOf(left), result.reason, tally)
         }
         if (left.length > 0) {
-          await atRest(this.#fleet.memberOf(target), this.#options)
+          const [from, to] = [this.#fleet.memberOf(source), this.#fleet.memberOf(target)]
+          await atRest(to, this.#options)
+          const others = primariesOf(views).filter((view) => view !== source && view !== target)
+          await outbids(
+            to,
+            from,
+            others.map((view) => this.#fleet.memberOf(view)),
+            this.#options,
+          )
           await classic.move(views, source, target, left)
         }
         return lossless

@@ -3,6 +3,7 @@ import { moveSlots } from '../../src/cluster/index.js'
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
 import { type Key, type RedisPort, SLOTS, slotOf } from '../../src/redis/index.js'
+import { rounds } from '../support/budget.js'
 import { Load } from '../support/load.js'
 
 const SLOT = slotOf('{moving}')
@@ -120,13 +121,13 @@ it('of two operators at once one moves slots and the other is told so, and nothi
   expect.assert(giver !== undefined && one !== undefined && two !== undefined)
   const { nodes } = cluster.connectOptions
   const outcomes = await Promise.allSettled(
-    [one, two, one, two].map(({ id }) => moveSlots({ nodes, from: [giver.id], to: id, slots: 600 })),
+    [one, two, one, two].map(({ id }) => moveSlots({ nodes, from: [giver.id], to: id, slots: 2000 })),
   )
   const refused = outcomes.filter((outcome) => outcome.status === 'rejected')
   expect(refused.map(({ reason }) => String(reason))).toEqual(
     Array(3).fill(expect.stringContaining('somebody else is moving slots')),
   )
-  // When the first is done, another may.
+  // When the first is done, another may, at once.
   expect(await moveSlots({ nodes, from: [giver.id], to: two.id, slots: 100 })).toMatchObject({
     slotsMoved: 100,
   })
@@ -134,4 +135,17 @@ it('of two operators at once one moves slots and the other is told so, and nothi
   expect(load.failures).toEqual([])
   expect(await load.wrong()).toEqual([])
   expect(await open()).toEqual([])
+})
+
+it('slots that are moved on as soon as they have come are always owned by somebody', async () => {
+  const ids = port
+    .topology()
+    .nodes.filter(({ role }) => role === 'primary')
+    .map(({ id }) => id)
+  const { nodes } = cluster.connectOptions
+  for (let i = 0; i < rounds(60, 1000); i++) {
+    const to = ids[i % 3] ?? ''
+    await moveSlots({ nodes, to, slots: [[100, 115]], timeoutMs: 10_000 })
+  }
+  await cluster.whenHealthy()
 })

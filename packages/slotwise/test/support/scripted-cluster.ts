@@ -148,7 +148,7 @@ export class ScriptedNode {
       case 'NODES':
         return this.#nodes()
       case 'INFO':
-        return `cluster_state:ok\r\n${this.migrations?.info() ?? ''}`
+        return `cluster_state:ok\r\ncluster_current_epoch:${this.#cluster.epochKnown}\r\n${this.migrations?.info() ?? ''}`
       case 'COUNTKEYSINSLOT':
         return this.countIn(slot)
       case 'GETKEYSINSLOT':
@@ -230,6 +230,8 @@ const INFO: Readonly<Record<string, (node: ScriptedNode) => string>> = {
 /** Primaries that share all slots, each of the dialect that is named for it. */
 export class ScriptedCluster implements AsyncDisposable {
   readonly nodes: readonly ScriptedNode[]
+  /** The highest epoch that any node has heard of. */
+  epochKnown = 1000
 
   private constructor(dialects: readonly Dialect[]) {
     this.nodes = dialects.map((dialect, i) => new ScriptedNode(this, i, dialect))

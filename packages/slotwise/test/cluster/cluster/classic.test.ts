@@ -196,3 +196,14 @@ it('keys that take longer to measure than a size is believed are moved all the s
   }
   expect(target.keys).toEqual(new Set(keys))
 })
+
+it('a target that has not heard of the epoch of its source takes nothing from it', async () => {
+  const keys = fill(5, 10)
+  cluster.epochKnown = 0
+  await expect(moveSlots({ ...request, timeoutMs: 200 })).rejects.toThrow(/has not heard/)
+  expect(open()).toEqual([])
+  expect(source.keys).toEqual(new Set(keys))
+  const moving = moveSlots(request)
+  cluster.epochKnown = 1000
+  expect(await moving).toMatchObject({ slotsMoved: 10 })
+})
