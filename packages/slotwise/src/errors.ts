@@ -197,7 +197,10 @@ export class UnhealthyClusterError extends SlotwiseError {
   readonly code = 'UNHEALTHY_CLUSTER'
 }
 
-/** A key is too large to be moved without stopping its server for long. Its slot was not touched. Raise `maxKeyBytes` to move it all the same. */
+/**
+ * A key is too large to be moved without stopping its server for long. Its slot was not touched, unless `halfMoved`.
+ * Raise `maxKeyBytes` to move it all the same.
+ */
 export class KeyTooLargeError extends SlotwiseError {
   readonly code = 'KEY_TOO_LARGE'
   readonly key: string
@@ -206,7 +209,17 @@ export class KeyTooLargeError extends SlotwiseError {
   /** `host:port` of the node that holds it. */
   readonly node: string
 
-  constructor(key: string, bytes: number, at: { readonly slot: number; readonly node: string }) {
+  /**
+   * The slot is open: the key was not there, or not as large, when the slot was looked through, or the slot holds too
+   * many keys to be looked through before. Its keys are served at both ends; other operations refuse to begin.
+   */
+  readonly halfMoved: boolean
+
+  constructor(
+    key: string,
+    bytes: number,
+    at: { readonly slot: number; readonly node: string; readonly halfMoved: boolean },
+  ) {
     super(
       `the key ${JSON.stringify(key)} in slot ${at.slot} at ${at.node} takes ${bytes} bytes: moving it would stop the server for about ${Math.ceil(bytes / 1e8)} s`,
     )
@@ -214,5 +227,29 @@ export class KeyTooLargeError extends SlotwiseError {
     this.bytes = bytes
     this.slot = at.slot
     this.node = at.node
+    this.halfMoved = at.halfMoved
+  }
+}
+
+/**
+ * Servers were to move slots by themselves and did not: somebody cancelled it, or it failed several times and
+ * `method: 'atomic'` allows no other way. The slots are where they were. `reason` holds the server's words.
+ */
+export class SlotMigrationError extends SlotwiseError {
+  readonly code = 'SLOT_MIGRATION'
+  readonly reason: string
+  /** Such as `0-100 200-200`. */
+  readonly slots: string
+  /** `host:port` of the node that has them still. */
+  readonly from: string
+  /** `host:port` of the node that was to have them. */
+  readonly to: string
+
+  constructor(reason: string, at: { readonly slots: string; readonly from: string; readonly to: string }) {
+    super(`slots ${at.slots} were not migrated from ${at.from} to ${at.to}: ${reason}`)
+    this.reason = reason
+    this.slots = at.slots
+    this.from = at.from
+    this.to = at.to
   }
 }

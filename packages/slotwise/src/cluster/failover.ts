@@ -1,9 +1,8 @@
 import { ConfigurationError, UnhealthyClusterError } from '../errors.js'
 import { oneOf } from '../options.js'
 import { Fleet, type FleetNode, type OperateOptions, placeOf } from './fleet.js'
-import { slotsOf } from './move-plan.js'
 import { unsettled } from './settled.js'
-import { type NodeView } from './view.js'
+import { type NodeView, slotsOf } from './view.js'
 
 /** Settings of {@link failover}. */
 export interface FailoverOptions extends OperateOptions {

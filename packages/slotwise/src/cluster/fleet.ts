@@ -12,7 +12,10 @@ import type { NodeView } from './view.js'
 export interface OperateOptions {
   /** `'host:port'` of any of its nodes; the others are learnt from them. */
   readonly nodes: readonly string[]
-  /** A user who may CLUSTER, INFO, DBSIZE, MIGRATE and MEMORY USAGE. */
+  /**
+   * A user who may CLUSTER, INFO, DBSIZE, MIGRATE, MEMORY USAGE and COMMAND INFO; with MULTI, EXEC, CLIENT SETNAME and
+   * CLIENT LIST it is also seen that somebody else is moving slots.
+   */
   readonly username?: string | undefined
   readonly password?: string | undefined
   /** `true` for TLS with the system's authorities. */
@@ -56,6 +59,8 @@ export class Fleet {
   readonly members: readonly Member[]
   readonly #views = new Map<Member, NodeView>()
 
+  #farewell: (() => Promise<unknown>) | undefined
+
   private constructor(members: readonly Member[]) {
     this.members = members
   }
@@ -94,10 +99,20 @@ export class Fleet {
       ).catch((error: unknown) => {
         throw new UnhealthyClusterError('a node of the cluster cannot be reached', { cause: error })
       })
-      return await use(new Fleet([endpointMap ? asKnown(first, view) : first, ...rest]))
+      const fleet = new Fleet([endpointMap ? asKnown(first, view) : first, ...rest])
+      try {
+        return await use(fleet)
+      } finally {
+        await fleet.#farewell?.().catch(() => {})
+      }
     } finally {
       for (const { client } of opened) client.close()
     }
+  }
+
+  /** Says what is to be done before the connections are closed, as servers notice that only later. */
+  beforeLeaving(farewell: () => Promise<unknown>): void {
+    this.#farewell = farewell
   }
 
   /** Asks all nodes what they know now. */
@@ -113,16 +128,16 @@ export class Fleet {
   }
 
   /**
-   * Waits until all nodes agree and all is up.
+   * Waits until all nodes agree and all is up; with `toFinish`, all but what finishing open moves will mend.
    *
    * @throws UnhealthyClusterError saying what is missing
    */
-  async agreed(timeoutMs: number, signal?: AbortSignal): Promise<readonly NodeView[]> {
+  async agreed(timeoutMs: number, signal?: AbortSignal, toFinish = false): Promise<readonly NodeView[]> {
     const deadline = performance.now() + timeoutMs
     for (;;) {
       signal?.throwIfAborted()
       const views = await this.look()
-      const missing = unsettled(views)
+      const missing = unsettled(views, toFinish)
       if (missing === undefined) return views
       if (performance.now() > deadline) {
         throw new UnhealthyClusterError(`the cluster is not healthy: ${missing}`)

@@ -2,7 +2,7 @@ import { ConfigurationError } from '../errors.js'
 import { integer, shown } from '../options.js'
 import { SLOTS } from '../slots.js'
 import { type FleetNode, placeOf, primariesOf } from './fleet.js'
-import { type NodeView, type SlotRange, slotCount } from './view.js'
+import { type NodeView, type SlotRange, slotCount, slotsOf } from './view.js'
 
 /** Slots that go from one primary to another. */
 export interface SlotMove {
@@ -110,11 +110,6 @@ function checkedRange([first, last]: SlotRange): SlotRange {
   integer('the first slot of a range', first, { min: 0, max: SLOTS - 1 })
   integer('the last slot of a range', last, { min: first, max: SLOTS - 1 })
   return [first, last]
-}
-
-/** Every slot of the ranges. */
-export function slotsOf(ranges: readonly SlotRange[]): number[] {
-  return ranges.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, i) => first + i))
 }
 
 /** As few ranges as hold them. */

@@ -1,8 +1,12 @@
-import { integer } from '../options.js'
-import { Fleet, type OperateOptions, placeOf, primariesOf } from './fleet.js'
-import { balance, pick, rangesOf, type SlotMove } from './move-plan.js'
-import { MAX_KEY_BYTES, type Moved, type MoveLimits, Mover } from './mover.js'
+import { integer, oneOf } from '../options.js'
+import { alone } from './alone.js'
+import { MAX_KEY_BYTES } from './classic-move.js'
+import { Fleet, type OperateOptions, primariesOf } from './fleet.js'
+import { balance, pick, type SlotMove } from './move-plan.js'
+import { Mover, type WayedMove, waysOf } from './mover.js'
+import { openMoves } from './open-moves.js'
 import type { NodeView, SlotRange } from './view.js'
+import { type Moved, type MoveLimits, NOTHING_MOVED, together } from './way.js'
 
 /** What was to be moved, and what was. */
 export interface MoveResult extends Moved {
@@ -26,16 +30,24 @@ export interface RebalanceOptions extends OperateOptions, MoveLimits {
   readonly weights?: Readonly<Record<string, number>> | undefined
 }
 
+/** A move that ends uncertainly is looked at again; what is open then is not ours. */
+const ROUNDS = 5
+
 /** Long enough for a handover that was just made to be heard everywhere, and short for one who waits for a refusal. */
 const HEALTHY_MS = 5000
 
 /**
  * Moves slots to a primary, with their keys, while everything goes on: single keys are served at every moment, calls
- * over several keys of a slot that is half moved are not. Safe to stop anywhere and to run again: what is open is
+ * over several keys of a slot that is half moved are not. Where servers move slots by themselves (Redis 8.4, Valkey
+ * 9), nothing is ever half moved: see `method`. Safe to stop anywhere and to run again: what is open or under way is
  * finished first, and slots that are there already are left alone.
  *
+ * @see {@link https://redis.io/docs/latest/commands/cluster-migration/ | CLUSTER MIGRATION} of Redis
+ * @see {@link https://valkey.io/commands/cluster-migrateslots/ | CLUSTER MIGRATESLOTS} of Valkey
  * @throws UnhealthyClusterError before anything is changed, or when the nodes do not agree afterwards
- * @throws KeyTooLargeError a key would hold up its server for too long; its slot has not been touched
+ * @throws KeyTooLargeError a key would hold up its server for too long; see `halfMoved` for its slot
+ * @throws SlotMigrationError servers were to move slots by themselves, and somebody cancelled it, or it failed and
+ * nothing but that was allowed
  * @throws ConfigurationError a node or slot is not what it is taken for
  *
  * @example
@@ -95,14 +107,10 @@ async function operate(
     const { views, finished } = await finishOpen(fleet, options)
     const plan = planFor(fleet, views)
     const tookMs = () => Math.round(performance.now() - began)
+    const moves = await waysOf(fleet, views, plan, options)
     if (options.dryRun === true || plan.length === 0) return { ...finished, plan, tookMs: tookMs() }
-    const moved = await moveAll(fleet, views, plan, options)
-    return {
-      plan,
-      slotsMoved: finished.slotsMoved + moved.slotsMoved,
-      keysMoved: finished.keysMoved + moved.keysMoved,
-      tookMs: tookMs(),
-    }
+    const moved = await moveAll(fleet, views, moves, options)
+    return { plan, ...together(finished, moved), tookMs: tookMs() }
   })
 }
 
@@ -110,50 +118,38 @@ async function operate(
 export async function moveAll(
   fleet: Fleet,
   views: readonly NodeView[],
-  plan: readonly SlotMove[],
+  moves: readonly WayedMove[],
   options: OperateOptions & MoveLimits,
 ): Promise<Moved> {
-  const moved = await new Mover(fleet, options).run(views, plan)
+  const moved = await new Mover(fleet, options).run(views, moves)
   await fleet.agreed(options.timeoutMs ?? 30_000, options.signal)
   return moved
 }
 
-/** The nodes when they agree, and no slot is half moved any more; a dry run leaves those as they are. */
+/**
+ * The nodes when they agree, and no slot is half moved or under way any more; a dry run leaves those as they are.
+ * What was half moved goes on by the way it was begun, whatever the servers can.
+ */
 export async function finishOpen(
   fleet: Fleet,
   options: OperateOptions & MoveLimits,
 ): Promise<{ readonly views: readonly NodeView[]; readonly finished: Moved }> {
-  const views = await fleet.agreed(Math.min(options.timeoutMs ?? 30_000, HEALTHY_MS), options.signal)
-  const open = openMoves(views)
-  if (open.length === 0 || options.dryRun === true)
-    return { views, finished: { slotsMoved: 0, keysMoved: 0 } }
-  const finished = await moveAll(fleet, views, open, options)
-  return { views: await fleet.look(), finished }
-}
-
-/** Slots that are half moved, as moves of what is left of them. */
-function openMoves(views: readonly NodeView[]): readonly SlotMove[] {
-  const byId = new Map(views.map((view) => [view.self.id, view]))
-  const pairs = new Map<string, { from: NodeView; to: NodeView; slots: Set<number> }>()
-  for (const view of views) {
-    for (const { slot, state, peer } of view.self.open) {
-      const other = byId.get(peer)
-      if (other === undefined) continue
-      const [from, to] = state === 'migrating' ? [view, other] : [other, view]
-      // Owned by its target already: the source will hear of it.
-      if (!from.self.slots.some(([first, last]) => slot >= first && slot <= last)) continue
-      const pair = pairs.get(`${from.self.id} ${to.self.id}`) ?? { from, to, slots: new Set() }
-      pair.slots.add(slot)
-      pairs.set(`${from.self.id} ${to.self.id}`, pair)
-    }
+  const { signal, timeoutMs = 30_000 } = options
+  const toFinish = options.dryRun !== true
+  let views = await fleet.agreed(Math.min(timeoutMs, HEALTHY_MS), signal, toFinish)
+  if (!toFinish) return { views, finished: NOTHING_MOVED }
+  await alone(fleet, views)
+  let finished = await new Mover(fleet, options).waitForRunning(views)
+  for (let round = 0; round < ROUNDS; round++) {
+    views = await fleet.agreed(timeoutMs, signal, toFinish)
+    const open = openMoves(views).map((move) => ({ ...move, dialect: undefined }))
+    if (open.length === 0) break
+    finished = together(finished, await moveAll(fleet, views, open, options))
   }
-  return [...pairs.values()].map(({ from, to, slots }) => ({
-    from: placeOf(from),
-    to: placeOf(to),
-    slots: rangesOf([...slots]),
-  }))
+  return { views, finished }
 }
 
-function checkLimits({ maxKeyBytes = MAX_KEY_BYTES }: MoveLimits): void {
+export function checkLimits({ maxKeyBytes = MAX_KEY_BYTES, method = 'auto' }: MoveLimits): void {
+  oneOf('method', method, ['auto', 'atomic', 'classic'])
   if (maxKeyBytes !== Infinity) integer('maxKeyBytes', maxKeyBytes)
 }

@@ -1,161 +1,153 @@
-import { KeyTooLargeError, ReplyError, UnexpectedReplyError } from '../errors.js'
-import type { WireReply } from '../redis/resp.js'
-import type { WireCommand } from '../redis/wire.js'
-import type { Fleet, OperateOptions } from './fleet.js'
-import { placeOf } from './fleet.js'
-import { type SlotMove, slotsOf } from './move-plan.js'
-import type { Member } from './observe.js'
-import type { NodeView } from './view.js'
+import { ConfigurationError, SlotMigrationError } from '../errors.js'
+import { AtomicMove, atRest } from './atomic-move.js'
+import { ClassicMove } from './classic-move.js'
+import { outbids } from './epochs.js'
+import { type Fleet, type OperateOptions, placeOf, primariesOf } from './fleet.js'
+import { lineageOf, stayed } from './lineage.js'
+import { dialectOf, type MigrationDialect, unlessForbidden } from './migration-dialect.js'
+import { rangesOf, type SlotMove } from './move-plan.js'
+import { type NodeView, type SlotRange, slotsOf } from './view.js'
+import { type Moved, type MoveLimits, Tally } from './way.js'
 
-/** What a move may cost the servers. */
-export interface MoveLimits {
-  /**
-   * Keys larger than this are not moved: MIGRATE stops the source for as long as it takes to send one, about a second
-   * for a hundred megabytes. @defaultValue `33554432`, 32 MiB
-   */
-  readonly maxKeyBytes?: number | undefined
+/** A move, and the way it is to go; without a dialect, the classic one. */
+export interface WayedMove extends SlotMove {
+  readonly dialect: MigrationDialect | undefined
 }
-
-/** What was moved. */
-export interface Moved {
-  readonly slotsMoved: number
-  readonly keysMoved: number
-}
-
-/** Slots that are half moved at a time: each of them refuses calls over several keys for as long as it is. */
-const OPEN = 16
-const KEYS = 100
-const MIGRATE_MS = 10_000
-export const MAX_KEY_BYTES = 32 * 1024 * 1024
 
 /**
- * Moves slots as the cluster specification says: the target takes, the source gives, keys go over in batches, and
- * the target owns the slot before the source lets it go. There is no moment at which a key is served by nobody. What
- * was begun by an earlier run, ours or another's, is finished first.
+ * Decides the way of each move, by what both of its ends can do.
  *
- * @see {@link https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#live-resharding | Live resharding}
+ * @throws ConfigurationError it is to be atomic, and one of them cannot
  */
+export async function waysOf(
+  fleet: Fleet,
+  views: readonly NodeView[],
+  moves: readonly SlotMove[],
+  { method = 'auto' }: MoveLimits,
+): Promise<readonly WayedMove[]> {
+  return await Promise.all(
+    moves.map(async (move) => {
+      if (method === 'classic') return { ...move, dialect: undefined }
+      const ends = [move.from, move.to].map(({ id }) => fleet.memberOf(fleet.find(views, id)))
+      const dialect = await dialectOf(ends)
+      if (method === 'atomic' && dialect === undefined) {
+        const [from, to] = ends.map(({ client }) => client.node)
+        throw new ConfigurationError(
+          `method is 'atomic', and ${from} and ${to} have no atomic migration in common that this user may ask for: Redis has it from 8.4, Valkey from 9`,
+        )
+      }
+      return { ...move, dialect }
+    }),
+  )
+}
+
+/** Moves slots, each move in its own way, and tells whoever is to be told what has come without a loss. */
 export class Mover {
   readonly #fleet: Fleet
   readonly #options: OperateOptions & MoveLimits
-  #slotsDone = 0
-  #slotsTotal = 0
-  #keysMoved = 0
 
   constructor(fleet: Fleet, options: OperateOptions & MoveLimits) {
     this.#fleet = fleet
     this.#options = options
   }
 
-  async run(views: readonly NodeView[], moves: readonly SlotMove[]): Promise<Moved> {
-    this.#slotsTotal = moves.reduce((sum, { slots }) => sum + slotsOf(slots).length, 0)
-    for (const { from, to, slots } of moves) {
-      const source = this.#fleet.find(views, from.id)
-      const target = this.#fleet.find(views, to.id)
-      const all = slotsOf(slots)
-      for (let at = 0; at < all.length; at += OPEN) {
-        this.#options.signal?.throwIfAborted()
-        const batch = all.slice(at, at + OPEN)
-        await this.#moveBatch(views, source, target, batch)
-        this.#slotsDone += batch.length
-        this.#say(`moving slots from ${source.node} to ${target.node}`)
-      }
-      await this.#options.afterLosslessMove?.(all, placeOf(target))
-    }
-    return { slotsMoved: this.#slotsDone, keysMoved: this.#keysMoved }
-  }
-
-  #say(step: string): void {
-    const { onProgress } = this.#options
-    onProgress?.({
-      step,
-      slotsDone: this.#slotsDone,
-      slotsTotal: this.#slotsTotal,
-      keysMoved: this.#keysMoved,
-    })
-  }
-
-  async #moveBatch(
-    views: readonly NodeView[],
-    source: NodeView,
-    target: NodeView,
-    slots: readonly number[],
-  ): Promise<void> {
-    const [from, to] = [this.#fleet.memberOf(source), this.#fleet.memberOf(target)]
-    // Before anything is changed: a slot that is refused stays where it is, whole.
-    for (const slot of slots) await this.#refuseLargeKeys(from, slot)
-    await sendAll(
-      to,
-      slots.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.self.id]),
-    )
-    await sendAll(
-      from,
-      slots.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.self.id]),
-    )
-    for (const slot of slots) await this.#moveKeys(from, target, slot)
-    const settle = slots.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'NODE', target.self.id] as const)
-    // The target first: if the source let go first and died, nobody would know where the slot is.
-    await sendAll(to, settle)
-    await sendAll(from, settle)
-    // The others would hear of it by gossip; told at once, they redirect nobody to where the slot was.
-    const others = views.filter(
-      (view) => view !== source && view !== target && view.self.primary === undefined,
-    )
-    await Promise.allSettled(others.map((view) => sendAll(this.#fleet.memberOf(view), settle)))
-  }
-
-  async #refuseLargeKeys(from: Member, slot: number): Promise<void> {
-    const maxKeyBytes = this.#options.maxKeyBytes ?? MAX_KEY_BYTES
-    if (maxKeyBytes === Infinity) return
-    const count = Number(await from.client.call(['CLUSTER', 'COUNTKEYSINSLOT', slot]))
-    if (count === 0) return
-    const keys = listOf(from, await from.client.call(['CLUSTER', 'GETKEYSINSLOT', slot, count]))
-    for (let at = 0; at < keys.length; at += KEYS) {
-      const some = keys.slice(at, at + KEYS)
-      const sizes = await from.client.pipeline(some.map((key) => ['MEMORY', 'USAGE', key] as const))
-      for (const [i, size] of sizes.entries()) {
-        const key = some[i]
-        if (key !== undefined && Number(size) > maxKeyBytes) {
-          throw new KeyTooLargeError(key.toString(), Number(size), { slot, node: from.client.node })
+  async run(views: readonly NodeView[], moves: readonly WayedMove[]): Promise<Moved> {
+    const total = moves.reduce((sum, { slots }) => sum + slotsOf(slots).length, 0)
+    const tally = new Tally(total, this.#options.onProgress)
+    const classic = new ClassicMove(this.#fleet, this.#options, tally)
+    const atomic = new AtomicMove(this.#fleet, this.#options, tally)
+    for (const move of moves) {
+      this.#options.signal?.throwIfAborted()
+      await this.#watched(views, move, tally, async (source, target, slots) => {
+        let [left, lossless] = [slots, true]
+        if (move.dialect !== undefined) {
+          const result = await atomic.move(move.dialect, { source, target }, slots)
+          ;({ left, lossless } = result)
+          if (left.length > 0) this.#giveUp(move, rangesOf(left), result.reason, tally)
         }
+        if (left.length > 0) {
+          const [from, to] = [this.#fleet.memberOf(source), this.#fleet.memberOf(target)]
+          await atRest(to, this.#options)
+          const others = primariesOf(views).filter((view) => view !== source && view !== target)
+          await outbids(
+            to,
+            from,
+            others.map((view) => this.#fleet.memberOf(view)),
+            this.#options,
+          )
+          await classic.move(views, source, target, left)
+        }
+        return lossless
+      })
+    }
+    return tally.moved
+  }
+
+  /**
+   * Waits for the migrations that are under way, ours of an earlier run or another's. What fails of them is
+   * cancelled: its slots are where they were.
+   */
+  async waitForRunning(views: readonly NodeView[]): Promise<Moved> {
+    const tally = new Tally(0, this.#options.onProgress)
+    const atomic = new AtomicMove(this.#fleet, this.#options, tally)
+    const listed = await Promise.all(
+      primariesOf(views).map(async (view) => {
+        const member = this.#fleet.memberOf(view)
+        const dialect = await dialectOf([member])
+        return dialect === undefined
+          ? []
+          : ((await unlessForbidden(dialect.list(member))) ?? []).map((one) => ({ dialect, migration: one }))
+      }),
+    )
+    for (const { dialect, migration } of listed.flat()) {
+      if (migration.phase === 'running' || migration.phase === 'retrying') {
+        const slots = migration.slots.split(' ').map((range): SlotRange => {
+          const [first = 0, last = first] = range.split('-').map(Number)
+          return [first, last]
+        })
+        const [source, target] = [migration.source, migration.target].map((id) =>
+          this.#fleet.find(views, id),
+        ) as [NodeView, NodeView]
+        const move = { from: placeOf(source), to: placeOf(target), slots }
+        await this.#watched(views, move, tally, async (from, to, all) => {
+          const ended = await atomic.follow(dialect, { source: from, target: to }, migration.id, all)
+          if (!ended.moved) tally.say(`a migration that was found has failed: ${ended.reason}`)
+          return ended.moved ? ended.lossless : undefined
+        })
       }
     }
+    return tally.moved
   }
 
-  async #moveKeys(from: Member, target: NodeView, slot: number): Promise<void> {
-    const { username, password } = this.#options
-    const auth: readonly string[] =
-      password === undefined
-        ? []
-        : username === undefined
-          ? ['AUTH', password]
-          : ['AUTH2', username, password]
-    const { host, port } = target.meetAt
-    for (let failures = 0; ; ) {
-      const keys = listOf(from, await from.client.call(['CLUSTER', 'GETKEYSINSLOT', slot, KEYS]))
-      if (keys.length === 0) return
-      // REPLACE: a copy at the target can only be what an interrupted MIGRATE left there, and the source goes on
-      // serving a key, and changing it, for as long as it has it.
-      const options = ['REPLACE', ...auth, 'KEYS', ...keys]
-      const command = ['MIGRATE', host, port, '', 0, MIGRATE_MS, ...options] as const
-      await from.client.call(command, MIGRATE_MS * 2).catch((error: unknown) => {
-        // A time-out between the two leaves a key at both ends at worst, and the next round replaces the copy.
-        if (error instanceof ReplyError && error.message.startsWith('IOERR') && ++failures < 5) return
-        throw error
+  /** Does a move, and judges by its ends whether anything can have been lost; undefined is a move that did not take place. */
+  async #watched(
+    views: readonly NodeView[],
+    { from, to, slots }: SlotMove,
+    tally: Tally,
+    move: (source: NodeView, target: NodeView, slots: readonly number[]) => Promise<boolean | undefined>,
+  ): Promise<void> {
+    const ends = [this.#fleet.find(views, from.id), this.#fleet.find(views, to.id)] as const
+    const members = ends.map((view) => this.#fleet.memberOf(view))
+    const before = await Promise.all(members.map(lineageOf))
+    const all = slotsOf(slots)
+    const isLossless = await move(...ends, all)
+    if (isLossless === undefined) return
+    const after = await Promise.all(members.map(lineageOf))
+    const bothStayed = before.every((one, i) => after[i] !== undefined && stayed(one, after[i]))
+    if (isLossless && bothStayed) await this.#options.afterLosslessMove?.(all, placeOf(ends[1]))
+    else tally.lossless = false
+  }
+
+  #giveUp({ from, to }: SlotMove, slots: readonly SlotRange[], reason: string, tally: Tally): void {
+    const text = slots.map((range) => range.join('-')).join(' ')
+    if (this.#options.method === 'atomic') {
+      throw new SlotMigrationError(reason, {
+        slots: text,
+        from: `${from.host}:${from.port}`,
+        to: `${to.host}:${to.port}`,
       })
-      this.#keysMoved += keys.length
-      this.#say(`moving slots from ${from.client.node} to ${target.node}`)
     }
+    tally.fellBack.push({ from, to, slots, reason })
+    tally.say(`moving slots ${text} the classic way, since migrating them failed: ${reason}`)
   }
-}
-
-/** Sends all, and throws what is refused first. */
-async function sendAll({ client }: Member, commands: readonly WireCommand[]): Promise<void> {
-  const replies = await client.pipeline(commands)
-  for (const reply of replies) if (reply instanceof ReplyError) throw reply
-}
-
-function listOf({ client }: Member, reply: WireReply): readonly Buffer[] {
-  if (Array.isArray(reply) && reply.every((item) => Buffer.isBuffer(item))) return reply
-  throw new UnexpectedReplyError(`${client.node} answered CLUSTER GETKEYSINSLOT with ${String(reply)}`)
 }

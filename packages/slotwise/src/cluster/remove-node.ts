@@ -1,9 +1,10 @@
 import { ConfigurationError, ReplyError, UnhealthyClusterError } from '../errors.js'
 import { Fleet, type FleetNode, type OperateOptions, placeOf, primariesOf } from './fleet.js'
 import { balance, type SlotMove } from './move-plan.js'
-import { finishOpen, moveAll } from './move-slots.js'
-import type { Moved, MoveLimits } from './mover.js'
+import { checkLimits, finishOpen, moveAll } from './move-slots.js'
+import { waysOf } from './mover.js'
 import type { NodeView } from './view.js'
+import { type Moved, type MoveLimits, NOTHING_MOVED, together } from './way.js'
 
 /** Settings of {@link removeNode}. */
 export interface RemoveNodeOptions extends OperateOptions, MoveLimits {
@@ -26,7 +27,7 @@ export interface RemovedNode extends Moved {
  * nowhere. Safe to stop anywhere and to run again.
  *
  * @throws ConfigurationError fewer than three primaries would be left, which cannot elect one
- * @throws UnhealthyClusterError KeyTooLargeError as `moveSlots` does
+ * @throws UnhealthyClusterError KeyTooLargeError SlotMigrationError as `moveSlots` does
  *
  * @example
  * ```ts
@@ -36,8 +37,9 @@ export interface RemovedNode extends Moved {
  * ```
  */
 export async function removeNode(options: RemoveNodeOptions): Promise<RemovedNode> {
+  checkLimits(options)
   return await Fleet.with(options, async (fleet) => {
-    const { views } = await finishOpen(fleet, options)
+    const { views, finished } = await finishOpen(fleet, options)
     const leaving = fleet.find(views, options.node)
     const isPrimary = leaving.self.primary === undefined
     const stay = primariesOf(views).filter((view) => view !== leaving)
@@ -50,16 +52,16 @@ export async function removeNode(options: RemoveNodeOptions): Promise<RemovedNod
     const orphans = views.filter(({ self }) => self.primary === leaving.self.id)
     const reattached = homes(views, stay, orphans)
     const result = { node: placeOf(leaving), plan, reattached }
-    if (options.dryRun === true) return { ...result, slotsMoved: 0, keysMoved: 0 }
-    const moved =
-      plan.length === 0 ? { slotsMoved: 0, keysMoved: 0 } : await moveAll(fleet, views, plan, options)
+    const moves = await waysOf(fleet, views, plan, options)
+    if (options.dryRun === true) return { ...result, ...NOTHING_MOVED }
+    const moved = moves.length === 0 ? NOTHING_MOVED : await moveAll(fleet, views, moves, options)
     for (const { replica, to } of reattached) {
       await fleet.order(fleet.find(views, replica.id), ['CLUSTER', 'REPLICATE', to.id])
     }
     const { timeoutMs = 30_000, signal } = options
     if (reattached.length > 0) await fleet.agreed(timeoutMs, signal)
     await leave(fleet, views, leaving)
-    return { ...result, ...moved }
+    return { ...result, ...together(finished, moved) }
   })
 }
 

@@ -1,25 +1,31 @@
 import { SLOTS } from '../slots.js'
-import { type NodeView, slotCount } from './view.js'
+import { type NodeView, type SlotRange, slotCount, slotsOf } from './view.js'
 
 /**
  * What still keeps these nodes from being one cluster, or undefined: every node sees every other one at work,
  * all agree on all slots and on who follows whom, replicas are linked, and all accept commands.
+ *
+ * A node does not learn who owns a slot that it is importing. If the owner was replaced since, it sees an older one,
+ * then nobody, and refuses all commands: nothing but finishing the move mends that, so whoever is about to do so asks
+ * with `toFinish`, and this is left out.
  */
-export function unsettled(views: readonly NodeView[]): string | undefined {
+export function unsettled(views: readonly NodeView[], toFinish = false): string | undefined {
   const covered = views.reduce((sum, { self }) => sum + slotCount(self.slots), 0)
   if (covered !== SLOTS) return `${covered} of ${SLOTS} slots are owned`
   for (const view of views) {
-    const wrong = seesWrongly(view, views)
+    const wrong = seesWrongly(view, views, toFinish)
     if (wrong !== undefined) return wrong
   }
-  for (const { node, ok, linked } of views) {
+  for (const { node, ok, linked, self } of views) {
     if (!linked) return `${node} is not linked to its primary yet`
-    if (!ok) return `${node} does not accept commands yet`
+    if (!ok && !(toFinish && isImporting(self))) return `${node} does not accept commands yet`
   }
   return undefined
 }
 
-function seesWrongly(view: NodeView, views: readonly NodeView[]): string | undefined {
+const isImporting = ({ open }: NodeView['self']) => open.some(({ state }) => state === 'importing')
+
+function seesWrongly(view: NodeView, views: readonly NodeView[], toFinish: boolean): string | undefined {
   for (const other of views) {
     if (other === view) continue
     const seen = view.others.get(other.self.id)
@@ -30,13 +36,25 @@ function seesWrongly(view: NodeView, views: readonly NodeView[]): string | undef
     if (!seen.connected || seen.flags.some((flag) => flag.startsWith('fail') || flag === 'noaddr')) {
       return `the link ${link} is down`
     }
-    if (seen.primary !== other.self.primary || !sameSlots(seen.slots, other.self.slots)) {
+    if (
+      seen.primary !== other.self.primary ||
+      !sameSlots(seen.slots, other.self.slots, toFinish ? view.self : undefined)
+    ) {
       return `${view.node} has an older picture of ${other.node}`
     }
   }
   return undefined
 }
 
-function sameSlots(a: NodeView['self']['slots'], b: NodeView['self']['slots']): boolean {
-  return a.join(' ') === b.join(' ')
+/** By ranges, or, for one that imports some, by all the other slots. */
+function sameSlots(
+  seen: readonly SlotRange[],
+  own: readonly SlotRange[],
+  importer: NodeView['self'] | undefined,
+): boolean {
+  if (seen.join(' ') === own.join(' ')) return true
+  if (importer === undefined || !isImporting(importer)) return false
+  const importing = new Set(importer.open.map(({ slot }) => slot))
+  const known = (slots: readonly SlotRange[]) => slotsOf(slots).filter((slot) => !importing.has(slot))
+  return known(seen).join(' ') === known(own).join(' ')
 }

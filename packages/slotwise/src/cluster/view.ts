@@ -84,3 +84,13 @@ export interface NodeView {
 export function slotCount(ranges: readonly SlotRange[]): number {
   return ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0)
 }
+
+/** Whether a node calls the slot its own. */
+export function owns({ self }: NodeView, slot: number): boolean {
+  return self.slots.some(([first, last]) => slot >= first && slot <= last)
+}
+
+/** Every slot of the ranges. */
+export function slotsOf(ranges: readonly SlotRange[]): number[] {
+  return ranges.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, i) => first + i))
+}

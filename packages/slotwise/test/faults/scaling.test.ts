@@ -70,7 +70,10 @@ describe('growing and shrinking under load', () => {
         onProgress: ({ slotsDone }) => steps.push(slotsDone),
         afterLosslessMove: (slots, node) => void moved.push(slots.length, node.port),
       })
-      console.log(`${grown.slotsMoved} slots, ${grown.keysMoved} keys in ${grown.tookMs} ms under load`)
+      console.log(
+        `${grown.slotsMoved} slots, ${grown.keysMoved} keys in ${grown.tookMs} ms under load: ${Math.round((grown.slotsMoved * 1000) / grown.tookMs)} slots/s`,
+      )
+      expect(grown).toMatchObject({ slotsMovedAtomically: 0, fellBack: [], lossless: true })
       await expect.poll(sharesOf, { timeout: 5000 }).toEqual([3276, 3277, 3277, 3277, 3277])
       // The fewest: what the two that came have now.
       expect(grown.slotsMoved).toBe((shares().get(portOf(one)) ?? 0) + (shares().get(portOf(two)) ?? 0))

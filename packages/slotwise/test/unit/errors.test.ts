@@ -25,7 +25,8 @@ const one = [
   new errors.LocalServerError('m', { log: 'l' }),
   new errors.ForeignClusterError('m', { node: 'h:1' }),
   new errors.UnhealthyClusterError('m'),
-  new errors.KeyTooLargeError('k', 5e8, { slot: 7, node: 'h:1' }),
+  new errors.KeyTooLargeError('k', 5e8, { slot: 7, node: 'h:1', halfMoved: false }),
+  new errors.SlotMigrationError('r', { slots: '0-9', from: 'h:1', to: 'h:2' }),
 ]
 
 describe('the errors', () => {
@@ -49,6 +50,7 @@ describe('the errors', () => {
       ForeignClusterError: 'FOREIGN_CLUSTER',
       UnhealthyClusterError: 'UNHEALTHY_CLUSTER',
       KeyTooLargeError: 'KEY_TOO_LARGE',
+      SlotMigrationError: 'SLOT_MIGRATION',
     })
   })
 

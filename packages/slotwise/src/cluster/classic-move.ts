@@ -1,0 +1,232 @@
+import { ReplyError, UnhealthyClusterError } from '../errors.js'
+import type { WireCommand } from '../redis/wire.js'
+import type { Fleet, OperateOptions } from './fleet.js'
+import { type Member, observe } from './observe.js'
+import { asked, type Found, keysIn, type SlotKey } from './slot-keys.js'
+import type { NodeView } from './view.js'
+import type { MoveLimits, Tally } from './way.js'
+
+/** Slots that are half moved at a time: each of them refuses calls over several keys for as long as it is. */
+const OPEN = 16
+/**
+ * What the source sends before it turns to its clients again, if it is more than one key. Larger batches are hardly
+ * faster: they are longer pauses.
+ */
+const BATCH = { keys: 200, bytes: 512 * 1024 }
+const MIGRATE_MS = 10_000
+/** A size that is older is asked for again: keys grow. */
+const FRESH_MS = 1000
+const FAILURES = 5
+export const MAX_KEY_BYTES = 32 * 1024 * 1024
+
+/**
+ * Moves slots as the cluster specification says: the target takes, the source gives, keys go over in batches, and
+ * the target owns the slot before the source lets it go. There is no moment at which a key is served by nobody. What
+ * was begun by an earlier run, ours or another's, is finished.
+ *
+ * @see {@link https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#live-resharding | Live resharding}
+ */
+export class ClassicMove {
+  readonly #fleet: Fleet
+  readonly #options: OperateOptions & MoveLimits
+  readonly #tally: Tally
+
+  constructor(fleet: Fleet, options: OperateOptions & MoveLimits, tally: Tally) {
+    this.#fleet = fleet
+    this.#options = options
+    this.#tally = tally
+  }
+
+  async move(
+    views: readonly NodeView[],
+    source: NodeView,
+    target: NodeView,
+    slots: readonly number[],
+  ): Promise<void> {
+    for (let at = 0; at < slots.length; at += OPEN) {
+      this.#options.signal?.throwIfAborted()
+      const batch = slots.slice(at, at + OPEN)
+      await this.#moveBatch(views, source, target, batch)
+      this.#tally.slots += batch.length
+      this.#tally.say(`moving slots from ${source.node} to ${target.node}`)
+    }
+  }
+
+  async #moveBatch(
+    views: readonly NodeView[],
+    source: NodeView,
+    target: NodeView,
+    slots: readonly number[],
+  ): Promise<void> {
+    const [from, to] = [this.#fleet.memberOf(source), this.#fleet.memberOf(target)]
+    const earlier = await openSlots(from, to, source, target)
+    const foreign = earlier.foreign.find((slot) => slots.includes(slot))
+    if (foreign !== undefined) {
+      throw new UnhealthyClusterError(
+        `somebody else is moving slot ${foreign}, which was not being moved when we looked: run it again when they are done`,
+      )
+    }
+    // Before anything is changed: a slot that is refused stays where it is, whole.
+    const found = await this.#keysIn(from, slots, (slot) => earlier.ours.has(slot))
+    // A mark that names an earlier owner keeps the target from learning of the present one, and then from serving.
+    const outdated = target.self.open.filter(
+      ({ slot, state, peer }) => state === 'importing' && peer !== source.self.id && slots.includes(slot),
+    )
+    await asked(
+      to,
+      outdated.map(({ slot }) => ['CLUSTER', 'SETSLOT', slot, 'NODE', source.self.id]),
+    )
+    const { opened, refusal } = await open(from, to, source, target, slots, earlier.ours)
+    await this.#moveKeys(from, target, opened, found)
+    const settle = opened.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'NODE', target.self.id] as const)
+    // The target first: if the source let go first and died, nobody would know where the slot is.
+    await asked(to, settle)
+    await asked(from, settle)
+    // The others would hear of it by gossip; told at once, they redirect nobody to where the slot was.
+    const others = views.filter(
+      (view) => view !== source && view !== target && view.self.primary === undefined,
+    )
+    await Promise.allSettled(others.map((view) => asked(this.#fleet.memberOf(view), settle)))
+    if (refusal !== undefined) throw refusal
+  }
+
+  #keysIn(from: Member, slots: readonly number[], halfMoved: (slot: number) => boolean) {
+    return keysIn(from, slots, this.#options.maxKeyBytes ?? MAX_KEY_BYTES, halfMoved)
+  }
+
+  async #moveKeys(from: Member, target: NodeView, slots: readonly number[], found: Found): Promise<void> {
+    let first = found
+    const wanted = new Set(slots)
+    let { keys, at } = first
+    keys = keys.filter(({ slot }) => wanted.has(slot))
+    let stuck = 0
+    while (slots.length > 0) {
+      const isOld = performance.now() - at > FRESH_MS
+      if (keys.length === 0 || isOld) {
+        const [before] = first.keys
+        first = await this.#keysIn(from, slots, () => true)
+        if (first.isEmpty) return
+        ;({ keys, at } = first)
+        // The same as before has not gone: the target cannot be reached, or what has expired is not being removed.
+        stuck = before !== undefined && keys[0]?.key.equals(before.key) ? stuck + 1 : 0
+        if (stuck === FAILURES) {
+          throw new UnhealthyClusterError(
+            `${from.client.node} cannot send keys to ${target.node}; their slots are half moved, and served: run it again`,
+          )
+        }
+      }
+      const size = batchSize(keys)
+      this.#tally.keys += await this.#migrate(from, target, keys.slice(0, size))
+      keys = keys.slice(size)
+      this.#tally.say(`moving slots from ${from.client.node} to ${target.node}`)
+    }
+  }
+
+  /** How many were sent. What was not is found again in the next round. */
+  async #migrate(from: Member, target: NodeView, keys: readonly SlotKey[]): Promise<number> {
+    const { username, password } = this.#options
+    const auth: readonly string[] =
+      password === undefined
+        ? []
+        : username === undefined
+          ? ['AUTH', password]
+          : ['AUTH2', username, password]
+    const { host, port } = target.meetAt
+    const bySlot = new Map<number, Buffer[]>()
+    for (const { slot, key } of keys) {
+      const group = bySlot.get(slot)
+      if (group === undefined) bySlot.set(slot, [key])
+      else group.push(key)
+    }
+    const groups = [...bySlot.values()]
+    // REPLACE: a copy at the target can only be what an interrupted MIGRATE left there, and the source goes on
+    // serving a key, and changing it, for as long as it has it.
+    const commands = groups.map(
+      (group): WireCommand => [
+        'MIGRATE',
+        host,
+        port,
+        '',
+        0,
+        MIGRATE_MS,
+        'REPLACE',
+        ...auth,
+        'KEYS',
+        ...group,
+      ],
+    )
+    const replies = await from.client.pipeline(commands, MIGRATE_MS * (commands.length + 1))
+    let sent = 0
+    for (const [i, reply] of replies.entries()) {
+      // A time-out between the two leaves a key at both ends at worst, and the next round replaces the copy.
+      if (reply instanceof ReplyError && !reply.message.startsWith('IOERR')) throw reply
+      // NOKEY: all have expired, or were deleted.
+      if (String(reply) === 'OK') sent += groups[i]?.length ?? 0
+    }
+    return sent
+  }
+}
+
+/** As many as go together: a large key goes alone. */
+function batchSize(keys: readonly SlotKey[]): number {
+  let bytes = 0
+  for (const [i, key] of keys.entries()) {
+    bytes += key.bytes
+    if (i === BATCH.keys || (i > 0 && bytes > BATCH.bytes)) return i
+  }
+  return keys.length
+}
+
+/** What stands open between the two now, and at the source towards others. */
+async function openSlots(from: Member, to: Member, source: NodeView, target: NodeView) {
+  const [giver, taker] = await Promise.all([observe(from), observe(to)])
+  const given = giver?.self.open ?? []
+  const taken = taker?.self.open ?? []
+  const ours = [
+    ...given.filter(({ state, peer }) => state === 'migrating' && peer === target.self.id),
+    ...taken.filter(({ state, peer }) => state === 'importing' && peer === source.self.id),
+  ].map(({ slot }) => slot)
+  // What stood open when the move was planned is what the move is to finish.
+  const known = (slot: number) => source.self.open.some((one) => one.slot === slot)
+  const foreign = given.filter(({ slot, state, peer }) => {
+    return state === 'migrating' && peer !== target.self.id && !known(slot)
+  })
+  return { ours: new Set(ours), foreign: foreign.map(({ slot }) => slot) }
+}
+
+/** Opens what can be opened. What was not open before and cannot be is left as it was. */
+async function open(
+  from: Member,
+  to: Member,
+  source: NodeView,
+  target: NodeView,
+  slots: readonly number[],
+  earlier: ReadonlySet<number>,
+): Promise<{ readonly opened: readonly number[]; readonly refusal: ReplyError | undefined }> {
+  const taking = await attempt(to, slots, 'IMPORTING', source.self.id)
+  // Nobody is sent to the target for a slot that the source has not opened, so this can be taken back.
+  const takeBack = (closed: readonly number[]) =>
+    attempt(
+      to,
+      closed.filter((slot) => !earlier.has(slot)),
+      'STABLE',
+    )
+  if (taking.refusal !== undefined) {
+    await takeBack(taking.done)
+    throw taking.refusal
+  }
+  const giving = await attempt(from, slots, 'MIGRATING', target.self.id)
+  await takeBack(slots.filter((slot) => !giving.done.includes(slot)))
+  return { opened: giving.done, refusal: giving.refusal }
+}
+
+async function attempt(at: Member, slots: readonly number[], state: string, ...peer: readonly string[]) {
+  if (slots.length === 0) return { done: [], refusal: undefined }
+  const replies = await at.client.pipeline(
+    slots.map((slot) => ['CLUSTER', 'SETSLOT', slot, state, ...peer] as const),
+  )
+  return {
+    done: slots.filter((_, i) => !(replies[i] instanceof ReplyError)),
+    refusal: replies.find((reply) => reply instanceof ReplyError),
+  }
+}

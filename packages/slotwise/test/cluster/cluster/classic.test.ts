@@ -1,0 +1,209 @@
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { type MoveSlotsOptions, moveSlots } from '../../../src/cluster/index.js'
+import { KeyTooLargeError, ReplyError, UnhealthyClusterError } from '../../../src/errors.js'
+import { slotOf } from '../../../src/slots.js'
+import { ScriptedCluster, type ScriptedNode } from '../../support/scripted-cluster.js'
+
+// What a real server does only by chance, or by hours of work, a scripted one does when it is told.
+let cluster: ScriptedCluster
+let source: ScriptedNode
+let target: ScriptedNode
+let request: MoveSlotsOptions
+let renewed: number[]
+
+beforeEach(async () => {
+  cluster = await ScriptedCluster.start('none', 'none', 'none')
+  ;[source, target] = [cluster.node(0), cluster.node(2)]
+  renewed = []
+  const [node = '', , to = ''] = cluster.addresses
+  request = { nodes: [node], to, slots: [[0, 9]], afterLosslessMove: (slots) => void renewed.push(...slots) }
+})
+afterEach(() => cluster[Symbol.asyncDispose]())
+
+const open = () => cluster.nodes.flatMap((node) => [...node.migrating.keys(), ...node.importing.keys()])
+
+/** So many keys in one slot, at whoever owns it. */
+function fill(slot: number, count: number): string[] {
+  let tag = 0
+  while (slotOf(`{${tag}}`) !== slot) tag++
+  const keys = Array.from({ length: count }, (_, i) => `{${tag}}${i}`)
+  for (const key of keys) cluster.nodes.find(({ owned }) => owned.has(slot))?.keys.add(key)
+  return keys
+}
+
+it('keys that could not be sent are not counted, and are sent again', async () => {
+  const keys = fill(5, 50)
+  let failures = 3
+  source.instead = (line) =>
+    line.startsWith('MIGRATE') && failures-- > 0
+      ? new Error('IOERR error or timeout reading to target instance')
+      : undefined
+  expect(await moveSlots(request)).toMatchObject({ keysMoved: 50 })
+  expect(target.keys).toEqual(new Set(keys))
+})
+
+it('a target that cannot be reached is an error, and the next run goes on', async () => {
+  const keys = fill(5, 50)
+  source.instead = (line) =>
+    line.startsWith('MIGRATE') ? new Error('IOERR error or timeout connecting to the client') : undefined
+  await expect(moveSlots(request)).rejects.toThrow(/cannot send keys/)
+  expect(renewed).toEqual([])
+  source.instead = () => undefined
+  expect(await moveSlots(request)).toMatchObject({ slotsMoved: 10, keysMoved: 50 })
+  expect(target.keys).toEqual(new Set(keys))
+  expect(open()).toEqual([])
+})
+
+it('keys that expired before they were sent are not counted', async () => {
+  fill(5, 50)
+  source.instead = (line) => {
+    if (line.startsWith('MIGRATE')) source.keys.clear()
+    return undefined
+  }
+  expect(await moveSlots(request)).toMatchObject({ slotsMoved: 10, keysMoved: 0 })
+})
+
+it('what has expired and is not removed, as while writes are paused, is not waited for without an end', async () => {
+  fill(5, 50)
+  source.instead = (line) => (line.startsWith('MIGRATE') ? { ok: 'NOKEY' } : undefined)
+  await expect(moveSlots(request)).rejects.toThrow(UnhealthyClusterError)
+})
+
+it('a slot of many keys is never named in one reply, and is moved whole', async () => {
+  const keys = fill(5, 25_000)
+  fill(6, 8000)
+  fill(7, 8000)
+  expect(await moveSlots(request)).toMatchObject({ keysMoved: 41_000 })
+  expect(keys.every((key) => target.keys.has(key))).toBe(true)
+  const asked = source.log.filter((line) => line.startsWith('CLUSTER GETKEYSINSLOT'))
+  expect(Math.max(...asked.map((line) => Number(line.split(' ')[3])))).toBeLessThanOrEqual(10_000)
+  const largest = source.log
+    .filter((line) => line.startsWith('MIGRATE'))
+    .map((line) => line.split(' ').length)
+  expect(Math.max(...largest)).toBeLessThan(220)
+})
+
+it('a key that is too large in one of many slots leaves all of them whole', async () => {
+  fill(5, 50)
+  const [large = ''] = fill(9, 1)
+  source.bytes = (key) => (key === large ? 1e9 : 100)
+  const error: unknown = await moveSlots(request).catch((thrown: unknown) => thrown)
+  expect.assert(error instanceof KeyTooLargeError)
+  expect(error).toMatchObject({ key: large, slot: 9, halfMoved: false })
+  expect(open()).toEqual([])
+  expect(source.keys.size).toBe(51)
+})
+
+it('a key beyond those that can be looked through before is refused before it is sent, and the error says so', async () => {
+  const last = fill(5, 10_001).at(-1) ?? ''
+  source.bytes = (key) => (key === last ? 1e9 : 100)
+  const error: unknown = await moveSlots(request).catch((thrown: unknown) => thrown)
+  expect.assert(error instanceof KeyTooLargeError)
+  expect(error).toMatchObject({ key: last, halfMoved: true })
+  expect(source.keys).toEqual(new Set([last]))
+  // Nothing else begins, until it is allowed to move.
+  await expect(moveSlots({ ...request, slots: [[20, 21]] })).rejects.toThrow(KeyTooLargeError)
+  expect(await moveSlots({ ...request, maxKeyBytes: Infinity })).toMatchObject({ slotsMoved: 10 })
+  expect(open()).toEqual([])
+})
+
+it('a key that grows while its slot waits to be moved is looked at again', async () => {
+  fill(5, 50)
+  const [grows = ''] = fill(6, 1)
+  const sizes = new Map([[grows, 100]])
+  source.bytes = (key) => sizes.get(key) ?? 100
+  // So slow that what was measured is old by then.
+  const realNow = performance.now.bind(performance)
+  let late = 0
+  performance.now = () => realNow() + late
+  source.instead = (line) => {
+    if (line.includes('MIGRATING')) {
+      sizes.set(grows, 1e9)
+      late = 1500
+    }
+    return undefined
+  }
+  try {
+    await expect(moveSlots(request)).rejects.toThrow(KeyTooLargeError)
+  } finally {
+    performance.now = realNow
+  }
+  expect(target.keys.has(grows)).toBe(false)
+})
+
+it('a target that refuses one of the slots leaves none of them open', async () => {
+  fill(5, 50)
+  target.instead = (line) => (/SETSLOT 7 IMPORTING/.test(line) ? new Error('ERR not now') : undefined)
+  await expect(moveSlots(request)).rejects.toThrow(ReplyError)
+  expect(open()).toEqual([])
+  expect(source.keys.size).toBe(50)
+})
+
+it('a source that refuses one of the slots gives the others, and leaves none open', async () => {
+  fill(5, 50)
+  source.instead = (line) => {
+    return /SETSLOT 7 MIGRATING/.test(line) ? new Error("ERR I'm not the owner of hash slot 7") : undefined
+  }
+  await expect(moveSlots(request)).rejects.toThrow(/not the owner/)
+  expect(open()).toEqual([])
+  expect(target.owned.has(5)).toBe(true)
+  expect(target.keys.size).toBe(50)
+  expect(source.owned.has(7)).toBe(true)
+  expect(renewed).toEqual([])
+})
+
+it('a slot that somebody else begins to move after the plan was made is left to them', async () => {
+  fill(5, 50)
+  const [, middle] = cluster.nodes
+  request = {
+    ...request,
+    slots: [[0, 40]],
+    onProgress: () => void source.migrating.set(30, middle?.id ?? ''),
+  }
+  await expect(moveSlots(request)).rejects.toThrow(/somebody else is moving slot 30/)
+  expect(source.migrating.get(30)).toBe(middle?.id)
+  expect(target.importing.has(30)).toBe(false)
+})
+
+it('a slot whose source was replaced is finished from whoever owns it now', async () => {
+  const keys = fill(5, 50)
+  // The mark names a node that gives nothing any more: the slot is another's.
+  target.importing.set(5, cluster.node(1).id)
+  expect(await moveSlots({ ...request, slots: [[5, 5]] })).toMatchObject({ slotsMoved: 1, keysMoved: 50 })
+  expect(target.keys).toEqual(new Set(keys))
+  expect(open()).toEqual([])
+})
+
+it('slots of an end that was promoted meanwhile do not count as moved without a loss', async () => {
+  const onProgress = () => void (source.promotedFrom = 'f'.repeat(40))
+  expect(await moveSlots({ ...request, onProgress })).toMatchObject({ slotsMoved: 10, lossless: false })
+  expect(renewed).toEqual([])
+})
+
+it('keys that take longer to measure than a size is believed are moved all the same', async () => {
+  const keys = fill(5, 1500)
+  const realNow = performance.now.bind(performance)
+  let late = 0
+  performance.now = () => realNow() + late
+  source.instead = (line) => {
+    if (line.startsWith('MEMORY')) late += 10
+    return undefined
+  }
+  try {
+    expect(await moveSlots({ ...request, timeoutMs: 10_000_000 })).toMatchObject({ keysMoved: 1500 })
+  } finally {
+    performance.now = realNow
+  }
+  expect(target.keys).toEqual(new Set(keys))
+})
+
+it('a target that has not heard of the epoch of its source takes nothing from it', async () => {
+  const keys = fill(5, 10)
+  cluster.epochKnown = 0
+  await expect(moveSlots({ ...request, timeoutMs: 200 })).rejects.toThrow(/has not heard/)
+  expect(open()).toEqual([])
+  expect(source.keys).toEqual(new Set(keys))
+  const moving = moveSlots(request)
+  cluster.epochKnown = 1000
+  expect(await moving).toMatchObject({ slotsMoved: 10 })
+})
