@@ -7,7 +7,7 @@ import {
   SlotMovingError,
 } from '../errors.js'
 import { slotOf } from '../slots.js'
-import { type DedicatedConnection, type NodeWitness } from './dedicated.js'
+import type { DedicatedConnection, NodeWitness } from './dedicated.js'
 import type { NodeQueue } from './node-queue.js'
 import type { Pool } from './pool.js'
 import type { BorrowedConnection, BorrowTarget, CommandCall, PortCallOptions, Reply } from './port.js'
@@ -31,6 +31,12 @@ export interface BorrowingSettings {
 
 type Command = CommandCall['command']
 
+/** A connection, and the pool that has to have it back. */
+interface Lease {
+  readonly connection: DedicatedConnection
+  readonly pool: Pool
+}
+
 /** What came of one attempt on a connection of its own. */
 interface Attempt {
   readonly replies: readonly WireReply[]
@@ -41,6 +47,8 @@ interface Attempt {
 export class Borrowing {
   readonly #settings: BorrowingSettings
   readonly #running = new Set<Promise<unknown>>()
+  /** Those of them that end when somebody else's code does. */
+  readonly #borrowed = new Set<Promise<unknown>>()
   #closed = false
 
   constructor(settings: BorrowingSettings) {
@@ -50,19 +58,13 @@ export class Borrowing {
   /** Lends a connection to `use`. Everything it did to the connection is undone after. */
   borrow<R>(target: BorrowTarget, use: (connection: BorrowedConnection) => Promise<R>): Promise<R> {
     return this.#tracked(async () => {
-      const { signal, deadlineMs = this.#settings.poolTimeoutMs, onPush } = target
-      const deadlineAt = performance.now() + deadlineMs
-      const slot = 'key' in target ? slotOf(target.key) : undefined
-      const where = () =>
-        'node' in target ? this.#settings.addressOf(target.node) : this.#ownerOf(slot ?? 0)
-      const connection = await this.#taken(where, deadlineAt, signal)
+      const { connection, pool } = await this.#lent(target)
       try {
-        await connection.lend(slot, onPush)
         return await use(connection)
       } finally {
-        void this.#settings.poolOf(connection.node).give(connection)
+        void pool.give(connection)
       }
-    })
+    }, this.#borrowed)
   }
 
   /**
@@ -73,24 +75,33 @@ export class Borrowing {
     request: Request,
     options: PortCallOptions = {},
     tail: readonly Command[] = [],
-  ): Promise<readonly Reply[]> {
-    return this.#tracked(() => this.#run(request, options, tail))
+  ): Promise<readonly PromiseSettledResult<Reply>[]> {
+    return this.#tracked(() => this.#run(request, options, tail), this.#running)
   }
 
-  /** Takes no more, and waits for what is under way. */
+  /**
+   * Takes no more, and waits for what is under way: calls end at their deadlines. Borrowers, who may wait for the end
+   * of their connection themselves, get as long as one call.
+   */
   async drain(): Promise<void> {
     this.#closed = true
-    await Promise.allSettled(this.#running)
+    const patience = new AbortController()
+    const enough = sleep(this.#settings.commandTimeoutMs, undefined, { ref: false, signal: patience.signal })
+    await Promise.all([
+      Promise.allSettled(this.#running),
+      Promise.race([Promise.allSettled(this.#borrowed), enough.catch(() => undefined)]),
+    ])
+    patience.abort()
   }
 
-  async #tracked<R>(act: () => Promise<R>): Promise<R> {
+  async #tracked<R>(act: () => Promise<R>, among: Set<Promise<unknown>>): Promise<R> {
     if (this.#closed) throw new ClosedError('this port has been closed')
     const running = act()
-    this.#running.add(running)
+    among.add(running)
     try {
       return await running
     } finally {
-      this.#running.delete(running)
+      among.delete(running)
     }
   }
 
@@ -98,7 +109,7 @@ export class Borrowing {
     request: Request,
     { deadlineMs = this.#settings.commandTimeoutMs, signal }: PortCallOptions,
     tail: readonly Command[],
-  ): Promise<readonly Reply[]> {
+  ): Promise<readonly PromiseSettledResult<Reply>[]> {
     const { slot, node, binary, repeat, script } = request
     const deadlineAt = performance.now() + deadlineMs
     let prefix: readonly Command[] = []
@@ -161,7 +172,7 @@ export class Borrowing {
     deadlineAt: number,
     signal: AbortSignal | undefined,
   ): Promise<Attempt> {
-    const connection = await this.#taken(where, deadlineAt, signal)
+    const { connection, pool } = await this.#taken(where, deadlineAt, signal)
     // A command that was given up may block the connection still, or take an element from a list for nobody.
     const giveUp = () => connection.close()
     signal?.addEventListener('abort', giveUp, { once: true })
@@ -175,7 +186,30 @@ export class Borrowing {
       throw error
     } finally {
       signal?.removeEventListener('abort', giveUp)
-      void this.#settings.poolOf(connection.node).give(connection)
+      void pool.give(connection)
+    }
+  }
+
+  /** One that is ready for its borrower. */
+  async #lent(target: BorrowTarget): Promise<Lease> {
+    const { signal, deadlineMs = this.#settings.poolTimeoutMs, onPush } = target
+    const deadlineAt = performance.now() + deadlineMs
+    const slot = 'key' in target ? slotOf(target.key) : undefined
+    const where = () => ('node' in target ? this.#settings.addressOf(target.node) : this.#ownerOf(slot ?? 0))
+    for (let attempt = 0; ; attempt++) {
+      const lease = await this.#taken(where, deadlineAt, signal)
+      const { connection, pool } = lease
+      try {
+        await connection.lend(slot, onPush, Math.max(1, deadlineAt - performance.now()))
+        return lease
+      } catch (error) {
+        connection.close()
+        void pool.give(connection)
+        if (error instanceof ReplyError) throw error
+        const { node } = connection
+        const message = `the connection to ${node} ended before it was lent`
+        await this.#pause(attempt, deadlineAt, new RedisUnavailableError(message, { node, cause: error }))
+      }
     }
   }
 
@@ -184,7 +218,7 @@ export class Borrowing {
     where: () => string,
     deadlineAt: number,
     signal: AbortSignal | undefined,
-  ): Promise<DedicatedConnection> {
+  ): Promise<Lease> {
     for (let attempt = 0; ; attempt++) {
       signal?.throwIfAborted()
       let cause: unknown
@@ -192,8 +226,10 @@ export class Borrowing {
         const address = where()
         const queue = this.#settings.queueOf(address)
         // What the shared connection knows spares a connection time-out for each caller.
-        if (queue.ready)
-          return await this.#settings.poolOf(address).take(deadlineAt - performance.now(), signal)
+        if (queue.ready) {
+          const pool = this.#settings.poolOf(address)
+          return { pool, connection: await pool.take(deadlineAt - performance.now(), signal) }
+        }
         cause = new RedisUnavailableError(`${address} cannot be reached`, {
           node: address,
           cause: queue.downBecause,

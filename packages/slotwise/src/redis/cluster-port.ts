@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { OutcomeUnknownError } from '../errors.js'
+import { OutcomeUnknownError, ReplyError, UnexpectedReplyError } from '../errors.js'
 import type { Key } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
 import { slotOf } from '../slots.js'
@@ -39,6 +39,18 @@ import { TopologyWatch } from './topology-watch.js'
 /** What every adapter gives the port. */
 export interface PortSettings extends CheckedOptions {
   readonly open: OpenLink
+}
+
+/** The node stopped being a primary while it waited for its replicas, or before. */
+const DEMOTED = /^UNBLOCKED|replica instances/
+
+/** The write has been done by then: a refusal to wait for its replicas must not pass for one of the write. */
+function acknowledgements(waited: PromiseSettledResult<Reply> | undefined): number {
+  if (waited?.status === 'fulfilled') return Number(waited.value)
+  const reason: unknown = waited?.reason
+  if (reason instanceof ReplyError && DEMOTED.test(reason.message)) return 0
+  const why = reason instanceof Error ? reason.message : String(reason)
+  throw new UnexpectedReplyError(`the write was executed, and WAIT was not: ${why}`, { cause: reason })
 }
 
 /** What Redis ships with, taken where CONFIG is forbidden. */
@@ -165,11 +177,11 @@ export class ClusterPort implements RedisPort {
     const deadlineMs = options.deadlineMs ?? this.#settings.commandTimeoutMs
     const replicas = integer('replicas', options.replicas)
     const waitMs = integer('waitMs', options.waitMs ?? Math.ceil(deadlineMs / 2))
-    const [reply = null, acknowledged] = await this.#borrowing.run(requestOf(call, options), options, [
-      // Zero would wait for good.
-      ['WAIT', replicas, waitMs],
-    ])
-    return { reply, acknowledgedBy: Number(acknowledged) }
+    // Zero would wait for good.
+    const wait = ['WAIT', replicas, waitMs] as const
+    const [reply, acknowledged] = await this.#borrowing.run(requestOf(call, options), options, [wait])
+    if (reply?.status === 'rejected') throw reply.reason
+    return { reply: reply?.value ?? null, acknowledgedBy: acknowledgements(acknowledged) }
   }
 
   borrow<R>(target: BorrowTarget, use: (connection: BorrowedConnection) => Promise<R>): Promise<R> {
@@ -256,7 +268,10 @@ export class ClusterPort implements RedisPort {
 
   #start(request: Request, options: PortCallOptions | undefined): Promise<Reply> {
     if (!request.isDedicated) return this.#dispatcher.start(request, options)
-    return this.#borrowing.run(request, options).then(([reply = null]) => reply)
+    return this.#borrowing.run(request, options).then(([result]) => {
+      if (result?.status === 'rejected') throw result.reason
+      return result?.value ?? null
+    })
   }
 
   async #close(): Promise<void> {

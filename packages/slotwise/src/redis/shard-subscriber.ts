@@ -33,6 +33,8 @@ interface Channel {
   /** Called when it becomes live. */
   readonly waiting: Set<() => void>
   attempts: number
+  /** The request to subscribe that counts; what becomes of earlier ones does not. */
+  request: object | undefined
   retry: NodeJS.Timeout | undefined
   lastReason: unknown
 }
@@ -109,6 +111,7 @@ export class ShardSubscriber {
         isLive: false,
         waiting: new Set(),
         attempts: 0,
+        request: undefined,
         retry: undefined,
         lastReason: undefined,
       }
@@ -123,7 +126,7 @@ export class ShardSubscriber {
     }
     channel.listeners.add(own)
     try {
-      if (channel.isLive) own.resumed?.()
+      if (channel.isLive) this.#tell(own, (one) => one.resumed?.())
       else await this.#untilLive(channel, deadlineMs, signal)
     } catch (error) {
       await this.#leave(channel, own)
@@ -227,18 +230,16 @@ export class ShardSubscriber {
       )
     }
     const connection = this.#connectionTo(address)
+    const request = {}
     channel.at = connection
+    channel.request = request
     connection.channels.add(channel)
+    // That it succeeded is told by the push, in its order among messages and the server's `sunsubscribe`.
     connection.wire
       .then((wire) => wire.subscription('SSUBSCRIBE', channel.name))
-      .then(
-        () => {
-          if (channel.at === connection) this.#isLive(channel)
-        },
-        (error: unknown) => {
-          if (channel.at === connection) this.#failed(channel, error)
-        },
-      )
+      .catch((error: unknown) => {
+        if (channel.request === request && channel.at === connection) this.#failed(channel, error)
+      })
   }
 
   #isLive(channel: Channel): void {
@@ -268,7 +269,7 @@ export class ShardSubscriber {
   #displace(channel: Channel, reason: string): void {
     const { at } = channel
     this.#detach(channel)
-    this.#interrupt(channel, reason)
+    this.#interrupt(channel, at?.address, reason)
     this.#place(channel)
     void at?.wire.then((wire) => wire.subscription('SUNSUBSCRIBE', channel.name)).catch(() => undefined)
   }
@@ -281,21 +282,23 @@ export class ShardSubscriber {
     if (at.channels.size === 0) at.emptySince = performance.now()
   }
 
-  #interrupt(channel: Channel, reason: string): void {
+  #interrupt(channel: Channel, node: string | undefined, reason: string): void {
     if (!channel.isLive) return
     channel.isLive = false
-    publish('slotwise:redis', () => ({ kind: 'subscription-interrupted', node: channel.at?.address, reason }))
+    publish('slotwise:redis', () => ({ kind: 'subscription-interrupted', node, reason }))
     this.#toEach(channel, (listener) => listener.interrupted?.(reason))
   }
 
   /** What one listener throws is not the others' concern, nor the connection's. */
   #toEach(channel: Channel, tell: (listener: ShardListener) => void): void {
-    for (const listener of Array.from(channel.listeners)) {
-      try {
-        tell(listener)
-      } catch (error) {
-        this.#settings.onError(error instanceof Error ? error : new Error(String(error)))
-      }
+    for (const listener of Array.from(channel.listeners)) this.#tell(listener, tell)
+  }
+
+  #tell(listener: ShardListener, tell: (listener: ShardListener) => void): void {
+    try {
+      tell(listener)
+    } catch (error) {
+      this.#settings.onError(error instanceof Error ? error : new Error(String(error)))
     }
   }
 
@@ -321,10 +324,11 @@ export class ShardSubscriber {
       this.#toEach(channel, (listener) => listener.message(payload as Buffer))
       return
     }
+    if (String(kind) === 'ssubscribe') this.#isLive(channel)
     // Its slot has gone elsewhere; nothing else is said, and the connection stays open.
     if (String(kind) === 'sunsubscribe' && channel.isLive) {
       this.#detach(channel)
-      this.#interrupt(channel, `${connection.address} gave slot ${channel.slot} away`)
+      this.#interrupt(channel, connection.address, `${connection.address} gave slot ${channel.slot} away`)
       this.#settings.refresh()
       this.#later(channel, undefined)
     }
@@ -336,7 +340,7 @@ export class ShardSubscriber {
     if (this.#closed) return
     for (const channel of Array.from(connection.channels)) {
       this.#detach(channel)
-      this.#interrupt(channel, reason)
+      this.#interrupt(channel, connection.address, reason)
       this.#later(channel, new RedisUnavailableError(reason, { node: connection.address }))
     }
     this.#settings.refresh()
