@@ -15,6 +15,8 @@ export interface FlightOwner {
 export class Flight {
   readonly request: Request
   readonly deadlineAt: number
+  /** After this it is not sent again, if it must not run twice. */
+  lastSendAt = 0
   /** Repeats after answers that mean "not executed", for the backoff. */
   refusals = 0
   /** Lost connections and time-outs, which `maxRetries` counts. */
