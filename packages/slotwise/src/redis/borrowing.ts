@@ -214,11 +214,7 @@ export class Borrowing {
   }
 
   /** A connection to whoever is the right node by then. */
-  async #taken(
-    where: () => string,
-    deadlineAt: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Lease> {
+  async #taken(where: () => string, deadlineAt: number, signal: AbortSignal | undefined): Promise<Lease> {
     for (let attempt = 0; ; attempt++) {
       signal?.throwIfAborted()
       let cause: unknown

@@ -34,6 +34,7 @@ import { readerOf } from './read-from.js'
 import { type Request, requestOf, requestTo } from './request.js'
 import { SentinelSource } from './sentinel-source.js'
 import { ShardSubscriber } from './shard-subscriber.js'
+import { beingReplaced } from './topology.js'
 import { TopologyWatch } from './topology-watch.js'
 
 /** What every adapter gives the port. */
@@ -89,7 +90,10 @@ export class ClusterPort implements RedisPort {
       refreshMs: settings.topologyRefreshMs,
       source: this.#makeSource(),
       changed: () => this.#follow(),
-      looked: (startedAt, answered) => this.#nodes.looked(startedAt, answered),
+      looked: (startedAt, { views, answered }) => {
+        const replaced = new Set(beingReplaced(views).map((node) => this.#reach(node)))
+        this.#nodes.looked(startedAt, answered, replaced)
+      },
       onError: settings.onError,
     })
     const surroundings = {
@@ -118,7 +122,7 @@ export class ClusterPort implements RedisPort {
     this.#subscriber = new ShardSubscriber({
       ...settings,
       ownerOf: surroundings.ownerOf,
-      isReady: (address) => this.#nodes.isReady(address),
+      isCertain: (address) => this.#nodes.isReady(address) && this.#nodes.isCertain(address),
       open: (address, hooks) => this.#pools.openPushes(address, hooks),
       moved: witness.moved,
       refresh: surroundings.refresh,
@@ -235,7 +239,10 @@ export class ClusterPort implements RedisPort {
           if (wasUp) this.#tell(queue, (node) => ({ kind: 'node-lost', node, reason }))
         },
         unsure: () => this.#watch.refresh(),
-        believed: (queue) => this.#dispatcher.believed(queue),
+        believed: (queue) => {
+          this.#dispatcher.believed(queue)
+          this.#subscriber.wake()
+        },
         isAlone: () => this.#watch.table.nodes.length < 2,
       },
     )

@@ -51,10 +51,7 @@ export class DedicatedConnection implements BorrowedConnection {
     this.#witness = witness
   }
 
-  static async open(
-    settings: DedicatedSettings,
-    witness: NodeWitness,
-  ): Promise<DedicatedConnection> {
+  static async open(settings: DedicatedSettings, witness: NodeWitness): Promise<DedicatedConnection> {
     const connection = new DedicatedConnection(settings, witness)
     const { address, credentials, tls, clientName, connectTimeoutMs } = settings
     connection.#wire = await WireClient.connect({

@@ -14,7 +14,8 @@ export interface SubscriberSettings {
   readonly commandTimeoutMs: number
   readonly idleTimeoutMs: number
   ownerOf(slot: number): string | undefined
-  isReady(address: string): boolean
+  /** It answers, and nobody can have taken its place. */
+  isCertain(address: string): boolean
   /** A connection in RESP3. */
   open(address: string, hooks: Pick<WireOptions, 'onPush' | 'onEnd'>): Promise<WireClient>
   moved(slot: number, host: string, port: number): void
@@ -222,7 +223,7 @@ export class ShardSubscriber {
     clearTimeout(channel.retry)
     if (this.#closed || this.#channels.get(channel.name) !== channel) return
     const address = this.#settings.ownerOf(channel.slot)
-    if (address === undefined || !this.#settings.isReady(address)) {
+    if (address === undefined || !this.#settings.isCertain(address)) {
       this.#settings.refresh()
       return this.#later(
         channel,
@@ -320,6 +321,11 @@ export class ShardSubscriber {
   #pushed(connection: ShardConnection, [kind, name, payload]: readonly WireReply[]): void {
     const channel = this.#channels.get(String(name))
     if (channel === undefined || channel.at !== connection) return
+    // A replica serves the channels of its primary, as one that was replaced does without a word, with what other
+    // nodes happen to pass on.
+    if (String(kind) !== 'sunsubscribe' && !this.#settings.isCertain(connection.address)) {
+      return this.#displace(channel, `${connection.address} may have been replaced`)
+    }
     if (String(kind) === 'smessage') {
       this.#toEach(channel, (listener) => listener.message(payload as Buffer))
       return

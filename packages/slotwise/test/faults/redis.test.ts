@@ -68,7 +68,10 @@ const only = (): RedisPort => {
 }
 const indexOf = (node: { readonly port: number } | undefined) =>
   cluster.nodes.findIndex(({ port }) => port === node?.port)
-const primaries = () => only().topology().nodes.filter(({ role }) => role === 'primary')
+const primaries = () =>
+  only()
+    .topology()
+    .nodes.filter(({ role }) => role === 'primary')
 
 beforeEach(() => begin(DEADLINE_MS))
 afterEach(async () => {
@@ -110,7 +113,11 @@ it('a primary that stands still and goes on before anybody is elected loses noth
   await cluster.resume(index)
   const backAt = performance.now()
   await settle(backAt)
-  expect(only().topology().nodes.find(({ id }) => id === primary?.id)?.role).toBe('primary')
+  expect(
+    only()
+      .topology()
+      .nodes.find(({ id }) => id === primary?.id)?.role,
+  ).toBe('primary')
   for (const [adapter, traffic] of all) {
     console.log(`${adapter}: back, ${expectBack(traffic, backAt)}`)
     const { resolved } = await traffic.expectSound(DEADLINE_MS, 1)

@@ -5,7 +5,14 @@ import { Redis } from 'ioredis'
 import { expect } from 'vitest'
 import { OutcomeUnknownError, SlotwiseError } from '../../src/errors.js'
 import type { LocalCluster } from '../../src/local/index.js'
-import { type CommandCall, type Key, keyOf, type RedisPort, type ScriptCall, slotOf } from '../../src/redis/index.js'
+import {
+  type CommandCall,
+  type Key,
+  keyOf,
+  type RedisPort,
+  type ScriptCall,
+  slotOf,
+} from '../../src/redis/index.js'
 
 /** A call that did not succeed. */
 interface Failure {
