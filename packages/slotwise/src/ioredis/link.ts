@@ -74,7 +74,7 @@ class IoredisLink implements Link {
     const { stream } = this.#redis
     this.#redis.disconnect(true)
     // Ending it waits for the other side, which says nothing any more.
-    stream?.destroy()
+    stream.destroy()
   }
 
   close(): void {

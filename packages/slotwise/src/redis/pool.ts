@@ -59,9 +59,9 @@ export class Pool {
 
   /** Takes it back; one in an unknown state is closed, and whoever waits opens another. */
   async give(connection: DedicatedConnection): Promise<void> {
-    const isClean = !connection.signal.aborted && !this.isClosed && (await connection.reset())
+    const isClean = !connection.signal.aborted && !this.#isClosed() && (await connection.reset())
     this.#taken.delete(connection)
-    if (!isClean || this.isClosed) connection.close()
+    if (!isClean || this.#isClosed()) connection.close()
     if (connection.signal.aborted) return this.#offerPlace()
     const next = this.#waiting.shift()
     if (next === undefined) this.#idle.push(connection)
@@ -103,7 +103,7 @@ export class Pool {
   }
 
   /** Changes behind the back of whoever awaits. */
-  get isClosed(): boolean {
+  #isClosed(): boolean {
     return this.#closed !== undefined
   }
 
@@ -192,7 +192,7 @@ export class Pool {
         },
         reject: (error) => {
           settle()
-          reject(error as Error)
+          reject(error)
         },
       }
       const onAbort = () => waiter.reject(signal?.reason)

@@ -167,15 +167,16 @@ describe('with patience', () => {
     await Promise.all(ports.map((port) => port.close()))
     await begin(PATIENT_MS)
   })
-  const expectUnnoticed = async () => {
+  /** What anybody noticed. */
+  const noticed = async () => {
     for (const [, traffic] of all) {
-      expect(traffic.failures).toEqual([])
       expect(await traffic.expectSound(PATIENT_MS, 0)).toEqual({
         resolved: { 1: traffic.onces.length },
         unknown: {},
         'not-executed': {},
       })
     }
+    return all.flatMap(([, { failures }]) => failures)
   }
 
   it('a failover that loses nothing is not noticed, and every call runs exactly once', async () => {
@@ -187,7 +188,7 @@ describe('with patience', () => {
         .toBe('primary')
     }
     await settle(performance.now())
-    await expectUnnoticed()
+    expect(await noticed()).toEqual([])
   })
 
   it('2,000 slots that move are not noticed, and every call runs exactly once', async () => {
@@ -201,7 +202,7 @@ describe('with patience', () => {
     await settle(performance.now())
     for (const [adapter, { longestMs }] of all)
       console.log(`${adapter}: 2,000 slots in ${tookMs} ms, the longest call took ${longestMs.toFixed(0)} ms`)
-    await expectUnnoticed()
+    expect(await noticed()).toEqual([])
   })
 })
 
