@@ -17,6 +17,24 @@ const project = (name: string, include: string, order: number, more: object = {}
   test: { name, include: [include], sequence: { groupOrder: order }, testTimeout: 10_000, ...more, ...soak },
 })
 
+/**
+ * The oldest client libraries that the adapters are for, in the place of those that they are built with: the suite
+ * that both adapters share, and under `npm run soak -- clients` whatever is about the port.
+ */
+const oldClients = () => {
+  const isAll = process.env['SLOTWISE_OLD_CLIENTS'] === 'all'
+  const faults = '{redis,redis-doubt,connections,partition,subscriptions,borrowed,exactly-once,sentinel}'
+  const include = isAll ? `{cluster/redis/*,faults/${faults}}.test.ts` : 'cluster/redis/port.test.ts'
+  return {
+    ...project('clients', `packages/slotwise/test/${include}`, 1, {
+      globalSetup: 'packages/slotwise/test/support/cluster-setup.ts',
+      maxWorkers: isAll ? 1 : 2,
+      testTimeout: 60_000,
+    }),
+    resolve: { conditions, alias: { ioredis: 'ioredis-5', redis: 'redis-5' } },
+  }
+}
+
 export default defineConfig({
   ...source,
   test: {
@@ -27,6 +45,7 @@ export default defineConfig({
         globalSetup: 'packages/slotwise/test/support/cluster-setup.ts',
         maxWorkers: 2,
       }),
+      oldClients(),
       project('cli', 'packages/cli/test/**/*.test.ts', 2, {
         globalSetup: 'packages/cli/test/support/setup.ts',
         testTimeout: 30_000,

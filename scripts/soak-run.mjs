@@ -28,7 +28,8 @@ await runScript(async () => {
 
 Runs tests with their full counts, which \`npm test\` cuts down to fit its six minutes. May take long.
 
-  NAME  a test below, a part of its path, or all
+  NAME     a test below, a part of its path, or all
+  clients  the suites and the faults of the port, over the oldest ioredis and node-redis that it is for
 
 ${files.map((file) => `  ${nameOf(file).padEnd(24)} ${file}`).join('\n')}`
   const [name, ...rest] = args
@@ -36,6 +37,10 @@ ${files.map((file) => `  ${nameOf(file).padEnd(24)} ${file}`).join('\n')}`
     console.log(help)
     return name === undefined ? 1 : 0
   }
+  const full = { SLOTWISE_SOAK: '1' }
+  const patience = [`--testTimeout=${HOUR_MS}`, `--hookTimeout=${HOUR_MS}`, ...rest]
+  if (name === 'clients')
+    return vitest(['--project', 'clients', ...patience], { ...full, SLOTWISE_OLD_CLIENTS: 'all' })
   const exact = files.filter((file) => nameOf(file) === name)
   const chosen =
     name === 'all' ? files : exact.length > 0 ? exact : files.filter((file) => file.includes(name))
@@ -44,7 +49,5 @@ ${files.map((file) => `  ${nameOf(file).padEnd(24)} ${file}`).join('\n')}`
       `There is no soak named ${JSON.stringify(name)}; \`npm run soak -- --help\` lists them.`,
     )
   }
-  return vitest([...chosen, `--testTimeout=${HOUR_MS}`, `--hookTimeout=${HOUR_MS}`, ...rest], {
-    SLOTWISE_SOAK: '1',
-  })
+  return vitest(['--project', '!clients', ...chosen, ...patience], full)
 })

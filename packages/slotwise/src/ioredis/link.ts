@@ -71,7 +71,10 @@ class IoredisLink implements Link {
   }
 
   reset(): void {
+    const { stream } = this.#redis
     this.#redis.disconnect(true)
+    // Ending it waits for the other side, which says nothing any more.
+    stream.destroy()
   }
 
   close(): void {

@@ -1,3 +1,4 @@
+import * as nodeRedis from 'redis'
 import {
   ClientClosedError,
   ClientOfflineError,
@@ -100,6 +101,12 @@ function outcomeOf(error: unknown): Outcome {
   return { kind: 'lost', cause: error }
 }
 
+/**
+ * RESP2 gives the same shapes from every version of client and server. Version 6 has to be told; version 5, which
+ * speaks it unless told, would begin with HELLO 2 then, before anybody has logged in.
+ */
+const PROTOCOL = 'DEFAULT_RESP' in nodeRedis ? { RESP: 2 as const } : {}
+
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 function clientOf({ host, port }: Endpoint, { tls, connectTimeoutMs }: Settings) {
@@ -111,8 +118,7 @@ function clientOf({ host, port }: Endpoint, { tls, connectTimeoutMs }: Settings)
       reconnectStrategy: (times) => Math.random() * Math.min(1000, 25 * 2 ** Math.min(times, 10)),
       ...(tls === undefined ? {} : { ...tls, tls: true as const }),
     },
-    // RESP2 gives the same shapes from every version of client and server.
-    RESP: 2,
+    ...PROTOCOL,
     // Nothing waits where no deadline reaches it, and the deadlines are the port's.
     disableOfflineQueue: true,
     commandOptions: { timeout: 0 },

@@ -8,7 +8,7 @@ import {
 } from '../errors.js'
 import { slotOf } from '../slots.js'
 import { callBegan, callEnded, keptBy, retried, type Traced } from './call-events.js'
-import { type DedicatedConnection, type NodeWitness } from './dedicated.js'
+import type { DedicatedConnection, NodeWitness } from './dedicated.js'
 import type { NodeQueue } from './node-queue.js'
 import type { Pool } from './pool.js'
 import type { BorrowedConnection, BorrowTarget, CommandCall, PortCallOptions, Reply } from './port.js'
@@ -32,6 +32,12 @@ export interface BorrowingSettings {
 
 type Command = CommandCall['command']
 
+/** A connection, and the pool that has to have it back. */
+interface Lease {
+  readonly connection: DedicatedConnection
+  readonly pool: Pool
+}
+
 /** What came of one attempt on a connection of its own. */
 interface Attempt {
   readonly replies: readonly WireReply[]
@@ -42,6 +48,8 @@ interface Attempt {
 export class Borrowing {
   readonly #settings: BorrowingSettings
   readonly #running = new Set<Promise<unknown>>()
+  /** Those of them that end when somebody else's code does. */
+  readonly #borrowed = new Set<Promise<unknown>>()
   #closed = false
 
   constructor(settings: BorrowingSettings) {
@@ -51,19 +59,13 @@ export class Borrowing {
   /** Lends a connection to `use`. Everything it did to the connection is undone after. */
   borrow<R>(target: BorrowTarget, use: (connection: BorrowedConnection) => Promise<R>): Promise<R> {
     return this.#tracked(async () => {
-      const { signal, deadlineMs = this.#settings.poolTimeoutMs, onPush } = target
-      const deadlineAt = performance.now() + deadlineMs
-      const slot = 'key' in target ? slotOf(target.key) : undefined
-      const where = () =>
-        'node' in target ? this.#settings.addressOf(target.node) : this.#ownerOf(slot ?? 0)
-      const connection = await this.#taken(where, deadlineAt, signal)
+      const { connection, pool } = await this.#lent(target)
       try {
-        await connection.lend(slot, onPush)
         return await use(connection)
       } finally {
-        void this.#settings.poolOf(connection.node).give(connection)
+        void pool.give(connection)
       }
-    })
+    }, this.#borrowed)
   }
 
   /**
@@ -74,7 +76,7 @@ export class Borrowing {
     request: Request,
     options: PortCallOptions = {},
     tail: readonly Command[] = [],
-  ): Promise<readonly Reply[]> {
+  ): Promise<readonly PromiseSettledResult<Reply>[]> {
     return this.#tracked(async () => {
       const startedAt = performance.now()
       const call: Traced = {
@@ -91,29 +93,39 @@ export class Borrowing {
       }
       try {
         const replies = await this.#run(call, request, options, tail)
-        ended()
+        const [first] = replies
+        ended(first?.status === 'rejected' ? first.reason : undefined)
         return replies
       } catch (error) {
         ended(error)
         throw error
       }
-    })
+    }, this.#running)
   }
 
-  /** Takes no more, and waits for what is under way. */
+  /**
+   * Takes no more, and waits for what is under way: calls end at their deadlines. Borrowers, who may wait for the end
+   * of their connection themselves, get as long as one call.
+   */
   async drain(): Promise<void> {
     this.#closed = true
-    await Promise.allSettled(this.#running)
+    const patience = new AbortController()
+    const enough = sleep(this.#settings.commandTimeoutMs, undefined, { ref: false, signal: patience.signal })
+    await Promise.all([
+      Promise.allSettled(this.#running),
+      Promise.race([Promise.allSettled(this.#borrowed), enough.catch(() => undefined)]),
+    ])
+    patience.abort()
   }
 
-  async #tracked<R>(act: () => Promise<R>): Promise<R> {
+  async #tracked<R>(act: () => Promise<R>, among: Set<Promise<unknown>>): Promise<R> {
     if (this.#closed) throw new ClosedError('this port has been closed')
     const running = act()
-    this.#running.add(running)
+    among.add(running)
     try {
       return await running
     } finally {
-      this.#running.delete(running)
+      among.delete(running)
     }
   }
 
@@ -122,7 +134,7 @@ export class Borrowing {
     request: Request,
     { deadlineMs = this.#settings.commandTimeoutMs, signal }: PortCallOptions,
     tail: readonly Command[],
-  ): Promise<readonly Reply[]> {
+  ): Promise<readonly PromiseSettledResult<Reply>[]> {
     const { slot, node, binary, repeat, script } = request
     const deadlineAt = performance.now() + deadlineMs
     let prefix: readonly Command[] = []
@@ -188,7 +200,7 @@ export class Borrowing {
     deadlineAt: number,
     signal: AbortSignal | undefined,
   ): Promise<Attempt> {
-    const connection = await this.#taken(where, deadlineAt, signal, call)
+    const { connection, pool } = await this.#taken(where, deadlineAt, signal, call)
     call.node = connection.node
     call.sends++
     // A command that was given up may block the connection still, or take an element from a list for nobody.
@@ -204,7 +216,30 @@ export class Borrowing {
       throw error
     } finally {
       signal?.removeEventListener('abort', giveUp)
-      void this.#settings.poolOf(connection.node).give(connection)
+      void pool.give(connection)
+    }
+  }
+
+  /** One that is ready for its borrower. */
+  async #lent(target: BorrowTarget): Promise<Lease> {
+    const { signal, deadlineMs = this.#settings.poolTimeoutMs, onPush } = target
+    const deadlineAt = performance.now() + deadlineMs
+    const slot = 'key' in target ? slotOf(target.key) : undefined
+    const where = () => ('node' in target ? this.#settings.addressOf(target.node) : this.#ownerOf(slot ?? 0))
+    for (let attempt = 0; ; attempt++) {
+      const lease = await this.#taken(where, deadlineAt, signal)
+      const { connection, pool } = lease
+      try {
+        await connection.lend(slot, onPush, Math.max(1, deadlineAt - performance.now()))
+        return lease
+      } catch (error) {
+        connection.close()
+        void pool.give(connection)
+        if (error instanceof ReplyError) throw error
+        const { node } = connection
+        const message = `the connection to ${node} ended before it was lent`
+        await this.#pause(attempt, deadlineAt, new RedisUnavailableError(message, { node, cause: error }))
+      }
     }
   }
 
@@ -214,7 +249,7 @@ export class Borrowing {
     deadlineAt: number,
     signal: AbortSignal | undefined,
     call?: Traced,
-  ): Promise<DedicatedConnection> {
+  ): Promise<Lease> {
     for (let attempt = 0; ; attempt++) {
       signal?.throwIfAborted()
       let cause: unknown
@@ -222,8 +257,10 @@ export class Borrowing {
         const address = where()
         const queue = this.#settings.queueOf(address)
         // What the shared connection knows spares a connection time-out for each caller.
-        if (queue.ready)
-          return await this.#settings.poolOf(address).take(deadlineAt - performance.now(), signal)
+        if (queue.ready) {
+          const pool = this.#settings.poolOf(address)
+          return { pool, connection: await pool.take(deadlineAt - performance.now(), signal) }
+        }
         cause = new RedisUnavailableError(`${address} cannot be reached`, {
           node: address,
           cause: queue.downBecause,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { OutcomeUnknownError } from '../errors.js'
+import { OutcomeUnknownError, ReplyError, UnexpectedReplyError } from '../errors.js'
 import type { Key } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
 import { SLOTS, slotOf } from '../slots.js'
@@ -35,11 +35,24 @@ import { readerOf } from './read-from.js'
 import { type Request, requestOf, requestTo } from './request.js'
 import { SentinelSource } from './sentinel-source.js'
 import { ShardSubscriber } from './shard-subscriber.js'
+import { beingReplaced } from './topology.js'
 import { TopologyWatch } from './topology-watch.js'
 
 /** What every adapter gives the port. */
 export interface PortSettings extends CheckedOptions {
   readonly open: OpenLink
+}
+
+/** The node stopped being a primary while it waited for its replicas, or before. */
+const DEMOTED = /^UNBLOCKED|replica instances/
+
+/** The write has been done by then: a refusal to wait for its replicas must not pass for one of the write. */
+function acknowledgements(waited: PromiseSettledResult<Reply> | undefined): number {
+  if (waited?.status === 'fulfilled') return Number(waited.value)
+  const reason: unknown = waited?.reason
+  if (reason instanceof ReplyError && DEMOTED.test(reason.message)) return 0
+  const why = reason instanceof Error ? reason.message : String(reason)
+  throw new UnexpectedReplyError(`the write was executed, and WAIT was not: ${why}`, { cause: reason })
 }
 
 /** What Redis ships with, taken where CONFIG is forbidden. */
@@ -78,7 +91,10 @@ export class ClusterPort implements RedisPort {
       refreshMs: settings.topologyRefreshMs,
       source: this.#makeSource(),
       changed: () => this.#follow(),
-      looked: (startedAt, answered) => this.#nodes.looked(startedAt, answered),
+      looked: (startedAt, { views, answered }) => {
+        const replaced = new Set(beingReplaced(views).map((node) => this.#reach(node)))
+        this.#nodes.looked(startedAt, answered, replaced)
+      },
       onError: settings.onError,
       nameOf: (node) => this.#reach(node),
     })
@@ -108,7 +124,7 @@ export class ClusterPort implements RedisPort {
     this.#subscriber = new ShardSubscriber({
       ...settings,
       ownerOf: surroundings.ownerOf,
-      isReady: (address) => this.#nodes.isReady(address),
+      isCertain: (address) => this.#nodes.isReady(address) && this.#nodes.isCertain(address),
       open: (address, hooks) => this.#pools.openPushes(address, hooks),
       moved: witness.moved,
       refresh: surroundings.refresh,
@@ -167,11 +183,11 @@ export class ClusterPort implements RedisPort {
     const deadlineMs = options.deadlineMs ?? this.#settings.commandTimeoutMs
     const replicas = integer('replicas', options.replicas)
     const waitMs = integer('waitMs', options.waitMs ?? Math.ceil(deadlineMs / 2))
-    const [reply = null, acknowledged] = await this.#borrowing.run(requestOf(call, options), options, [
-      // Zero would wait for good.
-      ['WAIT', replicas, waitMs],
-    ])
-    return { reply, acknowledgedBy: Number(acknowledged) }
+    // Zero would wait for good.
+    const wait = ['WAIT', replicas, waitMs] as const
+    const [reply, acknowledged] = await this.#borrowing.run(requestOf(call, options), options, [wait])
+    if (reply?.status === 'rejected') throw reply.reason
+    return { reply: reply?.value ?? null, acknowledgedBy: acknowledgements(acknowledged) }
   }
 
   borrow<R>(target: BorrowTarget, use: (connection: BorrowedConnection) => Promise<R>): Promise<R> {
@@ -243,7 +259,10 @@ export class ClusterPort implements RedisPort {
           if (wasUp) this.#tell(queue, (node) => ({ kind: 'node-lost', node, reason }))
         },
         unsure: () => this.#watch.refresh(),
-        believed: (queue) => this.#dispatcher.believed(queue),
+        believed: (queue) => {
+          this.#dispatcher.believed(queue)
+          this.#subscriber.wake()
+        },
         isAlone: () => this.#watch.table.nodes.length < 2,
       },
     )
@@ -271,7 +290,10 @@ export class ClusterPort implements RedisPort {
 
   #start(request: Request, options: PortCallOptions | undefined): Promise<Reply> {
     if (!request.isDedicated) return this.#dispatcher.start(request, options)
-    return this.#borrowing.run(request, options).then(([reply = null]) => reply)
+    return this.#borrowing.run(request, options).then(([result]) => {
+      if (result?.status === 'rejected') throw result.reason
+      return result?.value ?? null
+    })
   }
 
   /** A question of the port's own, which is no call of the application. */

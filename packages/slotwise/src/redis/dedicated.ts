@@ -53,11 +53,7 @@ export class DedicatedConnection implements BorrowedConnection {
     this.#witness = witness
   }
 
-  static async open(
-    settings: DedicatedSettings,
-    witness: NodeWitness,
-    signal?: AbortSignal,
-  ): Promise<DedicatedConnection> {
+  static async open(settings: DedicatedSettings, witness: NodeWitness): Promise<DedicatedConnection> {
     const connection = new DedicatedConnection(settings, witness)
     const { address, credentials, tls, clientName, connectTimeoutMs } = settings
     connection.#wire = await WireClient.connect({
@@ -67,7 +63,6 @@ export class DedicatedConnection implements BorrowedConnection {
       tls,
       clientName,
       timeoutMs: connectTimeoutMs,
-      signal,
       onPush: (message) => connection.#onPush?.(message.map((part) => asReply(part, false))),
       onEnd: (reason) => connection.#ended.abort(reason),
     })
@@ -82,11 +77,12 @@ export class DedicatedConnection implements BorrowedConnection {
   async lend(
     slot: number | undefined,
     onPush: ((message: readonly Reply[]) => void) | undefined,
+    deadlineMs: number,
   ): Promise<void> {
     this.#slot = slot
     this.#onPush = onPush
     // Answers to commands have the shapes of the shared connection unless pushes are asked for.
-    if (onPush !== undefined) await this.#open.call(['HELLO', 3])
+    if (onPush !== undefined) await this.#open.call(['HELLO', 3], deadlineMs)
   }
 
   async call(command: Command, options?: PortCallOptions): Promise<Reply> {
@@ -133,11 +129,9 @@ export class DedicatedConnection implements BorrowedConnection {
     return this.#open.pipeline(commands, deadlineMs)
   }
 
-  /** One of those as the port answers it; throws a refusal. */
-  readReply(reply: WireReply, binary: boolean): Reply {
-    const result = this.#result(reply, binary)
-    if (result.status === 'fulfilled') return result.value
-    throw result.reason
+  /** One of those as the port answers it. */
+  readReply(reply: WireReply, binary: boolean): PromiseSettledResult<Reply> {
+    return this.#result(reply, binary)
   }
 
   /** Whether it can serve another caller, once everything that this one may have changed is undone. */

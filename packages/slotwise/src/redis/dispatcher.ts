@@ -30,6 +30,9 @@ export interface Surroundings {
 /** Redirections in a row that are followed at once; more means that two nodes disagree, and time will tell. */
 const EAGER_REDIRECTIONS = 5
 
+/** What is left of a deadline when a call that must not run twice is not sent again: a twentieth, at most. */
+const LAST_MS = 25
+
 /** Brings every call to the node that owns its slot, wherever that is by then, until it is answered or out of time. */
 export class Dispatcher implements FlightOwner {
   readonly #surroundings: Surroundings
@@ -56,6 +59,7 @@ export class Dispatcher implements FlightOwner {
       if (this.#closed && !isOwn) return reject(new ClosedError('this port has been closed'))
       const now = performance.now()
       const flight = new Flight(request, now, ms, resolve, reject, isOwn, this)
+      flight.lastSendAt = now + ms - Math.min(LAST_MS, ms / 20)
       if (isOwn) this.#own.add(flight)
       else {
         this.#calls++
@@ -112,10 +116,13 @@ export class Dispatcher implements FlightOwner {
     if (flight.isOwn && queue.refusal !== undefined) return flight.reject(new ReplyError(queue.refusal))
     if (!queue.ready) return this.#await(flight, queue.downBecause)
     if (this.#isDoubtful(flight, queue)) return this.#await(flight, `${address} may have been replaced`)
+    const now = performance.now()
+    // "Certainly not executed" is worth more than a try whose answer would come too late.
+    if (flight.attempt > 0 && flight.request.repeat === 'unsafe' && now > flight.lastSendAt) return
     flight.attempt++
     flight.sends++
     flight.sent = false
-    flight.sentAt = performance.now()
+    flight.sentAt = now
     const command = text ? asText(flight.request) : flight.request.command
     queue.push(flight, command, prefix)
     this.#limitAttempt(flight, queue)

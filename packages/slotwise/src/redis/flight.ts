@@ -19,6 +19,8 @@ export class Flight implements Traced {
   readonly request: Request
   readonly startedAt: number
   readonly deadlineAt: number
+  /** After this it is not sent again, if it must not run twice. */
+  lastSendAt = 0
   id: object | undefined
   sends = 0
   retries: Partial<Record<RetryReason, number>> | undefined

@@ -143,11 +143,12 @@ export class NodeQueue {
   }
 
   /**
-   * A call ran out of time. If the node has said nothing since, no further call is risked on it until it answers
-   * a PING; calls under way keep their chance.
+   * A call ran out of time. If the node was silent for most of it, no further call is risked on it until it answers
+   * a PING; calls under way keep their chance. Answers that came at first were to calls before this one.
    */
   suspect(sentAt: number): void {
-    if (!this.ready || this.#lastHeardAt >= sentAt) return
+    const now = performance.now()
+    if (!this.ready || now - this.#lastHeardAt < (now - sentAt) / 2) return
     this.#ping()
     this.#isDown('it does not answer')
   }

@@ -102,8 +102,16 @@ export class Nodes {
     }
   }
 
-  /** A look that began after the doubt, and heard another node that is not in doubt itself, settles who owns the slots. */
-  looked(startedAt: number, answered: Look['answered']): void {
+  /** What it says now can be believed. */
+  isCertain(address: string): boolean {
+    return this.#queues.get(address)?.isCertain() === true
+  }
+
+  /**
+   * A look that began after the doubt, and heard another node that is not in doubt itself, settles who owns the slots;
+   * unless the doubted one is being replaced, which the other may hear of a moment later.
+   */
+  looked(startedAt: number, answered: Look['answered'], replaced: ReadonlySet<string>): void {
     const queues = [...this.#queues.values()]
     const certain = queues.filter((queue) => queue.ready && queue.doubtfulSince === undefined)
     for (const queue of queues) {
@@ -115,7 +123,7 @@ export class Nodes {
         answered === 'others' ||
         witnesses.length === 0 ||
         witnesses.some(({ address }) => answered.has(address))
-      if (queue.doubtfulSince > startedAt || !isHeard) {
+      if (queue.doubtfulSince > startedAt || !isHeard || replaced.has(queue.address)) {
         this.#events.unsure()
         continue
       }

@@ -37,8 +37,8 @@ export class Pools {
     let pool = this.#pools.get(address)
     if (pool === undefined) {
       const { connectionsPerNode, poolTimeoutMs, idleTimeoutMs } = this.#settings
-      pool = new Pool(address, { ...connectionsPerNode, poolTimeoutMs, idleTimeoutMs }, (signal) =>
-        this.#dedicated(address, signal),
+      pool = new Pool(address, { ...connectionsPerNode, poolTimeoutMs, idleTimeoutMs }, () =>
+        this.#dedicated(address),
       )
       this.#pools.set(address, pool)
     }
@@ -56,7 +56,7 @@ export class Pools {
     for (const [address, pool] of this.#pools) {
       if (nodes.has(address)) continue
       this.#pools.delete(address)
-      pool.close()
+      pool.leave()
     }
     if (this.#settings.connectionsPerNode.min > 0) this.#tend()
   }
@@ -80,11 +80,11 @@ export class Pools {
     for (const pool of this.#pools.values()) pool.destroy()
   }
 
-  async #dedicated(address: string, signal: AbortSignal | undefined): Promise<DedicatedConnection> {
+  async #dedicated(address: string): Promise<DedicatedConnection> {
     const { tls, clientName, connectTimeoutMs, commandTimeoutMs } = this.#settings
     return await this.#loggingIn(address, (credentials) => {
       const settings = { address, credentials, tls, clientName, connectTimeoutMs, commandTimeoutMs }
-      return DedicatedConnection.open(settings, this.#witness, signal)
+      return DedicatedConnection.open(settings, this.#witness)
     })
   }
 

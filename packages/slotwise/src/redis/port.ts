@@ -92,9 +92,12 @@ export interface BorrowedConnection {
 /** Hears a sharded channel. */
 export interface ShardListener {
   message(payload: Buffer): void
-  /** What is published from here on may be missed: the slot moved, or the connection ended. */
+  /**
+   * The slot moved, or the connection ended: whatever was published since the last message may be missed, and comes no
+   * more. It is told as soon as it is known, which may be seconds after.
+   */
   interrupted?(reason: string): void
-  /** It hears again. What was published in between does not come. Also called when it hears first. */
+  /** It hears again, all that is published from here on. Also called when it hears first. */
   resumed?(): void
 }
 
@@ -245,7 +248,10 @@ export interface RedisPort {
   stats?(): PortStats
   /** Calls back on every change, with what is different; returns how to stop. */
   onTopology(listener: (topology: Topology, changes: readonly TopologyChange[]) => void): () => void
-  /** Answers what is under way until its deadline, then ends every connection that the port made. Idempotent. */
+  /**
+   * Answers what is under way until its deadline, then ends every connection that the port made. Borrowers get
+   * `commandTimeoutMs` to come to an end, then the `signal` of their connection. Idempotent.
+   */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }

@@ -14,7 +14,8 @@ export interface SubscriberSettings {
   readonly commandTimeoutMs: number
   readonly idleTimeoutMs: number
   ownerOf(slot: number): string | undefined
-  isReady(address: string): boolean
+  /** It answers, and nobody can have taken its place. */
+  isCertain(address: string): boolean
   /** A connection in RESP3. */
   open(address: string, hooks: Pick<WireOptions, 'onPush' | 'onEnd'>): Promise<WireClient>
   moved(slot: number, host: string, port: number): void
@@ -35,6 +36,8 @@ interface Channel {
   /** Called when it becomes live. */
   readonly waiting: Set<() => void>
   attempts: number
+  /** The request to subscribe that counts; what becomes of earlier ones does not. */
+  request: object | undefined
   retry: NodeJS.Timeout | undefined
   lastReason: unknown
 }
@@ -112,6 +115,7 @@ export class ShardSubscriber {
         interruptedAt: undefined,
         waiting: new Set(),
         attempts: 0,
+        request: undefined,
         retry: undefined,
         lastReason: undefined,
       }
@@ -126,7 +130,7 @@ export class ShardSubscriber {
     }
     channel.listeners.add(own)
     try {
-      if (channel.isLive) own.resumed?.()
+      if (channel.isLive) this.#tell(own, (one) => one.resumed?.())
       else await this.#untilLive(channel, deadlineMs, signal)
     } catch (error) {
       await this.#leave(channel, own)
@@ -228,7 +232,7 @@ export class ShardSubscriber {
     clearTimeout(channel.retry)
     if (this.#closed || this.#channels.get(channel.name) !== channel) return
     const address = this.#settings.ownerOf(channel.slot)
-    if (address === undefined || !this.#settings.isReady(address)) {
+    if (address === undefined || !this.#settings.isCertain(address)) {
       this.#settings.refresh()
       return this.#later(
         channel,
@@ -236,18 +240,16 @@ export class ShardSubscriber {
       )
     }
     const connection = this.#connectionTo(address)
+    const request = {}
     channel.at = connection
+    channel.request = request
     connection.channels.add(channel)
+    // That it succeeded is told by the push, in its order among messages and the server's `sunsubscribe`.
     connection.wire
       .then((wire) => wire.subscription('SSUBSCRIBE', channel.name))
-      .then(
-        () => {
-          if (channel.at === connection) this.#isLive(channel)
-        },
-        (error: unknown) => {
-          if (channel.at === connection) this.#failed(channel, error)
-        },
-      )
+      .catch((error: unknown) => {
+        if (channel.request === request && channel.at === connection) this.#failed(channel, error)
+      })
   }
 
   #isLive(channel: Channel): void {
@@ -306,12 +308,14 @@ export class ShardSubscriber {
 
   /** What one listener throws is not the others' concern, nor the connection's. */
   #toEach(channel: Channel, tell: (listener: ShardListener) => void): void {
-    for (const listener of Array.from(channel.listeners)) {
-      try {
-        tell(listener)
-      } catch (error) {
-        this.#settings.onError(error instanceof Error ? error : new Error(String(error)))
-      }
+    for (const listener of Array.from(channel.listeners)) this.#tell(listener, tell)
+  }
+
+  #tell(listener: ShardListener, tell: (listener: ShardListener) => void): void {
+    try {
+      tell(listener)
+    } catch (error) {
+      this.#settings.onError(error instanceof Error ? error : new Error(String(error)))
     }
   }
 
@@ -333,10 +337,16 @@ export class ShardSubscriber {
   #pushed(connection: ShardConnection, [kind, name, payload]: readonly WireReply[]): void {
     const channel = this.#channels.get(String(name))
     if (channel === undefined || channel.at !== connection) return
+    // A replica serves the channels of its primary, as one that was replaced does without a word, with what other
+    // nodes happen to pass on.
+    if (String(kind) !== 'sunsubscribe' && !this.#settings.isCertain(connection.address)) {
+      return this.#displace(channel, `${connection.address} may have been replaced`)
+    }
     if (String(kind) === 'smessage') {
       this.#toEach(channel, (listener) => listener.message(payload as Buffer))
       return
     }
+    if (String(kind) === 'ssubscribe') this.#isLive(channel)
     // Its slot has gone elsewhere; nothing else is said, and the connection stays open.
     if (String(kind) === 'sunsubscribe' && channel.isLive) {
       this.#detach(channel)

@@ -27,8 +27,8 @@ export interface WatchSettings {
   readonly source: TopologySource
   /** Called after every change of the table. */
   readonly changed: () => void
-  /** Called after every look with when it began and who answered. */
-  readonly looked: (startedAt: number, answered: Look['answered']) => void
+  /** Called after every look with when it began and what it brought. */
+  readonly looked: (startedAt: number, look: Look) => void
   readonly onError: (error: Error) => void
   /** `host:port` where this process reaches it. */
   readonly nameOf: (node: ClusterNode) => string
@@ -114,14 +114,14 @@ export class TopologyWatch {
     this.#running = true
     this.#again = false
     const startedAt = performance.now()
-    const { views, answered } = await this.#settings.source.look(this.table.nodes)
+    const look = await this.#settings.source.look(this.table.nodes)
     this.#running = false
     this.#lastAt = performance.now()
     if (this.#isClosed()) return
-    if (views.length > 0) this.#take(views)
+    if (look.views.length > 0) this.#take(look.views)
     this.#schedule(this.#askedMeanwhile() ? APART_MS : undefined)
     // Last, since whoever hears of it may ask for another look.
-    this.#settings.looked(startedAt, answered)
+    this.#settings.looked(startedAt, look)
   }
 
   #isClosed(): boolean {

@@ -76,6 +76,19 @@ export function mergeViews(views: readonly (readonly NodeView[])[]): {
   return { nodes: [...nodes.values()], owners }
 }
 
+/**
+ * Primaries that others have given up while one of their replicas lives: it is being elected, or has been and not
+ * everybody knows. Without a replica nobody can be.
+ */
+export function beingReplaced(views: readonly (readonly NodeView[])[]): readonly ClusterNode[] {
+  return views.flatMap((view) =>
+    view.filter(
+      ({ id, role, failed }) =>
+        role === 'primary' && failed && view.some((node) => node.primary === id && !node.failed),
+    ),
+  )
+}
+
 /** The table as it stands, changed only as a whole or by one redirection. */
 export class SlotTable implements Topology {
   #version = 0

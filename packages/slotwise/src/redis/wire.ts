@@ -20,7 +20,7 @@ export interface WireOptions {
   readonly password?: string | undefined
   /** `true` for TLS with the system's authorities. */
   readonly tls?: boolean | ConnectionOptions | undefined
-  /** Bound on the connection and on each command that names none. */
+  /** Bound on connecting, logging in included, and on each command that names none. */
   readonly timeoutMs: number
   readonly signal?: AbortSignal | undefined
   /** Shown by CLIENT LIST. */
@@ -66,14 +66,21 @@ export class WireClient {
    * @throws UnexpectedReplyError it is not Redis
    */
   static async connect(options: WireOptions): Promise<WireClient> {
-    options.signal?.throwIfAborted()
+    const { signal, timeoutMs } = options
+    signal?.throwIfAborted()
+    const until = performance.now() + timeoutMs
     const client = new WireClient(options, await open(options))
+    const giveUp = () => client.close()
+    signal?.addEventListener('abort', giveUp, { once: true })
     try {
-      await client.#greet(options)
+      await client.#greet(options, () => Math.max(1, until - performance.now()))
       return client
     } catch (error) {
       client.close()
+      signal?.throwIfAborted()
       throw error
+    } finally {
+      signal?.removeEventListener('abort', giveUp)
     }
   }
 
@@ -199,15 +206,16 @@ export class WireClient {
     })
   }
 
-  async #greet({ username, password, tls, clientName, protocol }: WireOptions): Promise<void> {
+  async #greet(options: WireOptions, leftMs: () => number): Promise<void> {
+    const { username, password, tls, clientName, protocol } = options
     try {
       if (password !== undefined) {
-        await this.call(username === undefined ? ['AUTH', password] : ['AUTH', username, password])
+        await this.call(username === undefined ? ['AUTH', password] : ['AUTH', username, password], leftMs())
       }
-      if (protocol === 3) await this.call(['HELLO', 3])
+      if (protocol === 3) await this.call(['HELLO', 3], leftMs())
       // A user may lack the right to give a name, and nothing depends on it.
-      if (clientName !== undefined) await this.pipeline([['CLIENT', 'SETNAME', clientName]])
-      const reply = await this.call(['PING'])
+      if (clientName !== undefined) await this.pipeline([['CLIENT', 'SETNAME', clientName]], leftMs())
+      const reply = await this.call(['PING'], leftMs())
       if (String(reply) !== 'PONG')
         throw new UnexpectedReplyError(`${this.node} answers PING with ${String(reply)}`)
     } catch (error) {

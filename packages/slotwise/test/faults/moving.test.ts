@@ -1,9 +1,14 @@
+import { createHash } from 'node:crypto'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { SlotMovingError } from '../../src/errors.js'
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
 import { Locks } from '../../src/lock/index.js'
 import { RateLimiter, tokenBucket } from '../../src/ratelimit/index.js'
 import { type ClusterNode, type Key, keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
+import { ADAPTERS } from '../support/adapters.js'
 
 let cluster: LocalCluster
 let port: RedisPort
@@ -33,6 +38,8 @@ function namesOfOneSlot(keyFor: (name: string) => Key): readonly [string, string
 /** Moves a slot as far as one of its keys, does what is to be done, and moves the rest. */
 async function halfMoved(moves: Key, whileMoving: () => Promise<void>): Promise<void> {
   const slot = slotOf(moves)
+  // An earlier test may have moved it, which this port then hears of.
+  await port.call({ key: moves, command: ['EXISTS', moves], repeat: 'safe' })
   const primaries = port.topology().nodes
   const source = port.topology().ownerOf(slot)
   const target = primaries.find(({ id }) => id !== source?.id)
@@ -110,3 +117,94 @@ it('a lock is held, extended, refused to others and released in a slot that is h
     }
   })
 })
+
+const scriptOf = (source: string) => ({
+  name: 'test',
+  keys: [],
+  args: [],
+  source,
+  sha1: createHash('sha1').update(source).digest('hex'),
+})
+const COUNT = scriptOf("return redis.call('INCR', KEYS[1])")
+const BOTH = scriptOf("return redis.call('MGET', KEYS[1], KEYS[2])")
+
+it.each(ADAPTERS)(
+  'over %s, single keys of a half-moved slot are served under load, each call once, and several say that it moves',
+  async (adapter, open) => {
+    const DEADLINE_MS = 300
+    const LATE_MS = 50
+    const own = await open({ ...cluster.connectOptions, commandTimeoutMs: DEADLINE_MS })
+    const keyFor = (name: string) => keyOf({ namespace: '', pattern: 'load', name: adapter }, name)
+    const names = namesOfOneSlot(keyFor)
+    const [stays, moves, third] = names.map(keyFor)
+    expect.assert(stays !== undefined && moves !== undefined && third !== undefined)
+    const several = { script: BOTH, keys: [stays, moves], args: [], repeat: 'safe' } as const
+    const loopDelay = monitorEventLoopDelay({ resolution: 5 })
+    loopDelay.enable()
+    const failures: unknown[] = []
+    const together: { readonly startedAt: number; readonly error: unknown }[] = []
+    const counts = new Map<Key, number>()
+    let longestMs = 0
+    let over = false
+    const timed = async (call: () => Promise<unknown>) => {
+      const from = performance.now()
+      const error: unknown = await call().then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      )
+      longestMs = Math.max(longestMs, performance.now() - from)
+      await sleep(1)
+      return error
+    }
+    const single = async (key: Key, isScript: boolean) => {
+      while (!over) {
+        const call = isScript
+          ? ({ script: COUNT, keys: [key], args: [] } as const)
+          : ({ key, command: ['INCR', key] } as const)
+        const error = await timed(() => own.call(call))
+        if (error === undefined) counts.set(key, (counts.get(key) ?? 0) + 1)
+        else failures.push(error)
+      }
+    }
+    const multiple = async () => {
+      while (!over) {
+        const startedAt = performance.now()
+        together.push({ startedAt, error: await timed(() => own.call(several)) })
+      }
+    }
+    for (const key of [stays, moves]) await own.call({ key, command: ['SET', key, 0] })
+    const load = Promise.all([
+      ...[stays, moves, third].flatMap((key) => [single(key, false), single(key, true)]),
+      multiple(),
+      multiple(),
+    ])
+    let [from, to] = [0, 0]
+    try {
+      await expect.poll(() => counts.get(third) ?? 0).toBeGreaterThan(20)
+      await halfMoved(moves, async () => {
+        from = performance.now()
+        const before = counts.get(moves) ?? 0
+        await expect.poll(() => (counts.get(moves) ?? 0) - before).toBeGreaterThan(100)
+        const moving = () => together.filter(({ error }) => error instanceof SlotMovingError).length
+        await expect.poll(moving, { timeout: 5000 }).toBeGreaterThan(3)
+        to = performance.now()
+      })
+      const done = together.length
+      await expect.poll(() => together.length - done).toBeGreaterThan(20)
+    } finally {
+      over = true
+      await load
+      loopDelay.disable()
+    }
+    expect(failures).toEqual([])
+    expect(longestMs).toBeLessThan(DEADLINE_MS + LATE_MS + loopDelay.max / 1e6)
+    const errors = together.filter(({ error }) => error !== undefined)
+    expect(errors.filter(({ error }) => !(error instanceof SlotMovingError))).toEqual([])
+    // Begun when it was half moved, or so shortly before that it met the half.
+    expect(errors.every(({ startedAt }) => startedAt > from - DEADLINE_MS && startedAt < to)).toBe(true)
+    for (const key of [stays, moves]) {
+      expect(await own.call({ key, command: ['GET', key] })).toBe(String(counts.get(key)))
+    }
+    await own.close()
+  },
+)

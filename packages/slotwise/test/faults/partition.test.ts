@@ -11,7 +11,7 @@ import { promotion, Traffic } from '../support/port-traffic.js'
 
 const NODE_TIMEOUT_MS = 1000
 /** From the first write that the promoted replica takes to the last failure that a caller sees. */
-const RECOVERY_MS = 2000
+const RECOVERY_MS = 1500
 
 let cluster: LocalCluster
 let serial = 0
@@ -78,7 +78,8 @@ describe.each([
   })
 
   it('a primary that is cut off costs its slots until another is elected, typed errors only, and no call runs twice', async () => {
-    const port = await open(cluster.connectOptions)
+    const deadlineMs = 500
+    const port = await open({ ...cluster.connectOptions, commandTimeoutMs: deadlineMs })
     const load = new Traffic(port, `partition-${++serial}`)
     traffic = load
     await expect.poll(() => load.onces.length).toBeGreaterThan(100)
@@ -86,7 +87,8 @@ describe.each([
     const from = performance.now()
     await cluster.isolate(index)
     const promotedAt = await promotion(cluster, port, index)
-    await expect.poll(() => performance.now() - promotedAt, { timeout: 5000 }).toBeGreaterThan(RECOVERY_MS)
+    const quietMs = () => performance.now() - Math.max(promotedAt, load.lastFailureAt)
+    await expect.poll(quietMs, { timeout: 5000 }).toBeGreaterThan(deadlineMs + 100)
     // What was on its way to the old primary arrives now, when it must not run any more.
     await cluster.heal()
     await cluster.whenHealthy()
@@ -97,13 +99,9 @@ describe.each([
     console.log(
       `promoted after ${(promotedAt - from).toFixed(0)} ms, last failure ${(last - promotedAt).toFixed(0)} ms after that, ${load.failures.length} of ${load.onces.length + load.reads} calls failed`,
     )
-    expect(load.untyped).toEqual([])
     expect(load.failures.length).toBeGreaterThan(0)
     expect(last - promotedAt).toBeLessThan(RECOVERY_MS)
-    const { resolved, unknown, 'not-executed': not } = await load.executions()
-    for (const counts of [resolved, unknown])
-      expect(Object.keys(counts).every((times) => Number(times) <= 1)).toBe(true)
-    expect(Object.keys(not).filter((times) => times !== '0')).toEqual([])
+    const { resolved } = await load.expectSound(deadlineMs, 1)
     expect(resolved[0] ?? 0).toBeLessThan(load.onces.length / 20)
   })
 

@@ -19,6 +19,7 @@ import {
   SLOTS,
   slotOf,
 } from '../../../src/redis/index.js'
+import { startBareServers } from '../../support/bare-servers.js'
 import { Tap } from './tap.js'
 
 export type Connect = (options: ConnectOptions) => Promise<RedisPort>
@@ -260,6 +261,14 @@ export function conformance(adapter: string, connect: Connect): void {
       const running = port.call(call, { signal: controller.signal })
       setTimeout(() => controller.abort(reason), 10)
       await expect(running).rejects.toBe(reason)
+    })
+
+    it('logs in where a password is asked for, before anything else', async () => {
+      await using server = await startBareServers(1, { 'cluster-enabled': 'no' })
+      await server.clients[0]?.call(['CONFIG', 'SET', 'requirepass', 'secret'])
+      await using guarded = await connect({ nodes: server.nodes, password: 'secret' })
+      const key = freshKey()
+      expect(await guarded.call({ key, command: ['SET', key, 'v'] })).toBe('OK')
     })
 
     it('asks one node, or every primary, what only they know', async () => {

@@ -16,11 +16,15 @@ describe('a client of the user', () => {
     return { host, port: Number(port) }
   }
 
+  /** Version 5.1 shows nobody what a cluster was made with; refusing it is all that is left. */
+  const isHidden = (client: object) => !('_options' in client)
+
   it('lends its servers if its settings fit, and is not touched', async () => {
     const client = createCluster({
       rootNodes: [{ socket: socket() }],
       defaults: { disableOfflineQueue: true },
     })
+    if (isHidden(client)) return await expect(fromNodeRedis(client)).rejects.toThrow(/hides the settings/)
     const port = await fromNodeRedis(client, { namespace: 'shop' })
     expect(port.namespace).toBe('shop')
     expect(port.topology().nodes).toHaveLength(6)
@@ -74,6 +78,7 @@ describe('a client of the user', () => {
       useReplicas: true,
       defaults: { disableOfflineQueue: true },
     })
+    if (isHidden(client)) return await expect(fromNodeRedis(client)).rejects.toThrow(/hides the settings/)
     await expect(fromNodeRedis(client)).rejects.toThrow(/useReplicas/)
     const port = await fromNodeRedis(client, { incompatible: 'duplicate' })
     expect(await port.call({ key, command: ['SET', key, 2] })).toBe('OK')
