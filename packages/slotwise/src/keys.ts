@@ -38,6 +38,52 @@ export function keyOf(space: KeySpace, id: Id): Key {
   return `${prefixOf(space)}{${tenant}${bounded(escapeId(id))}}` as Key
 }
 
+/** What a key still tells of words that were given: the words, or, of long ones, only a hash. */
+export type KeyWords<Words> =
+  | { readonly hashed: false; readonly words: Words }
+  /** The words were longer than 128 characters, escaped; nobody can read them from the hash. */
+  | { readonly hashed: true; readonly sha256: string }
+
+/** What a key tells of the thing it belongs to. */
+export interface ReadKey extends Omit<KeySpace, 'tenant'> {
+  readonly tenant?: KeyWords<string>
+  /** The parts of the id as text: that `7` was a number, or an id of one part no array, is not in the key. */
+  readonly id: KeyWords<readonly string[]>
+}
+
+/**
+ * The reverse of {@link keyOf}: whose key it is and of which thing; `undefined` for a key that `keyOf` does not make. That
+ * the form is ours does not prove that we wrote it. A key whose name holds a colon, which no pattern of ours
+ * allows, is not taken apart.
+ *
+ * @example
+ * ```ts
+ * import { readKey } from 'slotwise/redis'
+ *
+ * const read = readKey('shop:cache:comments:{@acme:c:42}')
+ * if (read?.id.hashed === false) console.log(read.pattern, read.id.words) // cache [ 'c', '42' ]
+ * ```
+ */
+export function readKey(key: string): ReadKey | undefined {
+  const [, namespace = '', pattern = '', name = '', tag = ''] =
+    /^(?:([\w.-]{1,64}):)?([\w.-]{1,64}):([\w.-]{1,64}):\{([^{}]+)\}$/.exec(key) ?? []
+  const [, tenantText, idText = ''] = /^(?:@([^:]+):)?([^@]+)$/.exec(tag) ?? []
+  if (idText === '') return undefined
+  const tenant = tenantText === undefined ? undefined : wordsOf(tenantText, unescapePart)
+  const id = wordsOf(idText, (text) => text.split(':').map(unescapePart))
+  const read = { namespace, pattern, name, ...(tenant === undefined ? {} : { tenant }), id }
+  // Many texts unescape to the same words, and only one of them is their key.
+  const again = (words: KeyWords<string | readonly string[]>) =>
+    words.hashed ? `#${words.sha256}` : bounded(escapeId(words.words))
+  const tagAgain = `${tenant === undefined ? '' : `@${again(tenant)}:`}${again(id)}`
+  return tag === tagAgain ? read : undefined
+}
+
+function wordsOf<Words>(text: string, unescape: (text: string) => Words): KeyWords<Words> {
+  const sha256 = /^#([\w-]{43})$/.exec(text)?.[1]
+  return sha256 === undefined ? { hashed: false, words: unescape(text) } : { hashed: true, sha256 }
+}
+
 /** The tag of a thing as it stands in its key, without the pattern: what two patterns share when they name one thing. */
 function prefixOf({ namespace, pattern, name }: KeySpace): string {
   return namespace === '' ? `${pattern}:${name}:` : `${namespace}:${pattern}:${name}:`
@@ -80,6 +126,13 @@ function escapePart(part: string | number | bigint): string {
     const code = unit.charCodeAt(0)
     return code < 0x100 ? `%${code.toString(16).padStart(2, '0')}` : `%u${code.toString(16).padStart(4, '0')}`
   })
+}
+
+function unescapePart(text: string): string {
+  if (text === '%') return ''
+  return text.replace(/%(?:u([\da-f]{4})|([\da-f]{2}))/g, (_, long: string | undefined, short = '') =>
+    String.fromCharCode(Number.parseInt(long ?? short, 16)),
+  )
 }
 
 /** '#' is always escaped in what a user gave, so a hash never equals somebody's short id. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-export type { Key, KeySpace } from '../keys.js'
-export { keyOf } from '../keys.js'
+export type { Key, KeySpace, KeyWords, ReadKey } from '../keys.js'
+export { keyOf, readKey } from '../keys.js'
 export { SLOTS, slotOf } from '../slots.js'
 export type {
   ConnectionBounds,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it, test } from 'vitest'
 import { ConfigurationError } from '../../src/errors.js'
-import { type Id, type KeySpace, keyOf, plainName } from '../../src/keys.js'
+import { type Id, type KeySpace, keyOf, plainName, readKey } from '../../src/keys.js'
 import { SLOTS, slotOf } from '../../src/slots.js'
 import { rounds } from '../support/budget.js'
 
@@ -161,6 +161,60 @@ describe('a key', () => {
     ['undefined as a part', ['a', undefined]],
   ])('refuses %s as an id', (_, bad) => {
     expect(() => keyOf(space, bad as Id)).toThrow(ConfigurationError)
+  })
+})
+
+describe('a key that is read back', () => {
+  const isHashed = (words: Id) => /\{(.*)\}/.exec(keyOf(space, words))?.[1]?.startsWith('#') === true
+
+  test('tells whose it is and of which thing, and of long words that it holds only their hash', () => {
+    fc.assert(
+      fc.property(anySpace, id, ({ tenant, ...where }, what) => {
+        const read = readKey(keyOf({ ...where, tenant }, what))
+        expect(read).toMatchObject(where)
+        const words = typeof what === 'string' ? [what] : what.map(String)
+        expect(read?.id.hashed).toBe(isHashed(what))
+        if (read?.id.hashed === false) expect(read.id.words).toEqual(words)
+        if (tenant === undefined) expect(read).not.toHaveProperty('tenant')
+        else expect(read?.tenant?.hashed).toBe(isHashed(tenant))
+        if (read?.tenant?.hashed === false) expect(read.tenant.words).toBe(tenant)
+      }),
+      { numRuns: rounds(2_000, 100_000) },
+    )
+  })
+
+  test('is one that would be made again: no other text passes for a key of ours', () => {
+    const text = fc.oneof(
+      fc.string({ unit: fc.constantFrom(...'ab:@#%{}u02f'.split('')), maxLength: 24 }),
+      fc
+        .string({ unit: fc.constantFrom(...'ab:@#%u02f'.split('')), minLength: 1, maxLength: 12 })
+        .map((tag) => `shop:cache:c:{${tag}}`),
+    )
+    fc.assert(
+      fc.property(text, (key) => {
+        const read = readKey(key)
+        if (read === undefined || read.id.hashed || read.tenant?.hashed === true) return
+        expect(keyOf({ ...read, tenant: read.tenant?.words }, read.id.words)).toBe(key)
+      }),
+      { numRuns: rounds(5_000, 100_000) },
+    )
+  })
+
+  it.each([
+    'plain',
+    'cache:{a}',
+    'a:b:c:d:{a}',
+    'shop:cache:c:{a}:more',
+    'shop:cache:c:{}',
+    'shop:cache:c:{a@b}',
+    'shop:cache:c:{@acme}',
+    'shop:cache:c:{a b}',
+    'shop:cache:c:{%41}',
+    'shop:cache:c:{#short}',
+    `shop:cache:c:{${'x'.repeat(129)}}`,
+    '',
+  ])('is not %j', (other) => {
+    expect(readKey(other)).toBeUndefined()
   })
 })
 
