@@ -1,5 +1,5 @@
 import { InvalidationPendingError } from 'slotwise'
-import { Cache, type ErrorContext, type Load } from 'slotwise/cache'
+import { Cache, type ErrorContext, type Load, type LoadContext } from 'slotwise/cache'
 import type { RedisPort } from 'slotwise/redis'
 import type { Comment } from '../repositories/comments.js'
 import type { Entity } from '../repositories/entities.js'
@@ -113,7 +113,12 @@ export class Caches implements AsyncDisposable {
   }
 }
 
-const never = { signal: new AbortController().signal }
+/** For reads that go past the cache: nothing is stored, so there is nothing to say about that. */
+const never: LoadContext = {
+  signal: new AbortController().signal,
+  setTtlMs: () => {},
+  skipStore: () => {},
+}
 
 /** The write stands, whether Redis could be told of it or not; the caches go on telling it. */
 async function told(invalidation: Promise<void>): Promise<boolean> {

@@ -25,7 +25,7 @@ afterAll(async () => {
   await cluster.stop()
 })
 
-const cacheOf = (options: Partial<CacheOptions> = {}): Cache<string> =>
+const cacheOf = (options: Partial<CacheOptions<string>> = {}): Cache<string> =>
   new Cache<string>(port, { name: NAME, ttlMs: 60_000, budgetMs: 5000, ...options })
 const keyFor = (id: string) => keyOf({ namespace: port.namespace, pattern: 'cache', name: NAME }, id)
 

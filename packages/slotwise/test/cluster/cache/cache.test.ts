@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => port.close())
 
-const cacheOf = <T>(options: Partial<CacheOptions> = {}, through = port) =>
+const cacheOf = <T>(options: Partial<CacheOptions<T>> = {}, through = port) =>
   new Cache<T>(through, { name: 'test', ttlMs: 60_000, budgetMs: 5000, ...options })
 const keyFor = (id: string): Key => keyOf({ namespace: port.namespace, pattern: 'cache', name: 'test' }, id)
 const refuse = (): never => {
