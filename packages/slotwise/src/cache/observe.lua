@@ -15,6 +15,8 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local written = tonumber(saved[4])
 if written and now < written then return {2} end
 
+-- A value whose time is over must not come back by the key's living longer.
+if saved[1] then redis.call('HDEL', KEYS[1], 'v', 'x') end
 local mark = saved[3] or ARGV[1]
 if not saved[3] then redis.call('HSET', KEYS[1], 'r', mark) end
 if lives < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
