@@ -75,6 +75,27 @@ export class Caches implements AsyncDisposable {
   }
 
   /**
+   * Changes a comment in the database under an intent for both entries that show it, so that neither an eviction inside of
+   * the transaction nor a process that dies after its commit leaves the older text in Redis.
+   */
+  async change<R>(
+    tenant: string,
+    { id, entityId }: { readonly id: string; readonly entityId: string },
+    run: () => Promise<R>,
+  ): Promise<R> {
+    const options = { deadlineMs: INVALIDATE_MS }
+    const comments = this.#comments.forTenant(tenant)
+    const threads = this.#threads.forTenant(tenant)
+    return await timed('write', () =>
+      written(() =>
+        threads.mutate({ ids: [entityId], ...options }, () =>
+          comments.mutate({ ids: [id], ...options }, run),
+        ),
+      ),
+    )
+  }
+
+  /**
    * Takes away every entry that shows one of these comments, and the threads of these entities. To be called when
    * the change is committed.
    *
