@@ -26,7 +26,7 @@ const TTL_MS = 600_000
  * How long a write waits for Redis to forget what it changed. Longer, and a failover would hold up every write;
  * then the answer says `X-Cache: pending`, and the cache goes on trying.
  */
-const INVALIDATE_MS = 1000
+const INVALIDATE_MS = 500
 
 /**
  * Everything the service keeps in Redis for reading, and the one place that knows which entries show what.

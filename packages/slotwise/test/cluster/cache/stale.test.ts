@@ -154,7 +154,7 @@ describe('early refresh', () => {
       return 'value'
     }
     const refreshed = async (byMs: number): Promise<number> => {
-      const ids = Array.from({ length: 40 }, () => randomUUID())
+      const ids = Array.from({ length: 150 }, () => randomUUID())
       await Promise.all(ids.map((id) => cache.getOrLoad(id, load)))
       await expect.poll(() => cache.getMany(ids)).not.toContain(undefined)
       await Promise.all(ids.map((id) => with_.age(id, byMs)))
@@ -163,9 +163,9 @@ describe('early refresh', () => {
       await watching.idle()
       return loads
     }
-    // A load takes 50 ms, so the chance is exp(-500) at 25 s before the end, and about exp(-4) for each of forty at 0.2 s.
+    // A load takes 50 ms, so the chance is exp(-500) at 25 s before the end, and about exp(-2) for each of 150 at 0.1 s.
     expect(await refreshed(35_000)).toBe(0)
-    expect(await refreshed(59_800)).toBeGreaterThan(0)
+    expect(await refreshed(59_900)).toBeGreaterThan(0)
   })
 })
 
