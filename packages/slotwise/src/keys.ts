@@ -139,8 +139,10 @@ function escapePart(part: string | number | bigint): string {
 
 function unescapePart(text: string): string {
   if (text === '%') return ''
-  return text.replace(/%(?:u([\da-f]{4})|([\da-f]{2}))/g, (_, long: string | undefined, short = '') =>
-    String.fromCharCode(Number.parseInt(long ?? short, 16)),
+  return text.replace(
+    /%(?:u([\da-f]{4})|([\da-f]{2}))/g,
+    (_, long: string | undefined, short: string | undefined) =>
+      String.fromCharCode(Number.parseInt(long ?? short ?? '', 16)),
   )
 }
 

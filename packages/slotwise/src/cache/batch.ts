@@ -8,9 +8,9 @@ export interface LoadManyContext {
   /** Aborted when every caller that waits for any of these loads has given up. */
   readonly signal: AbortSignal
   /** As `setTtlMs` of a single load; of the id at this place, or of all. */
-  setTtlMs(ttlMs: number, index?: number): void
+  readonly setTtlMs: (ttlMs: number, index?: number) => void
   /** As `skipStore` of a single load; of the id at this place, or of all. */
-  skipStore(index?: number): void
+  readonly skipStore: (index?: number) => void
 }
 
 /** Fetches values of many ids, in their order; an `Error` in the place of a value is that id's failure alone. */

@@ -16,9 +16,9 @@ export interface LoadContext {
   /** Aborted when every caller that waits for this load has given up. */
   readonly signal: AbortSignal
   /** How long this value may be served, in the place of `ttlMs`. */
-  setTtlMs(ttlMs: number): void
+  readonly setTtlMs: (ttlMs: number) => void
   /** Gives the value to those who wait for it, and does not store it. */
-  skipStore(): void
+  readonly skipStore: () => void
 }
 
 /** Fetches a value from where it truly is. Its errors reach the callers as they are, and are never cached. */
@@ -178,15 +178,14 @@ class Ride {
     this.#clock.start(since)
     const from = performance.now()
     try {
-      let { ttlMs } = this.#departure
-      let isToStore = true
+      const said = { ttlMs: this.#departure.ttlMs, isToStore: true }
       const context: LoadContext = {
         signal: this.#signal,
         setTtlMs: (ms) => {
-          ttlMs = integer('ttlMs', ms)
+          said.ttlMs = integer('ttlMs', ms)
         },
         skipStore: () => {
-          isToStore = false
+          said.isToStore = false
         },
       }
       const value = await this.#departure.load(context)
@@ -199,10 +198,9 @@ class Ride {
         return taken === undefined ? codec.reread(payload) : taken.value
       }
       const loadMs = performance.now() - from
-      const entry = isToStore
-        ? codec.wrapped(payload, lifetimes(instance.settings, value, { ttlMs, loadMs }))
-        : undefined
-      if (isToStore && entry === undefined) {
+      const times = lifetimes(instance.settings, value, { ttlMs: said.ttlMs, loadMs })
+      const entry = said.isToStore ? codec.wrapped(payload, times) : undefined
+      if (said.isToStore && entry === undefined) {
         const why = `the value is not cached: it takes ${payload.byteLength} bytes, more than maxValueBytes`
         instance.report(new UncacheableValueError(why), 'store', this.#departure.key)
       }

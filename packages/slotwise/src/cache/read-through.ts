@@ -77,11 +77,11 @@ async function landed<T>(
   budget: Budget,
   { signal, hardTimeoutMs }: Wish<T>,
 ): Promise<Landing | undefined> {
-  let stays = false
+  const seat = { isKept: false }
   try {
     const outcome = timely(flight.outcome(began, budget), hardTimeoutMs, () => {
       // The load goes on, and is stored for those who come later.
-      stays = true
+      seat.isKept = true
       void leaveWhenLanded(flight, leave)
     })
     const landing = await unlessAborted(outcome, signal)
@@ -91,7 +91,7 @@ async function landed<T>(
     if (how === 'wait' || !first) instance.count('waits')
     return { ...landing, how }
   } finally {
-    if (!stays) leave()
+    if (!seat.isKept) leave()
   }
 }
 

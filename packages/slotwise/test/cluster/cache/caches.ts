@@ -6,7 +6,7 @@ import type { Id } from '../../../src/keys.js'
 import { type Key, keyOf, type RedisPort } from '../../../src/redis/index.js'
 
 /** A port for the tests of one file, and caches over it whose budget no test spends by accident. */
-export interface Bench {
+export interface TestBed {
   readonly port: RedisPort
   cache<T>(options?: Partial<CacheOptions<T>>, through?: RedisPort): Cache<T>
   key(id: Id): Key
@@ -15,7 +15,7 @@ export interface Bench {
 }
 
 /** To be called once at the top of a test file. */
-export function bench(name: string): Bench {
+export function testBed(name: string): TestBed {
   let port: RedisPort | undefined
   beforeAll(async () => {
     port = await connect({ nodes: inject('clusterNodes'), namespace: `${name}-${randomUUID().slice(0, 8)}` })

@@ -1,21 +1,21 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { bench, refuse } from './caches.js'
+import { refuse, testBed } from './caches.js'
 import { heldLoad } from './gate.js'
 import { watched } from './watched-port.js'
 
-const with_ = bench('stale')
+const bed = testBed('stale')
 const minute = { ttlMs: 60_000, staleMs: 60_000 }
 
 describe('a stale value', () => {
   it('is served at once while one caller’s loader brings the next', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>(minute)
+    const cache = bed.cache<string>(minute)
     await cache.getOrLoad(id, () => 'old')
-    await with_.age(id, 61_000)
+    await bed.age(id, 61_000)
     const next = heldLoad<string>()
     const stale = await Promise.all([1, 2, 3].map(() => cache.fetch(id, next.load)))
-    expect(stale.map(({ value, how }) => [value, how])).toEqual(Array(3).fill(['old', 'stale']))
+    expect(stale.map(({ value, how }) => `${value} ${how}`)).toEqual(Array(3).fill('old stale'))
     await next.called
     next.finish('new')
     await expect.poll(() => cache.get(id)).toBe('new')
@@ -24,9 +24,9 @@ describe('a stale value', () => {
 
   it('is refreshed by one process of all, and the others neither wait nor load', async () => {
     const id = randomUUID()
-    await with_.cache<string>(minute).getOrLoad(id, () => 'old')
-    await with_.age(id, 61_000)
-    const processes = Array.from({ length: 5 }, () => with_.cache<string>(minute))
+    await bed.cache<string>(minute).getOrLoad(id, () => 'old')
+    await bed.age(id, 61_000)
+    const processes = Array.from({ length: 5 }, () => bed.cache<string>(minute))
     const next = heldLoad<string>()
     let loads = 0
     const load = (): Promise<string> => {
@@ -47,12 +47,12 @@ describe('a stale value', () => {
 
   it('is waited past for the soft time-out, and served when that is over', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>({ ...minute, softTimeoutMs: 5000 })
+    const cache = bed.cache<string>({ ...minute, softTimeoutMs: 5000 })
     await cache.getOrLoad(id, () => 'old')
-    await with_.age(id, 61_000)
+    await bed.age(id, 61_000)
     expect(await cache.fetch(id, () => 'new')).toMatchObject({ value: 'new', how: 'load' })
     await expect.poll(() => cache.get(id)).toBe('new')
-    await with_.age(id, 61_000)
+    await bed.age(id, 61_000)
     const slow = heldLoad<string>()
     expect(await cache.fetch(id, { softTimeoutMs: 20 }, slow.load)).toMatchObject({
       value: 'new',
@@ -66,36 +66,36 @@ describe('a stale value', () => {
   it('is served when loading fails, and nobody tries again for a while', async () => {
     const id = randomUUID()
     const errors: unknown[] = []
-    const cache = with_.cache<string>({
+    const cache = bed.cache<string>({
       ...minute,
       softTimeoutMs: 5000,
       onError: (error) => errors.push(error),
     })
     await cache.getOrLoad(id, () => 'old')
-    await with_.age(id, 61_000)
+    await bed.age(id, 61_000)
     const down = new Error('the database is down')
     const load = (): Promise<string> => Promise.reject(down)
     expect(await cache.fetch(id, load)).toMatchObject({ value: 'old', how: 'stale' })
     await expect.poll(() => errors).toEqual([down])
     // The value, and until when nobody tries again.
-    const fields = () => with_.port.call({ key: with_.key(id), command: ['HKEYS', with_.key(id)] })
+    const fields = () => bed.port.call({ key: bed.key(id), command: ['HKEYS', bed.key(id)] })
     await expect.poll(fields).toEqual(['v', 'd'])
     expect(await cache.getOrLoad(id, refuse)).toBe('old')
-    expect(await with_.cache<string>(minute).getOrLoad(id, refuse)).toBe('old')
+    expect(await bed.cache<string>(minute).getOrLoad(id, refuse)).toBe('old')
     expect(errors).toEqual([down])
   })
 
   it('ends when it is over, also for a load that is still under way then', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>({ ttlMs: 60_000, staleMs: 1000, leaseMs: 30_000 })
+    const cache = bed.cache<string>({ ttlMs: 60_000, staleMs: 1000, leaseMs: 30_000 })
     await cache.getOrLoad(id, () => 'old')
-    await with_.age(id, 60_700)
+    await bed.age(id, 60_700)
     const slow = heldLoad<string>()
     expect(await cache.getOrLoad(id, slow.load)).toBe('old')
     await slow.called
     // Its key lives on for the lease's sake, and it does not.
     const lives = async () =>
-      Number(await with_.port.call({ key: with_.key(id), command: ['PTTL', with_.key(id)] }))
+      Number(await bed.port.call({ key: bed.key(id), command: ['PTTL', bed.key(id)] }))
     expect(await lives()).toBeGreaterThan(20_000)
     await expect.poll(() => cache.read(id)).toMatchObject({ found: false })
     const waiting = cache.fetch(id, refuse)
@@ -106,9 +106,9 @@ describe('a stale value', () => {
 
   it('is none after it was invalidated, nor is what was loaded in its place', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>(minute)
+    const cache = bed.cache<string>(minute)
     await cache.getOrLoad(id, () => 'old')
-    await with_.age(id, 61_000)
+    await bed.age(id, 61_000)
     const slow = heldLoad<string>()
     await cache.getOrLoad(id, slow.load)
     await slow.called
@@ -121,9 +121,9 @@ describe('a stale value', () => {
 
   it('counts as absent for whoever looks without loading', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>(minute)
+    const cache = bed.cache<string>(minute)
     await cache.getOrLoad(id, () => 'old')
-    await with_.age(id, 61_000)
+    await bed.age(id, 61_000)
     expect(await cache.get(id)).toBeUndefined()
     expect(await cache.getMany([id])).toEqual([undefined])
     const read = await cache.read(id)
@@ -133,10 +133,10 @@ describe('a stale value', () => {
 
   it('is known as such to a process that knows of no stale values, so that settings can be changed one by one', async () => {
     const id = randomUUID()
-    await with_.cache<string>(minute).getOrLoad(id, () => 'old')
-    const plain = with_.cache<string>()
+    await bed.cache<string>(minute).getOrLoad(id, () => 'old')
+    const plain = bed.cache<string>()
     expect(await plain.getOrLoad(id, refuse)).toBe('old')
-    await with_.age(id, 61_000)
+    await bed.age(id, 61_000)
     const { how } = await plain.fetch(id, () => 'new')
     expect(how).toBe('stale')
     await expect.poll(() => plain.get(id)).toBe('new')
@@ -145,8 +145,8 @@ describe('a stale value', () => {
 
 describe('early refresh', () => {
   it('brings the next value before the present one ends, the likelier the nearer its end', async () => {
-    const watching = watched(with_.port)
-    const cache = with_.cache<string>({ ttlMs: 60_000, earlyRefresh: 1 }, watching)
+    const watching = watched(bed.port)
+    const cache = bed.cache<string>({ ttlMs: 60_000, earlyRefresh: 1 }, watching)
     let loads = 0
     const load = async (): Promise<string> => {
       loads++
@@ -157,7 +157,7 @@ describe('early refresh', () => {
       const ids = Array.from({ length: 150 }, () => randomUUID())
       await Promise.all(ids.map((id) => cache.getOrLoad(id, load)))
       await expect.poll(() => cache.getMany(ids)).not.toContain(undefined)
-      await Promise.all(ids.map((id) => with_.age(id, byMs)))
+      await Promise.all(ids.map((id) => bed.age(id, byMs)))
       loads = 0
       await Promise.all(ids.map((id) => cache.getOrLoad(id, load)))
       await watching.idle()
@@ -174,7 +174,7 @@ describe('an invalidated value', () => {
 
   it('is served to who allows it, and to nobody else', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>(kept)
+    const cache = bed.cache<string>(kept)
     await cache.getOrLoad(id, () => 'old')
     await cache.invalidate(id)
     expect(await cache.get(id)).toBeUndefined()
@@ -192,8 +192,8 @@ describe('an invalidated value', () => {
 
   it('is kept through a write as well, and not beyond its time', async () => {
     const id = randomUUID()
-    const watching = watched(with_.port)
-    const cache = with_.cache<string>({ keepInvalidatedMs: 30_000, leaseMs: 10_000 }, watching)
+    const watching = watched(bed.port)
+    const cache = bed.cache<string>({ keepInvalidatedMs: 30_000, leaseMs: 10_000 }, watching)
     await cache.getOrLoad(id, () => 'old')
     await watching.idle()
     const writing = heldLoad<string>()
@@ -205,7 +205,7 @@ describe('an invalidated value', () => {
     await write
     expect(await cache.getOrLoad(id, { allowStale: true }, refuse)).toBe('new')
     await cache.invalidate(id)
-    const lives = Number(await with_.port.call({ key: with_.key(id), command: ['PTTL', with_.key(id)] }))
+    const lives = Number(await bed.port.call({ key: bed.key(id), command: ['PTTL', bed.key(id)] }))
     expect(lives).toBeLessThanOrEqual(30_000)
   })
 })

@@ -3,16 +3,16 @@ import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { Cache } from '../../../src/cache/index.js'
 import { InvalidationPendingError, UncacheableValueError } from '../../../src/errors.js'
-import { bench, refuse } from './caches.js'
+import { refuse, testBed } from './caches.js'
 import { heldLoad } from './gate.js'
 import { watched } from './watched-port.js'
 
-const with_ = bench('writes')
+const bed = testBed('writes')
 
 describe('set', () => {
   it('stores, and takes from loads under way the right to store', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>()
+    const cache = bed.cache<string>()
     const slow = heldLoad<string>()
     const loading = cache.getOrLoad(id, slow.load)
     await slow.called
@@ -25,7 +25,7 @@ describe('set', () => {
 
   it('with the token of a read stores only if nothing has happened since', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>()
+    const cache = bed.cache<string>()
     const absent = await cache.read(id)
     expect(absent.found).toBe(false)
     expect(await cache.set(id, 'one', { token: absent.token })).toBe(true)
@@ -38,7 +38,7 @@ describe('set', () => {
 
   it('with the token of a read that found nothing is refused after an invalidation, though there is nothing again', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>()
+    const cache = bed.cache<string>()
     const { token } = await cache.read(id)
     await cache.invalidate(id)
     await cache.read(id)
@@ -48,7 +48,7 @@ describe('set', () => {
 
   it('with one token is done once, whoever has it', async () => {
     const id = randomUUID()
-    const processes = Array.from({ length: 5 }, () => with_.cache<number>())
+    const processes = Array.from({ length: 5 }, () => bed.cache<number>())
     const reads = await Promise.all(processes.map((cache) => cache.read(id)))
     const stored = await Promise.all(
       processes.map((cache, i) => cache.set(id, i, { token: reads[i]?.token })),
@@ -58,7 +58,7 @@ describe('set', () => {
 
   it('is refused while a write is under way, and keeps that from storing', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>()
+    const cache = bed.cache<string>()
     const writing = heldLoad<string>()
     const write = cache.writeThrough(id, writing.load)
     await writing.called
@@ -75,7 +75,7 @@ describe('set', () => {
     ['too large', 'x'.repeat(2000)],
   ])('of what cannot be stored changes nothing: %s', async (_, value) => {
     const id = randomUUID()
-    const cache = with_.cache<string | undefined>({ maxValueBytes: 1000 })
+    const cache = bed.cache<string | undefined>({ maxValueBytes: 1000 })
     await cache.set(id, 'before')
     await expect(cache.set(id, value)).rejects.toThrow(UncacheableValueError)
     expect(await cache.get(id)).toBe('before')
@@ -83,12 +83,12 @@ describe('set', () => {
 
   it('that Redis does not answer becomes an invalidation, so that no older value stays', async () => {
     const id = randomUUID()
-    await with_.cache<string>().set(id, 'old')
+    await bed.cache<string>().set(id, 'old')
     let fails = true
-    const broken = watched(with_.port, (call) => {
+    const broken = watched(bed.port, (call) => {
       if (fails && 'script' in call) throw new Error('gone')
     })
-    const cache = with_.cache<string>({}, broken)
+    const cache = bed.cache<string>({}, broken)
     const error = await cache.set(id, 'new').catch((reason: unknown) => reason)
     fails = false
     expect(error).toBeInstanceOf(InvalidationPendingError)
@@ -102,7 +102,7 @@ describe('set', () => {
 describe('mutate', () => {
   it('keeps everybody from storing from before the change to its end, and empties what shows it', async () => {
     const [one, two] = [randomUUID(), randomUUID()]
-    const cache = with_.cache<string>()
+    const cache = bed.cache<string>()
     await cache.setMany([
       { id: one, value: 'old' },
       { id: two, value: 'old' },
@@ -121,18 +121,16 @@ describe('mutate', () => {
 
   it('whose process dies after its commit leaves nothing older behind', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>()
+    const cache = bed.cache<string>()
     await cache.set(id, 'old')
     const change = heldLoad<void>()
     void cache.mutate({ ids: [id], intentMs: 150 }, change.load).catch(() => {})
     await change.called
     // Here it dies. Whoever reads on until the intent has ended gets what the database has.
     expect(await cache.getOrLoad(id, () => 'new')).toBe('new')
-    await expect
-      .poll(() => with_.port.call({ key: with_.key(id), command: ['EXISTS', with_.key(id)] }))
-      .toBe(0)
-    const watching = watched(with_.port)
-    const after = with_.cache<string>({}, watching)
+    await expect.poll(() => bed.port.call({ key: bed.key(id), command: ['EXISTS', bed.key(id)] })).toBe(0)
+    const watching = watched(bed.port)
+    const after = bed.cache<string>({}, watching)
     expect(await after.getOrLoad(id, () => 'new')).toBe('new')
     await watching.idle()
     expect(await after.get(id)).toBe('new')
@@ -140,20 +138,18 @@ describe('mutate', () => {
 
   it('lets nobody store what a lagging replica of the database still shows', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>()
+    const cache = bed.cache<string>()
     await cache.mutate({ ids: [id], replicaLagMs: 200 }, () => 'committed')
     expect(await cache.getOrLoad(id, () => 'old')).toBe('old')
     expect(await cache.get(id)).toBeUndefined()
-    await expect
-      .poll(() => with_.port.call({ key: with_.key(id), command: ['EXISTS', with_.key(id)] }))
-      .toBe(0)
+    await expect.poll(() => bed.port.call({ key: bed.key(id), command: ['EXISTS', bed.key(id)] })).toBe(0)
     expect(await cache.getOrLoad(id, () => 'new')).toBe('new')
     await expect.poll(() => cache.get(id)).toBe('new')
   })
 
   it('tells a change that takes too long before its cover ends', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>()
+    const cache = bed.cache<string>()
     const from = performance.now()
     const change = cache.mutate({ ids: [id], intentMs: 100 }, async ({ signal }) => {
       await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
@@ -164,7 +160,7 @@ describe('mutate', () => {
 
   it('that fails empties the entries, for it may have been committed all the same', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>()
+    const cache = bed.cache<string>()
     await cache.set(id, 'old')
     await expect(cache.mutate({ ids: [id] }, () => Promise.reject(new Error('lost')))).rejects.toThrow('lost')
     expect(await cache.get(id)).toBeUndefined()
@@ -173,15 +169,15 @@ describe('mutate', () => {
   })
 
   it('of nothing that is cached is the change alone', async () => {
-    const watching = watched(with_.port)
-    expect(await with_.cache<string>({}, watching).mutate({ ids: [] }, () => 'done')).toBe('done')
+    const watching = watched(bed.port)
+    expect(await bed.cache<string>({}, watching).mutate({ ids: [] }, () => 'done')).toBe('done')
     expect(watching.sent).toEqual([])
   })
 })
 
 it('a write empties what shows the same, and stores only what it wrote', async () => {
   const [id, list] = [randomUUID(), randomUUID()]
-  const cache = with_.cache<string>()
+  const cache = bed.cache<string>()
   await cache.set(list, 'old list')
   const write = heldLoad<string>()
   const writing = cache.writeThrough(id, { alsoInvalidate: [list, id] }, write.load)
@@ -195,7 +191,7 @@ it('a write empties what shows the same, and stores only what it wrote', async (
 describe('an invalidation that replicas are to know of', () => {
   it('resolves when they do', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>({ replicas: 1 })
+    const cache = bed.cache<string>({ replicas: 1 })
     await cache.set(id, 'old')
     await cache.invalidate(id)
     expect(await cache.get(id)).toBeUndefined()
@@ -203,13 +199,13 @@ describe('an invalidation that replicas are to know of', () => {
 
   it('is pending while there are not as many', async () => {
     const id = randomUUID()
-    const cache = with_.cache<string>()
+    const cache = bed.cache<string>()
     await cache.set(id, 'old')
     const error = await cache
       .invalidate(id, { replicas: 5, deadlineMs: 200 })
       .catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(InvalidationPendingError)
-    expect(await with_.cache<string>().get(id)).toBeUndefined()
+    expect(await bed.cache<string>().get(id)).toBeUndefined()
     await cache.close()
     expect(await (error as InvalidationPendingError).settled).toBe(false)
   })
@@ -219,11 +215,11 @@ describe('what is stored', () => {
   it('may be checked by a schema, which also says of what type it is', async () => {
     const id = randomUUID()
     const schema = z.object({ name: z.string(), since: z.coerce.date() })
-    const cache = new Cache(with_.port, { name: 'test', ttlMs: 60_000, schema })
+    const cache = new Cache(bed.port, { name: 'test', ttlMs: 60_000, schema })
     const loaded = await cache.getOrLoad(id, () => ({ name: 'x', since: new Date(0) }))
     expect(loaded.since.getTime()).toBe(0)
     await expect.poll(() => cache.get(id)).toEqual(loaded)
-    const newer = new Cache(with_.port, {
+    const newer = new Cache(bed.port, {
       name: 'test',
       ttlMs: 60_000,
       schema: z.object({ title: z.string() }),
@@ -238,17 +234,17 @@ describe('what is stored', () => {
 
   it('has keys of its own for each version', async () => {
     const id = randomUUID()
-    const [first, second] = [with_.cache<string>({ version: 1 }), with_.cache<string>({ version: 2 })]
+    const [first, second] = [bed.cache<string>({ version: 1 }), bed.cache<string>({ version: 2 })]
     await first.set(id, 'one')
     expect(await second.get(id)).toBeUndefined()
-    expect(await with_.cache<string>().get(id)).toBeUndefined()
+    expect(await bed.cache<string>().get(id)).toBeUndefined()
     expect(await first.get(id)).toBe('one')
   })
 
   it('lives as long as its kind: null shorter, and as its loader says', async () => {
     const [none, own, kept] = [randomUUID(), randomUUID(), randomUUID()]
-    const watching = watched(with_.port)
-    const cache = with_.cache<string | null>({ negativeTtlMs: 2000 }, watching)
+    const watching = watched(bed.port)
+    const cache = bed.cache<string | null>({ negativeTtlMs: 2000 }, watching)
     await cache.getOrLoad(none, () => null)
     await cache.getOrLoad(own, ({ setTtlMs }) => {
       setTtlMs(3000)
@@ -260,9 +256,7 @@ describe('what is stored', () => {
     })
     await watching.idle()
     const left = await Promise.all(
-      [none, own, kept].map((id) =>
-        with_.port.call({ key: with_.key(id), command: ['PTTL', with_.key(id)] }),
-      ),
+      [none, own, kept].map((id) => bed.port.call({ key: bed.key(id), command: ['PTTL', bed.key(id)] })),
     )
     expect(Number(left[0])).toBeGreaterThan(1500)
     expect(Number(left[0])).toBeLessThanOrEqual(2000)
@@ -275,8 +269,8 @@ describe('what is stored', () => {
   it('is not what is too large; its callers get it all the same, and onError hears of it', async () => {
     const id = randomUUID()
     const errors: string[] = []
-    const watching = watched(with_.port)
-    const cache = with_.cache<string>(
+    const watching = watched(bed.port)
+    const cache = bed.cache<string>(
       { maxValueBytes: 100, onError: (error) => errors.push(error.message) },
       watching,
     )
