@@ -40,6 +40,7 @@ export interface Departure {
 
 /** From the third refusal on it is worth a subscription to be woken; most loads are over by then. */
 const WAKE_FROM = 2
+const WAKE_WITHIN_MS = 1000
 
 /** A load under the eyes of Redis: finds out whose turn it is, loads or waits, and stores. */
 export function ruled(instance: Instance, departure: Departure, signal: AbortSignal): Course {
@@ -90,7 +91,7 @@ class Ride {
 
   /** What is there, or how to load. Never rejects. */
   async #turn(): Promise<Landing | 'load' | 'bypass'> {
-    let wake: Wake | undefined
+    const hearing: { wake?: Wake | undefined; opening?: Promise<Wake | undefined> } = {}
     try {
       const instance = this.#instance
       const { key, isRefresh } = this.#departure
@@ -98,7 +99,12 @@ class Ride {
       const givesUpAt = performance.now() + leaseMs
       let { seen } = this.#departure
       for (let round = 0; ; round++) {
-        if (round === WAKE_FROM) wake = await instance.wakes.open(key, { deadlineMs: instance.pace.budgetMs })
+        if (round === WAKE_FROM) {
+          // It may take a connection of its own, and asking goes on meanwhile.
+          hearing.opening = instance.wakes.open(key, { deadlineMs: WAKE_WITHIN_MS })
+          void hearing.opening.then((wake) => (hearing.wake = wake))
+        }
+        const { wake } = hearing
         wake?.arm()
         const since = instance.tick()
         const turn = await this.#ask(round, seen, wake !== undefined)
@@ -125,7 +131,7 @@ class Ride {
       this.#departure.decided?.()
       return this.#withoutTurn(error)
     } finally {
-      wake?.close()
+      void hearing.opening?.then((wake) => wake?.close())
     }
   }
 
