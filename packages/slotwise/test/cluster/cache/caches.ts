@@ -12,6 +12,8 @@ export interface TestBed {
   key(id: Id): Key
   /** Time passes for an entry, once it is stored, by the server's own clock: its end comes nearer by so much. */
   age(id: Id, byMs: number): Promise<void>
+  /** The same, until so much is left. */
+  leave(id: Id, leftMs: number): Promise<void>
 }
 
 /** To be called once at the top of a test file. */
@@ -26,6 +28,11 @@ export function testBed(name: string): TestBed {
     return port
   }
   const key = (id: Id): Key => keyOf({ namespace: opened().namespace, pattern: 'cache', name: 'test' }, id)
+  const remaining = async (id: Id): Promise<number> => {
+    const at = key(id)
+    await expect.poll(() => opened().call({ key: at, command: ['HEXISTS', at, 'v'] })).toBe(1)
+    return Number(await opened().call({ key: at, command: ['PTTL', at] }))
+  }
   return {
     get port() {
       return opened()
@@ -34,12 +41,13 @@ export function testBed(name: string): TestBed {
       new Cache<T>(through, { name: 'test', ttlMs: 60_000, jitter: 0, budgetMs: BUDGET, ...options }),
     key,
     async age(id, byMs) {
-      const at = key(id)
-      const isStored = () => opened().call({ key: at, command: ['HEXISTS', at, 'v'] })
-      await expect.poll(isStored).toBe(1)
-      const left = Number(await opened().call({ key: key(id), command: ['PTTL', key(id)] }))
+      const left = await remaining(id)
       if (left <= byMs) throw new Error(`only ${left} ms are left of ${key(id)}`)
-      await opened().call({ key: key(id), command: ['PEXPIRE', key(id), left - byMs] })
+      await this.leave(id, left - byMs)
+    },
+    async leave(id, leftMs) {
+      await remaining(id)
+      await opened().call({ key: key(id), command: ['PEXPIRE', key(id), leftMs] })
     },
   }
 }
