@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 
 /** Where an answer came from: the cache, Postgres and then the cache, or Postgres alone. */
-export type Origin = 'hit' | 'load' | 'bypass'
+export type Origin = 'hit' | 'stale' | 'load' | 'bypass'
 
 interface Timing {
   durationMs: number

@@ -126,6 +126,16 @@ export class UncacheableValueError extends SlotwiseError {
   readonly code = 'UNCACHEABLE_VALUE'
 }
 
+/** A loader took longer than the `hardTimeoutMs` of a read, and there is no older value to serve. The load goes on, and is stored when it ends. */
+export class LoadTimeoutError extends SlotwiseError {
+  readonly code = 'LOAD_TIMEOUT'
+}
+
+/** As many loads are running as the origin is allowed, and none ended in time. The loader was not called. */
+export class OriginBusyError extends SlotwiseError {
+  readonly code = 'ORIGIN_BUSY'
+}
+
 /** Somebody else holds the lock. */
 export class LockBusyError extends SlotwiseError {
   readonly code = 'LOCK_BUSY'

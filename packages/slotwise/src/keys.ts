@@ -38,6 +38,15 @@ export function keyOf(space: KeySpace, id: Id): Key {
   return `${prefixOf(space)}{${tenant}${bounded(escapeId(id))}}` as Key
 }
 
+/**
+ * A pattern for SCAN that every key of the space matches, and no other key of ours. Nothing in a key is special in a
+ * pattern: what would be is escaped.
+ */
+export function keysOf(space: KeySpace): string {
+  const tenant = space.tenant === undefined ? '' : `@${bounded(escapePart(space.tenant))}:`
+  return `${prefixOf(space)}{${tenant}*`
+}
+
 /** What a key still tells of words that were given: the words, or, of long ones, only a hash. */
 export type KeyWords<Words> =
   | { readonly hashed: false; readonly words: Words }

@@ -37,7 +37,19 @@ export interface Events {
   /** A read of a cache was answered, or an entry was invalidated. */
   'slotwise:cache': {
     readonly name: string
-    readonly kind: 'hit' | 'load' | 'wait' | 'bypass' | 'refused-fill' | 'write' | 'invalidate' | 'error'
+    readonly kind:
+      | 'hit'
+      | 'stale'
+      | 'load'
+      | 'wait'
+      | 'bypass'
+      | 'refused-fill'
+      | 'write'
+      | 'invalidate'
+      | 'error'
+      | 'degraded'
+      | 'recovered'
+    /** Empty for what is not about one entry. */
     readonly key: string
     readonly durationMs: number
   }

@@ -1,5 +1,5 @@
 import { InvalidationPendingError } from 'slotwise'
-import { Cache, type ErrorContext, type Load } from 'slotwise/cache'
+import { Cache, type ErrorContext, type Load, type LoadContext } from 'slotwise/cache'
 import type { RedisPort } from 'slotwise/redis'
 import type { Comment } from '../repositories/comments.js'
 import type { Entity } from '../repositories/entities.js'
@@ -26,7 +26,7 @@ const TTL_MS = 600_000
  * How long a write waits for Redis to forget what it changed. Longer, and a failover would hold up every write;
  * then the answer says `X-Cache: pending`, and the cache goes on trying.
  */
-const INVALIDATE_MS = 1000
+const INVALIDATE_MS = 500
 
 /**
  * Everything the service keeps in Redis for reading, and the one place that knows which entries show what.
@@ -75,6 +75,27 @@ export class Caches implements AsyncDisposable {
   }
 
   /**
+   * Changes a comment in the database under an intent for both entries that show it, so that neither an eviction inside of
+   * the transaction nor a process that dies after its commit leaves the older text in Redis.
+   */
+  async change<R>(
+    tenant: string,
+    { id, entityId }: { readonly id: string; readonly entityId: string },
+    run: () => Promise<R>,
+  ): Promise<R> {
+    const options = { deadlineMs: INVALIDATE_MS }
+    const comments = this.#comments.forTenant(tenant)
+    const threads = this.#threads.forTenant(tenant)
+    return await timed('write', () =>
+      written(() =>
+        threads.mutate({ ids: [entityId], ...options }, () =>
+          comments.mutate({ ids: [id], ...options }, run),
+        ),
+      ),
+    )
+  }
+
+  /**
    * Takes away every entry that shows one of these comments, and the threads of these entities. To be called when
    * the change is committed.
    *
@@ -113,7 +134,12 @@ export class Caches implements AsyncDisposable {
   }
 }
 
-const never = { signal: new AbortController().signal }
+/** For reads that go past the cache: nothing is stored, so there is nothing to say about that. */
+const never: LoadContext = {
+  signal: new AbortController().signal,
+  setTtlMs: () => {},
+  skipStore: () => {},
+}
 
 /** The write stands, whether Redis could be told of it or not; the caches go on telling it. */
 async function told(invalidation: Promise<void>): Promise<boolean> {

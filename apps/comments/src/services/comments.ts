@@ -84,20 +84,20 @@ export class CommentService {
     content: string,
     version: number | undefined,
   ): Promise<Comment> {
-    return this.#change(tenant, await this.#comments.edit(tenant, id, user, content, version))
+    return this.#change(tenant, id, () => this.#comments.edit(tenant, id, user, content, version))
   }
 
   /** The text goes, the replies stay. */
   async remove(tenant: string, id: string, user: string): Promise<void> {
-    await this.#change(tenant, await this.#comments.remove(tenant, id, user))
+    await this.#change(tenant, id, () => this.#comments.remove(tenant, id, user))
   }
 
-  async #change(tenant: string, outcome: Changed): Promise<Comment> {
-    if (outcome.changed) {
-      const { comment } = outcome
-      await this.#caches.changed(tenant, [comment.id], [comment.entityId])
-      return comment
-    }
+  async #change(tenant: string, id: string, run: () => Promise<Changed>): Promise<Comment> {
+    // Which thread shows it has to be known before it is changed, and never changes.
+    const before = await this.#comments.find(tenant, id)
+    if (before === undefined) throw notFound()
+    const outcome = await this.#caches.change(tenant, { id, entityId: before.entityId }, run)
+    if (outcome.changed) return outcome.comment
     if (outcome.reason === 'missing') throw notFound()
     if (outcome.reason === 'not-author') throw new Problem('FORBIDDEN', 'Somebody else wrote this comment.')
     throw new Problem('PRECONDITION_FAILED', 'The comment has been edited since. Read it again.')

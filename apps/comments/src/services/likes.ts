@@ -44,7 +44,7 @@ export class LikeService {
       // What is already so needs no lock: of a crowd that wants the same, all but one leave here.
       if (now.liked === wanted) return { ...now, changed: false }
       try {
-        return await this.#underLock(tenant, comment, user, wanted)
+        return await this.#underLock(tenant, { id: comment, entityId: now.entityId }, user, wanted)
       } catch (error) {
         if (!(error instanceof LockBusyError) || performance.now() >= until) throw error
         await sleep(10 * Math.random())
@@ -52,20 +52,24 @@ export class LikeService {
     }
   }
 
-  async #underLock(tenant: string, comment: string, user: string, wanted: boolean): Promise<LikeChange> {
+  async #underLock(
+    tenant: string,
+    comment: { readonly id: string; readonly entityId: string },
+    user: string,
+    wanted: boolean,
+  ): Promise<LikeChange> {
     const from = { ttlMs: TTL_MS, waitMs: WAIT_MS }
-    const lock = await timed('lock', () => this.#locks.forTenant(tenant).acquire([comment, user], from))
+    const lock = await timed('lock', () => this.#locks.forTenant(tenant).acquire([comment.id, user], from))
     let change: LikeChange | undefined
     try {
-      change = wanted
-        ? await this.#likes.add(tenant, comment, user)
-        : await this.#likes.remove(tenant, comment, user)
+      change = await this.#caches.change(tenant, comment, () =>
+        wanted ? this.#likes.add(tenant, comment.id, user) : this.#likes.remove(tenant, comment.id, user),
+      )
     } finally {
       // Not `using`, which would fail for a lock that was lost meanwhile: the like stands all the same.
       await lock.release()
     }
     if (change === undefined) throw notFound()
-    if (change.changed) await this.#caches.changed(tenant, [comment], [change.entityId])
     return change
   }
 }

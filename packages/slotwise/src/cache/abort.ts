@@ -3,7 +3,11 @@ import { type CallOptions, integer } from '../options.js'
 /** Ends the waiting of one caller; what it waits for goes on. */
 export async function unlessAborted<R>(promise: Promise<R>, signal: AbortSignal | undefined): Promise<R> {
   if (signal === undefined) return promise
-  signal.throwIfAborted()
+  if (signal.aborted) {
+    // Whatever becomes of it, nobody will ask.
+    void promise.catch(() => {})
+    throw signal.reason
+  }
   let stop = (): void => {}
   const aborted = new Promise<never>((_, reject) => {
     stop = () => reject(signal.reason)

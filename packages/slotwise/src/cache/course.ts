@@ -1,16 +1,24 @@
+import { UncacheableValueError } from '../errors.js'
 import type { Key } from '../keys.js'
+import { integer } from '../options.js'
 import { Budget } from './budget.js'
-import { decode, encode } from './entry.js'
+import { keptMsOf, versionOf } from './entry.js'
 import type { Course, How, Landing, Storing } from './flight.js'
 import type { Instance } from './instance.js'
 import { LeaseClock } from './lease-clock.js'
 import { acquire, fill, newToken, release } from './scripts.js'
+import { lifetimes } from './settings.js'
 import { untilNextTurn } from './turn.js'
+import type { Wake } from './wakes.js'
 
-/** What a loader is told. */
+/** What a loader is told, and what it may say of the value that it brings. */
 export interface LoadContext {
-  /** Aborts when every caller that waits for this load has given up. */
+  /** Aborted when every caller that waits for this load has given up. */
   readonly signal: AbortSignal
+  /** How long this value may be served, in the place of `ttlMs`. */
+  readonly setTtlMs: (ttlMs: number) => void
+  /** Gives the value to those who wait for it, and does not store it. */
+  readonly skipStore: () => void
 }
 
 /** Fetches a value from where it truly is. Its errors reach the callers as they are, and are never cached. */
@@ -20,11 +28,19 @@ export type Load<T> = (context: LoadContext) => T | Promise<T>
 export interface Departure {
   readonly key: Key
   readonly load: Load<unknown>
-  readonly ttlMs: number
+  readonly ttlMs: number | undefined
   readonly budget: Budget
-  /** Bytes are there, and cannot be read. */
-  readonly replace: boolean
+  /** Version of bytes that are there and are to be replaced; empty for none. */
+  readonly seen: Buffer
+  /** What is there goes on being served meanwhile: somebody else's load of it is not waited for. */
+  readonly isRefresh?: boolean | undefined
+  /** Called as soon as it is known whether this flight loads, waits or has found something; perhaps again later. */
+  readonly decided?: (() => void) | undefined
 }
+
+/** From the third refusal on it is worth a subscription to be woken; most loads are over by then. */
+const WAKE_FROM = 2
+const WAKE_WITHIN_MS = 1000
 
 /** A load under the eyes of Redis: finds out whose turn it is, loads or waits, and stores. */
 export function ruled(instance: Instance, departure: Departure, signal: AbortSignal): Course {
@@ -35,6 +51,7 @@ export function ruled(instance: Instance, departure: Departure, signal: AbortSig
 /** A load of which Redis knows nothing, and after which nothing is stored. */
 export function detour(instance: Instance, departure: Departure, signal: AbortSignal): Course {
   const ride = new Ride(instance, departure, signal)
+  departure.decided?.()
   return ride.course(ride.load('bypass'))
 }
 
@@ -68,54 +85,132 @@ class Ride {
   }
 
   async takeTurn(): Promise<Landing> {
-    const instance = this.#instance
-    const { key, budget } = this.#departure
-    const { leaseMs, budgetMs } = instance.settings
-    const givesUpAt = performance.now() + leaseMs
-    let replace = this.#departure.replace
-    for (let round = 0; ; round++) {
-      const since = instance.tick()
-      // An answer that tells us to wait shows that Redis is well, so what follows has a budget of its own.
-      const purse = round === 0 ? budget : new Budget(budgetMs)
-      try {
-        const args = { token: this.#token, lease_ms: leaseMs, replace: replace ? 1 : 0 }
-        const turn = await purse.spend((deadlineMs) =>
-          acquire.run(instance.port, { entry: key }, args, { deadlineMs, binary: true }),
-        )
+    const next = await this.#turn()
+    return typeof next === 'string' ? await this.load(next) : next
+  }
+
+  /** What is there, or how to load. Never rejects. */
+  async #turn(): Promise<Landing | 'load' | 'bypass'> {
+    const hearing: { wake?: Wake | undefined; opening?: Promise<Wake | undefined> } = {}
+    try {
+      const instance = this.#instance
+      const { key, isRefresh } = this.#departure
+      const { leaseMs, codec } = instance.settings
+      const givesUpAt = performance.now() + leaseMs
+      let { seen } = this.#departure
+      for (let round = 0; ; round++) {
+        if (round === WAKE_FROM) {
+          // It may take a connection of its own, and asking goes on meanwhile.
+          hearing.opening = instance.wakes.open(key, { deadlineMs: WAKE_WITHIN_MS })
+          void hearing.opening.then((wake) => (hearing.wake = wake))
+        }
+        const { wake } = hearing
+        wake?.arm()
+        const since = instance.tick()
+        const turn = await this.#ask(round, seen, wake !== undefined)
+        this.#departure.decided?.()
         if (turn.state === 'granted') {
           this.#granted = true
-          return await this.load('load')
+          return 'load'
         }
-        if (turn.state === 'writing') return await this.load('load')
+        if (turn.state === 'writing') return 'load'
         if (turn.state === 'stored') {
-          if (decode(turn.bytes) !== undefined)
-            return { ok: true, bytes: turn.bytes, source: 'redis', how: round === 0 ? 'hit' : 'wait', since }
-          replace = true
+          const { bytes } = turn
+          if ((await codec.read(bytes)) !== undefined) {
+            return this.#found(bytes, round === 0 ? 'hit' : 'wait', since)
+          }
+          seen = versionOf(bytes)
           continue
         }
+        if (isRefresh === true) return { ok: false, error: undefined, skipped: true, since }
         const remainingMs = Math.min(turn.remainingMs, givesUpAt - performance.now())
-        if (remainingMs <= 0) return await this.load('bypass')
-        await untilNextTurn(round, remainingMs, this.#signal)
-      } catch (error) {
-        // It may have been granted, or be granted yet, to a token that will never store.
-        void this.#release()
-        if (this.#signal.aborted) return { ok: false, error, since }
-        instance.report(error, 'load', key)
-        return await this.load('bypass')
+        if (remainingMs <= 0) return 'bypass'
+        await untilNextTurn(round, remainingMs, this.#signal, wake)
       }
+    } catch (error) {
+      this.#departure.decided?.()
+      return this.#withoutTurn(error)
+    } finally {
+      void hearing.opening?.then((wake) => wake?.close())
     }
+  }
+
+  async #ask(round: number, seen: Buffer, isWakeable: boolean): ReturnType<typeof acquire.run> {
+    const instance = this.#instance
+    const { key, budget } = this.#departure
+    // An answer that tells us to wait shows that Redis is well, so what follows has a budget of its own.
+    const purse = round === 0 ? budget : new Budget(instance.pace.budgetMs)
+    const args = {
+      token: this.#token,
+      lease_ms: instance.settings.leaseMs,
+      seen,
+      wake: isWakeable ? 1 : 0,
+    }
+    return await purse.spend((deadlineMs) =>
+      acquire.run(instance.port, { entry: key }, args, { deadlineMs, binary: true }),
+    )
+  }
+
+  #withoutTurn(error: unknown): Landing | 'bypass' {
+    const instance = this.#instance
+    const since = instance.tick()
+    // It may have been granted, or be granted yet, to a token that will never store.
+    void this.#release(0)
+    if (this.#signal.aborted) return { ok: false, error, since }
+    instance.unanswered()
+    instance.report(error, 'load', this.#departure.key)
+    // What is there is served, and the next reader tries again.
+    if (this.#departure.isRefresh === true) return { ok: false, error, skipped: true, since }
+    return 'bypass'
+  }
+
+  #found(bytes: Buffer, how: How, since: number): Landing {
+    const value = async (): Promise<unknown> => {
+      const decoded = await this.#instance.settings.codec.read(bytes)
+      if (decoded === undefined) throw new UncacheableValueError('the schema changed its mind about a value')
+      return decoded.value
+    }
+    return { ok: true, value, entry: undefined, source: 'redis', how, since }
   }
 
   /** Never rejects. */
   async load(how: How): Promise<Landing> {
     const instance = this.#instance
+    const { codec } = instance.settings
     instance.count('loads')
     if (how === 'bypass') instance.count('bypasses')
+    if (this.#departure.isRefresh === true) instance.count('refreshes')
     const since = instance.tick()
     this.#clock.start(since)
+    const from = performance.now()
     try {
-      const bytes = encode(await this.#departure.load({ signal: this.#signal }))
-      return { ok: true, bytes, source: 'loader', how, since }
+      const said = { ttlMs: this.#departure.ttlMs, isToStore: true }
+      const context: LoadContext = {
+        signal: this.#signal,
+        setTtlMs: (ms) => {
+          said.ttlMs = integer('ttlMs', ms)
+        },
+        skipStore: () => {
+          said.isToStore = false
+        },
+      }
+      const value = await this.#departure.load(context)
+      const payload = codec.payload(value)
+      // Read back at once: a value that nobody could read would be loaded again and again.
+      let first: { readonly value: unknown } | undefined = { value: await codec.reread(payload) }
+      const own = (): unknown => {
+        const taken = first
+        first = undefined
+        return taken === undefined ? codec.reread(payload) : taken.value
+      }
+      const loadMs = performance.now() - from
+      const times = lifetimes(instance.settings, value, { ttlMs: said.ttlMs, loadMs })
+      const entry = said.isToStore ? codec.wrapped(payload, times) : undefined
+      if (said.isToStore && entry === undefined) {
+        const why = `the value is not cached: it takes ${payload.byteLength} bytes, more than maxValueBytes`
+        instance.report(new UncacheableValueError(why), 'store', this.#departure.key)
+      }
+      return { ok: true, value: own, entry, source: 'loader', how, since }
     } catch (error) {
       return { ok: false, error, since }
     }
@@ -125,30 +220,34 @@ class Ride {
     const instance = this.#instance
     const refused: Storing = { accepted: false, since: landing.since }
     if (!this.#granted) return refused
-    if (!landing.ok || instance.closed) {
-      await this.#release()
+    const { settings } = instance
+    if (!landing.ok || landing.entry === undefined || instance.closed) {
+      const isError = !landing.ok && !this.#signal.aborted
+      await this.#release(isError ? settings.staleRetryMs : 0)
       return refused
     }
-    const { key, ttlMs } = this.#departure
-    const { budgetMs } = instance.settings
+    const { key } = this.#departure
     const from = performance.now()
     const since = instance.tick()
     try {
-      const args = { token: this.#token, bytes: landing.bytes, ttl_ms: instance.ttl(ttlMs) }
-      const accepted = await fill.run(instance.port, { entry: key }, args, { deadlineMs: budgetMs })
+      const args = { token: this.#token, bytes: landing.entry, ttl_ms: keptMsOf(landing.entry) }
+      const accepted = await fill.run(instance.port, { entry: key }, args, {
+        deadlineMs: settings.budget.max,
+      })
       if (accepted) return { accepted, since }
       instance.count('refusedFills')
       instance.emit('refused-fill', key, from)
     } catch (error) {
       instance.report(error, 'store', key)
-      void this.#release()
+      void this.#release(0)
     }
     return refused
   }
 
   /** Best effort: the lease ends by itself. */
-  async #release(): Promise<void> {
+  async #release(holdMs: number): Promise<void> {
     const { port } = this.#instance
-    await release.run(port, { entry: this.#departure.key }, { token: this.#token }).catch(() => {})
+    const args = { token: this.#token, hold_ms: holdMs }
+    await release.run(port, { entry: this.#departure.key }, args).catch(() => {})
   }
 }

@@ -8,7 +8,7 @@
 -- @arg bytes   what to store
 -- @arg ttl_ms  how long it may be served
 -- @return 1 stored | 0 refused, nothing changed
-local saved = redis.call('HMGET', KEYS[1], 'l', 'd')
+local saved = redis.call('HMGET', KEYS[1], 'l', 'd', 'n')
 if saved[1] ~= ARGV[1] then return 0 end
 
 local time = redis.call('TIME')
@@ -17,6 +17,8 @@ if now >= tonumber(saved[2]) then return 0 end
 
 -- What needs memory comes first: behind another write Redis would not refuse it at the limit any more.
 redis.call('HSET', KEYS[1], 'v', ARGV[2])
-redis.call('HDEL', KEYS[1], 'l', 'd')
+redis.call('HDEL', KEYS[1], 'l', 'd', 'x', 'o', 'n', 'r')
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
+-- Who misses it asks again by itself, so a user without the right to publish is no reason to fail.
+if saved[3] then redis.pcall('SPUBLISH', KEYS[1], '') end
 return 1

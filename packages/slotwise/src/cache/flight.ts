@@ -1,6 +1,6 @@
 import type { Budget } from './budget.js'
 
-/** What a flight has brought, or the loader's error. */
+/** What a flight has brought, or why it has brought nothing. */
 export type Landing = {
   /**
    * The reading of the cache's counter just before the value was asked for: no invalidation that resolved
@@ -8,12 +8,25 @@ export type Landing = {
    */
   readonly since: number
 } & (
-  | { readonly ok: true; readonly bytes: Buffer; readonly source: 'redis' | 'loader'; readonly how: How }
-  | { readonly ok: false; readonly error: unknown }
+  | {
+      readonly ok: true
+      /** A value of the caller's own each time. */
+      readonly value: () => unknown
+      /** As it is to be stored; `undefined` for what came from there. */
+      readonly entry: Buffer | undefined
+      readonly source: 'redis' | 'loader'
+      readonly how: How
+    }
+  | {
+      readonly ok: false
+      readonly error: unknown
+      /** Nothing was tried: somebody else is refreshing the value already. */
+      readonly skipped?: true
+    }
 )
 
 /** How a caller got its value. */
-export type How = 'hit' | 'load' | 'wait' | 'bypass'
+export type How = 'hit' | 'stale' | 'load' | 'wait' | 'bypass'
 
 /** Whether the value was stored, and the reading of the counter just before it was sent to be stored. */
 export interface Storing {
@@ -49,6 +62,11 @@ export class Flight {
   /** Resolves when nobody new should join: its value was stored or refused, or everybody has given up. */
   get over(): Promise<unknown> {
     return Promise.race([this.#course.storing, this.#course.overdue])
+  }
+
+  /** Resolves when it has brought something or failed. */
+  get landed(): Promise<Landing> {
+    return this.#course.landing
   }
 
   join(): void {

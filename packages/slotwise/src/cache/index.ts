@@ -3,9 +3,28 @@
  *
  * @module
  */
-export type { CacheOptions } from './cache.js'
+export type { LoadMany, LoadManyContext } from './batch.js'
 export { Cache } from './cache.js'
+export type { CacheOptions } from './cache-options.js'
 export type { Load, LoadContext } from './course.js'
 export type { CacheStats, ErrorContext } from './instance.js'
-export type { CacheAnswer, CacheRead, CacheView, LoadOptions, WriteOptions } from './view.js'
-export type { Write } from './write-through.js'
+export type { InvalidateOptions } from './invalidate.js'
+export type { Mutation, MutationContext } from './mutate.js'
+export type { OriginOptions } from './origin.js'
+export type { BudgetBounds } from './pace.js'
+export type { ReadToken } from './put.js'
+export type { StandardSchema } from './schema.js'
+export type { Serializer } from './serializer.js'
+export { json, msgpack, superjson } from './serializer.js'
+export type { CacheView } from './view.js'
+export type {
+  CacheAnswer,
+  CacheRead,
+  LoadOptions,
+  MutateOptions,
+  SetOptions,
+  Warmed,
+  WarmOptions,
+  Write,
+  WriteOptions,
+} from './view-options.js'

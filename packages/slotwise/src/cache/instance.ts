@@ -2,17 +2,11 @@ import type { Key } from '../keys.js'
 import type { RedisPort } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
 import { Flights } from './flights.js'
+import { Origin } from './origin.js'
+import { Pace } from './pace.js'
 import { PendingInvalidations } from './pending.js'
-
-/** What a cache was told, checked and with its defaults. */
-export interface Settings {
-  readonly name: string
-  readonly ttlMs: number
-  readonly jitter: number
-  readonly leaseMs: number
-  readonly budgetMs: number
-  readonly onError: (error: Error, context: ErrorContext) => void
-}
+import type { Settings } from './settings.js'
+import { Wakes } from './wakes.js'
 
 /** Where a failure that did not reach a caller happened. */
 export interface ErrorContext {
@@ -20,14 +14,18 @@ export interface ErrorContext {
   readonly key: string
 }
 
-/** Counted since the cache was made; `pending` is a level. */
+/** Counted since the cache was made; `pending` and `degraded` are levels. */
 export interface CacheStats {
   /** Answers read from Redis at once. */
   readonly hits: number
+  /** Those among the hits that were stale. */
+  readonly staleHits: number
   /** Reads that found nothing usable in Redis. */
   readonly misses: number
-  /** Calls of a loader. */
+  /** Calls of a loader for an entry, those in the background among them. */
   readonly loads: number
+  /** Those among the loads that took the place of a value that was still served. */
+  readonly refreshes: number
   /** Answers taken from a load that another caller or another process ran. */
   readonly waits: number
   /** Calls of a loader without a word from Redis: too slow, or away. */
@@ -38,36 +36,57 @@ export interface CacheStats {
   readonly errors: number
   /** Invalidations that are still being tried. */
   readonly pending: number
+  /** Redis did not answer the last read or write in time, or an invalidation is pending. */
+  readonly degraded: boolean
 }
 
-type Counter = Exclude<keyof CacheStats, 'pending'>
+type Counter = Exclude<keyof CacheStats, 'pending' | 'degraded'>
 
 /** What the views of one cache share. */
 export class Instance {
   readonly port: RedisPort
   readonly settings: Settings
+  /** Whether a read has to know how old a value is. */
+  readonly timed: boolean
   /** Loads under the eyes of Redis, and loads without; apart, so that neither waits for the other's Redis. */
   readonly flights = new Flights()
   readonly detours = new Flights()
+  /** Loads that take the place of what is served meanwhile. */
+  readonly refreshes = new Flights()
   readonly pending: PendingInvalidations
+  readonly pace: Pace
+  readonly wakes: Wakes
+  readonly #origin: Origin | undefined
   /** What is on its way to be stored. */
   readonly storing = new Set<Promise<unknown>>()
   closed = false
   readonly #counters: Record<Counter, number> = {
     hits: 0,
+    staleHits: 0,
     misses: 0,
     loads: 0,
+    refreshes: 0,
     waits: 0,
     bypasses: 0,
     refusedFills: 0,
     errors: 0,
   }
   #reading = 0
+  #silent = false
+  #degraded = false
 
   constructor(port: RedisPort, settings: Settings) {
     this.port = port
     this.settings = settings
-    this.pending = new PendingInvalidations(port, (error, key) => this.report(error, 'invalidate', key))
+    this.timed = settings.staleMs > 0 || settings.earlyRefresh > 0
+    this.pace = new Pace(settings.budget)
+    this.wakes = new Wakes(port, (error, key) => this.report(error, 'load', key))
+    this.#origin = settings.origin === undefined ? undefined : new Origin(settings.origin)
+    this.pending = new PendingInvalidations(port, {
+      keepMs: settings.keepInvalidatedMs,
+      report: (error, key) => this.report(error, 'invalidate', key),
+      changed: () => this.#judge(),
+    })
   }
 
   /** The next reading of a counter that orders what happens in this process. */
@@ -80,7 +99,42 @@ export class Instance {
   }
 
   stats(): CacheStats {
-    return { ...this.#counters, pending: this.pending.size }
+    return { ...this.#counters, pending: this.pending.size, degraded: this.#degraded }
+  }
+
+  /** Whether it is worth asking Redis for an entry, and its answer may be believed. */
+  reachable(key: Key): boolean {
+    // Redis still has what this process was told to remove.
+    return !this.pending.has(key) && this.port.breaker(key).state === 'closed'
+  }
+
+  /** Redis has answered a read. */
+  answered(ms: number): void {
+    this.pace.record(ms)
+    if (!this.#silent) return
+    this.#silent = false
+    this.#judge()
+  }
+
+  /** Redis has not answered a read in time. */
+  unanswered(): void {
+    this.pace.missed()
+    if (this.#silent) return
+    this.#silent = true
+    this.#judge()
+  }
+
+  #judge(): void {
+    const degraded = this.#silent || this.pending.size > 0
+    if (degraded === this.#degraded) return
+    this.#degraded = degraded
+    const kind = degraded ? 'degraded' : 'recovered'
+    publish('slotwise:cache', () => ({ name: this.settings.name, kind, key: '', durationMs: 0 }))
+  }
+
+  /** Calls a loader when the origin has room for one more. */
+  async load<R>(load: () => R | Promise<R>, signal: AbortSignal): Promise<R> {
+    return this.#origin === undefined ? await load() : await this.#origin.run(load, signal)
   }
 
   /** Loads that have not come back yet are not waited for: nothing of theirs will be stored. */
@@ -88,11 +142,6 @@ export class Instance {
     this.closed = true
     this.pending.close()
     await Promise.all(this.storing)
-  }
-
-  /** Up to the jitter shorter than asked, never longer, so that what was stored together does not end together. */
-  ttl(ttlMs: number): number {
-    return Math.max(1, Math.round(ttlMs * (1 - this.settings.jitter * Math.random())))
   }
 
   emit(kind: Events['slotwise:cache']['kind'], key: Key, from: number): void {

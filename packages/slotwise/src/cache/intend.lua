@@ -8,8 +8,13 @@
 -- @key entry
 -- @arg token      fresh and random for each write
 -- @arg intent_ms  how long the write may take and still be covered
+-- @arg keep_ms    how long the present value is kept for those who allow invalidated ones; 0 for not at all
 -- @return 1 if another write of this entry is under way, else 0
-redis.call('HDEL', KEYS[1], 'v', 'l', 'd')
+local keep = tonumber(ARGV[3])
+local value = keep > 0 and redis.call('HGET', KEYS[1], 'v')
+local woken = redis.call('HGET', KEYS[1], 'n')
+if value then redis.call('HSET', KEYS[1], 'o', value) end
+redis.call('HDEL', KEYS[1], 'v', 'l', 'd', 'x', 'n', 'r')
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -17,7 +22,7 @@ local latest = now + tonumber(ARGV[2])
 local contested = 0
 
 local fields = redis.call('HGETALL', KEYS[1])
--- bound: two fields more than there are writes of one entry at the same time
+-- bound: five fields more than there are writes of one entry at the same time
 for i = 1, #fields, 2 do
   if string.sub(fields[i], 1, 2) == 'w:' then
     local ends = tonumber(fields[i + 1])
@@ -33,5 +38,10 @@ end
 redis.call('HSET', KEYS[1], 'w:' .. ARGV[1], string.format('%.0f', now + tonumber(ARGV[2])),
   'm', string.format('%.0f', latest))
 if contested == 1 then redis.call('HSET', KEYS[1], 'c', '1') end
-redis.call('PEXPIRE', KEYS[1], string.format('%.0f', latest - now))
+local kept = 0
+if redis.call('HEXISTS', KEYS[1], 'o') == 1 then
+  kept = value and keep or redis.call('PTTL', KEYS[1])
+end
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(latest - now, kept)))
+if woken then redis.pcall('SPUBLISH', KEYS[1], '') end
 return contested

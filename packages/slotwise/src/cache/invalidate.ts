@@ -1,25 +1,39 @@
 import { InvalidationPendingError } from '../errors.js'
 import type { Key } from '../keys.js'
-import type { CallOptions } from '../options.js'
+import { type CallOptions, integer } from '../options.js'
 import type { Instance } from './instance.js'
 import { removeAll } from './pending.js'
+
+/** Options of an invalidation. */
+export interface InvalidateOptions extends CallOptions {
+  /**
+   * So many replicas of each primary are to know of it before it resolves, which a failover to one of them then cannot
+   * lose. @defaultValue the cache's own `replicas`
+   */
+  readonly replicas?: number | undefined
+}
 
 /** Removes the entries, or rejects and goes on trying with those that are left. */
 export async function invalidateKeys(
   instance: Instance,
   keys: readonly Key[],
-  options: CallOptions = {},
+  options: InvalidateOptions = {},
 ): Promise<void> {
   if (keys.length === 0) return
   const from = performance.now()
-  const results = await removeAll(instance.port, keys, options)
+  const { replicas: ownReplicas, keepInvalidatedMs: keepMs } = instance.settings
+  const replicas =
+    options.replicas === undefined ? ownReplicas : integer('replicas', options.replicas, { min: 0 })
+  const { deadlineMs, signal } = options
+  const removals = keys.map((key) => ({ key, replicas }))
+  const results = await removeAll(instance.port, removals, { keepMs, deadlineMs, signal })
   const left: Promise<boolean>[] = []
   let cause: unknown
   keys.forEach((key, i) => {
     const result = results[i]
     if (result?.status === 'fulfilled') return instance.emit('invalidate', key, from)
     cause ??= result?.reason
-    left.push(instance.pending.add(key))
+    left.push(instance.pending.add(key, replicas))
     instance.report(result?.reason, 'invalidate', key)
   })
   if (left.length > 0) throw pendingError(left, { cause })

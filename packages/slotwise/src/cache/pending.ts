@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RedisUnavailableError } from '../errors.js'
 import type { Key } from '../keys.js'
-import type { RedisPort } from '../redis/port.js'
+import type { CommandCall, RedisPort, ScriptCall } from '../redis/port.js'
+import { invalidate } from './scripts.js'
 
 /** How many entries may wait to be invalidated; more would be a memory leak while Redis is away. */
 const MOST = 100_000
@@ -11,19 +12,34 @@ const BACKOFF_MS = { min: 25, max: 2000 }
 
 type Settle = (reached: boolean) => void
 
+/** What waits for an entry to be removed, and how well it is to be removed. */
+interface Waiting {
+  readonly settles: readonly Settle[]
+  /** So many replicas are to know of it. */
+  readonly replicas: number
+}
+
+/** What the invalidations of a cache need to know of it. */
+interface PendingOptions {
+  readonly keepMs: number
+  readonly report: (error: unknown, key: Key) => void
+  /** Hears that there are some now, or none any more. */
+  readonly changed: () => void
+}
+
 /** Removes entries now, or goes on trying in the background until Redis takes it. */
 export class PendingInvalidations {
   readonly #port: RedisPort
-  readonly #report: (error: unknown, key: Key) => void
-  readonly #waiting = new Map<Key, Settle[]>()
+  readonly #options: PendingOptions
+  readonly #waiting = new Map<Key, Waiting>()
   /** Sent and not answered. An entry that is invalidated anew meanwhile waits as well: the answer says nothing of it. */
-  readonly #sent = new Map<Key, Settle[]>()
+  readonly #sent = new Map<Key, Waiting>()
   readonly #stop = new AbortController()
   #running = false
 
-  constructor(port: RedisPort, report: (error: unknown, key: Key) => void) {
+  constructor(port: RedisPort, options: PendingOptions) {
     this.#port = port
-    this.#report = report
+    this.#options = options
   }
 
   get size(): number {
@@ -35,17 +51,18 @@ export class PendingInvalidations {
   }
 
   /** Resolves with whether the entry was removed in the end; never rejects. */
-  add(key: Key): Promise<boolean> {
+  add(key: Key, replicas = 0): Promise<boolean> {
     if (this.#stop.signal.aborted) return Promise.resolve(false)
     if (!this.#waiting.has(key) && this.#waiting.size >= MOST) {
-      this.#report(
+      this.#options.report(
         new RedisUnavailableError(`more than ${MOST} invalidations wait for Redis; one is given up`),
         key,
       )
       return Promise.resolve(false)
     }
     return new Promise((settle) => {
-      merge(this.#waiting, key, [settle])
+      this.#wait(key, { settles: [settle], replicas })
+      this.#options.changed()
       if (!this.#running) void this.#run()
     })
   }
@@ -53,8 +70,9 @@ export class PendingInvalidations {
   /** Gives up what waits. */
   close(): void {
     this.#stop.abort()
-    for (const settles of this.#waiting.values()) for (const settle of settles) settle(false)
+    for (const { settles } of this.#waiting.values()) for (const settle of settles) settle(false)
     this.#waiting.clear()
+    this.#options.changed()
   }
 
   async #run(): Promise<void> {
@@ -73,44 +91,76 @@ export class PendingInvalidations {
   /** `true` if every entry of this round was removed. */
   async #round(): Promise<boolean> {
     const batch = [...this.#waiting].slice(0, BATCH)
-    for (const [key, settles] of batch) {
+    for (const [key, waiting] of batch) {
       this.#waiting.delete(key)
-      this.#sent.set(key, settles)
+      this.#sent.set(key, waiting)
     }
-    const results = await removeAll(
-      this.#port,
-      batch.map(([key]) => key),
-    )
+    const removals = batch.map(([key, { replicas }]) => ({ key, replicas }))
+    const results = await removeAll(this.#port, removals, this.#options)
     let all = true
-    batch.forEach(([key, settles], i) => {
+    batch.forEach(([key, waiting], i) => {
       const result = results[i]
       this.#sent.delete(key)
-      if (result?.status === 'fulfilled') return settles.forEach((settle) => settle(true))
+      if (result?.status === 'fulfilled') return waiting.settles.forEach((settle) => settle(true))
       all = false
-      if (this.#stop.signal.aborted) return settles.forEach((settle) => settle(false))
-      this.#report(result?.reason, key)
-      merge(this.#waiting, key, settles)
+      if (this.#stop.signal.aborted) return waiting.settles.forEach((settle) => settle(false))
+      this.#options.report(result?.reason, key)
+      this.#wait(key, waiting)
     })
+    this.#options.changed()
     return all
+  }
+
+  #wait(key: Key, { settles, replicas }: Waiting): void {
+    const present = this.#waiting.get(key)
+    this.#waiting.set(key, {
+      settles: [...(present?.settles ?? []), ...settles],
+      replicas: Math.max(present?.replicas ?? 0, replicas),
+    })
   }
 }
 
-/** Deletes entries wherever they live. Never rejects: a failure stays with its entry. */
+/** One entry to be removed. */
+interface Removal {
+  readonly key: Key
+  readonly replicas: number
+}
+
+/** How entries are removed. */
+interface RemoveOptions {
+  readonly keepMs: number
+  readonly deadlineMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Removes entries wherever they live. Never rejects: a failure stays with its entry. */
 export async function removeAll(
   port: RedisPort,
-  keys: readonly Key[],
-  options?: { readonly deadlineMs?: number | undefined; readonly signal?: AbortSignal | undefined },
+  removals: readonly Removal[],
+  { keepMs, deadlineMs, signal }: RemoveOptions,
 ): Promise<readonly PromiseSettledResult<unknown>[]> {
+  const options = { deadlineMs, signal }
+  const callOf = (key: Key): CommandCall | ScriptCall =>
+    keepMs > 0
+      ? invalidate.call({ entry: key }, { keep_ms: keepMs })
+      : { key, command: ['DEL', key], repeat: 'safe' }
+  const replicated = removals.some(({ replicas }) => replicas > 0)
+  if (replicated) {
+    return await Promise.allSettled(
+      removals.map(async ({ key, replicas }) => {
+        if (replicas === 0) return await port.call(callOf(key), options)
+        const { acknowledgedBy } = await port.writeThenWait(callOf(key), { ...options, replicas })
+        if (acknowledgedBy >= replicas) return acknowledgedBy
+        throw new RedisUnavailableError(`${acknowledgedBy} of ${replicas} replicas know that it was removed`)
+      }),
+    )
+  }
   try {
     return await port.pipeline(
-      keys.map((key) => ({ key, command: ['DEL', key], repeat: 'safe' })),
+      removals.map(({ key }) => callOf(key)),
       options,
     )
   } catch (reason) {
-    return keys.map(() => ({ status: 'rejected', reason }))
+    return removals.map(() => ({ status: 'rejected', reason }))
   }
-}
-
-function merge(map: Map<Key, Settle[]>, key: Key, settles: Settle[]): void {
-  map.set(key, [...(map.get(key) ?? []), ...settles])
 }

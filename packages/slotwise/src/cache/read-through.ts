@@ -2,16 +2,25 @@ import type { Key } from '../keys.js'
 import { unlessAborted } from './abort.js'
 import { Budget } from './budget.js'
 import { type Departure, detour, type Load, ruled } from './course.js'
-import { decode } from './entry.js'
-import type { How, Landing } from './flight.js'
-import type { Flights } from './flights.js'
+import type { Flight, How, Landing } from './flight.js'
+import type { Seat } from './flights.js'
 import type { Instance } from './instance.js'
+import { type Look, look } from './look.js'
+import { timely } from './timely.js'
+
+const NONE = Buffer.alloc(0)
 
 /** What a caller wants. */
 export interface Wish<T> {
+  /** Bounded by the origin already. */
   readonly load: Load<T>
-  readonly ttlMs: number
+  readonly ttlMs: number | undefined
+  readonly softTimeoutMs: number
+  readonly hardTimeoutMs: number
+  readonly allowStale: boolean
   readonly signal: AbortSignal | undefined
+  /** Called as soon as it is known whether the loader is needed; perhaps again later. */
+  readonly decided?: (() => void) | undefined
 }
 
 /** What it gets. */
@@ -21,27 +30,7 @@ export interface Found<T> {
   readonly how: How
 }
 
-/** What lies in Redis: a value, nothing, bytes that cannot be read; or no answer. */
-export type Look<T> =
-  | { readonly state: 'found'; readonly value: T }
-  | { readonly state: 'nothing' | 'unreadable' | 'unreachable' }
-
-/** One round trip within the budget. Never rejects. */
-export async function look<T>(instance: Instance, key: Key, budget: Budget): Promise<Look<T>> {
-  // Redis still has what this process was told to remove.
-  if (instance.pending.has(key)) return { state: 'unreachable' }
-  try {
-    const bytes = await budget.spend((deadlineMs) =>
-      instance.port.call({ key, command: ['HGET', key, 'v'], repeat: 'safe' }, { deadlineMs, binary: true }),
-    )
-    if (bytes === null) return { state: 'nothing' }
-    const decoded = Buffer.isBuffer(bytes) ? decode(bytes) : undefined
-    return decoded === undefined ? { state: 'unreadable' } : { state: 'found', value: decoded.value as T }
-  } catch (error) {
-    instance.report(error, 'read', key)
-    return { state: 'unreachable' }
-  }
-}
+type Seen = Extract<Look, { readonly state: 'found' }>
 
 /**
  * Looks into Redis, then joins the load of the entry or sets one off.
@@ -49,53 +38,99 @@ export async function look<T>(instance: Instance, key: Key, budget: Budget): Pro
  * At most two rounds: a caller that may not have the value of the flight it found goes on to the next one, whose
  * load begins after the call did, so that nothing stands in the way of having its value.
  */
-export async function readThrough<T>(instance: Instance, key: Key, wish: Wish<T>): Promise<Found<T>> {
+export async function readThrough<T>(
+  instance: Instance,
+  key: Key,
+  wish: Wish<T>,
+  looked?: Look,
+): Promise<Found<T>> {
   const began = instance.tick()
-  const budget = new Budget(instance.settings.budgetMs)
+  const budget = new Budget(instance.pace.budgetMs)
   for (let round = 0; ; round++) {
     wish.signal?.throwIfAborted()
-    const seen = await look<T>(instance, key, budget)
-    if (seen.state === 'found') {
-      const how = round === 0 ? 'hit' : 'wait'
-      instance.count(how === 'hit' ? 'hits' : 'waits')
-      return { value: seen.value, source: 'redis', how }
-    }
+    const seen = (round === 0 ? looked : undefined) ?? (await look(instance, key, budget, wish.allowStale))
+    if (seen.state === 'found') return await served(instance, key, wish, seen, { began, budget, round })
     if (round === 0 && seen.state !== 'unreachable') instance.count('misses')
-    const departure = {
-      key,
-      load: wish.load,
-      ttlMs: wish.ttlMs,
-      budget,
-      replace: seen.state === 'unreadable',
-    }
-    const landing = await fly(instance, seen.state !== 'unreachable', departure, began, wish.signal)
+    const isReachable = seen.state !== 'unreachable'
+    const flights = isReachable ? instance.flights : instance.detours
+    const departure = departureOf(key, wish, budget, seen.state === 'unreadable' ? seen.version : NONE)
+    const seat = flights.join(key, (aborted) => (isReachable ? ruled : detour)(instance, departure, aborted))
+    // Whoever joins a load under way does not decide anything, but for the batch that it may belong to.
+    if (!seat.first) wish.decided?.()
+    const landing = await landed(instance, seat, began, budget, wish)
     if (landing === undefined) continue
     if (!landing.ok) throw landing.error
-    const decoded = decode(landing.bytes)
-    if (decoded !== undefined) return { value: decoded.value as T, source: landing.source, how: landing.how }
+    return { value: (await landing.value()) as T, source: landing.source, how: landing.how }
   }
 }
 
+function departureOf<T>(key: Key, wish: Wish<T>, budget: Budget, seen: Buffer): Departure {
+  const { load, ttlMs, decided } = wish
+  return { key, load, ttlMs, budget, seen, decided }
+}
+
 /** This caller's outcome of the flight it joins, counted; `undefined` if it must go on to the next one. */
-async function fly(
+async function landed<T>(
   instance: Instance,
-  reachable: boolean,
-  departure: Departure,
+  { flight, first, leave }: Seat,
   began: number,
-  signal: AbortSignal | undefined,
+  budget: Budget,
+  { signal, hardTimeoutMs }: Wish<T>,
 ): Promise<Landing | undefined> {
-  const flights: Flights = reachable ? instance.flights : instance.detours
-  const { flight, first, leave } = flights.join(departure.key, (aborted) =>
-    (reachable ? ruled : detour)(instance, departure, aborted),
-  )
+  const seat = { isKept: false }
   try {
-    const landing = await unlessAborted(flight.outcome(began, departure.budget), signal)
+    const outcome = timely(flight.outcome(began, budget), hardTimeoutMs, () => {
+      // The load goes on, and is stored for those who come later.
+      seat.isKept = true
+      void leaveWhenLanded(flight, leave)
+    })
+    const landing = await unlessAborted(outcome, signal)
     if (landing?.ok !== true) return landing
     const how = first || landing.how === 'bypass' ? landing.how : 'wait'
     if (how === 'hit') instance.count('hits')
     if (how === 'wait' || !first) instance.count('waits')
     return { ...landing, how }
   } finally {
-    leave()
+    if (!seat.isKept) leave()
   }
+}
+
+async function leaveWhenLanded(flight: Flight, leave: () => void): Promise<void> {
+  await flight.landed
+  leave()
+}
+
+/** A value that is there: as it is while it is fresh; refreshed behind the caller's back, or waited for a little, when not. */
+async function served<T>(
+  instance: Instance,
+  key: Key,
+  wish: Wish<T>,
+  seen: Seen,
+  { began, budget, round }: { readonly began: number; readonly budget: Budget; readonly round: number },
+): Promise<Found<T>> {
+  wish.decided?.()
+  const how = round > 0 ? 'wait' : seen.stale ? 'stale' : 'hit'
+  const value = { value: seen.value as T, source: 'redis', how } as const
+  if (seen.stale || seen.early) {
+    const departure = { ...departureOf(key, wish, budget, seen.version), isRefresh: true }
+    const seat = instance.refreshes.join(key, (aborted) => ruled(instance, departure, aborted))
+    void leaveWhenLanded(seat.flight, seat.leave)
+    void seat.flight.landed.then((landing) => tell(instance, key, seat.first, landing))
+    if (seen.stale && wish.softTimeoutMs > 0) {
+      const waiting = timely(seat.flight.outcome(began, budget), wish.softTimeoutMs).catch(() => undefined)
+      const landing = await unlessAborted(waiting, wish.signal)
+      if (landing?.ok === true) {
+        if (!seat.first) instance.count('waits')
+        return { value: (await landing.value()) as T, source: landing.source, how: landing.how }
+      }
+    }
+  }
+  instance.count(how === 'wait' ? 'waits' : 'hits')
+  if (how === 'stale') instance.count('staleHits')
+  return value
+}
+
+/** Nobody may be waiting for a refresh, so its failure has to be told. */
+function tell(instance: Instance, key: Key, first: boolean, landing: Landing): void {
+  if (first && !landing.ok && landing.skipped !== true) instance.report(landing.error, 'load', key)
 }

@@ -5,8 +5,11 @@ import { defineScript } from '../redis/script.js'
 import acquireSource from './acquire.lua.js'
 import fillSource from './fill.lua.js'
 import intendSource from './intend.lua.js'
+import invalidateSource from './invalidate.lua.js'
+import observeSource from './observe.lua.js'
 import releaseSource from './release.lua.js'
 import settleSource from './settle.lua.js'
+import storeSource from './store.lua.js'
 
 /** What a reader that missed is told. */
 export type Turn =
@@ -29,6 +32,11 @@ export const release = defineScript(releaseSource, { repeat: 'safe', decode: yes
 /** Like {@link acquire}: an intent is only relied on by whoever saw it granted. */
 export const intend = defineScript(intendSource, { repeat: 'unsafe', decode: yes })
 export const settle = defineScript(settleSource, { repeat: 'safe', decode: yes })
+export const invalidate = defineScript(invalidateSource, { repeat: 'safe', decode: yes })
+/** A mark that was left unheard is in nobody's way. */
+export const observe = defineScript(observeSource, { repeat: 'safe', decode: observation })
+/** Not repeated: what it stored may have been replaced in between by something newer, and would come back. */
+export const store = defineScript(storeSource, { repeat: 'unsafe', decode: yes })
 
 /** 128 random bits: no load and no write ever has the token of another. */
 export function newToken(): string {
@@ -44,6 +52,23 @@ function turn(reply: Reply): Turn {
     if (state === 3) return { state: 'writing' }
   }
   throw new UnexpectedReplyError('a request to load an entry was answered with something else')
+}
+
+/** What somebody is told who looks without loading. */
+export type Observation =
+  | { readonly state: 'found'; readonly bytes: Buffer; readonly leftMs: number }
+  | { readonly state: 'nothing'; readonly mark: Buffer }
+  | { readonly state: 'writing' }
+
+function observation(reply: Reply): Observation {
+  if (Array.isArray(reply)) {
+    const [state, detail, leftMs] = reply as readonly Reply[]
+    if (state === 0 && Buffer.isBuffer(detail))
+      return { state: 'found', bytes: detail, leftMs: Number(leftMs) }
+    if (state === 1 && Buffer.isBuffer(detail)) return { state: 'nothing', mark: detail }
+    if (state === 2) return { state: 'writing' }
+  }
+  throw new UnexpectedReplyError('a look at an entry was answered with something else')
 }
 
 function yes(reply: Reply): boolean {

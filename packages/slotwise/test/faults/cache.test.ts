@@ -25,7 +25,7 @@ afterAll(async () => {
   await cluster.stop()
 })
 
-const cacheOf = (options: Partial<CacheOptions> = {}): Cache<string> =>
+const cacheOf = (options: Partial<CacheOptions<string>> = {}): Cache<string> =>
   new Cache<string>(port, { name: NAME, ttlMs: 60_000, budgetMs: 5000, ...options })
 const keyFor = (id: string) => keyOf({ namespace: port.namespace, pattern: 'cache', name: NAME }, id)
 
@@ -60,7 +60,7 @@ describe('while a primary hangs', () => {
       expect(p99).toBeLessThan(budgetMs + 5 + 300)
       const unaffected = await Promise.all(fine.map((id) => cacheOf().fetch(id, load)))
       expect(unaffected.every(({ how }) => how === 'hit')).toBe(true)
-      expect(await cache.read(hung[0] ?? '')).toEqual({ found: false })
+      expect(await cache.read(hung[0] ?? '')).toMatchObject({ found: false })
     } finally {
       await cluster.resume(0)
     }
@@ -125,7 +125,7 @@ it('a server out of memory serves what it has, stores nothing, and forgets what 
     expect(await cache.fetch(cold, () => 'loaded')).toMatchObject({ value: 'loaded', how: 'bypass' })
     await cache.invalidate(changed)
     expect(await cache.writeThrough(written, () => 'new')).toBe('new')
-    for (const id of [changed, written]) expect(await cache.read(id)).toEqual({ found: false })
+    for (const id of [changed, written]) expect(await cache.read(id)).toMatchObject({ found: false })
     expect(heard).toEqual(['load', 'write'])
   } finally {
     await port.onNode(node, ['CONFIG', 'SET', 'maxmemory', 0])
@@ -161,7 +161,7 @@ it('everything goes on in a slot that is half moved', async () => {
     expect(await cache.read(id)).toMatchObject({ found: true, value: 'written' })
   }
   await cache.invalidateMany(ids)
-  for (const id of ids) expect(await cache.read(id)).toEqual({ found: false })
+  for (const id of ids) expect(await cache.read(id)).toMatchObject({ found: false })
   expect(cache.stats()).toMatchObject({ errors: 0, bypasses: 0 })
 
   for (const { id } of [target, source, ...cluster.nodes.slice(0, 1)])

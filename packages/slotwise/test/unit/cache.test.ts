@@ -1,11 +1,19 @@
+import { randomBytes } from 'node:crypto'
+import * as messagePack from '@msgpack/msgpack'
 import fc from 'fast-check'
+import * as msgpackr from 'msgpackr'
+import { SuperJSON } from 'superjson'
 import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { Budget } from '../../src/cache/budget.js'
-import { decode, encode } from '../../src/cache/entry.js'
-import { Cache, type CacheOptions } from '../../src/cache/index.js'
+import { Codec, type CodecOptions, type Decoded, versionOf } from '../../src/cache/entry.js'
+import { Cache, type CacheOptions, json, msgpack, superjson } from '../../src/cache/index.js'
+import { Origin } from '../../src/cache/origin.js'
+import { Pace } from '../../src/cache/pace.js'
 import { newToken } from '../../src/cache/scripts.js'
-import { ConfigurationError, RedisUnavailableError } from '../../src/errors.js'
+import { ConfigurationError, OriginBusyError, RedisUnavailableError } from '../../src/errors.js'
 import type { RedisPort } from '../../src/redis/index.js'
+import { gate, turns } from '../cluster/cache/gate.js'
 
 /** A port that nobody may use: what is tested here ends before the network. */
 const nowhere = new Proxy({} as RedisPort, {
@@ -20,6 +28,21 @@ describe('options of a cache', () => {
     ...[0, -1, 1.5, Number.NaN, Infinity, '60000', undefined].map((value) => ['ttlMs', value] as const),
     ...[0, -1, Number.NaN].flatMap((value) => [['leaseMs', value] as const, ['budgetMs', value] as const]),
     ...[-0.1, 1.1, Number.NaN, '0.5'].map((value) => ['jitter', value] as const),
+    ...['staleMs', 'staleRetryMs', 'softTimeoutMs', 'keepInvalidatedMs', 'replicas'].flatMap((name) =>
+      [-1, 1.5, Number.NaN, '1'].map((value) => [name as keyof CacheOptions, value] as const),
+    ),
+    ...[0, -1, 'x'].flatMap((value) => [
+      ['negativeTtlMs', value] as const,
+      ['hardTimeoutMs', value] as const,
+      ['maxValueBytes', value] as const,
+      ['budgetMs', { min: value, max: 100 }] as const,
+      ['origin', { maxConcurrent: value }] as const,
+    ]),
+    ...[-1, Number.NaN].map((value) => ['earlyRefresh', value] as const),
+    ['budgetMs', { min: 200, max: 100 }],
+    ['compressOverBytes', -1],
+    ['version', 1.5],
+    ['serializer', { ...json, id: 0 }],
     ...['', 'a b', '{a}', 'a:b', 'x'.repeat(65), 7].map((value) => ['name', value] as const),
   ]
   it.each(bad)('are refused when it is built: %s %j', (option, value) => {
@@ -40,32 +63,180 @@ describe('options of a cache', () => {
   })
 })
 
+const codecOf = (options: Partial<CodecOptions> = {}): Codec =>
+  new Codec({
+    serializer: json,
+    schema: undefined,
+    compressOverBytes: Infinity,
+    maxValueBytes: 1_000_000,
+    ...options,
+  })
+const times = { freshMs: 60_000, keptMs: 90_000, loadMs: 12 }
+const stored = (codec: Codec, value: unknown): Buffer => {
+  const entry = codec.wrapped(codec.payload(value), times)
+  if (entry === undefined) throw new Error('too large')
+  return entry
+}
+
 describe('a stored entry', () => {
-  it('gives back what JSON gives back', () => {
+  it.each([
+    ['plain', {}],
+    ['compressed', { compressOverBytes: 0 }],
+  ])('gives back what JSON gives back, and its times: %s', (_, options) => {
+    const codec = codecOf(options)
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
-        expect(decode(encode(value))).toEqual({ value: JSON.parse(JSON.stringify(value)) })
+        const expected = JSON.parse(JSON.stringify(value)) as unknown
+        expect(codec.read(stored(codec, value))).toEqual({ value: expected, header: times })
       }),
     )
   })
 
   it('of any bytes whatever is read or taken for absent', () => {
+    const codec = codecOf()
+    const like = stored(codec, 'value')
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 64 }), fc.boolean(), (bytes, ours) => {
-        const entry = Buffer.from(bytes)
-        if (ours && entry.length > 0) entry[0] = 1
-        const decoded = decode(entry)
+      fc.property(fc.uint8Array({ maxLength: 64 }), fc.nat(40), (bytes, ours) => {
+        const entry = Buffer.concat([like.subarray(0, ours), Buffer.from(bytes)])
+        const decoded = codec.read(entry)
         if (decoded === undefined) return
-        expect(entry[0]).toBe(1)
-        expect(JSON.stringify(decoded.value)).toBeTypeOf('string')
+        expect(JSON.stringify((decoded as Decoded).value)).toBeTypeOf('string')
       }),
     )
   })
 
-  it('of a format that is not known yet is absent', () => {
-    const entry = encode('value')
-    entry[0] = 2
-    expect(decode(entry)).toBeUndefined()
+  it('of a format that is not known yet is absent, and so is one of another serializer', () => {
+    const entry = stored(codecOf(), 'value')
+    expect(codecOf({ serializer: { ...json, id: 200 } }).read(entry)).toBeUndefined()
+    entry[0] = 3
+    expect(codecOf().read(entry)).toBeUndefined()
+  })
+
+  it('with a longer header, as a later version may write it, is read all the same', () => {
+    const entry = stored(codecOf(), 'value')
+    const longer = Buffer.concat([entry.subarray(0, 29), Buffer.from('tags'), entry.subarray(29)])
+    longer.writeUInt16BE(33, 3)
+    expect(codecOf().read(longer)).toMatchObject({ value: 'value' })
+  })
+
+  it('is compressed only where that makes it smaller', () => {
+    const large = 'slot '.repeat(1000)
+    const [plain, small] = [codecOf(), codecOf({ compressOverBytes: 100 })]
+    expect(stored(small, large).length).toBeLessThan(stored(plain, large).length / 10)
+    expect(stored(small, 'x'.repeat(3)).length).toBe(stored(plain, 'x'.repeat(3)).length)
+    const noise = randomBytes(500).toString('base64')
+    expect(stored(small, noise).length).toBeLessThanOrEqual(stored(plain, noise).length)
+    expect(plain.read(stored(small, large))).toMatchObject({ value: large })
+  })
+
+  it('does not become larger in memory than anything that may be stored', () => {
+    const bomb = stored(codecOf({ compressOverBytes: 0, maxValueBytes: 10_000_000 }), 'x'.repeat(5_000_000))
+    expect(bomb.length).toBeLessThan(50_000)
+    expect(codecOf({ maxValueBytes: 1_000_000 }).read(bomb)).toBeUndefined()
+  })
+
+  it('is not made of what is too large', () => {
+    const codec = codecOf({ maxValueBytes: 10 })
+    expect(codec.wrapped(codec.payload('12345678'), times)).toBeDefined()
+    expect(codec.wrapped(codec.payload('123456789'), times)).toBeUndefined()
+  })
+
+  it('has a version that no other has', () => {
+    const codec = codecOf()
+    const versions = Array.from({ length: 1000 }, () => versionOf(stored(codec, 'v')).toString('hex'))
+    expect(new Set(versions).size).toBe(1000)
+  })
+
+  it('that the schema does not let pass is absent, whether it answers at once or later', async () => {
+    const number = z.object({ n: z.coerce.number() })
+    const later = z.object({ n: z.string().refine(async (text) => text !== 'bad') })
+    const codec = codecOf({ schema: number })
+    expect(await codec.read(stored(codecOf(), { n: '7' }))).toEqual({ value: { n: 7 }, header: times })
+    expect(await codec.read(stored(codecOf(), { n: 'seven' }))).toBeUndefined()
+    const slow = codecOf({ schema: later })
+    expect(await slow.read(stored(codecOf(), { n: 'good' }))).toMatchObject({ value: { n: 'good' } })
+    expect(await slow.read(stored(codecOf(), { n: 'bad' }))).toBeUndefined()
+  })
+
+  it('keeps what the libraries keep that JSON does not', async () => {
+    const value = { at: new Date(5), bytes: new Uint8Array([1, 2]) }
+    for (const library of [msgpackr, messagePack]) {
+      const codec = codecOf({ serializer: msgpack(library) })
+      const read = (await codec.read(stored(codec, value))) as Decoded
+      expect(read.value).toMatchObject({ at: new Date(5) })
+    }
+    const codec = codecOf({ serializer: superjson(SuperJSON) })
+    const rich = { at: new Date(5), all: new Set([1n]), nothing: undefined }
+    expect(codec.read(stored(codec, rich))).toMatchObject({ value: rich })
+  })
+})
+
+describe('the budget of a read', () => {
+  it('follows what answers take, within its bounds', () => {
+    const pace = new Pace({ min: 25, max: 100 })
+    expect(pace.budgetMs).toBe(100)
+    for (let i = 0; i < 64; i++) pace.record(1)
+    expect(pace.budgetMs).toBe(25)
+    for (let i = 0; i < 128; i++) pace.record(15)
+    expect(pace.budgetMs).toBe(60)
+    for (let i = 0; i < 128; i++) pace.record(500)
+    expect(pace.budgetMs).toBe(100)
+  })
+
+  it('does not shrink so far that nothing is in time any more', () => {
+    const pace = new Pace({ min: 25, max: 100 })
+    for (let i = 0; i < 64; i++) pace.record(1)
+    pace.missed()
+    expect(pace.budgetMs).toBe(50)
+    pace.missed()
+    pace.missed()
+    expect(pace.budgetMs).toBe(100)
+  })
+})
+
+describe('an origin', () => {
+  const never = new AbortController().signal
+
+  it('runs as many loads as it is allowed, the others in their order', async () => {
+    const origin = new Origin({ maxConcurrent: 2 })
+    const order: number[] = []
+    const gates = [gate(), gate(), gate(), gate()]
+    const all = gates.map(({ passed }, i) =>
+      origin.run(async () => {
+        order.push(i)
+        await passed
+      }, never),
+    )
+    await turns()
+    expect(order).toEqual([0, 1])
+    gates[1]?.open()
+    await turns()
+    expect(order).toEqual([0, 1, 2])
+    for (const { open } of gates) open()
+    await Promise.all(all)
+    expect(order).toEqual([0, 1, 2, 3])
+  })
+
+  it('lets nobody wait longer than it is told, nor one who has given up', async () => {
+    const origin = new Origin({ maxConcurrent: 1, maxWaitMs: 20 })
+    const first = gate()
+    const running = origin.run(() => first.passed, never)
+    const called: string[] = []
+    await expect(origin.run(() => void called.push('late'), never)).rejects.toThrow(OriginBusyError)
+    const gone = new AbortController()
+    const given = origin.run(() => void called.push('gone'), gone.signal)
+    gone.abort(new Error('gone'))
+    await expect(given).rejects.toThrow('gone')
+    first.open()
+    await running
+    await origin.run(() => void called.push('next'), never)
+    expect(called).toEqual(['next'])
+  })
+
+  it('has room again after a load that failed', async () => {
+    const origin = new Origin({ maxConcurrent: 1, maxWaitMs: 1000 })
+    await expect(origin.run(() => Promise.reject(new Error('down')), never)).rejects.toThrow('down')
+    expect(await origin.run(() => 'up', never)).toBe('up')
   })
 })
 

@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => port.close())
 
-const cacheOf = <T>(options: Partial<CacheOptions> = {}, through = port) =>
+const cacheOf = <T>(options: Partial<CacheOptions<T>> = {}, through = port) =>
   new Cache<T>(through, { name: 'test', ttlMs: 60_000, budgetMs: 5000, ...options })
 const keyFor = (id: string): Key => keyOf({ namespace: port.namespace, pattern: 'cache', name: 'test' }, id)
 const refuse = (): never => {
@@ -89,7 +89,7 @@ describe('values', () => {
     const cache = cacheOf<unknown>()
     expect(await cache.getOrLoad(id, () => value)).toEqual(value)
     expect(await cache.getOrLoad(id, refuse)).toEqual(value)
-    expect(await cache.read(id)).toEqual({ found: true, value, source: 'redis' })
+    expect(await cache.read(id)).toMatchObject({ found: true, value, source: 'redis' })
   })
 
   it('are each caller’s own, also among those who shared a load', async () => {
@@ -129,9 +129,9 @@ describe('values', () => {
       const id = randomUUID()
       await port.call({ key: keyFor(id), command: ['HSET', keyFor(id), 'v', bytes] })
       const cache = cacheOf<string>()
-      expect(await cache.read(id)).toEqual({ found: false })
+      expect(await cache.read(id)).toMatchObject({ found: false })
       expect(await cache.getOrLoad(id, () => 'sound')).toBe('sound')
-      await expect.poll(() => cache.read(id)).toEqual({ found: true, value: 'sound', source: 'redis' })
+      await expect.poll(() => cache.read(id)).toMatchObject({ found: true, value: 'sound', source: 'redis' })
     }
   })
 
@@ -166,8 +166,8 @@ describe('time', () => {
     const cache = cacheOf<string>({ jitter: 0 }, watching)
     await cache.getOrLoad(id, { ttlMs: 500 }, () => 'short')
     await watching.idle()
-    expect(await cache.read(id)).toEqual({ found: true, value: 'short', source: 'redis' })
-    await expect.poll(() => cache.read(id)).toEqual({ found: false })
+    expect(await cache.read(id)).toMatchObject({ found: true, value: 'short', source: 'redis' })
+    await expect.poll(() => cache.read(id)).toMatchObject({ found: false })
   })
 
   it('takes from a load that outlives its lease the right to store, not its value', async () => {
@@ -355,7 +355,7 @@ describe('names', () => {
       const cache = cacheOf<string>({ name: randomUUID() })
       expect(await cache.getOrLoad(odd, () => 'value')).toBe('value')
       await cache.invalidate(odd)
-      expect(await cache.read(odd)).toEqual({ found: false })
+      expect(await cache.read(odd)).toMatchObject({ found: false })
     },
   )
 
@@ -369,7 +369,7 @@ describe('names', () => {
       { found: false },
     ])
     await cache.invalidateMany(['a', 'b', 'a'])
-    expect(await Promise.all([cache.read('a'), cache.read('b')])).toEqual([
+    expect(await Promise.all([cache.read('a'), cache.read('b')])).toMatchObject([
       { found: false },
       { found: false },
     ])
@@ -391,7 +391,7 @@ describe('write-through', () => {
     await cache.writeThrough(id, () => 'before')
     const failure = new Error('connection lost during COMMIT')
     await expect(cache.writeThrough(id, () => Promise.reject(failure))).rejects.toBe(failure)
-    expect(await cache.read(id)).toEqual({ found: false })
+    expect(await cache.read(id)).toMatchObject({ found: false })
     expect(await cache.fetch(id, () => 'after')).toMatchObject({ value: 'after', how: 'load' })
   })
 
@@ -402,7 +402,7 @@ describe('write-through', () => {
     const writing = writer.writeThrough(id, slow.load)
     await slow.called
     expect(await reader.getOrLoad(id, () => 'before')).toBe('before')
-    expect(await reader.read(id)).toEqual({ found: false })
+    expect(await reader.read(id)).toMatchObject({ found: false })
     slow.finish('after')
     await writing
     expect(await reader.getOrLoad(id, refuse)).toBe('after')
@@ -418,7 +418,7 @@ describe('write-through', () => {
     await reader.getOrLoad(id, () => 'before')
     slow.finish('after')
     expect(await writing).toBe('after')
-    expect(await reader.read(id)).toEqual({ found: false })
+    expect(await reader.read(id)).toMatchObject({ found: false })
     expect(writer.stats().refusedFills).toBe(1)
   })
 
@@ -429,7 +429,7 @@ describe('write-through', () => {
     const dead = heldLoad<string>()
     void cacheOf<string>({ leaseMs: 500 }).writeThrough(id, dead.load)
     await dead.called
-    expect(await reader.read(id)).toEqual({ found: false })
+    expect(await reader.read(id)).toMatchObject({ found: false })
     await reader.getOrLoad(id, () => 'read before the commit')
     await expect.poll(() => port.call({ key: keyFor(id), command: ['EXISTS', keyFor(id)] })).toBe(0)
     expect(await reader.getOrLoad(id, () => 'after')).toBe('after')
@@ -442,7 +442,7 @@ describe('write-through', () => {
     await cache.writeThrough(id, () => 'before')
     expect(await cache.writeThrough(id, () => 7n)).toBe(7n)
     expect(heard).toEqual([expect.any(UncacheableValueError)])
-    expect(await cache.read(id)).toEqual({ found: false })
+    expect(await cache.read(id)).toMatchObject({ found: false })
   })
 })
 

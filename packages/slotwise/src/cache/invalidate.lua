@@ -1,0 +1,16 @@
+-- Removes an entry, takes from every load under way its right to store, from every write its intent, and keeps the
+-- value for those who allow invalidated ones. Where nobody does, DEL is all of it.
+--
+-- @key entry
+-- @arg keep_ms  how long the value is kept
+-- @return 1 something was there | 0 nothing
+local saved = redis.call('HMGET', KEYS[1], 'v', 'n', 'o')
+local value = saved[1] or saved[3]
+local lives = saved[1] and tonumber(ARGV[1]) or redis.call('PTTL', KEYS[1])
+local there = redis.call('DEL', KEYS[1])
+if value and lives > 0 then
+  redis.call('HSET', KEYS[1], 'o', value)
+  redis.call('PEXPIRE', KEYS[1], lives)
+end
+if saved[2] then redis.pcall('SPUBLISH', KEYS[1], '') end
+return there

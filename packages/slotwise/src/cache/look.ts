@@ -1,0 +1,161 @@
+import type { Key } from '../keys.js'
+import type { CommandCall, Reply } from '../redis/port.js'
+import type { Budget } from './budget.js'
+import { versionOf } from './entry.js'
+import type { Instance } from './instance.js'
+
+/** What lies in Redis: a value, nothing, bytes that cannot be read; or no answer. */
+export type Look =
+  | {
+      readonly state: 'found'
+      readonly value: unknown
+      /** Since it was stored; `undefined` where nothing depends on it, so that nobody has asked. */
+      readonly ageMs: number | undefined
+      readonly stale: boolean
+      /** To be refreshed before it becomes stale. */
+      readonly early: boolean
+      readonly version: Buffer
+    }
+  | { readonly state: 'nothing' | 'unreachable' }
+  | { readonly state: 'unreadable'; readonly version: Buffer }
+
+/** Found bytes, and for how long they are kept; `undefined` where nobody has asked. */
+interface Bytes {
+  readonly bytes: Buffer
+  readonly leftMs: number | undefined
+  readonly invalidated?: boolean
+}
+
+/** One round trip within the budget, for whoever takes invalidated values too if `allowStale`. Never rejects. */
+export async function look(instance: Instance, key: Key, budget: Budget, allowStale = false): Promise<Look> {
+  const timed = instance.timed || allowStale
+  const seen = await ask(instance, key, budget, timed, allowStale)
+  // Stored by a process that knows of stale values, where this one does not: it takes the age to tell.
+  return seen ?? (await ask(instance, key, budget, true, allowStale)) ?? { state: 'nothing' }
+}
+
+async function ask(
+  instance: Instance,
+  key: Key,
+  budget: Budget,
+  timed: boolean,
+  allowStale: boolean,
+): Promise<Look | undefined> {
+  if (!instance.reachable(key)) return { state: 'unreachable' }
+  const from = performance.now()
+  try {
+    const found = await budget.spend((deadlineMs) =>
+      timed
+        ? instance.port
+            .pipeline(timedCalls(key), { deadlineMs, binary: true })
+            .then((results) => timedBytes(results, 0, allowStale))
+        : instance.port.call(plainCall(key), { deadlineMs, binary: true }).then(plainBytes),
+    )
+    instance.answered(performance.now() - from)
+    return await judge(instance, found)
+  } catch (error) {
+    instance.unanswered()
+    instance.report(error, 'read', key)
+    return { state: 'unreachable' }
+  }
+}
+
+/** Many at once: one round trip a node. Never rejects; a failure stays with its key. */
+export async function lookMany(
+  instance: Instance,
+  keys: readonly Key[],
+  budget: Budget,
+): Promise<readonly Look[]> {
+  const { timed } = instance
+  const asked = keys.filter((key) => instance.reachable(key))
+  const from = performance.now()
+  const calls = timed ? asked.flatMap(timedCalls) : asked.map(plainCall)
+  const results = await budget
+    .spend((deadlineMs) => instance.port.pipeline(calls, { deadlineMs, binary: true }))
+    .catch((reason: unknown) => calls.map((): PromiseRejectedResult => ({ status: 'rejected', reason })))
+  const looks = new Map<Key, Look>()
+  let failed = false
+  for (const [i, key] of asked.entries()) {
+    try {
+      const result = results[i]
+      const found = timed
+        ? timedBytes(results, 2 * i, false)
+        : plainBytes(result?.status === 'fulfilled' ? result.value : thrown(result))
+      looks.set(key, (await judge(instance, found)) ?? { state: 'nothing' })
+    } catch (error) {
+      failed = true
+      instance.report(error, 'read', key)
+    }
+  }
+  if (failed) instance.unanswered()
+  else if (asked.length > 0) instance.answered(performance.now() - from)
+  return keys.map((key) => looks.get(key) ?? { state: 'unreachable' })
+}
+
+function plainCall(key: Key): CommandCall {
+  return { key, command: ['HGET', key, 'v'], repeat: 'safe' }
+}
+
+function timedCalls(key: Key): readonly [CommandCall, CommandCall] {
+  return [
+    { key, command: ['HMGET', key, 'v', 'x', 'o'], repeat: 'safe' },
+    { key, command: ['PTTL', key], repeat: 'safe' },
+  ]
+}
+
+function plainBytes(reply: Reply): Bytes | undefined {
+  return Buffer.isBuffer(reply) ? { bytes: reply, leftMs: undefined } : undefined
+}
+
+function timedBytes(
+  results: readonly PromiseSettledResult<Reply>[],
+  at: number,
+  allowStale: boolean,
+): Bytes | undefined {
+  const [fields, lives] = [results[at], results[at + 1]]
+  if (fields?.status !== 'fulfilled') return thrown(fields)
+  if (lives?.status !== 'fulfilled') return thrown(lives)
+  const [v, x, o] = Array.isArray(fields.value) ? (fields.value as readonly Reply[]) : []
+  const leftMs = Number(lives.value) - (Buffer.isBuffer(x) ? Number(x.toString()) : 0)
+  // From its end on the value is only there for the sake of the load that is to take its place.
+  if (Buffer.isBuffer(v) && leftMs > 0) return { bytes: v, leftMs }
+  return allowStale && Buffer.isBuffer(o) ? { bytes: o, leftMs: undefined, invalidated: true } : undefined
+}
+
+function thrown(result: PromiseSettledResult<unknown> | undefined): never {
+  throw result?.status === 'rejected' ? result.reason : new Error('a pipeline lost a result')
+}
+
+/** `undefined` where the age has to be asked for. */
+async function judge(instance: Instance, found: Bytes | undefined): Promise<Look | undefined> {
+  if (found === undefined) return { state: 'nothing' }
+  const { bytes, leftMs, invalidated = false } = found
+  const version = versionOf(bytes)
+  const reading = instance.settings.codec.read(bytes)
+  const decoded = reading instanceof Promise ? await reading : reading
+  if (decoded === undefined) return { state: 'unreadable', version }
+  const { value, header } = decoded
+  if (invalidated) return { state: 'found', value, ageMs: undefined, stale: true, early: false, version }
+  if (leftMs === undefined) {
+    return header.freshMs < header.keptMs
+      ? undefined
+      : { state: 'found', value, ageMs: undefined, stale: false, early: false, version }
+  }
+  const ageMs = Math.max(0, header.keptMs - leftMs)
+  const stale = ageMs >= header.freshMs
+  return { state: 'found', value, ageMs, stale, early: !stale && isEarly(instance, ageMs, header), version }
+}
+
+/**
+ * By chance, the likelier the nearer the end, the longer a load takes: so that of many readers one or two refresh it
+ * just in time. The lease then leaves one of them.
+ *
+ * @see {@link https://doi.org/10.14778/2757807.2757813 | Optimal probabilistic cache stampede prevention}
+ */
+function isEarly(
+  { settings: { earlyRefresh } }: Instance,
+  ageMs: number,
+  { freshMs, loadMs }: { readonly freshMs: number; readonly loadMs: number },
+): boolean {
+  return earlyRefresh > 0 && ageMs - loadMs * earlyRefresh * Math.log(Math.random()) >= freshMs
+}

@@ -1,0 +1,186 @@
+import { ReplyError, UncacheableValueError } from '../errors.js'
+import type { Key } from '../keys.js'
+import type { Reply } from '../redis/port.js'
+import { keptMsOf } from './entry.js'
+import type { Instance } from './instance.js'
+import { pendingError } from './invalidate.js'
+import { removeAll } from './pending.js'
+import { intend, newToken, settle } from './scripts.js'
+import { lifetimes } from './settings.js'
+
+/** Changes the database: resolves once the change is committed. */
+export type Mutation<R> = (context: MutationContext) => R | Promise<R>
+
+/** What a change of the database is told. */
+export interface MutationContext {
+  /**
+   * Aborted shortly before the intent ends. A change that is committed later than that is covered by nothing but the
+   * invalidation at its end: roll back.
+   */
+  readonly signal: AbortSignal
+}
+
+/** How one change is announced and settled. */
+export interface MutationTerms {
+  /** How long the change may take and be covered. */
+  readonly intentMs: number
+  /** For how long nothing may be stored after it. */
+  readonly lingerMs: number
+  readonly deadlineMs: number | undefined
+  readonly ttlMs?: number | undefined
+}
+
+/** The last part of an intent, in which a change that obeys its signal has time to roll back. */
+const ROLLBACK_SHARE = 0.1
+
+/** Intents, database, then the entries: emptied, but for the first, which takes what `valueOf` makes of the result. */
+export async function mutateKeys<R>(
+  instance: Instance,
+  keys: readonly Key[],
+  terms: MutationTerms,
+  mutation: Mutation<R>,
+  valueOf?: (result: R) => unknown,
+): Promise<R> {
+  const from = performance.now()
+  const token = newToken()
+  const covered = await announce(instance, keys, token, terms)
+  const over = new AbortController()
+  const timer = setTimeout(
+    () => over.abort(new DOMException('the intent that covers this change is about to end', 'TimeoutError')),
+    terms.intentMs * (1 - ROLLBACK_SHARE) - (performance.now() - from),
+  )
+  timer.unref()
+  let result: R
+  try {
+    result = await mutation({ signal: over.signal })
+  } catch (error) {
+    clearTimeout(timer)
+    // It may have been committed all the same: a connection can break between the commit and its answer.
+    const { failed } = await end(instance, keys, token, undefined, terms)
+    for (const { key, cause } of failed) {
+      instance.report(cause, 'write', key)
+      void instance.pending.add(key, instance.settings.replicas)
+    }
+    throw error
+  }
+  clearTimeout(timer)
+  const entry = covered && valueOf !== undefined ? entryOf(instance, keys, valueOf(result), terms) : undefined
+  const { failed, stored } = await end(instance, keys, token, entry, terms)
+  if (entry !== undefined && !stored) instance.count('refusedFills')
+  for (const { key, cause } of failed) instance.report(cause, 'write', key)
+  if (failed.length > 0) {
+    const left = failed.map(({ key }) => instance.pending.add(key, instance.settings.replicas))
+    throw pendingError(left, { cause: failed[0]?.cause, written: result })
+  }
+  for (const key of keys) instance.emit('write', key, from)
+  return result
+}
+
+/** Whether Redis knows of all of it. If not, the change goes on all the same: a cache must not stop it. */
+async function announce(
+  instance: Instance,
+  keys: readonly Key[],
+  token: string,
+  { intentMs }: MutationTerms,
+): Promise<boolean> {
+  const { keepInvalidatedMs } = instance.settings
+  const args = { token, intent_ms: intentMs, keep_ms: keepInvalidatedMs }
+  const calls = keys.map((key) => intend.call({ entry: key }, args))
+  const { max: deadlineMs } = instance.settings.budget
+  const results = await settled(() => instance.port.pipeline(calls, { deadlineMs }), keys.length)
+  let all = true
+  results.forEach((result, i) => {
+    const key = keys[i]
+    if (result.status === 'fulfilled' || key === undefined) return
+    all = false
+    instance.report(result.reason, 'write', key)
+  })
+  return all
+}
+
+interface Ended {
+  readonly stored: boolean
+  readonly failed: readonly { readonly key: Key; readonly cause: unknown }[]
+}
+
+/** Stores the value, or empties the entries if there is none or another write has interfered. Never rejects. */
+async function end(
+  instance: Instance,
+  keys: readonly Key[],
+  token: string,
+  entry: Buffer | undefined,
+  { deadlineMs, lingerMs }: MutationTerms,
+): Promise<Ended> {
+  const { keepInvalidatedMs: keepMs, replicas } = instance.settings
+  const args = { token, store: 0, bytes: '', ttl_ms: 1, linger_ms: lingerMs, keep_ms: keepMs }
+  const filling = entry === undefined ? {} : { store: 1, bytes: entry, ttl_ms: keptMsOf(entry) }
+  const calls = keys.map((key, i) => settle.call({ entry: key }, i === 0 ? { ...args, ...filling } : args))
+  const results = await settled(
+    () =>
+      replicas === 0
+        ? instance.port.pipeline(calls, { deadlineMs })
+        : Promise.allSettled(
+            calls.map(async (call) => {
+              const { reply, acknowledgedBy } = await instance.port.writeThenWait(call, {
+                replicas,
+                deadlineMs,
+              })
+              if (acknowledgedBy >= replicas) return reply
+              throw new Error(`${acknowledgedBy} of ${replicas} replicas know of the write`)
+            }),
+          ),
+    keys.length,
+  )
+  // What a server refuses to a script that stores, out of memory or over foreign data, it grants to DEL.
+  const refused = keys.filter((_, i) => reasonOf(results[i]) instanceof ReplyError)
+  const removals = refused.map((key) => ({ key, replicas }))
+  const removed = await removeAll(instance.port, removals, { keepMs: 0, deadlineMs })
+  const gone = new Set(refused.filter((_, i) => removed[i]?.status === 'fulfilled'))
+  const failed: { key: Key; cause: unknown }[] = []
+  let stored = false
+  keys.forEach((key, i) => {
+    const result = results[i]
+    if (result?.status === 'fulfilled') stored ||= settle.decode(result.value)
+    else if (gone.has(key)) instance.report(result?.reason, 'write', key)
+    else failed.push({ key, cause: result?.reason })
+  })
+  return { stored, failed }
+}
+
+function reasonOf(result: PromiseSettledResult<unknown> | undefined): unknown {
+  return result?.status === 'rejected' ? result.reason : undefined
+}
+
+async function settled(
+  send: () => Promise<readonly PromiseSettledResult<Reply>[]>,
+  count: number,
+): Promise<readonly PromiseSettledResult<Reply>[]> {
+  if (count === 0) return []
+  try {
+    return await send()
+  } catch (reason) {
+    return Array.from({ length: count }, () => ({ status: 'rejected', reason }))
+  }
+}
+
+/** The write is done and is not taken back for a value that cannot be cached: the entry stays empty instead. */
+function entryOf(
+  instance: Instance,
+  [key]: readonly Key[],
+  value: unknown,
+  { ttlMs }: MutationTerms,
+): Buffer | undefined {
+  const { codec } = instance.settings
+  try {
+    const payload = codec.payload(value)
+    const entry = codec.wrapped(payload, lifetimes(instance.settings, value, { ttlMs, loadMs: 0 }))
+    if (entry !== undefined) return entry
+    throw new UncacheableValueError(
+      `the value is not cached: it takes ${payload.byteLength} bytes, more than maxValueBytes`,
+    )
+  } catch (error) {
+    if (!(error instanceof UncacheableValueError)) throw error
+    if (key !== undefined) instance.report(error, 'write', key)
+    return undefined
+  }
+}

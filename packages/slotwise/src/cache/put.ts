@@ -1,0 +1,92 @@
+import { ConfigurationError, UncacheableValueError } from '../errors.js'
+import type { Key } from '../keys.js'
+import type { ScriptCall } from '../redis/port.js'
+import { keptMsOf } from './entry.js'
+import type { Instance } from './instance.js'
+import { pendingError } from './invalidate.js'
+import { store } from './scripts.js'
+import { lifetimes } from './settings.js'
+
+declare const brand: unique symbol
+
+/** What a read saw of an entry, to store only if nothing has happened since. Opaque; good for one entry. */
+export type ReadToken = string & { readonly [brand]: 'ReadToken' }
+
+/** A value to be stored. */
+export interface Put {
+  readonly key: Key
+  readonly value: unknown
+  readonly ttlMs: number | undefined
+  readonly token: ReadToken | undefined
+}
+
+/** What was seen, as the script wants it. */
+interface Expected {
+  readonly mode: 'any' | 'version' | 'mark'
+  readonly token: Buffer | string
+}
+
+export const tokenOf = {
+  version: (version: Buffer): ReadToken => `v${version.toString('base64url')}` as ReadToken,
+  mark: (mark: Buffer): ReadToken => `m${mark.toString('base64url')}` as ReadToken,
+  /** Of a read that saw a write under way: nothing may be stored after it. */
+  none: 'n' as ReadToken,
+}
+
+function expected(token: ReadToken | undefined): Expected {
+  if (token === undefined) return { mode: 'any', token: '' }
+  const rest = Buffer.from(token.slice(1), 'base64url')
+  if (token.startsWith('v')) return { mode: 'version', token: rest }
+  if (token.startsWith('m')) return { mode: 'mark', token: rest }
+  // No mark is empty.
+  if (token === tokenOf.none) return { mode: 'mark', token: '-' }
+  throw new ConfigurationError('token must be one that a read of this entry gave')
+}
+
+/**
+ * Stores values without loading them. Whether each was stored; one with a token that was not stored has changed since
+ * the read. What should have been stored and could not be leaves no older value behind: it becomes an invalidation.
+ */
+export async function putAll(
+  instance: Instance,
+  puts: readonly Put[],
+  deadlineMs: number | undefined,
+): Promise<readonly boolean[]> {
+  if (puts.length === 0) return []
+  const from = performance.now()
+  const calls = puts.map((put) => callOf(instance, put))
+  const results = await instance.port
+    .pipeline(calls, { deadlineMs })
+    .catch((reason: unknown) => calls.map((): PromiseRejectedResult => ({ status: 'rejected', reason })))
+  const left: Promise<boolean>[] = []
+  let cause: unknown
+  const stored = puts.map(({ key, token }, i) => {
+    const result = results[i]
+    if (result?.status === 'fulfilled') {
+      const isStored = store.decode(result.value)
+      if (!isStored) instance.count('refusedFills')
+      instance.emit(isStored ? 'write' : 'refused-fill', key, from)
+      return isStored
+    }
+    instance.report(result?.reason, 'write', key)
+    // With a token it is what a read has seen, and nothing newer: the entry may stay as it is.
+    if (token !== undefined) return false
+    cause ??= result?.reason
+    left.push(instance.pending.add(key))
+    return false
+  })
+  if (left.length > 0) throw pendingError(left, { cause })
+  return stored
+}
+
+function callOf(instance: Instance, { key, value, ttlMs, token }: Put): ScriptCall {
+  const { codec } = instance.settings
+  const payload = codec.payload(value)
+  const bytes = codec.wrapped(payload, lifetimes(instance.settings, value, { ttlMs, loadMs: 0 }))
+  if (bytes === undefined) {
+    throw new UncacheableValueError(
+      `the value is not cached: it takes ${payload.byteLength} bytes, more than maxValueBytes`,
+    )
+  }
+  return store.call({ entry: key }, { bytes, ttl_ms: keptMsOf(bytes), ...expected(token) })
+}

@@ -1,0 +1,39 @@
+import type { Key } from '../keys.js'
+import type { Budget } from './budget.js'
+import { versionOf } from './entry.js'
+import type { Instance } from './instance.js'
+import { tokenOf } from './put.js'
+import { newToken, observe } from './scripts.js'
+import type { CacheRead } from './view-options.js'
+
+/** The entry with its age and a token. Never rejects. */
+export async function readWithToken<T>(instance: Instance, key: Key, budget: Budget): Promise<CacheRead<T>> {
+  if (!instance.reachable(key)) return { found: false, token: tokenOf.none }
+  const { leaseMs, codec } = instance.settings
+  const from = performance.now()
+  try {
+    const args = { token: newToken(), mark_ms: leaseMs }
+    const seen = await budget.spend((deadlineMs) =>
+      observe.run(instance.port, { entry: key }, args, { deadlineMs, binary: true }),
+    )
+    instance.answered(performance.now() - from)
+    if (seen.state === 'found') {
+      const token = tokenOf.version(versionOf(seen.bytes))
+      const decoded = await codec.read(seen.bytes)
+      if (decoded === undefined) {
+        instance.count('misses')
+        return { found: false, token }
+      }
+      const { header, value } = decoded
+      const ageMs = Math.max(0, header.keptMs - seen.leftMs)
+      instance.count('hits')
+      return { found: true, value: value as T, source: 'redis', ageMs, stale: ageMs >= header.freshMs, token }
+    }
+    instance.count('misses')
+    return { found: false, token: seen.state === 'nothing' ? tokenOf.mark(seen.mark) : tokenOf.none }
+  } catch (error) {
+    instance.unanswered()
+    instance.report(error, 'read', key)
+    return { found: false, token: tokenOf.none }
+  }
+}

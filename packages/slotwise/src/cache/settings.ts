@@ -1,0 +1,37 @@
+import type { Codec, Header } from './entry.js'
+import type { ErrorContext } from './instance.js'
+import type { OriginOptions } from './origin.js'
+import type { BudgetBounds } from './pace.js'
+
+/** What a cache was told, checked and with its defaults. */
+export interface Settings {
+  /** With its version. */
+  readonly name: string
+  readonly ttlMs: number
+  readonly staleMs: number
+  readonly negativeTtlMs: number
+  readonly jitter: number
+  readonly leaseMs: number
+  readonly budget: BudgetBounds
+  readonly earlyRefresh: number
+  readonly softTimeoutMs: number
+  readonly hardTimeoutMs: number
+  readonly staleRetryMs: number
+  readonly keepInvalidatedMs: number
+  readonly replicas: number
+  readonly origin: OriginOptions | undefined
+  readonly codec: Codec
+  readonly onError: (error: Error, context: ErrorContext) => void
+}
+
+/** How long one value may be served: fresh, and then stale. */
+export function lifetimes(
+  settings: Settings,
+  value: unknown,
+  { ttlMs, loadMs }: { readonly ttlMs: number | undefined; readonly loadMs: number },
+): Header {
+  const asked = ttlMs ?? (value === null ? settings.negativeTtlMs : settings.ttlMs)
+  // Up to the jitter shorter than asked, never longer, so that what was stored together does not end together.
+  const freshMs = Math.max(1, Math.round(asked * (1 - settings.jitter * Math.random())))
+  return { freshMs, keptMs: freshMs + settings.staleMs, loadMs }
+}

@@ -1,0 +1,117 @@
+import type { Id } from '../keys.js'
+import type { CallOptions } from '../options.js'
+import type { How } from './flight.js'
+import type { MutationContext } from './mutate.js'
+import type { ReadToken } from './put.js'
+
+/** Options of one read. */
+export interface LoadOptions extends CallOptions {
+  /** How long what is loaded now may be served. @defaultValue the cache's own `ttlMs` */
+  readonly ttlMs?: number | undefined
+  /** How long to wait for the next value where a stale one is there. @defaultValue the cache's own */
+  readonly softTimeoutMs?: number | undefined
+  /** How long to wait where none is. The load goes on behind this call's back. @defaultValue the cache's own */
+  readonly hardTimeoutMs?: number | undefined
+  /**
+   * Takes a value that was invalidated, while it is kept (`keepInvalidatedMs`), as if it were stale: what
+   * `invalidate` promises is not promised to this read. @defaultValue `false`
+   */
+  readonly allowStale?: boolean | undefined
+  /** Ends this caller's waiting. The load goes on for the others, and is aborted when nobody is left. */
+  readonly signal?: AbortSignal | undefined
+  /** Ends it after so many milliseconds, the loader's time included, with a `TimeoutError` as `AbortSignal.timeout` does. */
+  readonly deadlineMs?: number | undefined
+}
+
+/** Writes to the database: resolves once the change is committed, with the new value. */
+export type Write<T> = (context: MutationContext) => T | Promise<T>
+
+/** Options of one write. */
+export interface WriteOptions {
+  /** How long what is written now may be served. @defaultValue the cache's own `ttlMs` */
+  readonly ttlMs?: number | undefined
+  /** Other entries that show what is written; they are emptied. */
+  readonly alsoInvalidate?: readonly Id[] | undefined
+  /**
+   * How long Redis may take to answer after the write, in milliseconds, before the invalidation counts as pending.
+   *
+   * @defaultValue what the port allows for a call
+   */
+  readonly deadlineMs?: number | undefined
+}
+
+/** What a change of the database changes, and how long it may take. */
+export interface MutateOptions {
+  /** Every entry that shows it. */
+  readonly ids: readonly Id[]
+  /** How long the change may take and be covered. @defaultValue the cache's own `leaseMs` */
+  readonly intentMs?: number | undefined
+  /** How far the replicas of the database may be behind, if loaders read from them. @defaultValue `0` */
+  readonly replicaLagMs?: number | undefined
+  /** As that of a write. */
+  readonly deadlineMs?: number | undefined
+}
+
+/** Options of {@link CacheView.set}. */
+export interface SetOptions {
+  /** @defaultValue the cache's own `ttlMs` */
+  readonly ttlMs?: number | undefined
+  /** Stores only if nothing has happened to the entry since the read that gave it. */
+  readonly token?: ReadToken | undefined
+  /** How long Redis may take. @defaultValue what the port allows for a call */
+  readonly deadlineMs?: number | undefined
+}
+
+/** Options of {@link CacheView.warm}. */
+export interface WarmOptions {
+  /** How many ids go to one call of the loader. @defaultValue `100` */
+  readonly batchSize?: number | undefined
+  /** How many calls of the loader at a time. @defaultValue `2` */
+  readonly concurrency?: number | undefined
+  /** @defaultValue the cache's own `ttlMs` */
+  readonly ttlMs?: number | undefined
+  readonly onProgress?: ((progress: Warmed) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What has become of the ids so far. */
+export interface Warmed {
+  readonly done: number
+  /** Those among them that could not be loaded. */
+  readonly failed: number
+  /** Those among them that were there already, or are being loaded elsewhere. */
+  readonly present: number
+}
+
+/** A value, and where it came from. */
+export interface CacheAnswer<T> {
+  readonly value: T
+  /** Whether Redis had it, or a loader had to be called. */
+  readonly source: 'redis' | 'loader'
+  /**
+   * `hit`: read from Redis at once. `stale`: the same, past its time, while the next one is being loaded. `load`: loaded
+   * by this call. `wait`: taken from a load that another caller or another process was running. `bypass`: loaded
+   * without Redis, which did not answer in time.
+   */
+  readonly how: How
+  /** The whole call, in milliseconds. */
+  readonly durationMs: number
+}
+
+/** What {@link CacheView.read} finds. */
+export type CacheRead<T> =
+  | {
+      readonly found: true
+      readonly value: T
+      readonly source: 'redis'
+      /** Since it was stored, by the server's clock. */
+      readonly ageMs: number
+      /** Older than its `ttlMs`: it is only there for as long as it takes to load the next one. */
+      readonly stale: boolean
+      readonly token: ReadToken
+    }
+  | {
+      readonly found: false
+      /** Where Redis did not answer, or a write is under way, one with which nothing is ever stored. */
+      readonly token: ReadToken
+    }

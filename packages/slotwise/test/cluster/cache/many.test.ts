@@ -1,0 +1,274 @@
+import { randomUUID } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { LoadTimeoutError, OriginBusyError, UncacheableValueError } from '../../../src/errors.js'
+import { slotOf } from '../../../src/redis/index.js'
+import { refuse, testBed } from './caches.js'
+import { gate, heldLoad, turns } from './gate.js'
+import { watched } from './watched-port.js'
+
+const bed = testBed('many')
+const ids = (count: number): string[] => Array.from({ length: count }, () => randomUUID())
+const upper = (all: readonly string[]): string[] => all.map((id) => id.toUpperCase())
+
+describe('many entries at once', () => {
+  it('are read in one round trip, wherever their slots are, in the order asked for', async () => {
+    const all = ids(100)
+    const watching = watched(bed.port)
+    const cache = bed.cache<string>({}, watching)
+    expect(new Set(all.map((id) => slotOf(bed.key(id)) % 3)).size).toBe(3)
+    await cache.setMany(all.slice(0, 60).map((id) => ({ id, value: id.toUpperCase() })))
+    watching.sent.length = 0
+    expect(await cache.getMany(all)).toEqual([...upper(all.slice(0, 60)), ...Array(40).fill(undefined)])
+    expect(watching.sent).toEqual(Array(100).fill('HGET'))
+    await cache.deleteMany(all)
+    expect(await cache.getMany(all)).toEqual(Array(100).fill(undefined))
+  })
+
+  it('are loaded by one call for those that are missing', async () => {
+    const all = ids(50)
+    const cache = bed.cache<string>()
+    await cache.setMany(all.slice(0, 20).map((id) => ({ id, value: 'stored' })))
+    const calls: (readonly string[])[] = []
+    const results = await cache.getOrLoadMany(all, async (missing) => {
+      calls.push(missing)
+      return upper(missing)
+    })
+    expect(calls.map((missing) => missing.toSorted())).toEqual([all.slice(20).toSorted()])
+    expect(results).toEqual(
+      [...Array(20).fill('stored'), ...upper(all.slice(20))].map((value) => ({ status: 'fulfilled', value })),
+    )
+    await expect.poll(() => cache.getMany(all)).not.toContain(undefined)
+    expect(await cache.getOrLoadMany(all, refuse)).toEqual(results)
+  })
+
+  it('are loaded once by five processes, in whatever share each has', async () => {
+    const all = ids(40)
+    const loaded: string[] = []
+    const processes = Array.from({ length: 5 }, () => bed.cache<string>())
+    const results = await Promise.all(
+      processes.map((cache) =>
+        cache.getOrLoadMany(all, async (missing) => {
+          loaded.push(...missing)
+          await turns(20)
+          return upper(missing)
+        }),
+      ),
+    )
+    for (const result of results) {
+      expect(result).toEqual(upper(all).map((value) => ({ status: 'fulfilled', value })))
+    }
+    expect(loaded.toSorted()).toEqual(all.toSorted())
+  })
+
+  it('fail each by itself, and nothing of a failure is stored', async () => {
+    const [good = '', bad = ''] = ids(2)
+    const cache = bed.cache<string>()
+    const results = await cache.getOrLoadMany([good, bad], (missing) =>
+      missing.map((id) => (id === bad ? new Error('no such row') : id)),
+    )
+    expect(results).toMatchObject([
+      { status: 'fulfilled', value: good },
+      { status: 'rejected', reason: { message: 'no such row' } },
+    ])
+    expect(await cache.getOrLoad(bad, () => 'now')).toBe('now')
+  })
+
+  it('fail all with a loader that throws or brings too few', async () => {
+    const cache = bed.cache<string>()
+    const down = new Error('down')
+    const thrown = await cache.getOrLoadMany(ids(3), () => Promise.reject(down))
+    for (const result of thrown) expect(result).toEqual({ status: 'rejected', reason: down })
+    const few = await cache.getOrLoadMany(ids(3), () => ['one'])
+    for (const result of few) expect(result).toMatchObject({ reason: expect.any(UncacheableValueError) })
+  })
+
+  it('may name one entry twice, or none', async () => {
+    const [id = ''] = ids(1)
+    const cache = bed.cache<string>()
+    const calls: (readonly string[])[] = []
+    const results = await cache.getOrLoadMany([id, id], (missing) => {
+      calls.push(missing)
+      return upper(missing)
+    })
+    expect(results.map((result) => result.status === 'fulfilled' && result.value)).toEqual(upper([id, id]))
+    expect(calls).toEqual([[id]])
+    expect(await cache.getOrLoadMany([], refuse)).toEqual([])
+    expect(await cache.getMany([])).toEqual([])
+    expect(await cache.setMany([])).toEqual([])
+  })
+
+  it('may each have a time of their own, and need not be stored', async () => {
+    const [short = '', never = '', usual = ''] = ids(3)
+    const watching = watched(bed.port)
+    const cache = bed.cache<string>({}, watching)
+    await cache.getOrLoadMany([short, never, usual], (missing, { setTtlMs, skipStore }) => {
+      setTtlMs(1000, missing.indexOf(short))
+      skipStore(missing.indexOf(never))
+      return upper(missing)
+    })
+    await watching.idle()
+    const left = await Promise.all(
+      [short, never, usual].map((id) => bed.port.call({ key: bed.key(id), command: ['PTTL', bed.key(id)] })),
+    )
+    expect(Number(left[0])).toBeLessThanOrEqual(1000)
+    expect(Number(left[0])).toBeGreaterThan(0)
+    expect(left[1]).toBe(-2)
+    expect(Number(left[2])).toBeGreaterThan(50_000)
+  })
+})
+
+describe('a function that is wrapped', () => {
+  it('reads through the cache, by its arguments', async () => {
+    const cache = bed.cache<string>()
+    const calls: unknown[] = []
+    const salt = randomUUID()
+    const price = cache.wrap(async (product: string, size: number) => {
+      calls.push([product, size])
+      return `${product}/${size}`
+    })
+    expect(await price(salt, 7)).toBe(`${salt}/7`)
+    await expect.poll(() => cache.get([salt, 7])).toBeDefined()
+    expect(await price(salt, 7)).toBe(`${salt}/7`)
+    expect(await price(salt, 8)).toBe(`${salt}/8`)
+    expect(calls).toEqual([
+      [salt, 7],
+      [salt, 8],
+    ])
+  })
+
+  it('may say what its arguments are called', async () => {
+    const cache = bed.cache<string>()
+    const user = cache.wrap(
+      async ({ id }: { id: string }) => id.toUpperCase(),
+      ({ id }) => ['user', id],
+    )
+    const id = randomUUID()
+    expect(await user({ id })).toBe(id.toUpperCase())
+    await expect.poll(() => cache.get(['user', id])).toBe(id.toUpperCase())
+  })
+})
+
+describe('warming', () => {
+  it('loads what is not there, and says how far it has come', async () => {
+    const all = ids(25)
+    const cache = bed.cache<string>()
+    await cache.setMany(all.slice(0, 5).map((id) => ({ id, value: 'there' })))
+    const progress: number[] = []
+    async function* source(): AsyncGenerator<string> {
+      yield* all
+    }
+    const warmed = await cache.warm(
+      source(),
+      { batchSize: 10, onProgress: ({ done }) => progress.push(done) },
+      (missing) => missing.map((id) => (id === all[24] ? new Error('bad row') : id)),
+    )
+    expect(warmed).toEqual({ done: 25, failed: 1, present: 5 })
+    expect(progress.at(-1)).toBe(25)
+    await expect.poll(() => cache.getMany(all.slice(0, 24))).not.toContain(undefined)
+    expect(cache.stats().errors).toBe(1)
+  })
+
+  it('can be stopped', async () => {
+    const stop = new AbortController()
+    const cache = bed.cache<string>()
+    const warming = cache.warm(ids(30), { batchSize: 10, concurrency: 1, signal: stop.signal }, (missing) => {
+      stop.abort(new Error('enough'))
+      return [...missing]
+    })
+    await expect(warming).rejects.toThrow('enough')
+  })
+})
+
+describe('everything', () => {
+  it('of a tenant, or of all, is found on every primary and removed', async () => {
+    const all = ids(60)
+    const name = `all-${randomUUID().slice(0, 8)}`
+    const [cache, other] = [bed.cache<string>({ name }), bed.cache<string>({ name: `${name}-2` })]
+    const acme = cache.forTenant('a[c]m*e?')
+    for (const view of [cache, acme, other]) await view.setMany(all.map((id) => ({ id, value: id })))
+    expect(await acme.invalidateAll()).toBe(60)
+    expect(await acme.getMany(all)).toEqual(Array(60).fill(undefined))
+    expect(await cache.getMany(all)).toEqual(all)
+    expect(await cache.invalidateAll()).toBe(60)
+    expect(await cache.getMany(all)).toEqual(Array(60).fill(undefined))
+    expect(await other.getMany(all)).toEqual(all)
+  })
+
+  it('that is being loaded loses its right to be stored', async () => {
+    const [id = ''] = ids(1)
+    const cache = bed.cache<string>({ name: `all-${id}` })
+    const slow = heldLoad<string>()
+    const loading = cache.getOrLoad(id, slow.load)
+    await slow.called
+    expect(await cache.invalidateAll()).toBe(1)
+    slow.finish('old')
+    expect(await loading).toBe('old')
+    await expect.poll(() => cache.stats().refusedFills).toBe(1)
+    expect(await cache.get(id)).toBeUndefined()
+  })
+})
+
+describe('a slow load', () => {
+  it('costs a caller no more than its hard time-out, goes on, and is stored', async () => {
+    const [id = ''] = ids(1)
+    const cache = bed.cache<string>({ hardTimeoutMs: 20 })
+    const slow = heldLoad<string>()
+    await expect(cache.getOrLoad(id, slow.load)).rejects.toThrow(LoadTimeoutError)
+    slow.finish('value')
+    await expect.poll(() => cache.get(id)).toBe('value')
+  })
+
+  it('is not held up by the cap of its origin beyond the wait allowed, nor are others called', async () => {
+    const all = ids(3)
+    const cache = bed.cache<string>({ origin: { maxConcurrent: 1, maxWaitMs: 30 } })
+    const first = gate<string>()
+    const running = cache.getOrLoad(all[0] ?? '', () => first.passed)
+    await expect.poll(() => cache.stats().loads).toBe(1)
+    await expect(cache.getOrLoad(all[1] ?? '', refuse)).rejects.toThrow(OriginBusyError)
+    first.open('value')
+    expect(await running).toBe('value')
+    expect(await cache.getOrLoad(all[2] ?? '', () => 'free')).toBe('free')
+  })
+
+  it('of many is one load for the origin', async () => {
+    const cache = bed.cache<string>({ origin: { maxConcurrent: 1, maxWaitMs: 1000 } })
+    const results = await cache.getOrLoadMany(ids(20), upper)
+    expect(results.every(({ status }) => status === 'fulfilled')).toBe(true)
+  })
+
+  it('of another process wakes who waits for it, without being asked all the time', async () => {
+    const [id = ''] = ids(1)
+    const loading = bed.cache<string>()
+    const slow = heldLoad<string>()
+    const first = loading.getOrLoad(id, slow.load)
+    await slow.called
+    const watching = watched(bed.port)
+    const waiting = bed.cache<string>({}, watching)
+    const from = performance.now()
+    const second = waiting.fetch(id, refuse)
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    const asked = watching.sent.filter((name) => name === 'acquire').length
+    expect(asked).toBeLessThan(7)
+    slow.finish('value')
+    const finished = performance.now()
+    expect(await second).toMatchObject({ value: 'value', how: 'wait' })
+    expect(await first).toBe('value')
+    // Long before it would have asked again by itself.
+    expect(performance.now() - finished).toBeLessThan(150)
+    expect(performance.now() - from).toBeGreaterThan(390)
+  })
+
+  it('that fails wakes who waits for it, to load it', async () => {
+    const [id = ''] = ids(1)
+    const loading = bed.cache<string>()
+    const down = gate<string>()
+    const first = loading.getOrLoad(id, () => down.passed.then(() => Promise.reject(new Error('down'))))
+    await expect.poll(() => loading.stats().loads).toBe(1)
+    const waiting = bed.cache<string>()
+    const second = waiting.fetch(id, () => 'mine')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    down.open('')
+    await expect(first).rejects.toThrow('down')
+    expect(await second).toMatchObject({ value: 'mine', how: 'load' })
+  })
+})
