@@ -46,7 +46,9 @@ describe('an error of the library', () => {
     expect(told(new UnhealthyClusterError('a node cannot be reached', { cause })).message).toBe(
       'a node cannot be reached: cannot reach n2',
     )
-    expect(told(new KeyTooLargeError('k', 2e8, { slot: 1, node: 'n1', halfMoved: false })).message).toContain('--max-key-bytes')
+    expect(told(new KeyTooLargeError('k', 2e8, { slot: 1, node: 'n1', halfMoved: false })).message).toContain(
+      '--max-key-bytes',
+    )
   })
 
   it('shows its causes to who debugs, and no property, where clients keep what they sent', () => {
