@@ -35,7 +35,11 @@ fi
 # shellcheck disable=SC2086
 set -- $successor
 echo "hand-over: $2:$3 is to take over" >&2
-ask "$2" "$3" CLUSTER FAILOVER >&2 || exit 0
+answer=$(ask "$2" "$3" CLUSTER FAILOVER 2>&1) || true
+if [ "$answer" != OK ]; then
+  echo "hand-over: $answer" >&2
+  exit 0
+fi
 left=$HAND_OVER_SECONDS
 while [ "$left" -gt 0 ]; do
   [ "$(role)" = master ] || exit 0

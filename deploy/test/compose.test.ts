@@ -5,7 +5,14 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { DEPLOY, environmentOf, parsed, type ReadOptions, readCompose, readEnvironment } from './support/compose.js'
+import {
+  DEPLOY,
+  environmentOf,
+  parsed,
+  type ReadOptions,
+  readCompose,
+  readEnvironment,
+} from './support/compose.js'
 import type { Compose } from './support/compose-model.js'
 import { isMapping } from './support/merge.js'
 
@@ -24,7 +31,8 @@ const FORMS: readonly (readonly [string, ReadOptions])[] = [
 const nodesOf = ({ services }: Compose) =>
   Object.entries(services).filter(([, { environment }]) => environment?.['NODE_PORT'] !== undefined)
 const bytesOf = (text: string) =>
-  Number.parseInt(text, 10) * ({ b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }[text.replace(/[\db]/g, '') || 'b'] ?? 0)
+  Number.parseInt(text, 10) *
+  ({ b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }[text.replace(/[\db]/g, '') || 'b'] ?? 0)
 
 describe.each(FORMS)('the deployment %s', (_, options) => {
   const compose = readCompose(options)
@@ -33,9 +41,13 @@ describe.each(FORMS)('the deployment %s', (_, options) => {
 
   it('names nothing that it does not define', () => {
     for (const [name, service] of services) {
-      for (const secret of service.secrets ?? []) expect([name, compose.secrets]).toHaveProperty(`1.${secret}`)
-      for (const { source } of service.configs ?? []) expect([name, compose.configs]).toHaveProperty(`1.${source}`)
-      const networks = Array.isArray(service.networks) ? service.networks : Object.keys(service.networks ?? {})
+      for (const secret of service.secrets ?? [])
+        expect([name, compose.secrets]).toHaveProperty(`1.${secret}`)
+      for (const { source } of service.configs ?? [])
+        expect([name, compose.configs]).toHaveProperty(`1.${source}`)
+      const networks = Array.isArray(service.networks)
+        ? service.networks
+        : Object.keys(service.networks ?? {})
       for (const network of networks) expect([name, compose.networks]).toHaveProperty(`1.${network}`)
       for (const volume of service.volumes ?? []) {
         expect([name, compose.volumes]).toHaveProperty(`1.${volume.split(':')[0]}`)
@@ -51,9 +63,16 @@ describe.each(FORMS)('the deployment %s', (_, options) => {
 
   it('has images of an exact version, names that two projects can share, and limits', () => {
     for (const [name, service] of services) {
-      expect([name, service.image]).toEqual([name, expect.stringMatching(/^[\w./-]+:v?\d+\.\d+(?:\.\d+)?(?:-[\w.]+)?$/)])
+      expect([name, service.image]).toEqual([
+        name,
+        expect.stringMatching(/^[\w./-]+:v?\d+\.\d+(?:\.\d+)?(?:-[\w.]+)?$/),
+      ])
       expect(service).not.toHaveProperty('container_name')
-      expect([name, service.cap_drop, service.security_opt]).toEqual([name, ['ALL'], ['no-new-privileges:true']])
+      expect([name, service.cap_drop, service.security_opt]).toEqual([
+        name,
+        ['ALL'],
+        ['no-new-privileges:true'],
+      ])
       expect(bytesOf(service.mem_limit)).toBeGreaterThan(0)
     }
   })
@@ -78,7 +97,9 @@ describe.each(FORMS)('the deployment %s', (_, options) => {
           if (networks !== undefined) expect(Object.values(networks)).toEqual([{ ipv4_address: NODE_IP }])
           if (ports !== undefined) expect(ports).toEqual([`127.0.0.1:${NODE_PORT}:${NODE_PORT}`])
           expect(volumes?.[0]).toBe(`${name}:/data`)
-          expect(profiles ?? []).toEqual(/^redis-[789]$/.test(name) ? ['durable'] : kind === 'cache-' ? ['cache'] : [])
+          expect(profiles ?? []).toEqual(
+            /^redis-[789]$/.test(name) ? ['durable'] : kind === 'cache-' ? ['cache'] : [],
+          )
           return JSON.stringify({ ...rest, environment })
         })
     for (const kind of ['redis-', 'cache-']) expect(new Set(shape(kind)).size).toBeLessThanOrEqual(1)
@@ -111,8 +132,12 @@ describe.each(FORMS)('the deployment %s', (_, options) => {
     )
     // Members are named in full, whatever their number.
     if (_ === 'plain' || _ === 'durable') {
-      const named = environmentOf(init ?? expect.fail())['REDIS_NODES']?.trim().split(/\s+/)
-      expect(named).toEqual(waited.map(([name]) => `${name}:${compose.services[name]?.environment?.['NODE_PORT']}`))
+      const named = environmentOf(init ?? expect.fail())
+        ['REDIS_NODES']?.trim()
+        .split(/\s+/)
+      expect(named).toEqual(
+        waited.map(([name]) => `${name}:${compose.services[name]?.environment?.['NODE_PORT']}`),
+      )
     }
   })
 
@@ -135,7 +160,14 @@ describe('the files of the deployment', () => {
   it('keep two projects apart by a name, a network and two runs of ports', () => {
     const other = readCompose({
       ...ALL,
-      environment: { COMPOSE_PROJECT_NAME: 'two', REDIS_PORTS: '800', CACHE_PORTS: '810', SUBNET: '10.9.8', COMMENTS_PORT: '9080', PROMETHEUS_PORT: '9091' },
+      environment: {
+        COMPOSE_PROJECT_NAME: 'two',
+        REDIS_PORTS: '800',
+        CACHE_PORTS: '810',
+        SUBNET: '10.9.8',
+        COMMENTS_PORT: '9080',
+        PROMETHEUS_PORT: '9091',
+      },
     })
     const one = readCompose(ALL)
     const shown = (compose: Compose) => Object.values(compose.services).flatMap(({ ports = [] }) => ports)
@@ -150,7 +182,9 @@ describe('the files of the deployment', () => {
     const { interpolated } = await import('./support/interpolate.js')
     const whole = readCompose()
     const node = whole.services['redis-1']
-    expect(() => composeModel.parse({ ...whole, services: { a: { ...node, helthcheck: {} } } })).toThrow(/helthcheck/)
+    expect(() => composeModel.parse({ ...whole, services: { a: { ...node, helthcheck: {} } } })).toThrow(
+      /helthcheck/,
+    )
     expect(() => interpolated({ a: ['${NOWHERE}'] }, {})).toThrow(/NOWHERE is not set/)
     expect(() => interpolated('costs $5', {})).toThrow(/dollar sign/)
     expect(interpolated('$$1 ${A:-b} ${C}', { C: 'd' })).toBe('$1 b d')
@@ -199,7 +233,9 @@ describe('the files of the deployment', () => {
     for (const name of ['compose.tls.yaml', 'compose.hostnet.yaml']) {
       const { services } = parsed(name)
       const names = isMapping(services) ? Object.keys(services) : []
-      expect(names.filter((one) => !known.includes(one))).toEqual(name === 'compose.tls.yaml' ? ['certificates'] : [])
+      expect(names.filter((one) => !known.includes(one))).toEqual(
+        name === 'compose.tls.yaml' ? ['certificates'] : [],
+      )
     }
   })
 })

@@ -20,11 +20,10 @@ else {
 /** @param {number} ms */
 async function isGoodFor(ms) {
   try {
-    const [cert, ca] = await Promise.all(
-      ['cert.pem', 'ca.pem'].map(async (name) => new X509Certificate(await readFile(join(folder, name)))),
-    )
+    const cert = new X509Certificate(await readFile(join(folder, 'cert.pem')))
+    const ca = new X509Certificate(await readFile(join(folder, 'ca.pem')))
     await readFile(join(folder, 'key.pem'))
-    return cert?.verify(ca?.publicKey) === true && Date.parse(cert.validTo) - Date.now() > ms
+    return cert.verify(ca.publicKey) && Date.parse(cert.validTo) - Date.now() > ms
   } catch {
     return false
   }

@@ -52,7 +52,12 @@ describe('the environment', () => {
     const secret = await file('secret', 'the secret')
     await chmod(secret, 0o600)
     expect(() =>
-      loadConfig({ ...NEEDED, REDIS_NODES: 'nonsense', REDIS_PASSWORD: 'hidden', REDIS_PASSWORD_FILE: secret }),
+      loadConfig({
+        ...NEEDED,
+        REDIS_NODES: 'nonsense',
+        REDIS_PASSWORD: 'hidden',
+        REDIS_PASSWORD_FILE: secret,
+      }),
     ).toThrow(/^the environment is not right: REDIS_NODES: must be host:port,host:port$/)
   })
 })

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { parseEnv } from 'node:util'
 import { fileURLToPath } from 'node:url'
+import { parseEnv } from 'node:util'
 import { parseDocument } from 'yaml'
 import { type Compose, composeModel, type Service } from './compose-model.js'
 import { interpolated } from './interpolate.js'

@@ -94,7 +94,10 @@ function listening(
 
 const bare = (path: string): string => path.split(':')[0] ?? path
 
-async function put(path: string, from: { readonly file: string } | { readonly content: string }): Promise<void> {
+async function put(
+  path: string,
+  from: { readonly file: string } | { readonly content: string },
+): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   if ('content' in from) await writeFile(path, from.content)
   else await copyFile(resolve(DEPLOY, from.file), path)

@@ -17,12 +17,15 @@ export function interpolated(value: unknown, environment: Environment): unknown 
 }
 
 function filledIn(text: string, environment: Environment): string {
-  return text.replace(/\$(?:\$|\{([A-Z][A-Z0-9_]*)(:-([^${}]*))?\}|(.?))/g, (whole, name, has, preset, other) => {
-    if (whole === '$$') return '$'
-    if (other !== undefined) throw new Error(`${JSON.stringify(text)} has a dollar sign that means nothing`)
-    const given = environment[String(name)]
-    if (given !== undefined && given !== '') return given
-    if (has === undefined) throw new Error(`${String(name)} is not set, and has no default`)
-    return String(preset)
-  })
+  return text.replace(
+    /\$(?:\$|\{([A-Z][A-Z0-9_]*)(:-([^${}]*))?\}|(.?))/g,
+    (whole, name, has, preset, other) => {
+      if (whole === '$$') return '$'
+      if (other !== undefined) throw new Error(`${JSON.stringify(text)} has a dollar sign that means nothing`)
+      const given = environment[String(name)]
+      if (given !== undefined && given !== '') return given
+      if (has === undefined) throw new Error(`${String(name)} is not set, and has no default`)
+      return String(preset)
+    },
+  )
 }

@@ -102,7 +102,11 @@ export class Stack implements AsyncDisposable {
   }
 
   /** A connection to one node, as one of the users. */
-  async client(name: string, user: User, more: { readonly tls?: { readonly ca: string } } = {}): Promise<WireClient> {
+  async client(
+    name: string,
+    user: User,
+    more: { readonly tls?: { readonly ca: string } } = {},
+  ): Promise<WireClient> {
     const at = { host: this.hostOf(name), port: this.portOf(name) }
     return await WireClient.connect({
       ...at,

@@ -7,7 +7,9 @@ const read = ({ cert, ca }: ReturnType<typeof makeCertificate>) =>
 
 describe('makeCertificate', () => {
   it('speaks for the names and addresses it was given and for no others', () => {
-    const [cert] = read(makeCertificate({ names: ['redis-1', 'redis.shop.svc'], addresses: ['172.30.77.11'] }))
+    const [cert] = read(
+      makeCertificate({ names: ['redis-1', 'redis.shop.svc'], addresses: ['172.30.77.11'] }),
+    )
     expect(cert.checkHost('redis-1')).toBe('redis-1')
     expect(cert.checkHost('redis.shop.svc')).toBe('redis.shop.svc')
     expect(cert.checkIP('172.30.77.11')).toBe('172.30.77.11')
