@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Cache } from 'slotwise/cache'
 import { doctor } from 'slotwise/cluster'
@@ -214,5 +214,52 @@ describe('the cluster that is deployed', () => {
     expect(code).toBe(0)
     app = await port('app')
     expect(await app.call({ key, command: ['GET', key] })).toBe('still here')
+  })
+
+  it('comes back from a backup of its replicas', async () => {
+    const key = keyOf({ namespace: 'comments', pattern: 'kept', name: 'backup' }, 'one')
+    await app.writeThenWait({ key, command: ['SET', key, 'saved'] }, { replicas: 1 })
+    const { nodes } = app.topology()
+    const nameOf = (node?: { host: string; port: number }) =>
+      ['redis-1', 'redis-2', 'redis-3', 'redis-4', 'redis-5', 'redis-6'].find(
+        (name) => stack.hostOf(name) === node?.host && stack.portOf(name) === node.port,
+      ) ?? expect.fail()
+    const pairs = nodes
+      .filter(({ role }) => role === 'replica')
+      .map((replica) => ({
+        replica: nameOf(replica),
+        primary: nameOf(nodes.find(({ id }) => id === replica.primary)),
+      }))
+    for (const { replica } of pairs) {
+      const client = await stack.client(replica, 'ops')
+      await client.call(['BGSAVE'])
+      const saving = async () => String(await client.call(['INFO', 'persistence']))
+      await expect.poll(saving, { timeout: 5000 }).toContain('rdb_bgsave_in_progress:0')
+      expect(await saving()).toContain('rdb_last_bgsave_status:ok')
+      client.close()
+    }
+    await app.close()
+    await stack.stop()
+    const dumps = await Promise.all(
+      pairs.map(({ replica }) => readFile(join(stack.dataOf(replica), 'dump.rdb'))),
+    )
+    for (const { primary, replica } of pairs) {
+      for (const name of [primary, replica]) {
+        await rm(join(stack.dataOf(name), 'appendonlydir'), { recursive: true })
+        await rm(join(stack.dataOf(name), 'dump.rdb'), { force: true })
+      }
+    }
+    await Promise.all(
+      pairs.map(async ({ primary }, index) => {
+        const log = join(stack.dataOf(primary), 'appendonlydir')
+        await mkdir(log)
+        await writeFile(join(log, 'appendonly.aof.1.base.rdb'), dumps[index] ?? '')
+        await writeFile(join(log, 'appendonly.aof.manifest'), 'file appendonly.aof.1.base.rdb seq 1 type b\n')
+      }),
+    )
+    await stack.start()
+    expect(await stack.run('cluster-init')).toMatchObject({ code: 0 })
+    app = await port('app')
+    expect(await app.call({ key, command: ['GET', key] })).toBe('saved')
   })
 })

@@ -132,9 +132,8 @@ describe.each(FORMS)('the deployment %s', (_, options) => {
     )
     // Members are named in full, whatever their number.
     if (_ === 'plain' || _ === 'durable') {
-      const named = environmentOf(init ?? expect.fail())
-        ['REDIS_NODES']?.trim()
-        .split(/\s+/)
+      const { REDIS_NODES: text = '' } = init === undefined ? {} : environmentOf(init)
+      const named = text.trim().split(/\s+/)
       expect(named).toEqual(
         waited.map(([name]) => `${name}:${compose.services[name]?.environment?.['NODE_PORT']}`),
       )

@@ -17,19 +17,33 @@ const run = promisify(execFile)
 const ROOT = resolve(DEPLOY, '..')
 const all = [...kustomized('kubernetes'), exampleSecret()]
 
-const get = <T>(kind: string, name: string): T => {
-  const found = all.find((one) => one.kind === kind && one.name === name)
-  if (found === undefined) throw new Error(`there is no ${kind} ${name}`)
-  return found.body as T
+/** By the name of their kind, what they are in types. */
+interface Kinds {
+  StatefulSet: StatefulSet
+  Deployment: Deployment
+  Job: Job
+  CronJob: CronJob
+  ConfigMap: ConfigMap
+  Secret: Secret
+  Service: Service
+  NetworkPolicy: NetworkPolicy
+  PodDisruptionBudget: PodDisruptionBudget
 }
-const every = <T>(kind: string) => all.filter((one) => one.kind === kind).map(({ body }) => body as T)
+
+const every = <Kind extends keyof Kinds>(kind: Kind): readonly Kinds[Kind][] =>
+  all.flatMap((one) => (one.kind === kind ? [one.body as Kinds[Kind]] : []))
+const get = <Kind extends keyof Kinds>(kind: Kind, name: string): Kinds[Kind] => {
+  const found = every(kind).find(({ metadata }) => metadata?.name === name)
+  if (found === undefined) throw new Error(`there is no ${kind} ${name}`)
+  return found
+}
 
 /** Everything that makes pods. */
 const workloads: readonly { readonly name: string; readonly template: PodTemplateSpec }[] = [
-  ...every<StatefulSet>('StatefulSet').map(({ metadata, spec }) => ({ metadata, template: spec?.template })),
-  ...every<Deployment>('Deployment').map(({ metadata, spec }) => ({ metadata, template: spec?.template })),
-  ...every<Job>('Job').map(({ metadata, spec }) => ({ metadata, template: spec?.template })),
-  ...every<CronJob>('CronJob').map(({ metadata, spec }) => ({
+  ...every('StatefulSet').map(({ metadata, spec }) => ({ metadata, template: spec?.template })),
+  ...every('Deployment').map(({ metadata, spec }) => ({ metadata, template: spec?.template })),
+  ...every('Job').map(({ metadata, spec }) => ({ metadata, template: spec?.template })),
+  ...every('CronJob').map(({ metadata, spec }) => ({
     metadata,
     template: spec?.jobTemplate.spec?.template,
   })),
@@ -83,7 +97,7 @@ describe('the manifests', () => {
   }, 60_000)
 
   it('would not pass with a field that there is not', async () => {
-    const set = get<StatefulSet>('StatefulSet', 'redis')
+    const set = get('StatefulSet', 'redis')
     const refused = async (spec: object) =>
       await misfits([{ kind: 'StatefulSet', apiVersion: 'apps/v1', body: { ...set, spec } }])
     expect(await refused({ ...set.spec, replica: 6 })).toMatch(/replica.* does not exist/)
@@ -110,17 +124,16 @@ describe('the manifests', () => {
   })
 
   it('mount files and secrets that are there', () => {
-    const secret = get<Secret>('Secret', 'slotwise').stringData ?? {}
+    const secret = get('Secret', 'slotwise').stringData ?? {}
     for (const { name, template } of workloads) {
       const { volumes = [], containers = [] } = template.spec ?? {}
-      const claims =
-        name === 'redis' ? (get<StatefulSet>('StatefulSet', 'redis').spec?.volumeClaimTemplates ?? []) : []
+      const claims = name === 'redis' ? (get('StatefulSet', 'redis').spec?.volumeClaimTemplates ?? []) : []
       const known = [...volumes.map((volume) => volume.name), ...claims.map(({ metadata }) => metadata?.name)]
       for (const { volumeMounts = [], command = [], env = [] } of containers) {
         for (const mount of volumeMounts)
           expect([name, known]).toEqual([name, expect.arrayContaining([mount.name])])
         const paths = [...command, ...env.map(({ value = '' }) => value)]
-        const config = get<ConfigMap>('ConfigMap', 'redis-config').data ?? {}
+        const config = get('ConfigMap', 'redis-config').data ?? {}
         for (const path of paths.filter((one) => one.startsWith('/opt/slotwise/'))) {
           expect(config).toHaveProperty([path.slice('/opt/slotwise/'.length)])
         }
@@ -141,7 +154,7 @@ describe('the manifests', () => {
       ['sh', '/opt/slotwise/health.sh', 'synced'],
     ])
     expect(lifecycle?.preStop?.exec?.command).toEqual(['sh', '/opt/slotwise/hand-over.sh'])
-    const { data = {} } = get<ConfigMap>('ConfigMap', 'redis-config')
+    const { data = {} } = get('ConfigMap', 'redis-config')
     expect(Object.keys(data)).toEqual(expect.arrayContaining(['health.sh', 'hand-over.sh', 'entrypoint.sh']))
     // What a probe may take is more than what it gives itself, two questions of three seconds.
     expect(readinessProbe?.timeoutSeconds).toBeGreaterThan(6)
@@ -149,26 +162,26 @@ describe('the manifests', () => {
   })
 
   it('select pods that exist, by ports that they have', () => {
-    for (const { metadata, spec } of every<Service>('Service')) {
+    for (const { metadata, spec } of every('Service')) {
       const chosen = workloads.filter((one) => selects({ matchLabels: spec?.selector ?? {} }, labelsOf(one)))
       expect([metadata?.name, chosen.map(({ name }) => name)]).toEqual([metadata?.name, [expect.any(String)]])
       const ports = chosen[0]?.template.spec?.containers[0]?.ports ?? []
       for (const { targetPort } of spec?.ports ?? [])
         expect(ports.map(({ name }) => name)).toContain(targetPort)
     }
-    for (const { spec } of [...every<StatefulSet>('StatefulSet'), ...every<Deployment>('Deployment')]) {
+    for (const { spec } of [...every('StatefulSet'), ...every('Deployment')]) {
       expect(selects(spec?.selector ?? {}, spec?.template.metadata?.labels)).toBe(true)
     }
-    const { spec } = get<StatefulSet>('StatefulSet', 'redis')
-    expect(get<Service>('Service', spec?.serviceName ?? '').spec?.clusterIP).toBe('None')
+    const { spec } = get('StatefulSet', 'redis')
+    expect(get('Service', spec?.serviceName ?? '').spec?.clusterIP).toBe('None')
   })
 
   it('let one node or one service process at a time be taken away, and not all', () => {
     const replicas = new Map([
-      ['redis', get<StatefulSet>('StatefulSet', 'redis').spec?.replicas ?? 0],
-      ['comments', get<Deployment>('Deployment', 'comments').spec?.replicas ?? 0],
+      ['redis', get('StatefulSet', 'redis').spec?.replicas ?? 0],
+      ['comments', get('Deployment', 'comments').spec?.replicas ?? 0],
     ])
-    const budgets = every<PodDisruptionBudget>('PodDisruptionBudget')
+    const budgets = every('PodDisruptionBudget')
     expect(budgets).toHaveLength(2)
     for (const { spec } of budgets) {
       const [chosen] = workloads.filter((one) => selects(spec?.selector ?? {}, labelsOf(one)))
@@ -178,7 +191,7 @@ describe('the manifests', () => {
   })
 
   it('make the cluster of all the nodes that there are', () => {
-    const { spec } = get<StatefulSet>('StatefulSet', 'redis')
+    const { spec } = get('StatefulSet', 'redis')
     const wanted = Array.from({ length: spec?.replicas ?? 0 }, (_, i) => `redis-${i}.redis-nodes:6379`)
     for (const name of ['redis-init', 'redis-converge']) {
       const nodes = containerOf(name).env?.find((one) => one.name === 'REDIS_NODES')?.value
@@ -187,7 +200,7 @@ describe('the manifests', () => {
   })
 
   it('let clients to the nodes by their label, and nobody but nodes to the bus', () => {
-    const { spec } = get<NetworkPolicy>('NetworkPolicy', 'redis')
+    const { spec } = get('NetworkPolicy', 'redis')
     const admitted = (port: string) =>
       workloads
         .filter((one) =>

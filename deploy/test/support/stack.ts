@@ -101,6 +101,11 @@ export class Stack implements AsyncDisposable {
     return readFile(join(this.folder, 'secrets', `redis_${user}`), 'utf8')
   }
 
+  /** The folder of a node that stays. */
+  dataOf(name: string): string {
+    return join(this.folder, 'volumes', name)
+  }
+
   /** A connection to one node, as one of the users. */
   async client(
     name: string,
@@ -124,7 +129,7 @@ export class Stack implements AsyncDisposable {
 
   async stop(prefix = 'redis-'): Promise<void> {
     const names = this.#named(prefix)
-    await Promise.all(names.map((name) => this.#running.get(name)?.stop()))
+    await Promise.all(names.map(async (name) => await this.#running.get(name)?.stop()))
     for (const name of names) this.#running.delete(name)
   }
 
