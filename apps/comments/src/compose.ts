@@ -51,7 +51,10 @@ export async function startService(config: Config, options: ServiceOptions = {})
       nodes: config.redisNodes,
       namespace: config.namespace,
       clientName: 'comments',
-      ...(config.redisPassword === undefined ? {} : { password: config.redisPassword }),
+      username: config.redisUsername,
+      password: config.redisPassword,
+      tls: config.redisCa === undefined ? undefined : { ca: config.redisCa },
+      nodeTimeoutMs: config.redisNodeTimeoutMs,
     })
     open.push(() => port.close())
     const metrics = new MetricsService(port)

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 
 const list = z
@@ -19,8 +20,13 @@ const environment = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   HOST: z.string().min(1).default('127.0.0.1'),
   DATABASE_URL: z.string().regex(/^postgres(?:ql)?:\/\//, 'must begin with postgres://'),
+  DATABASE_PASSWORD_FILE: z.string().min(1).optional(),
   REDIS_NODES: list,
+  REDIS_USERNAME: z.string().min(1).optional(),
   REDIS_PASSWORD: z.string().min(1).optional(),
+  REDIS_PASSWORD_FILE: z.string().min(1).optional(),
+  REDIS_TLS_CA_FILE: z.string().min(1).optional(),
+  REDIS_NODE_TIMEOUT_MS: z.coerce.number().int().positive().optional(),
   NAMESPACE: z
     .string()
     .regex(/^[\w.-]{0,64}$/)
@@ -40,7 +46,12 @@ export interface Config {
   readonly host: string
   readonly databaseUrl: string
   readonly redisNodes: readonly string[]
+  readonly redisUsername?: string | undefined
   readonly redisPassword?: string | undefined
+  /** The authority, in PEM, that signed the servers' certificates; with it all connections to Redis are TLS. */
+  readonly redisCa?: string | undefined
+  /** For a user who may not ask the servers, which is as it should be: `CONFIG GET` tells passwords too. */
+  readonly redisNodeTimeoutMs?: number | undefined
   /** First part of every key in Redis. */
   readonly namespace: string
   readonly logLevel: string
@@ -55,9 +66,16 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 }
 
-/** @throws ConfigError that names every variable that is wrong, but quotes no value: some are secrets. */
+/**
+ * What stands in a file, by `…_FILE`, wins over what stands in the variable itself.
+ *
+ * @throws ConfigError that names every variable that is wrong, but quotes no value: some are secrets.
+ */
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  const { data, error } = environment.safeParse(env)
+  // Compose hands on what is not set as nothing.
+  const { data, error } = environment.safeParse(
+    Object.fromEntries(Object.entries(env).filter(([, value]) => value !== '')),
+  )
   if (error !== undefined) {
     const wrong = error.issues.map(({ path, message }) => `${path[0]?.toString() ?? ''}: ${message}`)
     throw new ConfigError(`the environment is not right: ${wrong.join('; ')}`)
@@ -65,12 +83,39 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   return {
     port: data.PORT,
     host: data.HOST,
-    databaseUrl: data.DATABASE_URL,
+    databaseUrl: withPassword(data.DATABASE_URL, contentOf('DATABASE_PASSWORD_FILE', data)),
     redisNodes: data.REDIS_NODES,
-    redisPassword: data.REDIS_PASSWORD,
+    redisUsername: data.REDIS_USERNAME,
+    redisPassword: contentOf('REDIS_PASSWORD_FILE', data) ?? data.REDIS_PASSWORD,
+    redisCa: contentOf('REDIS_TLS_CA_FILE', data),
+    redisNodeTimeoutMs: data.REDIS_NODE_TIMEOUT_MS,
     namespace: data.NAMESPACE,
     logLevel: data.LOG_LEVEL,
     demo: data.DEMO,
     cache: data.CACHE,
   }
+}
+
+function contentOf<Name extends string>(
+  name: Name,
+  data: { readonly [Key in Name]?: string | undefined },
+): string | undefined {
+  const file = data[name]
+  if (file === undefined) return undefined
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    throw new ConfigError(`the environment is not right: ${name}: ${file} cannot be read (${code})`)
+  }
+  if (text !== '') return text
+  throw new ConfigError(`the environment is not right: ${name}: ${file} is empty`)
+}
+
+function withPassword(url: string, password: string | undefined): string {
+  if (password === undefined) return url
+  const parsed = new URL(url)
+  parsed.password = encodeURIComponent(password)
+  return parsed.href
 }

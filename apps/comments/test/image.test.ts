@@ -77,7 +77,9 @@ async function copy(place: string, rest: string): Promise<void> {
         ? join(place, target, path.split('/').at(-1) ?? '')
         : join(place, target)
     await mkdir(dirname(into), { recursive: true })
-    await cp(source, into, { recursive: true, verbatimSymlinks: true })
+    // As .dockerignore says; what a stage has built is copied whole.
+    const filter = (file: string) => from !== undefined || !/\/(?:node_modules|dist|test)$/.test(file)
+    await cp(source, into, { recursive: true, verbatimSymlinks: true, filter })
   }
 }
 

@@ -1,4 +1,7 @@
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import { isIPv4 } from 'node:net'
+import { ConfigurationError } from '../errors.js'
+import { shown } from '../options.js'
 
 /** What servers of this machine need for TLS, in PEM. */
 export interface Certificate {
@@ -10,13 +13,36 @@ export interface Certificate {
 
 const DAY_MS = 86_400_000
 
+/** Whom a certificate of {@link makeCertificate} speaks for. */
+export interface CertificateOptions {
+  /** Host names. @defaultValue `['localhost']` */
+  readonly names?: readonly string[] | undefined
+  /** Addresses, IPv4 or `::1`. @defaultValue `['127.0.0.1', '::1']` */
+  readonly addresses?: readonly string[] | undefined
+}
+
 /**
- * A certificate for 127.0.0.1, ::1 and localhost, good for a year, signed by an authority made for it alone whose
- * key nobody keeps. For tests and development.
+ * A certificate good for a year, for servers and for the links between them, signed by an authority made for it alone
+ * whose key nobody keeps. For tests, development and networks of your own; it cannot be renewed, only made anew, with
+ * another authority.
  *
  * Written out in DER, since Node signs but does not make certificates, and `openssl` is not on every machine.
+ *
+ * @throws ConfigurationError for what is no name or no address
+ *
+ * @example
+ * ```ts
+ * import { makeCertificate } from 'slotwise/local'
+ *
+ * const { cert, key, ca } = makeCertificate({ names: ['redis-1'], addresses: ['10.0.0.1'] })
+ * console.log(cert, ca, key.length)
+ * ```
  */
-export function makeCertificate(): Certificate {
+export function makeCertificate(options: CertificateOptions = {}): Certificate {
+  const { names = ['localhost'], addresses = ['127.0.0.1', '::1'] } = options
+  const subjects = [...names.map(nameSubject), ...addresses.map(addressSubject)]
+  const [first] = [...names, ...addresses]
+  if (first === undefined) throw new ConfigurationError('a certificate needs a name or an address')
   const authority = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const server = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const issuer = 'slotwise local authority'
@@ -26,22 +52,27 @@ export function makeCertificate(): Certificate {
     // keyCertSign, cRLSign
     extension('2.5.29.15', bits(0b0000_0110, 1), true),
   ])
-  const cert = certificate('localhost', server.publicKey, signer, [
+  // As long as a common name may be; who is meant is said in full below.
+  const cert = certificate(first.slice(0, 64), server.publicKey, signer, [
     extension('2.5.29.19', sequence(), true),
     // digitalSignature
     extension('2.5.29.15', bits(0b1000_0000, 7), true),
     // serverAuth, and clientAuth for the links between the nodes
     extension('2.5.29.37', sequence(oid('1.3.6.1.5.5.7.3.1'), oid('1.3.6.1.5.5.7.3.2'))),
-    extension(
-      '2.5.29.17',
-      sequence(
-        tagged(0x82, Buffer.from('localhost')),
-        tagged(0x87, Buffer.from([127, 0, 0, 1])),
-        tagged(0x87, Buffer.from([...Array.from({ length: 15 }, () => 0), 1])),
-      ),
-    ),
+    extension('2.5.29.17', sequence(...subjects)),
   ])
   return { cert, ca, key: server.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
+}
+
+function nameSubject(name: string): Buffer {
+  if (/^[a-z0-9*](?:[a-z0-9.-]{0,250}[a-z0-9])?$/i.test(name)) return tagged(0x82, Buffer.from(name))
+  throw new ConfigurationError(`names must hold host names, got ${shown(name)}`)
+}
+
+function addressSubject(address: string): Buffer {
+  if (isIPv4(address)) return tagged(0x87, Buffer.from(address.split('.').map(Number)))
+  if (address === '::1') return tagged(0x87, Buffer.from([...Buffer.alloc(15), 1]))
+  throw new ConfigurationError(`addresses must hold IPv4 addresses or ::1, got ${shown(address)}`)
 }
 
 interface Signer {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-export type { Certificate } from './certificate.js'
+export type { Certificate, CertificateOptions } from './certificate.js'
+export { makeCertificate } from './certificate.js'
 export type { ReachedGroups } from './groups.js'
 export type { LocalCluster, LocalConnectOptions, LocalNode } from './local-cluster.js'
 export type { LocalClusterOptions } from './options.js'
