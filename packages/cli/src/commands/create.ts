@@ -16,6 +16,8 @@ interface CreateFlags extends ConnectionFlags {
 }
 
 const AGAIN_MS = 500
+/** A new cluster takes seconds to open, whatever a node takes to answer. */
+const AGREE_MS = 30_000
 
 export function addCreate(program: Command, runner: Runner): void {
   const command = program
@@ -38,6 +40,8 @@ export function addCreate(program: Command, runner: Runner): void {
       const began = performance.now()
       const options = {
         ...connection,
+        // Shorter, an attempt would end while the nodes agree, and what it had done would not be told by the next.
+        timeoutMs: Math.max(flags.timeout ?? 0, AGREE_MS),
         replicasPerPrimary: flags.replicas,
         signal: terminal.signal,
         onProgress: (text: string) => terminal.progress({ text }),
