@@ -64,9 +64,9 @@ export function makeCertificate(options: CertificateOptions = {}): Certificate {
   return { cert, ca, key: server.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
 }
 
-function nameSubject(name: string): Buffer {
-  if (/^[a-z0-9*](?:[a-z0-9.-]{0,250}[a-z0-9])?$/i.test(name)) return tagged(0x82, Buffer.from(name))
-  throw new ConfigurationError(`names must hold host names, got ${shown(name)}`)
+function nameSubject(host: string): Buffer {
+  if (/^[a-z0-9*](?:[a-z0-9.-]{0,250}[a-z0-9])?$/i.test(host)) return tagged(0x82, Buffer.from(host))
+  throw new ConfigurationError(`names must hold host names, got ${shown(host)}`)
 }
 
 function addressSubject(address: string): Buffer {
