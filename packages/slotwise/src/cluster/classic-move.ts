@@ -3,7 +3,7 @@ import type { WireCommand } from '../redis/wire.js'
 import type { Fleet, OperateOptions } from './fleet.js'
 import { type Member, observe } from './observe.js'
 import { asked, type Found, keysIn, type SlotKey } from './slot-keys.js'
-import type { NodeView } from './view.js'
+import { type NodeView, owns } from './view.js'
 import type { MoveLimits, Tally } from './way.js'
 
 /** Slots that are half moved at a time: each of them refuses calls over several keys for as long as it is. */
@@ -81,7 +81,7 @@ export class ClassicMove {
     const settle = opened.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'NODE', target.self.id] as const)
     // The target first: if the source let go first and died, nobody would know where the slot is.
     await asked(to, settle)
-    await asked(from, settle)
+    await letGo(from, settle, opened)
     // The others would hear of it by gossip; told at once, they redirect nobody to where the slot was.
     const others = views.filter(
       (view) => view !== source && view !== target && view.self.primary === undefined,
@@ -175,6 +175,20 @@ function batchSize(keys: readonly SlotKey[]): number {
     if (i === BATCH.keys || (i > 0 && bytes > BATCH.bytes)) return i
   }
   return keys.length
+}
+
+/**
+ * A source may have heard from the target first. If that was its last slot, it has become a replica of the target by
+ * that, and takes no such orders any more.
+ */
+async function letGo(from: Member, settle: readonly WireCommand[], slots: readonly number[]): Promise<void> {
+  try {
+    await asked(from, settle)
+  } catch (error) {
+    if (!(error instanceof ReplyError)) throw error
+    const view = await observe(from)
+    if (view === undefined || slots.some((slot) => owns(view, slot))) throw error
+  }
 }
 
 /** What stands open between the two now, and at the source towards others. */

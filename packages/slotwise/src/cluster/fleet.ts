@@ -54,6 +54,13 @@ export interface FleetNode {
   readonly port: number
 }
 
+interface AgreementOptions {
+  /** Leaves out what finishing open moves will mend. */
+  readonly toFinish?: boolean
+  /** Sees how it is as long as that is not enough. */
+  readonly mend?: (views: readonly NodeView[]) => Promise<void>
+}
+
 /** All nodes of one cluster, each with a connection of its own. */
 export class Fleet {
   readonly members: readonly Member[]
@@ -128,11 +135,15 @@ export class Fleet {
   }
 
   /**
-   * Waits until all nodes agree and all is up; with `toFinish`, all but what finishing open moves will mend.
+   * Waits until all nodes agree and all is up.
    *
    * @throws UnhealthyClusterError saying what is missing
    */
-  async agreed(timeoutMs: number, signal?: AbortSignal, toFinish = false): Promise<readonly NodeView[]> {
+  async agreed(
+    timeoutMs: number,
+    signal?: AbortSignal,
+    { toFinish = false, mend }: AgreementOptions = {},
+  ): Promise<readonly NodeView[]> {
     const deadline = performance.now() + timeoutMs
     for (;;) {
       signal?.throwIfAborted()
@@ -142,6 +153,7 @@ export class Fleet {
       if (performance.now() > deadline) {
         throw new UnhealthyClusterError(`the cluster is not healthy: ${missing}`)
       }
+      await mend?.(views)
       await new Promise((resolve) => setTimeout(resolve, 30))
     }
   }

@@ -1,4 +1,4 @@
-import { fields, type Member } from './observe.js'
+import { fields, type Member, observe } from './observe.js'
 
 /**
  * What changes in a primary when another takes its place, and when it takes its place back. That it is the same
@@ -15,8 +15,10 @@ export async function lineageOf({ client }: Member): Promise<Lineage> {
   return { role: info.get('role'), earlier: info.get('master_replid2') }
 }
 
-/** Whether it was a primary all the time. */
-export function stayed(before: Lineage, after: Lineage): boolean {
-  const promoted = after.earlier !== before.earlier && !/^0*$/.test(after.earlier ?? '')
-  return before.role === 'master' && after.role === 'master' && !promoted
+/** Whether it was a primary all the time, up to the moment at which it gave its last slot to `target` and follows it. */
+export async function stayed(member: Member, before: Lineage, target: string): Promise<boolean> {
+  const after = await lineageOf(member)
+  if (before.role !== 'master') return false
+  if (after.role !== 'master') return (await observe(member))?.self.primary === target
+  return after.earlier === before.earlier || /^0*$/.test(after.earlier ?? '')
 }

@@ -5,6 +5,7 @@ import { Fleet, type OperateOptions, primariesOf } from './fleet.js'
 import { balance, pick, type SlotMove } from './move-plan.js'
 import { Mover, type WayedMove, waysOf } from './mover.js'
 import { openMoves } from './open-moves.js'
+import { reclaim } from './reclaim.js'
 import type { NodeView, SlotRange } from './view.js'
 import { type Moved, type MoveLimits, NOTHING_MOVED, together } from './way.js'
 
@@ -122,7 +123,9 @@ export async function moveAll(
   options: OperateOptions & MoveLimits,
 ): Promise<Moved> {
   const moved = await new Mover(fleet, options).run(views, moves)
-  await fleet.agreed(options.timeoutMs ?? 30_000, options.signal)
+  await fleet.agreed(options.timeoutMs ?? 30_000, options.signal, {
+    mend: (seen) => reclaim(fleet, seen, moves),
+  })
   return moved
 }
 
@@ -136,12 +139,12 @@ export async function finishOpen(
 ): Promise<{ readonly views: readonly NodeView[]; readonly finished: Moved }> {
   const { signal, timeoutMs = 30_000 } = options
   const toFinish = options.dryRun !== true
-  let views = await fleet.agreed(Math.min(timeoutMs, HEALTHY_MS), signal, toFinish)
+  let views = await fleet.agreed(Math.min(timeoutMs, HEALTHY_MS), signal, { toFinish })
   if (!toFinish) return { views, finished: NOTHING_MOVED }
   await alone(fleet, views)
   let finished = await new Mover(fleet, options).waitForRunning(views)
   for (let round = 0; round < ROUNDS; round++) {
-    views = await fleet.agreed(timeoutMs, signal, toFinish)
+    views = await fleet.agreed(timeoutMs, signal, { toFinish })
     const open = openMoves(views).map((move) => ({ ...move, dialect: undefined }))
     if (open.length === 0) break
     finished = together(finished, await moveAll(fleet, views, open, options))

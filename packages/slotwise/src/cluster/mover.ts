@@ -132,8 +132,13 @@ export class Mover {
     const all = slotsOf(slots)
     const isLossless = await move(...ends, all)
     if (isLossless === undefined) return
-    const after = await Promise.all(members.map(lineageOf))
-    const bothStayed = before.every((one, i) => after[i] !== undefined && stayed(one, after[i]))
+    const both = await Promise.all(
+      members.map(async (member, i) => {
+        const one = before[i]
+        return one !== undefined && (await stayed(member, one, to.id))
+      }),
+    )
+    const bothStayed = !both.includes(false)
     if (isLossless && bothStayed) await this.#options.afterLosslessMove?.(all, placeOf(ends[1]))
     else tally.lossless = false
   }

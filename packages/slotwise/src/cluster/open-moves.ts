@@ -9,10 +9,7 @@ import { type NodeView, owns } from './view.js'
 export function openMoves(views: readonly NodeView[]): readonly SlotMove[] {
   const primaries = primariesOf(views)
   const byId = new Map(views.map((view) => [view.self.id, view]))
-  const now = (id: string) => {
-    const view = byId.get(id)
-    return view?.self.primary === undefined ? view : byId.get(view.self.primary)
-  }
+  const now = (id: string) => successor(byId, id)
   const pairs = new Map<string, { from: NodeView; to: NodeView; slots: Set<number> }>()
   const taken = new Set<number>()
   const add = (from: NodeView | undefined, to: NodeView | undefined, slot: number) => {
@@ -40,4 +37,10 @@ export function openMoves(views: readonly NodeView[]): readonly SlotMove[] {
     to: placeOf(to),
     slots: rangesOf([...slots]),
   }))
+}
+
+/** A primary, or whoever took its place. */
+export function successor(byId: ReadonlyMap<string, NodeView>, id: string): NodeView | undefined {
+  const view = byId.get(id)
+  return view?.self.primary === undefined ? view : byId.get(view.self.primary)
 }

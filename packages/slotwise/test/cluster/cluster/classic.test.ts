@@ -207,3 +207,16 @@ it('a target that has not heard of the epoch of its source takes nothing from it
   cluster.epochKnown = 1000
   expect(await moving).toMatchObject({ slotsMoved: 10 })
 })
+
+it('a slot that its target lost again, after the source let it go, is given to it again', async () => {
+  const keys = fill(5, 10)
+  // The third node hears of it last.
+  cluster.node(1).instead = (line) => {
+    if (!/SETSLOT 5 NODE/.test(line)) return undefined
+    target.owned.delete(5)
+    return { ok: 'OK' }
+  }
+  expect(await moveSlots({ ...request, timeoutMs: 2000 })).toMatchObject({ slotsMoved: 10 })
+  expect(target.owned.has(5)).toBe(true)
+  expect(target.keys).toEqual(new Set(keys))
+})
