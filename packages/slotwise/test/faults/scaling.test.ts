@@ -231,6 +231,26 @@ describe('failing over on purpose', () => {
   })
 })
 
+describe('the last slots of a primary', () => {
+  it('leave it also when it hears from the others first, and has made itself a replica', async () => {
+    const [one = ''] = spare.nodes
+    await addNode({ ...options, node: one, role: 'primary' })
+    await moveSlots({ ...options, to: one, slots: 8 })
+    // Its orders come late, and the news of the other nodes do not.
+    const way = await proxied({ nodes: [...cluster.connectOptions.nodes, one] })
+    way.proxies.at(-1)?.delay(80)
+    try {
+      const { endpointMap } = way.connectOptions
+      expect(await removeNode({ ...options, endpointMap, node: one })).toMatchObject({ slotsMoved: 8 })
+    } finally {
+      await way.close()
+    }
+    await expect.poll(sharesOf, { timeout: 5000 }).toEqual([5461, 5461, 5462])
+    const [client] = spare.clients
+    expect(String(await client?.call(['CLUSTER', 'INFO']))).toMatch(/cluster_known_nodes:1\r/)
+  })
+})
+
 describe('from outside of the network of the nodes', () => {
   it('reaches them where a map says, while they go on naming each other as they do', async () => {
     const way = await proxied(cluster.connectOptions)
