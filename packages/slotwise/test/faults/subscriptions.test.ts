@@ -72,7 +72,7 @@ async function hearingAgain() {
   for (const { port } of [{ port: control }, ...subscribers]) {
     const ownersOf = (one: RedisPort) =>
       announcers.map(({ channel }) => one.topology().ownerOf(slotOf(channel))?.id)
-    await expect.poll(() => ownersOf(port), { timeout: 5000 }).toEqual(ownersOf(control))
+    await expect.poll(() => ownersOf(port), { timeout: 15_000 }).toEqual(ownersOf(control))
   }
   const from = announcers.map(({ published }) => published.length)
   for (const { hearers } of subscribers) {

@@ -103,7 +103,7 @@ export function ownConnections(adapter: string, connect: Connect): void {
       let most = 0
       await Promise.all(
         Array.from({ length: 10 }, () =>
-          port.borrow({ key }, async (connection) => {
+          port.borrow({ key, deadlineMs: 5000 }, async (connection) => {
             most = Math.max(most, ++running)
             await connection.call(['PING'])
             running--
