@@ -60,7 +60,7 @@ export default defineConfig({
         testTimeout: 60_000,
         fileParallelism: false,
       }),
-      project('deploy', 'deploy/test/**/*.test.ts', 5, { testTimeout: 30_000, maxWorkers: 2 }),
+      project('deploy', 'deploy/test/**/*.test.ts', 5, { testTimeout: 60_000, maxWorkers: 2 }),
       project('package', 'packages/slotwise/test/package/**/*.test.ts', 6, { testTimeout: 60_000 }),
       project('start', 'test/start/**/*.test.ts', 7, { testTimeout: 180_000, fileParallelism: false }),
     ],

@@ -34,7 +34,7 @@ const bytesOf = (text: string) =>
   Number.parseInt(text, 10) *
   ({ b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 }[text.replace(/[\db]/g, '') || 'b'] ?? 0)
 
-describe.each(FORMS)('the deployment %s', (_, options) => {
+describe.each(FORMS)('the deployment %s', (form, options) => {
   const compose = readCompose(options)
   const services = Object.entries(compose.services)
   const nodes = nodesOf(compose)
@@ -131,7 +131,7 @@ describe.each(FORMS)('the deployment %s', (_, options) => {
       nodes.map(([name]) => name).filter((name) => name.startsWith('redis-')),
     )
     // Members are named in full, whatever their number.
-    if (_ === 'plain' || _ === 'durable') {
+    if (form === 'plain' || form === 'durable') {
       const { REDIS_NODES: text = '' } = init === undefined ? {} : environmentOf(init)
       const named = text.trim().split(/\s+/)
       expect(named).toEqual(

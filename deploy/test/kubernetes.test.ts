@@ -94,7 +94,7 @@ async function misfits(
 describe('the manifests', () => {
   it('have every field that they name, in its type', async () => {
     expect(await misfits(all)).toBe('')
-  }, 60_000)
+  })
 
   it('would not pass with a field that there is not', async () => {
     const set = get('StatefulSet', 'redis')
@@ -105,7 +105,7 @@ describe('the manifests', () => {
     const inner = { containers: [{ ...container, livenesProbe: {} }] }
     const template = { ...set.spec?.template, spec: { ...set.spec?.template.spec, ...inner } }
     expect(await refused({ ...set.spec, template })).toMatch(/livenesProbe.* does not exist/)
-  }, 60_000)
+  })
 
   it('are each of a name of its own, and all that there is', () => {
     const names = all.map(({ kind, name }) => `${kind} ${name}`)

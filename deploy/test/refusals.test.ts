@@ -14,7 +14,7 @@ describe('the cluster for caches', () => {
   beforeEach(async () => {
     stack = await Stack.open({ profiles: ['cache'], environment: { REDIS_NODE_TIMEOUT_MS: '1000' } })
     await stack.start('cache-')
-  })
+  }, 60_000)
   afterEach(() => stack[Symbol.asyncDispose]())
 
   const configOf = async (name: string, setting: string) => {

@@ -1,10 +1,12 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
+import { pino } from 'pino'
 import { doctor } from 'slotwise/cluster'
 import { connect } from 'slotwise/ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { spawnService } from '../../apps/comments/test/support/service.js'
+import { startService } from '../../apps/comments/src/compose.js'
+import { loadConfig } from '../../apps/comments/src/config.js'
 import { WireClient } from '../../packages/slotwise/src/redis/wire.js'
 import { startPostgres } from '../../scripts/postgres.js'
 import { Stack } from './support/stack.js'
@@ -20,7 +22,7 @@ describe('the deployment with TLS', () => {
     expect([code, output]).toEqual([0, expect.stringMatching(/The cluster is made\b/)])
     const { at } = await stack.container('redis-1')
     ca = await readFile(at('/run/tls/ca.pem'), 'utf8')
-  }, 60_000)
+  }, 120_000)
   afterAll(() => stack[Symbol.asyncDispose]())
 
   it('keeps its certificate for as long as it is good, and its key to its user', async () => {
@@ -79,20 +81,17 @@ describe('the deployment with TLS', () => {
     await owner.query('create database comments owner comments')
     await owner.end()
     const { environment } = await stack.container('comments')
-    const service = await spawnService({
+    const config = loadConfig({
       ...environment,
       HOST: '127.0.0.1',
       PORT: '0',
       DATABASE_URL: `postgres://comments@127.0.0.1:${postgres.port}/comments`,
     })
-    try {
-      const ready = await fetch(`${service.url}/readyz`)
-      expect([ready.status, await ready.json()]).toEqual([
-        200,
-        { redis: 'up', postgres: 'up', draining: false },
-      ])
-    } finally {
-      expect(await service.stop()).toBe(0)
-    }
+    await using service = await startService(config, { logger: pino({ level: 'silent' }) })
+    const ready = await fetch(`${service.url}/readyz`)
+    expect([ready.status, await ready.json()]).toEqual([
+      200,
+      { redis: 'up', postgres: 'up', draining: false },
+    ])
   })
 })

@@ -1,5 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -90,6 +91,11 @@ async function linkPackages(place: string): Promise<void> {
     if (name !== 'slotwise') await symlink(join(packages, name), join(place, 'node_modules', name))
   }
   await symlink('../packages/slotwise', join(place, 'node_modules', 'slotwise'))
+  // What a package has in another version than the rest.
+  for (const name of await readdir(join(place, 'packages'))) {
+    const own = join(ROOT, 'packages', name, 'node_modules')
+    if (existsSync(own)) await symlink(own, join(place, 'packages', name, 'node_modules'))
+  }
 }
 
 describe('the image', () => {
@@ -133,6 +139,9 @@ describe('the image', () => {
       HOST: '127.0.0.1',
       LOG_LEVEL: 'info',
     }
+    // What makes and watches the clusters of deploy/ is in it.
+    const { stdout } = await run('node', ['packages/cli/dist/main.js', '--version'], { cwd })
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+/)
     const [command = '', ...args] = JSON.parse(all(final(), 'CMD')[0] ?? '[]') as string[]
     const child = spawn(command, args, {
       cwd,

@@ -6,7 +6,7 @@ import { onPath } from '../../../packages/slotwise/src/local/advice.js'
 import { findServer } from '../../../packages/slotwise/src/local/find.js'
 
 /** The command that makes and examines clusters, as a deployment calls it. */
-const SLOTWISE = fileURLToPath(new URL('./slotwise.ts', import.meta.url))
+const SLOTWISE = fileURLToPath(new URL('../../../packages/cli/src/main.ts', import.meta.url))
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
 /** A folder of the programs that an image holds, and the environment in which they run. */
