@@ -23,32 +23,41 @@ interface Item {
   readonly options?: Transaction | undefined
 }
 
-/** What unstorage 1 asks of a driver. There is no `watch`: unstorage then tells of the changes of its own process. */
+/** What may come back. */
+type Stored = string | object | number | boolean | null
+
+/**
+ * What unstorage 1 asks of a driver; it calls the functions without `this`. There is no `watch`: unstorage then tells of
+ * the changes of its own process.
+ */
 export interface UnstorageDriver {
   readonly name: string
   readonly flags: { readonly ttl: true }
   readonly options: UnstorageDriverOptions
-  getInstance(): RedisPort
-  hasItem(key: string): Promise<boolean>
+  readonly getInstance: () => RedisPort
+  readonly hasItem: (key: string) => Promise<boolean>
   /** Bytes that `setItemRaw` stored come as `base64:` and their Base64, which a snapshot can hold and restore. */
-  getItem(key: string): Promise<string | object | number | boolean | null>
+  readonly getItem: (key: string) => Promise<Stored>
   /** One round trip a node, whatever the slots. */
-  getItems(items: Item[]): Promise<{ key: string; value: string | object | number | boolean | null }[]>
+  readonly getItems: (items: Item[]) => Promise<{ key: string; value: Stored }[]>
   /** Bytes as a `Buffer`, text as text, plain data as it was. */
-  getItemRaw(key: string): Promise<unknown>
-  setItem(key: string, value: string, options?: Transaction): Promise<void>
+  readonly getItemRaw: (key: string) => Promise<unknown>
+  readonly setItem: (key: string, value: string, options?: Transaction) => Promise<void>
   /** One round trip a node, whatever the slots. */
-  setItems(items: (Item & { readonly value: string })[], commonOptions?: Transaction): Promise<void>
-  setItemRaw(key: string, value: unknown, options?: Transaction): Promise<void>
-  removeItem(key: string): Promise<void>
+  readonly setItems: (
+    items: (Item & { readonly value: string })[],
+    commonOptions?: Transaction,
+  ) => Promise<void>
+  readonly setItemRaw: (key: string, value: unknown, options?: Transaction) => Promise<void>
+  readonly removeItem: (key: string) => Promise<void>
   /** When it was stored, and if it ends, in how many seconds. */
-  getMeta(key: string): Promise<{ mtime: Date; ttl?: number } | null>
+  readonly getMeta: (key: string) => Promise<{ mtime: Date; ttl?: number } | null>
   /** From all primaries, each once, also while slots move. Rejects if a primary does not answer. */
-  getKeys(base?: string): Promise<string[]>
+  readonly getKeys: (base?: string) => Promise<string[]>
   /** Removes what is below `base`, on all primaries. Looks at every key of the servers. */
-  clear(base?: string): Promise<void>
+  readonly clear: (base?: string) => Promise<void>
   /** Refuses further calls. The port stays open. Idempotent. */
-  dispose(): Promise<void>
+  readonly dispose: () => Promise<void>
 }
 
 const BASE64 = 'base64:'
@@ -129,9 +138,9 @@ const partsOf = (base = ''): readonly string[] => base.split(':').filter((part) 
 const ttlMsOf = (seconds: number | undefined): number | undefined =>
   seconds === undefined || seconds === 0 ? undefined : seconds * 1000
 
-function storable(value: unknown): string | object | number | boolean | null {
+function storable(value: unknown): Stored {
   if (Buffer.isBuffer(value)) return `${BASE64}${value.toString('base64')}`
-  return (value ?? null) as string | object | number | boolean | null
+  return value ?? null
 }
 
 /** Text that begins so is taken for bytes, as unstorage itself does with drivers that store text alone. */
