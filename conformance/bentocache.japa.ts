@@ -1,4 +1,4 @@
-/** Runs bentocache.spec.ts with the runner that its suite is written for, and writes what became of each test. */
+/** Runs bentocache.suite.ts with the runner that its suite is written for, and writes what became of each test. */
 import { writeFileSync } from 'node:fs'
 import { assert } from '@japa/assert'
 import { configure, run } from '@japa/runner'
@@ -7,7 +7,7 @@ const passed: string[] = []
 const failed: string[] = []
 
 configure({
-  files: [new URL('bentocache.spec.ts', import.meta.url).pathname],
+  files: [new URL('bentocache.suite.ts', import.meta.url).pathname],
   plugins: [assert()],
   forceExit: true,
   reporters: {

@@ -51,7 +51,7 @@ describe('get and set', () => {
   })
 
   it('end a value after its ttl in ms, by its own or by the default', async () => {
-    const shortly = createCache({ stores: [keyvOn(namespace)], ttl: 300 })
+    const shortly = createCache({ stores: [keyvOn(namespace)], ttl: 1000 })
     await shortly.set('default', 'v')
     await shortly.set('own', 'v', 60_000)
     expect(await shortly.get('default')).toBe('v')
@@ -132,7 +132,7 @@ describe('wrap', () => {
   it('refreshes behind the back of a reader below refreshThreshold, and serves the older value meanwhile', async () => {
     let calls = 0
     const load = async () => ++calls
-    const options = { ttl: 1000, refreshThreshold: 950 }
+    const options = { ttl: 60_000, refreshThreshold: 59_950 }
     expect(await cache.wrap('w', load, options)).toBe(1)
     await sleep(80)
     expect(await cache.wrap('w', load, options)).toBe(1)

@@ -60,7 +60,9 @@ describe('items', () => {
     class Told {
       toJSON = () => ({ told: true })
     }
-    class Untold {}
+    class Untold {
+      n = 1
+    }
     await storage.setItem('told', new Told() as unknown as object)
     expect(await storage.getItem('told')).toEqual({ told: true })
     await expect(storage.setItem('untold', new Untold())).rejects.toThrow('Cannot stringify')
@@ -276,6 +278,6 @@ describe('a storage on it', () => {
   it('may be disposed of twice', async () => {
     await storage.setItem('a', 'v')
     await storage.dispose()
-    await storage.dispose()
+    await expect(storage.dispose()).resolves.toBeUndefined()
   })
 })

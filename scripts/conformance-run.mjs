@@ -65,10 +65,12 @@ await runScript(async () => {
     [...flags, 'scripts/check-docs.ts', '--conformance'],
   ]
   const suites = [...flags, join(folder, 'run.ts'), ...(names.length > 0 ? names : NAMES)]
-  for (const step of theirs === true ? [[...suites, '--theirs']] : [...types, suites]) {
-    const { code, stoppedBy } = await launch(step, { graceMs: 3000 })
-    if (stoppedBy !== undefined) return code || 130
-    if (code !== 0) return code
+  for (const step of theirs === true ? [[[...suites, '--theirs']]] : [types, [suites]]) {
+    const ended = await Promise.all(step.map((args) => launch(args, { graceMs: 3000 })))
+    const stopped = ended.find(({ stoppedBy }) => stoppedBy !== undefined)
+    if (stopped !== undefined) return stopped.code || 130
+    const failed = ended.find(({ code }) => code !== 0)
+    if (failed !== undefined) return failed.code
   }
   const took = `took ${seconds(Date.now() - startedMs)}, ${seconds(installedMs - startedMs)} of them to install`
   console.error(dim(took))
