@@ -5,17 +5,17 @@ import type { Block, Finding } from './blocks.js'
 
 /**
  * Compiles TypeScript blocks, each as a module of its own, with the settings and the packages of the repository,
- * and gives the errors where the blocks stand.
+ * and gives the errors where the blocks stand. `within` is a folder of it that has packages of its own.
  */
-export function compileErrors(blocks: readonly Block[], root: string): Finding[] {
+export function compileErrors(blocks: readonly Block[], root: string, within = root): Finding[] {
   // Inside the repository, so that its packages and its workspaces are found.
-  mkdirSync(join(root, 'dist'), { recursive: true })
-  const folder = mkdtempSync(join(root, 'dist', 'docs-'))
+  mkdirSync(join(within, 'dist'), { recursive: true })
+  const folder = mkdtempSync(join(within, 'dist', 'docs-'))
   try {
     for (const [i, { code }] of blocks.entries())
       writeFileSync(join(folder, fileName(i)), `${code}export {}\n`)
     const config = {
-      extends: '../../tsconfig.json',
+      extends: join(root, 'tsconfig.json'),
       // An example shows a call; what a reader would do with its result is not its subject.
       compilerOptions: { noUnusedLocals: false, noUnusedParameters: false, allowJs: false, checkJs: false },
       include: ['*.ts'],
@@ -31,6 +31,12 @@ export function compileErrors(blocks: readonly Block[], root: string): Finding[]
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Whether a block imports one of these packages. */
+export function imports({ code }: Block, packages: readonly string[]): boolean {
+  const imported = [...code.matchAll(/\bfrom\s+'([^'.][^']*)'/g)].map(([, path = '']) => path)
+  return imported.some((path) => packages.some((name) => path === name || path.startsWith(`${name}/`)))
 }
 
 const fileName = (i: number): string => `block${i}.ts`

@@ -13,13 +13,16 @@ export interface InvalidateOptions extends CallOptions {
   readonly replicas?: number | undefined
 }
 
-/** Removes the entries, or rejects and goes on trying with those that are left. */
+/**
+ * Removes the entries, or rejects and goes on trying with those that are left. Whether each was there; an answer that
+ * was lost and asked for again says that it was not.
+ */
 export async function invalidateKeys(
   instance: Instance,
   keys: readonly Key[],
   options: InvalidateOptions = {},
-): Promise<void> {
-  if (keys.length === 0) return
+): Promise<readonly boolean[]> {
+  if (keys.length === 0) return []
   const from = performance.now()
   const { replicas: ownReplicas, keepInvalidatedMs: keepMs } = instance.settings
   const replicas =
@@ -29,14 +32,19 @@ export async function invalidateKeys(
   const results = await removeAll(instance.port, removals, { keepMs, deadlineMs, signal })
   const left: Promise<boolean>[] = []
   let cause: unknown
-  keys.forEach((key, i) => {
+  const found = keys.map((key, i) => {
     const result = results[i]
-    if (result?.status === 'fulfilled') return instance.emit('invalidate', key, from)
+    if (result?.status === 'fulfilled') {
+      instance.emit('invalidate', key, from)
+      return result.value === 1
+    }
     cause ??= result?.reason
     left.push(instance.pending.add(key, replicas))
     instance.report(result?.reason, 'invalidate', key)
+    return false
   })
   if (left.length > 0) throw pendingError(left, { cause })
+  return found
 }
 
 /** The error that tells a caller of the invalidations left. */

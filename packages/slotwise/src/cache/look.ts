@@ -11,6 +11,8 @@ export type Look =
       readonly value: unknown
       /** Since it was stored; `undefined` where nothing depends on it, so that nobody has asked. */
       readonly ageMs: number | undefined
+      /** For how long it was stored. */
+      readonly keptMs: number
       readonly stale: boolean
       /** To be refreshed before it becomes stale. */
       readonly early: boolean
@@ -135,15 +137,15 @@ async function judge(instance: Instance, found: Bytes | undefined): Promise<Look
   const decoded = reading instanceof Promise ? await reading : reading
   if (decoded === undefined) return { state: 'unreadable', version }
   const { value, header } = decoded
-  if (invalidated) return { state: 'found', value, ageMs: undefined, stale: true, early: false, version }
+  const { keptMs } = header
+  const read = { state: 'found', value, keptMs, version } as const
+  if (invalidated) return { ...read, ageMs: undefined, stale: true, early: false }
   if (leftMs === undefined) {
-    return header.freshMs < header.keptMs
-      ? undefined
-      : { state: 'found', value, ageMs: undefined, stale: false, early: false, version }
+    return header.freshMs < keptMs ? undefined : { ...read, ageMs: undefined, stale: false, early: false }
   }
-  const ageMs = Math.max(0, header.keptMs - leftMs)
+  const ageMs = Math.max(0, keptMs - leftMs)
   const stale = ageMs >= header.freshMs
-  return { state: 'found', value, ageMs, stale, early: !stale && isEarly(instance, ageMs, header), version }
+  return { ...read, ageMs, stale, early: !stale && isEarly(instance, ageMs, header) }
 }
 
 /**

@@ -133,7 +133,7 @@ interface RemoveOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Removes entries wherever they live. Never rejects: a failure stays with its entry. */
+/** Removes entries wherever they live, and says 1 of what was there. Never rejects: a failure stays with its entry. */
 export async function removeAll(
   port: RedisPort,
   removals: readonly Removal[],
@@ -149,8 +149,8 @@ export async function removeAll(
     return await Promise.allSettled(
       removals.map(async ({ key, replicas }) => {
         if (replicas === 0) return await port.call(callOf(key), options)
-        const { acknowledgedBy } = await port.writeThenWait(callOf(key), { ...options, replicas })
-        if (acknowledgedBy >= replicas) return acknowledgedBy
+        const { reply, acknowledgedBy } = await port.writeThenWait(callOf(key), { ...options, replicas })
+        if (acknowledgedBy >= replicas) return reply
         throw new RedisUnavailableError(`${acknowledgedBy} of ${replicas} replicas know that it was removed`)
       }),
     )

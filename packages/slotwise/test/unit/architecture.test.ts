@@ -32,10 +32,16 @@ const foldersIn = (path: string) =>
 
 const isIndexed = (folder: string) => existsSync(join(home, 'src', folder, 'index.ts'))
 
-/** The parts that have a folder of their own, whatever lies in it; `testing` may be a shelf of several. */
+/**
+ * The parts that have a folder of their own, whatever lies in it; `testing` may be a shelf of several. Adapters of a
+ * pattern for other packages' interfaces are parts below it.
+ */
 const folders = foldersIn('').flatMap((name) =>
-  name === 'testing' ? [...(isIndexed(name) ? [name] : []), ...foldersIn(`${name}/`)] : [name],
+  name === 'testing'
+    ? [...(isIndexed(name) ? [name] : []), ...foldersIn(`${name}/`)]
+    : [name, ...foldersIn(`${name}/`).filter(isIndexed)],
 )
+const isAdapter = (name: string) => name.includes('/') && !name.startsWith('testing/')
 
 /** What `exports` says of a folder below `src/`. */
 const exported = (folder: string) => ({
@@ -75,7 +81,7 @@ describe('the map of the package', () => {
     const patterns = folders.filter((name) => !['redis', 'ioredis', 'node-redis'].includes(name))
     const missing = patterns
       .flatMap((name) => [
-        `docs/patterns/${name.replace('testing/', '')}.md`,
+        `docs/patterns/${isAdapter(name) ? name.replace(/\/.*$/, '-adapters') : name.replace('testing/', '')}.md`,
         `packages/slotwise/test/cluster/${name}`,
       ])
       .filter(

@@ -1,0 +1,3 @@
+import { withNode } from './node-version.mjs'
+
+withNode(() => import('./conformance-run.mjs'))
