@@ -1,0 +1,10 @@
+/**
+ * Lua as Redis runs it, as far as scripts here use it: what their twins are written with.
+ *
+ * @internal
+ */
+export * from './library.js'
+export { exactText } from './format.js'
+export { pack, unpackStruct } from './struct.js'
+export type { ScriptContext, Twin } from './twin.js'
+export * from './values.js'
