@@ -102,7 +102,9 @@ export class Expressions {
   /** All values of a list: of its last expression all, of the others the first. */
   list(nodes: readonly Expression[]): string {
     return nodes
-      .map((node, i) => (i === nodes.length - 1 && this.givesSeveral(node) ? `...${this.all(node)}` : this.one(node)))
+      .map((node, i) =>
+        i === nodes.length - 1 && this.givesSeveral(node) ? `...${this.all(node)}` : this.one(node),
+      )
       .join(', ')
   }
 
@@ -186,6 +188,7 @@ const isCall = (node: Expression): boolean => node.type.endsWith('CallExpression
 function callOf(node: Expression): { readonly base: Expression; readonly given: readonly Expression[] } {
   if (node.type === 'CallExpression') return { base: node.base, given: node.arguments }
   if (node.type === 'StringCallExpression') return { base: node.base, given: [node.argument] }
-  if (node.type === 'TableCallExpression') return { base: node.base, given: [node.arguments as unknown as Expression] }
+  if (node.type === 'TableCallExpression')
+    return { base: node.base, given: [node.arguments as unknown as Expression] }
   throw without(node, node.type)
 }

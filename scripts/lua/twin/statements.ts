@@ -1,4 +1,11 @@
-import type { Expression, Identifier, IfStatement, LocalStatement, ReturnStatement, Statement } from 'luaparse'
+import type {
+  Expression,
+  Identifier,
+  IfStatement,
+  LocalStatement,
+  ReturnStatement,
+  Statement,
+} from 'luaparse'
 import { Expressions, without } from './expressions.js'
 import { Names } from './names.js'
 

@@ -7,8 +7,21 @@ export interface Clock {
   now(): number
 }
 
-/** The clock of this process: fake timers that replace `Date` turn it. */
-export const systemClock: Clock = { now: () => Date.now() }
+/**
+ * The clock of this process, which fake timers turn that replace `Date`. Within a millisecond every look is a microsecond
+ * later than the one before, as on a server, where nothing takes less.
+ */
+export class SystemClock implements Clock {
+  #ms = 0
+  #us = 0
+
+  now(): number {
+    const ms = Date.now()
+    this.#us = ms === this.#ms ? Math.min(999, this.#us + 1) : 0
+    this.#ms = ms
+    return ms + this.#us / 1000
+  }
+}
 
 /**
  * A clock that stands still until it is turned. What Redis counts follows it: `TIME`, expiry, leases, intents, buckets.

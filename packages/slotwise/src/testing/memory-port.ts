@@ -68,7 +68,10 @@ export function openMemoryPort(redis: MemoryRedis, channels: Channels, namespace
       const reply = await call(one, options)
       return { reply, acknowledgedBy: redis.acknowledging() }
     },
-    borrow: async <R>(target: BorrowTarget, use: (connection: BorrowedConnection) => Promise<R>): Promise<R> => {
+    borrow: async <R>(
+      target: BorrowTarget,
+      use: (connection: BorrowedConnection) => Promise<R>,
+    ): Promise<R> => {
       const owner =
         'key' in target ? redis.layout.ownerOf(slotOf(target.key)) : redis.layout.find(target.node)
       if (owner === undefined) throw new ConfigurationError('there is no such node')

@@ -3,8 +3,9 @@ import { plainName } from '../keys.js'
 import { integer } from '../options.js'
 import type { ClusterNode } from '../redis/port.js'
 import type { Request } from '../redis/request.js'
+import type { ScriptSource } from '../redis/script.js'
 import { slotOf } from '../slots.js'
-import { type Clock, systemClock } from './clock.js'
+import { type Clock, SystemClock } from './clock.js'
 import type { Twin } from './lua/index.js'
 import { type Answer, CommandError } from './memory/answer.js'
 import { received } from './memory/bytes.js'
@@ -25,8 +26,8 @@ export interface MemoryRedisOptions {
   readonly primaries?: number | undefined
   /** @defaultValue `1` */
   readonly replicasPerPrimary?: number | undefined
-  /** Twins of scripts of your own; those of this package are known. */
-  readonly scripts?: readonly Twin[] | undefined
+  /** Twins of scripts of your own, or a function that makes them; those of this package are known. */
+  readonly scripts?: readonly Twin[] | ((script: ScriptSource) => Twin | undefined) | undefined
 }
 
 /** Which calls a fault is for. */
@@ -65,6 +66,7 @@ const MAX_RETRIES = 3
 export class MemoryRedis {
   readonly #clock: Clock
   readonly #twins: ReadonlyMap<string, Twin>
+  readonly #makeTwin: (script: ScriptSource) => Twin | undefined
   readonly #channels = new Channels()
   readonly #faults: Fault[] = []
   #keys = new Keyspace()
@@ -74,13 +76,20 @@ export class MemoryRedis {
   /** @internal */
   readonly layout: Layout
 
-  constructor({ clock = systemClock, primaries = 3, replicasPerPrimary = 1, scripts = [] }: MemoryRedisOptions = {}) {
+  constructor({
+    clock = new SystemClock(),
+    primaries = 3,
+    replicasPerPrimary = 1,
+    scripts = [],
+  }: MemoryRedisOptions = {}) {
     this.#clock = clock
     this.layout = new Layout(
       integer('primaries', primaries, { max: 1000 }),
       integer('replicasPerPrimary', replicasPerPrimary, { min: 0, max: 10 }),
     )
-    this.#twins = new Map([...twins, ...scripts].map((twin) => [twin.sha1, twin]))
+    const given = typeof scripts === 'function' ? [] : scripts
+    this.#twins = new Map([...twins, ...given].map((twin) => [twin.sha1, twin]))
+    this.#makeTwin = typeof scripts === 'function' ? scripts : () => undefined
   }
 
   /** A port to it, as `connect` of an adapter gives one. */
@@ -200,7 +209,7 @@ export class MemoryRedis {
     }
     try {
       if (script !== undefined) {
-        const twin = this.#twins.get(script.sha1)
+        const twin = this.#twins.get(script.sha1) ?? this.#makeTwin(script)
         if (twin === undefined) throw new ConfigurationError(unknownScript(script.name))
         const [, , count] = words
         const rest = words.slice(3)

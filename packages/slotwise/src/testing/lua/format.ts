@@ -36,14 +36,17 @@ export function formatted(pattern: string, values: readonly Value[]): string {
     if (done === true) throw new ScriptError('bad argument to format: no value')
     return value
   }
-  return pattern.replace(PLACE, (_, flags: string, width: string, digits: string | undefined, kind: string) => {
-    if (kind === '%') return '%'
-    const text = one(kind, digits === undefined ? undefined : Number(digits), next())
-    if (flags.includes('-')) return text.padEnd(Number(width))
-    if (!flags.includes('0') || kind === 's') return text.padStart(Number(width))
-    const sign = text.startsWith('-') ? '-' : ''
-    return sign + text.slice(sign.length).padStart(Number(width) - sign.length, '0')
-  })
+  return pattern.replace(
+    PLACE,
+    (_, flags: string, width: string, digits: string | undefined, kind: string) => {
+      if (kind === '%') return '%'
+      const text = one(kind, digits === undefined ? undefined : Number(digits), next())
+      if (flags.includes('-')) return text.padEnd(Number(width))
+      if (!flags.includes('0') || kind === 's') return text.padStart(Number(width))
+      const sign = text.startsWith('-') ? '-' : ''
+      return sign + text.slice(sign.length).padStart(Number(width) - sign.length, '0')
+    },
+  )
 }
 
 function one(kind: string, digits: number | undefined, value: Value): string {
@@ -58,7 +61,8 @@ function one(kind: string, digits: number | undefined, value: Value): string {
 
 /** C rounds what lies in the middle to the even neighbour, and writes large numbers out. */
 function fixed(value: number, digits: number): string {
-  if (digits > 0 || !Number.isFinite(value)) return Number.isFinite(value) ? value.toFixed(digits) : exactText(value, 1)
+  if (digits > 0 || !Number.isFinite(value))
+    return Number.isFinite(value) ? value.toFixed(digits) : exactText(value, 1)
   const down = Math.floor(value)
   const even = value - down === 0.5 ? down + Math.abs(down % 2) : Math.round(value)
   return Object.is(even, -0) ? '-0' : String(BigInt(even))

@@ -3,8 +3,9 @@
  *
  * @internal
  */
-export * from './library.js'
+
 export { exactText } from './format.js'
+export * from './library.js'
 export { pack, unpackStruct } from './struct.js'
 export type { ScriptContext, Twin } from './twin.js'
 export * from './values.js'

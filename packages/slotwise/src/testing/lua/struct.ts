@@ -42,7 +42,8 @@ function layoutOf(format: Value): Layout {
     if (letter === 'd') return { kind: 'double', bytes: 8 }
     if (letter === 'f') return { kind: 'float', bytes: 4 }
     const bytes = digits === '' ? SIZES[letter.toLowerCase()] : Number(digits)
-    if (bytes === undefined || bytes < 1 || bytes > 6) throw new ScriptError(`struct format "${whole}" has no twin`)
+    if (bytes === undefined || bytes < 1 || bytes > 6)
+      throw new ScriptError(`struct format "${whole}" has no twin`)
     return { kind: letter === letter.toLowerCase() ? 'signed' : 'unsigned', bytes }
   })
   return { big: order === '>', parts }

@@ -125,6 +125,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   DECRBY: counted(2, add(-1)),
 
   HSET: counted({ least: 3 }, hashSet),
+  HMSET: counted({ least: 3 }, (args, at) => {
+    hashSet(args, at)
+    return OK
+  }),
   HSETNX: counted(3, ([at = '', field = '', value = ''], { keys, nowMs }) =>
     keys.changeHash(at, nowMs, (hash) => bit(!hash.has(field) && hash.set(field, value).has(field))),
   ),

@@ -11,17 +11,27 @@ export class Layout implements Topology {
   constructor(primaries: number, replicasPerPrimary: number) {
     this.replicasPerPrimary = replicasPerPrimary
     this.#share = Math.ceil(SLOTS / primaries)
-    const main = Array.from({ length: primaries }, (_, i): ClusterNode => ({
-      id: (i + 1).toString(16).padStart(40, '0'),
-      host: 'memory',
-      port: 7000 + i,
-      role: 'primary',
-      epoch: i + 1,
-    }))
+    const main = Array.from(
+      { length: primaries },
+      (_, i): ClusterNode => ({
+        id: (i + 1).toString(16).padStart(40, '0'),
+        host: 'memory',
+        port: 7000 + i,
+        role: 'primary',
+        epoch: i + 1,
+      }),
+    )
     const replicas = Array.from({ length: primaries * replicasPerPrimary }, (_, i): ClusterNode => {
       const id = (primaries + i + 1).toString(16).padStart(40, '0')
       const primary = main[i % primaries]?.id
-      return { id, host: 'memory', port: 7000 + primaries + i, role: 'replica', epoch: (i % primaries) + 1, primary }
+      return {
+        id,
+        host: 'memory',
+        port: 7000 + primaries + i,
+        role: 'replica',
+        epoch: (i % primaries) + 1,
+        primary,
+      }
     })
     this.nodes = [...main, ...replicas]
   }

@@ -1,4 +1,12 @@
-import { exactText, type ScriptContext, ScriptError, Table, type Twin, type Value, table } from '../lua/index.js'
+import {
+  exactText,
+  type ScriptContext,
+  ScriptError,
+  Table,
+  type Twin,
+  table,
+  type Value,
+} from '../lua/index.js'
 import { type Answer, CommandError, Status } from './answer.js'
 import { execute, type Surroundings } from './commands.js'
 

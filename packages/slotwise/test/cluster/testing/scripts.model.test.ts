@@ -15,7 +15,13 @@ import acquireLock from '../../../src/lock/acquire.lua.js'
 import extendLock from '../../../src/lock/extend.lua.js'
 import releaseLock from '../../../src/lock/release.lua.js'
 import decide from '../../../src/ratelimit/decide.lua.js'
-import { type Argument, type Key, keyOf, type RedisPort, type ScriptSource } from '../../../src/redis/index.js'
+import {
+  type Argument,
+  type Key,
+  keyOf,
+  type RedisPort,
+  type ScriptSource,
+} from '../../../src/redis/index.js'
 import { MemoryRedis, scriptTwin, Table, TestClock, type Value } from '../../../src/testing/index.js'
 import { twins } from '../../../src/testing/scripts/all.lua.js'
 import { rounds } from '../../support/budget.js'
@@ -25,7 +31,12 @@ let port: RedisPort
 beforeAll(async () => {
   port = await connect({ nodes: inject('clusterNodes'), namespace: `twins-${randomUUID().slice(0, 8)}` })
   // A call whose script a node does not know is sent again, and others overtake it.
-  const all = [STATE, foreign, remove, ...Object.values(PATTERNS).flatMap((scripts) => scripts.map(([one]) => one))]
+  const all = [
+    STATE,
+    foreign,
+    remove,
+    ...Object.values(PATTERNS).flatMap((scripts) => scripts.map(([one]) => one)),
+  ]
   for (const script of all) await port.onEachPrimary(['SCRIPT', 'LOAD', onAnotherClock(script).source])
 })
 afterAll(() => port.close())
@@ -42,11 +53,16 @@ const token = fc.constantFrom('A', 'B', 'C')
 const ms = fc.integer({ min: 1, max: 40 })
 const orNone = fc.oneof(fc.constant(0), ms)
 const version = (n: number): Buffer => Buffer.from(`versio\u00ff${n}`, 'latin1')
-const value = fc.constantFrom(...[1, 2, 3].map((n) => Buffer.concat([Buffer.alloc(5, n), version(n), Buffer.from('!')])))
+const value = fc.constantFrom(
+  ...[1, 2, 3].map((n) => Buffer.concat([Buffer.alloc(5, n), version(n), Buffer.from('!')])),
+)
 const seen = fc.constantFrom<Argument>('', version(1), version(2), version(3))
 const layout = fc.constantFrom('LAYOUT-A', 'LAYOUT-B')
 const plan = fc
-  .array(fc.tuple(fc.integer({ min: 1, max: 5 }), fc.nat(3), fc.integer({ min: 1, max: 9000 })), { minLength: 1, maxLength: 3 })
+  .array(fc.tuple(fc.integer({ min: 1, max: 5 }), fc.nat(3), fc.integer({ min: 1, max: 9000 })), {
+    minLength: 1,
+    maxLength: 3,
+  })
   .map((buckets) => {
     const doubles = buckets.flatMap(([capacity, cost, us]) => [capacity * us, cost * us])
     const bytes = Buffer.alloc(8 * doubles.length)
@@ -55,7 +71,9 @@ const plan = fc
   })
 
 /** How each script is called; what belongs to one pattern meets at one key. */
-const PATTERNS: Readonly<Record<string, readonly (readonly [ScriptSource, readonly fc.Arbitrary<Argument>[]])[]>> = {
+const PATTERNS: Readonly<
+  Record<string, readonly (readonly [ScriptSource, readonly fc.Arbitrary<Argument>[]])[]>
+> = {
   cache: [
     [acquire, [token, ms, seen, fc.constantFrom(0, 1)]],
     [fill, [token, value, ms]],
@@ -75,7 +93,11 @@ const PATTERNS: Readonly<Record<string, readonly (readonly [ScriptSource, readon
 }
 
 /** Now and then somebody else's data is at the key, or nothing. */
-const foreign: ScriptSource = { ...STATE, name: 'test/foreign', source: "return redis.call('SET', KEYS[1], 'x')" }
+const foreign: ScriptSource = {
+  ...STATE,
+  name: 'test/foreign',
+  source: "return redis.call('SET', KEYS[1], 'x')",
+}
 const remove: ScriptSource = { ...STATE, name: 'test/remove', source: "return redis.call('DEL', KEYS[1])" }
 
 const after = fc.oneof(
