@@ -188,7 +188,6 @@ const isCall = (node: Expression): boolean => node.type.endsWith('CallExpression
 function callOf(node: Expression): { readonly base: Expression; readonly given: readonly Expression[] } {
   if (node.type === 'CallExpression') return { base: node.base, given: node.arguments }
   if (node.type === 'StringCallExpression') return { base: node.base, given: [node.argument] }
-  if (node.type === 'TableCallExpression')
-    return { base: node.base, given: [node.arguments as unknown as Expression] }
+  if (node.type === 'TableCallExpression') return { base: node.base, given: [node.arguments] }
   throw without(node, node.type)
 }

@@ -50,7 +50,9 @@ export function twinListOf(sourceRoot: string, files: readonly ScriptFile[]): { 
 
 /** The statements of a script. They know `redis` and `lua`, and return what the script returns. */
 export function bodyOf(source: string, options: { readonly typed: boolean }): string {
-  const body = new Statements(options).block(parseLua(source).chunk.body)
+  // A server has the bytes of it, and counts them.
+  const bytes = Buffer.from(source).toString('latin1')
+  const body = new Statements(options).block(parseLua(bytes).chunk.body)
   // What comes behind an unconditional return nobody reaches, and a compiler says so.
   return /(^|\n)return [^\n]*$/.test(body) ? body : `${body}\nreturn undefined`
 }

@@ -1,17 +1,36 @@
-import { num, ScriptError, Table, type Value } from './values.js'
+import { num, ScriptError, Table, type, type Value } from './values.js'
 
 /** A number with so many significant digits, as C prints it by `%.14g`. */
 export function exactText(value: number, digits: number): string {
   if (Number.isNaN(value)) return 'nan'
   if (!Number.isFinite(value)) return value < 0 ? '-inf' : 'inf'
   if (value === 0) return Object.is(value, -0) ? '-0' : '0'
-  const [mantissa = '', exponent = '0'] = value.toExponential(digits - 1).split('e')
+  const [mantissa = '', exponent = '0'] = rounded(value, digits).split('e')
   const power = Number(exponent)
   if (power >= -4 && power < digits) {
-    return shortened(value.toFixed(Math.max(0, digits - 1 - power)))
+    // With all its digits it is written out as it stands.
+    const [whole = '', rest = ''] = mantissa.split('.')
+    const all = whole + rest
+    const sign = all.startsWith('-') ? '-' : ''
+    const plain = all.slice(sign.length)
+    return power >= 0
+      ? shortened(`${sign}${plain.slice(0, power + 1)}.${plain.slice(power + 1)}`)
+      : shortened(`${sign}0.${'0'.repeat(-power - 1)}${plain}`)
   }
   const sign = power < 0 ? '-' : '+'
   return `${shortened(mantissa)}e${sign}${String(Math.abs(power)).padStart(2, '0')}`
+}
+
+/** C rounds what lies exactly in the middle to the even neighbour, JavaScript away from zero. */
+function rounded(value: number, digits: number): string {
+  const near = value.toExponential(digits - 1)
+  const exact = value.toExponential(60)
+  const [mantissa = '', exponent = ''] = exact.split('e')
+  // A sign, one digit, the point, and those behind it.
+  const end = digits + 1 + Number(value < 0)
+  const isMiddle = /^50*$/.test(mantissa.slice(end))
+  const isEven = /[02468]$/.test(mantissa.slice(0, end))
+  return isMiddle && isEven ? `${mantissa.slice(0, end)}e${exponent}` : near
 }
 
 const shortened = (text: string): string =>
@@ -50,6 +69,8 @@ export function formatted(pattern: string, values: readonly Value[]): string {
 }
 
 function one(kind: string, digits: number | undefined, value: Value): string {
+  if (kind === 's' && typeof value !== 'string' && typeof value !== 'number')
+    throw new ScriptError(`bad argument to format: string expected, got ${type(value)}`)
   if (kind === 's') return textOf(value).slice(0, digits)
   const number = num(value)
   if (kind === 'd') return String(BigInt(Math.trunc(number)))

@@ -5,9 +5,9 @@ export interface ScriptContext {
   readonly KEYS: Table
   readonly ARGV: Table
   /** Runs a command; its error ends the script. */
-  call(...command: Value[]): Value
+  readonly call: (...command: Value[]) => Value
   /** Runs a command; its error is a value. */
-  pcall(...command: Value[]): Value
+  readonly pcall: (...command: Value[]) => Value
 }
 
 /** A Lua script in TypeScript. */
