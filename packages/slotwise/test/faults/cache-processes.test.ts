@@ -158,7 +158,7 @@ const sum = (tallies: readonly Tally[], what: Count): number =>
   tallies.reduce((total, tally) => total + tally[what], 0)
 
 it('no process reads what another has replaced, while primaries hang, die, are replaced and give slots away', {
-  timeout: 60_000,
+  timeout: rounds(60_000, 3_600_000),
 }, async () => {
   const least = {
     reads: rounds(10_000, 1_000_000),
@@ -174,6 +174,11 @@ it('no process reads what another has replaced, while primaries hang, die, are r
     happened.size === names.length &&
     (Object.keys(least) as (keyof typeof least)[]).every((what) => sum(tallies, what) >= least[what])
   const names = Object.keys(FAULTS).filter((name) => rounds(0, 1) === 1 || name !== 'a primary is killed')
+  const progress = setInterval(
+    () =>
+      console.error(`${sum(tallies, 'reads')} reads, ${sum(tallies, 'soon')} of them soon after a change`),
+    30_000,
+  )
   for (let i = 0; !isEnough(); i++) {
     const name = names[i % names.length] ?? ''
     if (i >= names.length) await sleep(rounds(50, 2000))
@@ -183,6 +188,7 @@ it('no process reads what another has replaced, while primaries hang, die, are r
     versions.isFaulty = false
     happened.set(name, (happened.get(name) ?? 0) + 1)
   }
+  clearInterval(progress)
   versions.isOver = true
   await ended
 
