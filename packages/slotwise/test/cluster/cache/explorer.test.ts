@@ -52,7 +52,7 @@ describe('no schedule gives a read less than what was promised before it began, 
     '%s, in every order',
     { timeout: rounds(60_000, 1_200_000) },
     async (name, cast) => {
-      const bounds = inMemory ? { most: rounds(3000, 200_000) } : { most: rounds(60, 3000), seed: SEED }
+      const bounds = inMemory ? { most: rounds(1500, 200_000) } : { most: rounds(60, 3000), seed: SEED }
       const explored = await explore(cast, ground, bounds)
       told(name, explored)
       expect(explored.violations).toEqual([])
@@ -64,7 +64,7 @@ describe('no schedule gives a read less than what was promised before it began, 
     { timeout: rounds(60_000, 1_200_000) },
     async (name, cast) => {
       const explored = await explore(cast, ground, {
-        most: inMemory ? rounds(500, 100_000) : rounds(40, 3000),
+        most: inMemory ? rounds(300, 100_000) : rounds(40, 3000),
         seed: SEED,
       })
       told(name, explored)
