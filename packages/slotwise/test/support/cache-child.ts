@@ -2,15 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Cache } from '../../src/cache/index.js'
 import { InvalidationPendingError } from '../../src/errors.js'
 import { connect } from '../../src/ioredis/index.js'
+import { SeedCache } from '../cluster/cache/seed.js'
 import { SOAK, type Tally, type Task } from './cache-task.js'
 import { sharedNow, Versions } from './versions.js'
 
 await work(JSON.parse(process.argv[2] ?? '{}') as Task)
 
-async function work({ nodes, file, rows, own, processes }: Task): Promise<void> {
+async function work({ nodes, file, rows, own, processes, version: whose }: Task): Promise<void> {
   const versions = new Versions(file)
   const port = await connect({ nodes, namespace: SOAK.namespace })
   const cache = new Cache<number>(port, { name: SOAK.name, ttlMs: 30_000, leaseMs: 2000, budgetMs: 200 })
+  const article = new SeedCache(port)
   const tally: Tally = {
     reads: 0,
     soon: 0,
@@ -35,11 +37,26 @@ async function work({ nodes, file, rows, own, processes }: Task): Promise<void> 
     const { floor, at } = versions.promised(row)
     if (from - at < 10) tally.soon++
     if (versions.isFaulty) tally.duringFaults++
-    const { value, how } = await cache.fetch(String(row), load(row))
+    const { value, how } = whose === 'ours' ? await cache.fetch(String(row), load(row)) : await plainly(row)
     tally.reads++
     tally.hows[how] = (tally.hows[how] ?? 0) + 1
     if (value < floor)
       tally.less.push({ row, seen: value, floor, promisedAt: at, from, to: sharedNow(), how })
+  }
+  const plainly = async (row: number): Promise<{ value: number; how: string }> => {
+    const value = await article.getOrLoad(String(row), async () => String(await load(row)()))
+    return { value: Number(value), how: 'the article' }
+  }
+  const tell = async (id: string, commit: () => Promise<number>): Promise<void> => {
+    const dice = Math.random()
+    if (whose === 'article') {
+      if (dice < 0.6) await commit().then(() => article.invalidate(id))
+      else await article.writeThrough(id, async () => String(await commit()))
+    } else if (dice < 0.6) {
+      await commit()
+      await cache.invalidate(id, { deadlineMs: 4000 })
+    } else if (dice < 0.8) await cache.writeThrough(id, { deadlineMs: 4000 }, commit)
+    else await cache.mutate({ ids: [id], deadlineMs: 4000 }, commit)
   }
   const change = async (): Promise<void> => {
     const row = own + processes * Math.floor(Math.random() * (rows / processes))
@@ -51,12 +68,7 @@ async function work({ nodes, file, rows, own, processes }: Task): Promise<void> 
     }
     tally.changes++
     try {
-      const dice = Math.random()
-      if (dice < 0.6) {
-        await commit()
-        await cache.invalidate(id, { deadlineMs: 4000 })
-      } else if (dice < 0.8) await cache.writeThrough(id, { deadlineMs: 4000 }, commit)
-      else await cache.mutate({ ids: [id], deadlineMs: 4000 }, commit)
+      await tell(id, commit)
       versions.promise(row, version)
     } catch (error) {
       if (!(error instanceof InvalidationPendingError)) throw error

@@ -6,6 +6,8 @@ export interface Task {
   /** It writes each row that is its own modulo the number of processes. */
   readonly own: number
   readonly processes: number
+  /** Whose caching it is: ours, or that of the article, which is to be caught. */
+  readonly version: 'ours' | 'article'
 }
 
 /** A read that got less than had been promised before it began. */
