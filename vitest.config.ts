@@ -45,6 +45,13 @@ export default defineConfig({
         globalSetup: 'packages/slotwise/test/support/cluster-setup.ts',
         maxWorkers: 2,
       }),
+      // The same promises of the patterns, kept by their twins.
+      project('memory', 'packages/slotwise/test/cluster/{cache,lock,ratelimit}/*.test.ts', 1, {
+        // Of memory, and of bytes on the way, only a server can tell.
+        exclude: ['**/memory-usage.test.ts'],
+        provide: { inMemory: true },
+        maxWorkers: 2,
+      }),
       oldClients(),
       project('cli', 'packages/cli/test/**/*.test.ts', 2, {
         globalSetup: 'packages/cli/test/support/setup.ts',

@@ -8,7 +8,7 @@ Runs every test against a real cluster and a real Postgres, which it starts on f
 Installs what is missing.
 
   npm test                                  everything, in at most six minutes on two cores
-  npm test -- --project unit                one layer: unit, scripts, cluster, clients, cli, comments, faults, deploy, package, start
+  npm test -- --project unit                one layer: unit, scripts, cluster, memory, clients, cli, comments, faults, deploy, package, start
   npm test -- --project cluster cache       the files of one layer whose path holds a word
   npm test -- -t 'names a promise'          the tests whose name holds it
 

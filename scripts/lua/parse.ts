@@ -32,7 +32,14 @@ export class LuaSyntaxError extends Error {
 /** Parses Lua as Redis runs it, which is 5.1. */
 export function parseLua(text: string): Script {
   try {
-    const chunk = luaparse.parse(text, { luaVersion: '5.1', comments: true, locations: true, ranges: true })
+    const chunk = luaparse.parse(text, {
+      luaVersion: '5.1',
+      comments: true,
+      locations: true,
+      ranges: true,
+      // Texts are kept as bytes, one a character, as Lua has them.
+      encodingMode: 'pseudo-latin1',
+    })
     const found = (chunk.comments ?? []) as unknown as readonly Located[]
     return { text, chunk, comments: found.map((comment) => located(text, comment)) }
   } catch (error) {

@@ -24,6 +24,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'node-redis': [...GROUND, 'redis'],
   cluster: [...GROUND, 'redis'],
   'testing/faults': [...GROUND, 'redis'],
+  testing: [...GROUND, 'redis'],
   local: [...GROUND, 'redis', 'cluster', 'testing/faults'],
   invalidation: [...GROUND, 'redis'],
   cache: [...GROUND, 'redis', 'invalidation'],

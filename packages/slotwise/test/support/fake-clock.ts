@@ -17,3 +17,60 @@ export function withFakeClock<K extends string, A extends string>(
   const sha1 = createHash('sha1').update(source).digest('hex')
   return { ...script, args: [...script.args, 'clock_us'], source, sha1 }
 }
+
+/**
+ * The same script with everything by another clock: TIME, and the expiry of its key, which stands beside it as text
+ * and not with the server. For scripts of one key.
+ */
+export function onAnotherClock<K extends string, A extends string>(
+  script: ScriptSource<K, A>,
+): ScriptSource<K, A | 'clock_us'> {
+  if (script.keys.length !== 1) throw new Error(`${script.name} has several keys`)
+  const prelude = PRELUDE.replaceAll('CLOCK', `ARGV[${script.args.length + 1}]`)
+  const source = `${prelude.replaceAll(/\s*\n\s*/g, ' ')} ${script.source}`
+  const sha1 = createHash('sha1').update(source).digest('hex')
+  return { ...script, args: [...script.args, 'clock_us'], source, sha1 }
+}
+
+/** Tells what the key holds and when it ends: `{type, content, end or false}`. */
+export const STATE: ScriptSource<'key', never> = {
+  name: 'test/state',
+  keys: ['key'],
+  args: [],
+  sha1: '',
+  source: `
+    local kind = redis.call('TYPE', KEYS[1]).ok
+    local ends = redis.call('PTTL', KEYS[1])
+    if kind == 'hash' then return { kind, redis.call('HGETALL', KEYS[1]), ends } end
+    return { kind, kind == 'string' and { redis.call('GET', KEYS[1]) } or {}, ends }`,
+}
+
+const PRELUDE = `
+  local real, ends, now = redis, KEYS[1] .. ':ends', math.floor(tonumber(CLOCK) / 1000)
+  local function expire(ms)
+    if ms ~= math.floor(ms) then error('ERR value is not an integer or out of range') end
+    if ms <= 0 then real.call('DEL', KEYS[1], ends) else real.call('SET', ends, string.format('%.0f', now + ms)) end
+    return 1
+  end
+  local over = real.call('GET', ends)
+  if over and now > tonumber(over) then real.call('DEL', KEYS[1], ends) end
+  local redis = { pcall = real.pcall, call = function(name, key, ...)
+    if name == 'TIME' then return { string.sub(CLOCK, 1, -7), string.sub(CLOCK, -6) } end
+    local there = real.call('EXISTS', key) == 1
+    if name == 'PTTL' then
+      if not there then return -2 end
+      local at = real.call('GET', ends)
+      return at and tonumber(at) - now or -1
+    end
+    if name == 'PEXPIRE' then return there and expire(tonumber((...))) or 0 end
+    local given = { ... }
+    if name == 'SET' and given[2] == 'PX' then
+      real.call('SET', key, given[1])
+      expire(tonumber(given[3]))
+      return { ok = 'OK' }
+    end
+    if name == 'SET' then real.call('DEL', ends) end
+    local reply = real.call(name, key, ...)
+    if real.call('EXISTS', key) == 0 then real.call('DEL', ends) end
+    return reply
+  end }`

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Cache } from '../../../src/cache/index.js'
-import { connect } from '../../../src/ioredis/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { anyPort } from '../../support/any-port.js'
 import { rounds } from '../../support/budget.js'
 import { type Gate, gate, turns } from './gate.js'
 import { NaiveCache } from './naive.js'
@@ -13,7 +13,7 @@ import { watched } from './watched-port.js'
 
 let port: RedisPort
 beforeAll(async () => {
-  port = await connect({ nodes: inject('clusterNodes'), namespace: `model-${randomUUID().slice(0, 8)}` })
+  port = await anyPort({ namespace: `model-${randomUUID().slice(0, 8)}` })
 })
 afterAll(() => port.close())
 

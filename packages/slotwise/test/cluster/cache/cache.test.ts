@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
 import { fill } from '../../../src/cache/scripts.js'
 import { ClosedError, ReplyError, UncacheableValueError } from '../../../src/errors.js'
-import { connect } from '../../../src/ioredis/index.js'
 import { type Key, keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { anyPort } from '../../support/any-port.js'
 import { gate, heldLoad, turns } from './gate.js'
 import { type Call, nameOf, watched } from './watched-port.js'
 
 let port: RedisPort
 beforeAll(async () => {
-  port = await connect({ nodes: inject('clusterNodes'), namespace: `cache-${randomUUID().slice(0, 8)}` })
+  port = await anyPort({ namespace: `cache-${randomUUID().slice(0, 8)}` })
 })
 afterAll(() => port.close())
 

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, expect, inject } from 'vitest'
+import { afterAll, beforeAll, expect } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
-import { connect } from '../../../src/ioredis/index.js'
 import type { Id } from '../../../src/keys.js'
 import { type Key, keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { anyPort } from '../../support/any-port.js'
 
 /** A port for the tests of one file, and caches over it whose budget no test spends by accident. */
 export interface TestBed {
@@ -20,7 +20,7 @@ export interface TestBed {
 export function testBed(name: string): TestBed {
   let port: RedisPort | undefined
   beforeAll(async () => {
-    port = await connect({ nodes: inject('clusterNodes'), namespace: `${name}-${randomUUID().slice(0, 8)}` })
+    port = await anyPort({ namespace: `${name}-${randomUUID().slice(0, 8)}` })
   })
   afterAll(() => port?.close())
   const opened = (): RedisPort => {

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Cache } from '../../../src/cache/index.js'
 import { InvalidationPendingError, RedisUnavailableError } from '../../../src/errors.js'
-import { connect } from '../../../src/ioredis/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { anyPort } from '../../support/any-port.js'
 import { gate } from './gate.js'
 import { type Call, nameOf, watched } from './watched-port.js'
 
 let port: RedisPort
 beforeAll(async () => {
-  port = await connect({ nodes: inject('clusterNodes'), namespace: `inv-${randomUUID().slice(0, 8)}` })
+  port = await anyPort({ namespace: `inv-${randomUUID().slice(0, 8)}` })
 })
 afterAll(() => port.close())
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Cache } from '../../../src/cache/index.js'
-import { connect } from '../../../src/ioredis/index.js'
 import type { RedisPort } from '../../../src/redis/index.js'
+import { anyPort } from '../../support/any-port.js'
 import { gate, turns } from './gate.js'
 import { NaiveCache } from './naive.js'
 import { loadsOfAColdEntry, type Racer, races } from './races.js'
@@ -10,7 +10,7 @@ import { nameOf, type WatchedPort, watched } from './watched-port.js'
 
 let port: RedisPort
 beforeAll(async () => {
-  port = await connect({ nodes: inject('clusterNodes'), namespace: `races-${randomUUID().slice(0, 8)}` })
+  port = await anyPort({ namespace: `races-${randomUUID().slice(0, 8)}` })
 })
 afterAll(() => port.close())
 

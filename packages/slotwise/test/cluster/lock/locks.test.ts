@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   ClosedError,
   ConfigurationError,
@@ -9,10 +9,10 @@ import {
   LockLostError,
   LockUnavailableError,
 } from '../../../src/errors.js'
-import { connect } from '../../../src/ioredis/index.js'
 import acquireSource from '../../../src/lock/acquire.lua.js'
 import { type Lock, Locks } from '../../../src/lock/index.js'
 import { defineScript, keyOf, type RedisPort, type Reply } from '../../../src/redis/index.js'
+import { anyPort } from '../../support/any-port.js'
 import { rounds } from '../../support/budget.js'
 import { withFakeClock } from '../../support/fake-clock.js'
 import { FencedResource } from './fenced.js'
@@ -22,7 +22,7 @@ let port: RedisPort
 let locks: Locks
 const heard: unknown[] = []
 beforeAll(async () => {
-  port = await connect({ nodes: inject('clusterNodes'), namespace: 'test' })
+  port = await anyPort({ namespace: 'test' })
   locks = new Locks(port, { name: 'test', onError: (error) => heard.push(error) })
 })
 afterAll(() => port.close())
@@ -193,7 +193,7 @@ describe('Locks', () => {
   })
 
   it('says that nobody could decide, rather than that it is busy, when Redis cannot be asked', async () => {
-    const away = await connect({ nodes: inject('clusterNodes') })
+    const away = await anyPort()
     await away.close()
     const cut = new Locks(away, { name: 'test', onError: () => {} })
     expect(await cut.tryAcquire('x', { ttlMs: 100 })).toMatchObject({

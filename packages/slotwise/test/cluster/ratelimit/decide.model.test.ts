@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { connect } from '../../../src/ioredis/index.js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import decideSource from '../../../src/ratelimit/decide.lua.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { anyPort } from '../../support/any-port.js'
 import { rounds } from '../../support/budget.js'
 import { ExactBucket } from './buckets.js'
 import { type Bucket, decider, mutant } from './decide.js'
 
 let port: RedisPort
 beforeAll(async () => {
-  port = await connect({ nodes: inject('clusterNodes') })
+  port = await anyPort()
 })
 afterAll(() => port.close())
 

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ClosedError, ConfigurationError } from '../../../src/errors.js'
-import { connect } from '../../../src/ioredis/index.js'
 import { type Decision, RateLimiter, tokenBucket } from '../../../src/ratelimit/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { anyPort } from '../../support/any-port.js'
 import { naiveConsume } from './naive.js'
 
 let port: RedisPort
 beforeAll(async () => {
-  port = await connect({ nodes: inject('clusterNodes'), namespace: 'test' })
+  port = await anyPort({ namespace: 'test' })
 })
 afterAll(() => port.close())
 
@@ -115,20 +115,6 @@ describe('RateLimiter', () => {
     expect(await port.call({ key, command: ['EXISTS', key] })).toBe(0)
   })
 
-  it('takes one command and less than 200 bytes of memory for three tiers', async () => {
-    const subject = someone()
-    const tier = tokenBucket({ capacity: 1000, refillPerSecond: 1 })
-    const limiter = new RateLimiter(port, {
-      name: 'memory',
-      tiers: { second: tier, minute: tier, hour: tier },
-      whenUnavailable: 'deny',
-      deadlineMs: 2000,
-    })
-    await limiter.consume(subject)
-    const key = keyOf({ namespace: 'test', pattern: 'ratelimit', name: 'memory' }, subject)
-    expect(Number(await port.call({ key, command: ['MEMORY', 'USAGE', key] }))).toBeLessThan(200)
-  })
-
   it('keeps tenants apart whose subjects have the same name', async () => {
     const limiter = limiterOf(1, 0.001)
     const [a, b] = [someone(), someone()]
@@ -160,7 +146,7 @@ describe('RateLimiter', () => {
     'does as it was told when Redis cannot answer in time: $whenUnavailable',
     async ({ whenUnavailable, decided }) => {
       const heard: unknown[] = []
-      const away = await connect({ nodes: inject('clusterNodes') })
+      const away = await anyPort()
       await away.close()
       const limiter = new RateLimiter(away, {
         name: 'away',

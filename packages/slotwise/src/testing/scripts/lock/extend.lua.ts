@@ -1,0 +1,23 @@
+// Generated from lock/extend.lua by `npm run generate`: change that file, not this one.
+import * as lua from '../../lua/index.js'
+
+const twin: lua.Twin = {
+name: 'lock/extend',
+sha1: 'f4e9db524785a34a58ed008ea214b6f50d2dc1c5',
+run(redis) {
+let ttl: lua.Value = lua.tonumber(lua.index(redis.ARGV, 2))
+let time: lua.Value = redis.call("TIME")
+let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
+let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "e")
+if (lua.yes(!lua.eq(lua.index(saved, 1), lua.index(redis.ARGV, 1)))) {
+return -1
+}
+if (lua.yes(lua.le(lua.tonumber(lua.index(saved, 2)), now))) {
+return 0
+}
+redis.call("HSET", lua.index(redis.KEYS, 1), "e", lua.format("%.0f", (lua.num(now) + lua.num(ttl))))
+redis.call("PEXPIRE", lua.index(redis.KEYS, 1), (lua.num(ttl) + lua.num(lua.tonumber(lua.index(redis.ARGV, 3)))))
+return 1
+},
+}
+export default twin

@@ -1,0 +1,93 @@
+import type { Cast } from './explore/play.js'
+
+const everything = ['lost', 'late', 'death', 'clock', 'message'] as const
+
+/** Few enough that all their schedules are gone through in memory. */
+export const SMALL: Readonly<Record<string, Cast>> = {
+  'a write and a read': { processes: [['write'], ['read']] },
+  'two writes': { processes: [['write'], ['write']] },
+  'an invalidation and two reads of one process': { processes: [['invalidate'], ['read', 'read']] },
+  'an invalidation that keeps the value, and a read': {
+    processes: [['invalidate'], ['read']],
+    options: { keepInvalidatedMs: 5000 },
+  },
+  'an invalidation and a refresh of a stale value': {
+    processes: [['invalidate'], ['read']],
+    before: 'stale',
+  },
+  'a write and a refresh of a stale value': { processes: [['write'], ['read']], before: 'stale' },
+  'a change and a read': { processes: [['mutate'], ['read']] },
+  'a change and a read by a lagging replica': {
+    processes: [['mutate, for replicas'], ['read by a replica']],
+  },
+  'a set by a token and an invalidation': { processes: [['set by a token'], ['invalidate']] },
+  'a set by a token and a write over a value': {
+    processes: [['set by a token'], ['write']],
+    before: 'fresh',
+  },
+  'a write that is broken off, and a read': { processes: [['write, broken off'], ['read']] },
+  'an invalidation and a read, one thing goes wrong': {
+    processes: [['invalidate'], ['read']],
+    faults: 1,
+    allowed: everything,
+  },
+  'a write and a read, one thing goes wrong': {
+    processes: [['write'], ['read']],
+    faults: 1,
+    allowed: everything,
+  },
+  'an invalidation and a read, a failover': {
+    processes: [['invalidate'], ['read']],
+    faults: 1,
+    allowed: ['failover'],
+  },
+}
+
+/** Too many schedules to go through: some by chance. */
+export const LARGE: Readonly<Record<string, Cast>> = {
+  'two writes, an invalidation and three reads': {
+    processes: [['write'], ['write', 'read'], ['invalidate', 'read'], ['read']],
+  },
+  'everything at once': {
+    processes: [
+      ['write', 'read'],
+      ['invalidate', 'read'],
+      ['mutate', 'set by a token'],
+      ['write, broken off', 'read'],
+    ],
+    before: 'fresh',
+    faults: 2,
+    allowed: everything,
+  },
+  'everything at once, over stale values that are kept': {
+    processes: [['write', 'read'], ['invalidate', 'read'], ['mutate'], ['set by a token', 'read']],
+    before: 'stale',
+    options: { keepInvalidatedMs: 5000 },
+    faults: 2,
+    allowed: everything,
+  },
+  'changes and loads by lagging replicas': {
+    processes: [
+      ['mutate, for replicas'],
+      ['mutate, for replicas', 'read by a replica'],
+      ['read by a replica'],
+    ],
+    faults: 1,
+    allowed: ['lost', 'late'],
+  },
+  'sets that nobody checks': {
+    processes: [['set', 'read'], ['write'], ['invalidate', 'read']],
+    faults: 1,
+    allowed: everything,
+  },
+  'writes, invalidations and reads, a failover': {
+    processes: [
+      ['write', 'read'],
+      ['invalidate', 'read'],
+      ['write', 'read'],
+    ],
+    before: 'fresh',
+    faults: 2,
+    allowed: ['failover', 'lost'],
+  },
+}

@@ -1,0 +1,319 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Cache, type CacheOptions } from '../../../../src/cache/index.js'
+import { keyOf, type RedisPort, type Reply } from '../../../../src/redis/index.js'
+import type { MemoryRedis, TestClock } from '../../../../src/testing/index.js'
+import type { Call } from '../watched-port.js'
+import type { Choices } from './choices.js'
+import { type Actor, DEEDS, type Deed, LAG_MS, LEASE_MS } from './deeds.js'
+import { Stage, type Standing, type Way } from './stage.js'
+import { type Mutant, staged } from './staged-port.js'
+import { turns } from './turns.js'
+import { type Exception, lookInto, World } from './world.js'
+
+/** Who does what, and what may go wrong meanwhile. */
+export interface Cast {
+  /** Deeds by process; those of one process run at the same time. */
+  readonly processes: readonly (readonly Deed[])[]
+  readonly options?: Partial<CacheOptions<string>>
+  /** What lies in Redis at the beginning. @defaultValue nothing */
+  readonly before?: 'fresh' | 'stale'
+  /** How many things go wrong at most, of those allowed. */
+  readonly faults?: number
+  readonly allowed?: readonly Fault[]
+}
+
+export type Fault = 'lost' | 'late' | 'death' | 'clock' | 'failover' | 'message'
+
+/** What a schedule runs on. */
+export interface Ground {
+  readonly port: RedisPort
+  /** Where the clock can be turned and replicas can take over. */
+  readonly memory?: { readonly redis: MemoryRedis; readonly clock: TestClock }
+  readonly mutant?: Mutant | undefined
+}
+
+/** How one schedule went. */
+export interface Played {
+  readonly violations: readonly string[]
+  readonly exceptions: readonly Exception[]
+  readonly trace: readonly string[]
+}
+
+interface Move {
+  readonly label: string
+  readonly isFault: boolean
+  readonly make: () => Promise<void> | void
+}
+
+export const TTL_MS = 10_000
+const STALE_MS = 20_000
+
+const READS = new Set(['HGET', 'HMGET', 'PTTL'])
+const INVALIDATES = new Set(['DEL', 'HDEL', 'invalidate', 'intend', 'settle', 'store'])
+/** One that goes on for longer than any of ours does not end. */
+const MOST_MOVES = 500
+
+/** Runs one schedule of a cast: whenever several things can happen next, `choices` says which. */
+export async function play(cast: Cast, ground: Ground, choices: Choices): Promise<Played> {
+  const schedule = new Schedule(cast, ground, choices)
+  return await schedule.run()
+}
+
+class Schedule {
+  readonly #cast: Cast
+  readonly #ground: Ground
+  readonly #choices: Choices
+  readonly #stage = new Stage()
+  readonly #world = new World()
+  readonly #trace: string[] = []
+  readonly #id = randomUUID()
+  readonly #epochs = new Map<string, number>()
+  readonly #intents = new Map<string, { readonly endsAt: number; readonly epoch: number }>()
+  readonly #actors: Actor[] = []
+  /** The load that was last allowed to store. */
+  #granted: string | undefined
+  #left: number
+  #held: 'no' | 'yes' | 'over' = 'no'
+  #lossy = false
+  /** How much of what a process does has not ended. */
+  readonly #open = new Map<string, number>()
+
+  constructor(cast: Cast, ground: Ground, choices: Choices) {
+    this.#cast = cast
+    this.#ground = ground
+    this.#choices = choices
+    this.#left = cast.faults ?? 0
+  }
+
+  async run(): Promise<Played> {
+    await this.#prepare()
+    await this.#begin()
+    for (let moves = 0; ; ) {
+      if (moves > MOST_MOVES) throw new Error(`a schedule does not end: ${this.#trace.slice(-30).join(', ')}`)
+      const possible = this.#moves()
+      const move = possible[possible.length === 1 ? 0 : this.#choices.next(possible.length)]
+      if (move === undefined) {
+        if (!this.#goesOn()) break
+        // What is tried again in the background is so after a timer, and messages of a server take their time.
+        await sleep(1)
+        if (this.#ground.memory === undefined) this.#stage.changes++
+        moves++
+        continue
+      }
+      moves++
+      this.#trace.push(move.label)
+      if (move.isFault) this.#left--
+      await move.make()
+      await this.#stage.settled()
+      this.#world.stored(await this.#look())
+    }
+    for (const [who, count] of this.#open)
+      if (count > 0) this.#world.violations.push(`${count} calls of ${who} never ended`)
+    // What was granted to the dead ends.
+    this.#ground.memory?.clock.advance(LEASE_MS + 1)
+    this.#world.stays(await this.#look())
+    const { violations, exceptions } = this.#world
+    return { violations, exceptions, trace: this.#trace }
+  }
+
+  /** Whether something will happen by itself. */
+  #goesOn(): boolean {
+    const isPending = this.#actors.some(
+      ({ who, cache }) => !this.#stage.isDead(who) && cache.stats().pending > 0,
+    )
+    const isOpen = [...this.#open.values()].some((count) => count > 0)
+    return isPending || (isOpen && this.#ground.memory === undefined)
+  }
+
+  #look(): Promise<number | undefined> {
+    return lookInto(this.#ground.port, this.#key())
+  }
+
+  #key() {
+    return keyOf({ namespace: this.#ground.port.namespace, pattern: 'cache', name: 'ours' }, this.#id)
+  }
+
+  async #prepare(): Promise<void> {
+    if (this.#cast.before === undefined) return
+    await this.#cacheOver(this.#ground.port).set(this.#id, '1')
+    if (this.#cast.before === 'stale') this.#ground.memory?.clock.advance(TTL_MS)
+  }
+
+  #cacheOver(port: RedisPort): Cache<string> {
+    return new Cache<string>(port, {
+      name: 'ours',
+      ttlMs: TTL_MS,
+      leaseMs: LEASE_MS,
+      budgetMs: 60_000,
+      jitter: 0,
+      ...(this.#cast.before === 'stale' ? { staleMs: STALE_MS } : {}),
+      ...this.#cast.options,
+    })
+  }
+
+  async #begin(): Promise<void> {
+    for (const [i, deeds] of this.#cast.processes.entries()) {
+      const who = `P${i + 1}`
+      const actor = this.#actorOf(who)
+      this.#actors.push(actor)
+      this.#open.set(who, deeds.length)
+      for (const deed of deeds) {
+        void turns
+          .run({ stage: this.#stage, who }, async () => {
+            await this.#stage.pause(who, deed)
+            await DEEDS[deed](actor)
+          })
+          .catch((error: unknown) => this.#trace.push(`${who} ${deed}: ${String(error)}`))
+          .then(() => this.#open.set(who, (this.#open.get(who) ?? 0) - 1))
+      }
+    }
+    await this.#stage.settled()
+  }
+
+  #actorOf(who: string): Actor {
+    const port = staged(this.#ground.port, {
+      stage: this.#stage,
+      who,
+      mutant: this.#ground.mutant,
+      executed: (...what) => this.#executed(...what),
+    })
+    return {
+      who,
+      cache: this.#cacheOver(port),
+      id: this.#id,
+      world: this.#world,
+      stage: this.#stage,
+      epoch: () => this.#epochs.get(who) ?? 0,
+      isCovered: () => this.#isCovered(who),
+      committed: undefined,
+    }
+  }
+
+  #now(): number {
+    return this.#ground.memory?.clock.now() ?? 0
+  }
+
+  #isCovered(who: string): boolean {
+    const intent = this.#intents.get(who)
+    return intent !== undefined && intent.epoch === this.#world.epoch && this.#now() < intent.endsAt
+  }
+
+  #executed(who: string, name: string, call: Call, reply: Reply): void {
+    this.#epochs.set(who, this.#world.epoch)
+    if (this.#held === 'yes' && INVALIDATES.has(name)) this.#lossy = true
+    const isHeld = name === 'acquire' && Array.isArray(reply) && reply[0] === 2
+    if (!isHeld && !READS.has(name)) this.#stage.changes++
+    const token = 'script' in call ? call.args[0] : undefined
+    if (name === 'intend')
+      this.#intents.set(who, { endsAt: this.#now() + LEASE_MS, epoch: this.#world.epoch })
+    if (name === 'acquire' && Array.isArray(reply) && reply[0] === 1) this.#granted = String(token)
+    // After a failover the one before may be there again.
+    if (name === 'fill' && reply === 1 && token !== this.#granted && this.#world.epoch === 0)
+      this.#world.violations.push(`${who} stored, and another load was to`)
+  }
+
+  /** Everything that can happen next. */
+  #moves(): readonly Move[] {
+    const ready = this.#stage.ready()
+    const plain = ready.map((one) => this.#go(one, 'plain'))
+    const may = (fault: Fault): boolean => this.#left > 0 && (this.#cast.allowed ?? []).includes(fault)
+    const faults: Move[] = []
+    const { memory } = this.#ground
+    for (const one of ready) {
+      for (const way of one.ways) {
+        if (way === 'plain' || !may(way === 'late' ? 'late' : 'lost')) continue
+        faults.push({ ...this.#go(one, way), isFault: true })
+      }
+    }
+    const alive = new Set(ready.map(({ who }) => who).filter((who) => who !== 'network'))
+    if (may('death')) faults.push(...[...alive].map((who) => this.#death(who)))
+    if (plain.length > 0 && memory !== undefined) {
+      if (may('clock')) faults.push(this.#clock(LEASE_MS + 1, true))
+      if (may('message')) faults.push(this.#silence(memory.redis))
+      if (may('failover') && this.#held !== 'over') faults.push(this.#failover(memory.redis))
+    }
+    // The second half of a failover does not count once more.
+    if (this.#held === 'yes' && plain.length > 0 && memory !== undefined && !may('failover'))
+      faults.push(this.#failover(memory.redis))
+    const isLagging = this.#world.replicated < this.#world.version && plain.length > 0
+    if (isLagging && this.#uses('read by a replica')) plain.push(this.#catchUp())
+    if (plain.length + faults.length > 0) return [...plain, ...faults]
+    // All that are left wait for somebody who is no more.
+    return this.#stage.isWaiting && memory !== undefined ? [this.#clock(LEASE_MS + 1, false)] : []
+  }
+
+  #uses(deed: Deed): boolean {
+    return this.#cast.processes.some((deeds) => deeds.includes(deed))
+  }
+
+  #go(one: Standing, way: Way): Move {
+    const label = `${one.who}:${one.what}${way === 'plain' ? '' : ` (${way})`}`
+    return { label, isFault: false, make: () => this.#stage.open(one, way) }
+  }
+
+  #death(who: string): Move {
+    return {
+      label: `${who} dies`,
+      isFault: true,
+      make: () => {
+        const actor = this.#actors.find((one) => one.who === who)
+        if (actor?.committed !== undefined && !this.#isCovered(who)) this.#world.uncovered = true
+        this.#open.set(who, 0)
+        this.#stage.kill(who)
+        this.#stage.changes++
+      },
+    }
+  }
+
+  #clock(ms: number, isFault: boolean): Move {
+    return {
+      label: `${ms} ms pass`,
+      isFault,
+      make: () => {
+        this.#ground.memory?.clock.advance(ms)
+        this.#world.replicated = this.#world.version
+        this.#stage.changes++
+      },
+    }
+  }
+
+  /** Replicas of the database are behind by less than they may be. */
+  #catchUp(): Move {
+    return {
+      label: 'the replica catches up',
+      isFault: false,
+      make: () => {
+        this.#ground.memory?.clock.advance(LAG_MS)
+        this.#world.replicated = this.#world.version
+      },
+    }
+  }
+
+  #silence(redis: MemoryRedis): Move {
+    return { label: 'a message is lost', isFault: true, make: () => redis.loseMessages(1) }
+  }
+
+  #failover(redis: MemoryRedis): Move {
+    if (this.#held === 'no') {
+      return {
+        label: 'replication stops',
+        isFault: true,
+        make: () => {
+          this.#held = 'yes'
+          redis.holdReplication()
+        },
+      }
+    }
+    return {
+      label: 'the replica takes over',
+      isFault: false,
+      make: () => {
+        this.#held = 'over'
+        redis.failOver()
+        this.#world.failedOver(this.#lossy)
+        this.#stage.changes++
+      },
+    }
+  }
+}

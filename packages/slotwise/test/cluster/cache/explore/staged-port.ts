@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto'
+import { OutcomeUnknownError, RedisUnavailableError } from '../../../../src/errors.js'
+import type { PortCallOptions, RedisPort, Reply, ScriptSource } from '../../../../src/redis/index.js'
+import { type Call, nameOf, watched } from '../watched-port.js'
+import type { Stage, Way } from './stage.js'
+
+/** A change of the scripts, by which an explorer shows that it would notice. */
+export interface Mutant {
+  /** By the name of a script: the text with a mistake in it. */
+  readonly scripts?: Readonly<Record<string, ScriptSource>>
+  /** The command in the place of DEL. */
+  readonly del?: (key: string) => readonly [string, ...string[]]
+}
+
+/** The script with one mistake in it. */
+export function mistaken(
+  source: ScriptSource,
+  ...changes: readonly (readonly [from: string, to: string])[]
+): Mutant {
+  let text = source.source
+  for (const [from, to] of changes) {
+    if (!text.includes(from)) throw new Error(`${source.name} does not contain ${from}`)
+    text = text.replaceAll(from, to)
+  }
+  const sha1 = createHash('sha1').update(text).digest('hex')
+  return { scripts: { [source.name]: { ...source, source: text, sha1 } } }
+}
+
+/** What happened at the server, for whoever keeps the books. */
+export type Executed = (who: string, name: string, call: Call, reply: Reply) => void
+
+/** The port of one process, whose every command waits for its turn and goes as the schedule says. */
+export function staged(
+  port: RedisPort,
+  {
+    stage,
+    who,
+    mutant = {},
+    executed,
+  }: { stage: Stage; who: string; mutant?: Mutant | undefined; executed: Executed },
+): RedisPort {
+  const run = async (call: Call, options?: PortCallOptions): Promise<Reply> => {
+    stage.underWay++
+    try {
+      const reply = await port.call(mutated(call, mutant), options)
+      executed(who, nameOf(call), call, reply)
+      return reply
+    } finally {
+      stage.underWay--
+    }
+  }
+  const call = async (one: Call, options?: PortCallOptions): Promise<Reply> => {
+    const name = nameOf(one)
+    // Whoever closes the port or gives up must not change what the schedule has decided.
+    const rest = { ...options, signal: undefined }
+    let ways: readonly Way[] = READS.has(name)
+      ? ['plain', 'call lost']
+      : ['plain', 'reply lost', 'late', ...(one.repeat === 'safe' ? [] : (['call lost'] as const))]
+    for (;;) {
+      const way = await stage.pause(who, name, ways)
+      if (way === 'plain') return await run(one, rest)
+      if (READS.has(name)) throw new RedisUnavailableError(`${name}: ${way}`)
+      if (way === 'reply lost') await run(one, rest)
+      if (way === 'late') void stage.pause('network', `${who}'s ${name}, late`).then(() => run(one, rest))
+      if (one.repeat !== 'safe') throw new OutcomeUnknownError(`${name}: ${way}`, { node: 'staged' })
+      ways = ['plain']
+    }
+  }
+  return {
+    ...watched(port),
+    subscribe: async (...given) => {
+      stage.underWay++
+      try {
+        return await port.subscribe(...given)
+      } finally {
+        stage.underWay--
+      }
+    },
+    call,
+    pipeline: (calls, options) => Promise.allSettled(calls.map((one) => call(one, options))),
+  }
+}
+
+const READS = new Set(['HGET', 'HMGET', 'PTTL'])
+
+function mutated(call: Call, { scripts = {}, del }: Mutant): Call {
+  if ('script' in call) {
+    const script = scripts[call.script.name]
+    return script === undefined ? call : { ...call, script }
+  }
+  return del !== undefined && call.command[0] === 'DEL' ? { ...call, command: del(call.key) } : call
+}

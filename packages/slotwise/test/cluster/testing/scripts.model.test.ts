@@ -1,0 +1,217 @@
+import { randomUUID } from 'node:crypto'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, inject, it, test } from 'vitest'
+import acquire from '../../../src/cache/acquire.lua.js'
+import fill from '../../../src/cache/fill.lua.js'
+import intend from '../../../src/cache/intend.lua.js'
+import invalidate from '../../../src/cache/invalidate.lua.js'
+import observe from '../../../src/cache/observe.lua.js'
+import release from '../../../src/cache/release.lua.js'
+import settle from '../../../src/cache/settle.lua.js'
+import store from '../../../src/cache/store.lua.js'
+import { ReplyError } from '../../../src/errors.js'
+import { connect } from '../../../src/ioredis/index.js'
+import acquireLock from '../../../src/lock/acquire.lua.js'
+import extendLock from '../../../src/lock/extend.lua.js'
+import releaseLock from '../../../src/lock/release.lua.js'
+import decide from '../../../src/ratelimit/decide.lua.js'
+import {
+  type Argument,
+  type Key,
+  keyOf,
+  type RedisPort,
+  type ScriptSource,
+} from '../../../src/redis/index.js'
+import { MemoryRedis, scriptTwin, Table, TestClock, type Value } from '../../../src/testing/index.js'
+import { twins } from '../../../src/testing/scripts/all.lua.js'
+import { rounds } from '../../support/budget.js'
+import { onAnotherClock, STATE } from '../../support/fake-clock.js'
+
+let port: RedisPort
+beforeAll(async () => {
+  port = await connect({ nodes: inject('clusterNodes'), namespace: `twins-${randomUUID().slice(0, 8)}` })
+  // A call whose script a node does not know is sent again, and others overtake it.
+  const all = [
+    STATE,
+    foreign,
+    remove,
+    ...Object.values(PATTERNS).flatMap((scripts) => scripts.map(([one]) => one)),
+  ]
+  for (const script of all) await port.onEachPrimary(['SCRIPT', 'LOAD', onAnotherClock(script).source])
+})
+afterAll(() => port.close())
+
+/** One call of a script, and by how much the clock is turned before it. */
+interface Step {
+  readonly script: ScriptSource
+  readonly args: readonly Argument[]
+  readonly afterUs: number
+}
+
+// A small world, so that calls meet each other: three tokens, three values, times that overlap.
+const token = fc.constantFrom('A', 'B', 'C')
+const ms = fc.integer({ min: 1, max: 40 })
+const orNone = fc.oneof(fc.constant(0), ms)
+const version = (n: number): Buffer => Buffer.from(`versio\u00ff${n}`, 'latin1')
+const value = fc.constantFrom(
+  ...[1, 2, 3].map((n) => Buffer.concat([Buffer.alloc(5, n), version(n), Buffer.from('!')])),
+)
+const seen = fc.constantFrom<Argument>('', version(1), version(2), version(3))
+const layout = fc.constantFrom('LAYOUT-A', 'LAYOUT-B')
+const plan = fc
+  .array(fc.tuple(fc.integer({ min: 1, max: 5 }), fc.nat(3), fc.integer({ min: 1, max: 9000 })), {
+    minLength: 1,
+    maxLength: 3,
+  })
+  .map((buckets) => {
+    const doubles = buckets.flatMap(([capacity, cost, us]) => [capacity * us, cost * us])
+    const bytes = Buffer.alloc(8 * doubles.length)
+    doubles.forEach((double, i) => bytes.writeDoubleBE(double, 8 * i))
+    return bytes
+  })
+
+/** How each script is called; what belongs to one pattern meets at one key. */
+const PATTERNS: Readonly<
+  Record<string, readonly (readonly [ScriptSource, readonly fc.Arbitrary<Argument>[]])[]>
+> = {
+  cache: [
+    [acquire, [token, ms, seen, fc.constantFrom(0, 1)]],
+    [fill, [token, value, ms]],
+    [intend, [token, ms, orNone]],
+    [invalidate, [ms]],
+    [observe, [token, ms]],
+    [release, [token, orNone]],
+    [settle, [token, fc.constantFrom(0, 1), value, ms, orNone, orNone]],
+    [store, [value, ms, fc.constantFrom('any', 'version', 'mark'), fc.oneof(token, seen)]],
+  ],
+  lock: [
+    [acquireLock, [token, ms, orNone]],
+    [extendLock, [token, ms, orNone]],
+    [releaseLock, [token]],
+  ],
+  ratelimit: [[decide, [layout, plan]]],
+}
+
+/** Now and then somebody else's data is at the key, or nothing. */
+const foreign: ScriptSource = {
+  ...STATE,
+  name: 'test/foreign',
+  source: "return redis.call('SET', KEYS[1], 'x')",
+}
+const remove: ScriptSource = { ...STATE, name: 'test/remove', source: "return redis.call('DEL', KEYS[1])" }
+
+const after = fc.oneof(
+  { weight: 6, arbitrary: fc.nat(3000) },
+  { weight: 3, arbitrary: fc.integer({ min: 3000, max: 45_000 }) },
+  // As after a failover to a server whose clock is behind.
+  { weight: 1, arbitrary: fc.integer({ min: -20_000, max: 0 }) },
+)
+
+const sequence = (pattern: string) => {
+  const calls = (PATTERNS[pattern] ?? []).map(([script, args]) =>
+    fc.record<Step>({ script: fc.constant(script), args: fc.tuple(...args), afterUs: after }),
+  )
+  const rare = fc.record<Step>({
+    script: fc.constantFrom(remove, foreign),
+    args: fc.constant([]),
+    afterUs: after,
+  })
+  return fc.array(fc.oneof({ weight: 30, arbitrary: fc.oneof(...calls) }, { weight: 1, arbitrary: rare }), {
+    minLength: 1,
+    maxLength: 25,
+  })
+}
+
+const START_US = 1_750_000_000_000_000
+
+async function outcomes(through: RedisPort, calls: Parameters<RedisPort['pipeline']>[0]): Promise<unknown[]> {
+  const results = await through.pipeline(calls, { binary: true, deadlineMs: 10_000 })
+  return results.map((result) => {
+    if (result.status === 'fulfilled') return result.value
+    if (result.reason instanceof ReplyError) return result.reason.replyCode
+    throw result.reason
+  })
+}
+
+/** On the real cluster, all steps and looks in one round trip; each reply, then the state. */
+async function really(key: Key, steps: readonly Step[]): Promise<unknown[]> {
+  let us = START_US
+  const calls = steps.flatMap(({ script, args, afterUs }) => {
+    us += afterUs
+    return [
+      { script: onAnotherClock(script), keys: [key] as const, args: [...args, String(us)] },
+      { script: onAnotherClock(STATE), keys: [key] as const, args: [String(us)] },
+    ]
+  })
+  return comparable(await outcomes(port, calls))
+}
+
+const own = [
+  scriptTwin(foreign, ({ KEYS, call }) => call('SET', KEYS.get(1), 'x')),
+  scriptTwin(remove, ({ KEYS, call }) => call('DEL', KEYS.get(1))),
+  scriptTwin(STATE, ({ KEYS, call }) => {
+    const key = KEYS.get(1)
+    const kind = (call('TYPE', key) as Table).get('ok')
+    const content: Value =
+      kind === 'hash' ? call('HGETALL', key) : kind === 'string' ? listOf(call('GET', key)) : new Table()
+    return listOf(kind, content, call('PTTL', key))
+  }),
+].map((twin, i) => ({ ...twin, sha1: String(i) }))
+
+function listOf(...values: Value[]): Table {
+  const table = new Table()
+  values.forEach((one, i) => table.set(i + 1, one))
+  return table
+}
+
+async function inMemory(key: Key, steps: readonly Step[]): Promise<unknown[]> {
+  const clock = new TestClock(START_US / 1000)
+  const memory = new MemoryRedis({ clock, scripts: own }).connect()
+  const replies: unknown[] = []
+  for (const { script, args, afterUs } of steps) {
+    clock.advance(afterUs / 1000)
+    const calls = [
+      { script: known(script), keys: [key] as const, args },
+      { script: known(STATE), keys: [key] as const, args: [] },
+    ]
+    replies.push(...(await outcomes(memory, calls)))
+  }
+  return comparable(replies)
+}
+
+/** Scripts of tests have no hash of their own. */
+function known(script: ScriptSource): ScriptSource {
+  const sha1 = own.find(({ name }) => name === script.name)?.sha1
+  return sha1 === undefined ? script : { ...script, sha1 }
+}
+
+/** The order of a hash's fields is nobody's promise. */
+function comparable(replies: readonly unknown[]): unknown[] {
+  return replies.map((reply, i) => {
+    if (i % 2 === 0 || !Array.isArray(reply)) return readable(reply)
+    const [kind, content, end] = readable(reply) as [string, string[], unknown]
+    if (kind !== 'hash') return [kind, content, end]
+    const pairs = content.flatMap((field, at) => (at % 2 === 0 ? [`${field}=${content[at + 1]}`] : []))
+    return [kind, pairs.toSorted(), end]
+  })
+}
+
+function readable(reply: unknown): unknown {
+  if (Buffer.isBuffer(reply)) return reply.toString('latin1')
+  return Array.isArray(reply) ? reply.map(readable) : reply
+}
+
+describe('in memory and on the server, by the same clock, every script answers the same and leaves the same', () => {
+  it.each(Object.keys(PATTERNS))('of %s', { timeout: rounds(60_000, 1_200_000) }, async (pattern) => {
+    const property = fc.asyncProperty(sequence(pattern), async (steps) => {
+      const key = keyOf({ namespace: port.namespace, pattern, name: 'twin' }, randomUUID())
+      expect(await inMemory(key, steps)).toEqual(await really(key, steps))
+    })
+    await fc.assert(property, { numRuns: rounds(300, 20_000) })
+  })
+})
+
+test('none is left out', () => {
+  const compared = Object.values(PATTERNS).flatMap((scripts) => scripts.map(([{ name }]) => name))
+  expect(compared.toSorted()).toEqual(twins.map(({ name }) => name).toSorted())
+})
