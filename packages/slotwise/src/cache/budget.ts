@@ -9,14 +9,25 @@ export class Budget {
     this.#leftMs = ms
   }
 
+  /** The deadline of one call, to be followed by {@link end}; throws if nothing is left. */
+  begin(): number {
+    if (this.#leftMs < 1) throw new RedisUnavailableError('this read has spent its budget for Redis')
+    return Math.ceil(this.#leftMs)
+  }
+
+  /** The call has ended, after so long. */
+  end(tookMs: number): void {
+    this.#leftMs -= tookMs
+  }
+
   /** Runs one call within what is left, or rejects at once if nothing is. */
   async spend<R>(call: (deadlineMs: number) => Promise<R>): Promise<R> {
-    if (this.#leftMs < 1) throw new RedisUnavailableError('this read has spent its budget for Redis')
+    const deadlineMs = this.begin()
     const from = performance.now()
     try {
-      return await call(Math.ceil(this.#leftMs))
+      return await call(deadlineMs)
     } finally {
-      this.#leftMs -= performance.now() - from
+      this.end(performance.now() - from)
     }
   }
 

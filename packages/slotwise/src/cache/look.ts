@@ -1,7 +1,7 @@
 import type { Key } from '../keys.js'
 import type { CommandCall, Reply } from '../redis/port.js'
 import type { Budget } from './budget.js'
-import { versionOf } from './entry.js'
+import type { Decoded } from './entry.js'
 import type { Instance } from './instance.js'
 
 /** What lies in Redis: a value, nothing, bytes that cannot be read; or no answer. */
@@ -16,10 +16,10 @@ export type Look =
       readonly stale: boolean
       /** To be refreshed before it becomes stale. */
       readonly early: boolean
-      readonly version: Buffer
+      readonly bytes: Buffer
     }
   | { readonly state: 'nothing' | 'unreachable' }
-  | { readonly state: 'unreadable'; readonly version: Buffer }
+  | { readonly state: 'unreadable'; readonly bytes: Buffer }
 
 /** Found bytes, and for how long they are kept; `undefined` where nobody has asked. */
 interface Bytes {
@@ -28,37 +28,33 @@ interface Bytes {
   readonly invalidated?: boolean
 }
 
-/** One round trip within the budget, for whoever takes invalidated values too if `allowStale`. Never rejects. */
+/**
+ * One round trip within the budget, for whoever takes invalidated values too if `allowStale`. Never rejects.
+ *
+ * All of a hit is in this one function: each further promise on its way is felt in how many hits a process can have.
+ */
 export async function look(instance: Instance, key: Key, budget: Budget, allowStale = false): Promise<Look> {
-  const timed = instance.timed || allowStale
-  const seen = await ask(instance, key, budget, timed, allowStale)
-  // Stored by a process that knows of stale values, where this one does not: it takes the age to tell.
-  return seen ?? (await ask(instance, key, budget, true, allowStale)) ?? { state: 'nothing' }
-}
-
-async function ask(
-  instance: Instance,
-  key: Key,
-  budget: Budget,
-  timed: boolean,
-  allowStale: boolean,
-): Promise<Look | undefined> {
-  if (!instance.reachable(key)) return { state: 'unreachable' }
-  const from = performance.now()
-  try {
-    const found = await budget.spend((deadlineMs) =>
-      timed
-        ? instance.port
-            .pipeline(timedCalls(key), { deadlineMs, binary: true })
-            .then((results) => timedBytes(results, 0, allowStale))
-        : instance.port.call(plainCall(key), { deadlineMs, binary: true }).then(plainBytes),
-    )
-    instance.answered(performance.now() - from)
-    return await judge(instance, found)
-  } catch (error) {
-    instance.unanswered()
-    instance.report(error, 'read', key)
-    return { state: 'unreachable' }
+  for (let timed = instance.timed || allowStale; ; timed = true) {
+    if (!instance.reachable(key)) return { state: 'unreachable' }
+    const from = performance.now()
+    try {
+      const options = { deadlineMs: budget.begin(), binary: true }
+      const found = timed
+        ? timedBytes(await instance.port.pipeline(timedCalls(key), options), 0, allowStale)
+        : plainBytes(await instance.port.call(plainCall(key), options))
+      const tookMs = performance.now() - from
+      budget.end(tookMs)
+      instance.answered(tookMs)
+      const judged = judge(instance, found)
+      const seen = judged instanceof Promise ? await judged : judged
+      if (seen !== undefined) return seen
+      // Stored by a process that knows of stale values, where this one does not: it takes the age to tell.
+    } catch (error) {
+      budget.end(performance.now() - from)
+      instance.unanswered()
+      instance.report(error, 'read', key)
+      return { state: 'unreachable' }
+    }
   }
 }
 
@@ -128,17 +124,24 @@ function thrown(result: PromiseSettledResult<unknown> | undefined): never {
   throw result?.status === 'rejected' ? result.reason : new Error('a pipeline lost a result')
 }
 
-/** `undefined` where the age has to be asked for. */
-async function judge(instance: Instance, found: Bytes | undefined): Promise<Look | undefined> {
+/** `undefined` where the age has to be asked for. A promise only where the schema makes one. */
+function judge(instance: Instance, found: Bytes | undefined): Look | undefined | Promise<Look | undefined> {
   if (found === undefined) return { state: 'nothing' }
-  const { bytes, leftMs, invalidated = false } = found
-  const version = versionOf(bytes)
-  const reading = instance.settings.codec.read(bytes)
-  const decoded = reading instanceof Promise ? await reading : reading
-  if (decoded === undefined) return { state: 'unreadable', version }
+  const decoded = instance.settings.codec.read(found.bytes)
+  return decoded instanceof Promise
+    ? decoded.then((late) => judgeDecoded(instance, found, late))
+    : judgeDecoded(instance, found, decoded)
+}
+
+function judgeDecoded(
+  instance: Instance,
+  { bytes, leftMs, invalidated = false }: Bytes,
+  decoded: Decoded | undefined,
+): Look | undefined {
+  if (decoded === undefined) return { state: 'unreadable', bytes }
   const { value, header } = decoded
   const { keptMs } = header
-  const read = { state: 'found', value, keptMs, version } as const
+  const read = { state: 'found', value, keptMs, bytes } as const
   if (invalidated) return { ...read, ageMs: undefined, stale: true, early: false }
   if (leftMs === undefined) {
     return header.freshMs < keptMs ? undefined : { ...read, ageMs: undefined, stale: false, early: false }

@@ -2,6 +2,7 @@ import type { Key } from '../keys.js'
 import { unlessAborted } from './abort.js'
 import { Budget } from './budget.js'
 import { type Departure, detour, type Load, ruled } from './course.js'
+import { versionOf } from './entry.js'
 import type { Flight, How, Landing } from './flight.js'
 import type { Seat } from './flights.js'
 import type { Instance } from './instance.js'
@@ -49,11 +50,17 @@ export async function readThrough<T>(
   for (let round = 0; ; round++) {
     wish.signal?.throwIfAborted()
     const seen = (round === 0 ? looked : undefined) ?? (await look(instance, key, budget, wish.allowStale))
+    if (seen.state === 'found' && round === 0 && !seen.stale && !seen.early) return hit(instance, wish, seen)
     if (seen.state === 'found') return await served(instance, key, wish, seen, { began, budget, round })
     if (round === 0 && seen.state !== 'unreachable') instance.count('misses')
     const isReachable = seen.state !== 'unreachable'
     const flights = isReachable ? instance.flights : instance.detours
-    const departure = departureOf(key, wish, budget, seen.state === 'unreadable' ? seen.version : NONE)
+    const departure = departureOf(
+      key,
+      wish,
+      budget,
+      seen.state === 'unreadable' ? versionOf(seen.bytes) : NONE,
+    )
     const seat = flights.join(key, (aborted) => (isReachable ? ruled : detour)(instance, departure, aborted))
     // Whoever joins a load under way does not decide anything, but for the batch that it may belong to.
     if (!seat.first) wish.decided?.()
@@ -100,6 +107,12 @@ async function leaveWhenLanded(flight: Flight, leave: () => void): Promise<void>
   leave()
 }
 
+function hit<T>(instance: Instance, { decided }: Wish<T>, { value }: Seen): Found<T> {
+  decided?.()
+  instance.count('hits')
+  return { value: value as T, source: 'redis', how: 'hit' }
+}
+
 /** A value that is there: as it is while it is fresh; refreshed behind the caller's back, or waited for a little, when not. */
 async function served<T>(
   instance: Instance,
@@ -112,7 +125,7 @@ async function served<T>(
   const how = round > 0 ? 'wait' : seen.stale ? 'stale' : 'hit'
   const value = { value: seen.value as T, source: 'redis', how } as const
   if (seen.stale || seen.early) {
-    const departure = { ...departureOf(key, wish, budget, seen.version), isRefresh: true }
+    const departure = { ...departureOf(key, wish, budget, versionOf(seen.bytes)), isRefresh: true }
     const seat = instance.refreshes.join(key, (aborted) => ruled(instance, departure, aborted))
     void leaveWhenLanded(seat.flight, seat.leave)
     void seat.flight.landed.then((landing) => tell(instance, key, seat.first, landing))

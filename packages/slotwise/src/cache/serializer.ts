@@ -83,6 +83,10 @@ function textual(
       throw new UncacheableValueError(`the value cannot be cached: it is a ${typeof value}`)
     },
     decode: (bytes) =>
-      library.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')),
+      library.parse(
+        Buffer.isBuffer(bytes)
+          ? bytes.toString('utf8')
+          : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'),
+      ),
   }
 }

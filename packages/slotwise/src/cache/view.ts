@@ -54,9 +54,11 @@ export class CacheView<T> {
   async getOrLoad(id: Id, load: Load<T>): Promise<T>
   async getOrLoad(id: Id, options: LoadOptions, load: Load<T>): Promise<T>
   async getOrLoad(id: Id, ...rest: readonly [Load<T>] | readonly [LoadOptions, Load<T>]): Promise<T> {
-    const { value } =
-      rest.length === 1 ? await this.fetch(id, rest[0]) : await this.fetch(id, rest[0], rest[1])
-    return value
+    const from = performance.now()
+    const key = this.#key(id)
+    const found = await readThrough<T>(this.#instance, key, this.#wishOf(rest))
+    this.#instance.emit(found.how, key, from)
+    return found.value
   }
 
   /**
@@ -79,13 +81,9 @@ export class CacheView<T> {
     id: Id,
     ...rest: readonly [Load<T>] | readonly [LoadOptions, Load<T>]
   ): Promise<CacheAnswer<T>> {
-    const [options, load] = rest.length === 1 ? [{}, rest[0]] : rest
     const from = performance.now()
     const key = this.#key(id)
-    const instance = this.#instance
-    const wish = this.#wish(options, (context) => instance.load(() => load(context), context.signal))
-    const found = await readThrough<T>(instance, key, wish)
-    return this.#answer(key, found, from)
+    return this.#answer(key, await readThrough<T>(this.#instance, key, this.#wishOf(rest)), from)
   }
 
   /**
@@ -381,6 +379,12 @@ export class CacheView<T> {
   #every({ signal, deadlineMs = 60_000 }: CallOptions): AsyncGenerator<readonly Key[]> {
     this.#key('')
     return everyKey(this.#instance.port, keysOf(this.#space()), { signal, deadlineMs })
+  }
+
+  #wishOf(rest: readonly [Load<T>] | readonly [LoadOptions, Load<T>]): Wish<T> {
+    const [options, load] = rest.length === 1 ? [{}, rest[0]] : rest
+    const instance = this.#instance
+    return this.#wish(options, (context) => instance.load(() => load(context), context.signal))
   }
 
   #wish(options: LoadOptions, load: Load<T>): Wish<T> {

@@ -51,7 +51,9 @@ export class Deadlines {
     // Looking every 50 ms while calls come and go keeps finished ones from piling up for a whole deadline.
     const wait = Math.min(Math.max(1, Math.ceil(next.at - performance.now())), 50)
     queue.timer = setTimeout(() => {
-      this.#fire(duration)
+      // What has arrived while this process was busy is read first: timers come before it, immediates after.
+      if (next.at <= performance.now()) setImmediate(() => this.#fire(duration))
+      else this.#fire(duration)
     }, wait).unref()
   }
 
