@@ -111,9 +111,12 @@ export interface Events {
     readonly operation: string
     readonly script: string | undefined
   }
-  /** A call has ended, in whichever context its answer came. The port's own questions are not among them. */
+  /**
+   * A call has ended, in whichever context its answer came. Not told: calls that began before anybody listened, and the
+   * port's own questions.
+   */
   'slotwise:redis:call': {
-    /** What came with its start, if somebody listened to that. */
+    /** What came with its start; none for commands on a borrowed connection. */
     readonly id: object | undefined
     /** Name of the command in capitals; of a script, `EVALSHA`. */
     readonly operation: string
@@ -165,10 +168,12 @@ export function publish<K extends keyof Events>(name: K, event: () => Events[K])
   if (target.hasSubscribers) target.publish(event())
 }
 
-/** Whether anybody would hear it, for who has to prepare. */
-export function isHeard(name: keyof Events): boolean {
-  return channels[name].hasSubscribers
-}
+const starts = channels['slotwise:redis:start']
+const calls = channels['slotwise:redis:call']
+
+/** Whether anybody would hear of beginnings, and of ends, of calls: asked for each call, so by the shortest way. */
+export const areStartsHeard = (): boolean => starts.hasSubscribers
+export const areCallsHeard = (): boolean => calls.hasSubscribers
 
 /** Hears a channel until the function that is returned is called. */
 export function hear<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): () => void {

@@ -7,7 +7,7 @@ import {
   SlotMovingError,
 } from '../errors.js'
 import { slotOf } from '../slots.js'
-import { callBegan, callEnded, keptBy, retried, type Traced } from './call-events.js'
+import { ABORTED, CallRecord, retried } from './call-events.js'
 import type { DedicatedConnection, NodeWitness } from './dedicated.js'
 import type { NodeQueue } from './node-queue.js'
 import type { Pool } from './pool.js'
@@ -36,6 +36,12 @@ type Command = CommandCall['command']
 interface Lease {
   readonly connection: DedicatedConnection
   readonly pool: Pool
+}
+
+/** What is told of a call, if anybody listens. */
+interface Way {
+  readonly record: CallRecord | undefined
+  node: string | undefined
 }
 
 /** What came of one attempt on a connection of its own. */
@@ -78,26 +84,17 @@ export class Borrowing {
     tail: readonly Command[] = [],
   ): Promise<readonly PromiseSettledResult<Reply>[]> {
     return this.#tracked(async () => {
-      const startedAt = performance.now()
-      const call: Traced = {
-        request,
-        startedAt,
-        id: undefined,
-        node: undefined,
-        sends: 0,
-        retries: undefined,
-      }
-      callBegan(call)
+      const way: Way = { record: CallRecord.begin(request, performance.now()), node: undefined }
       const ended = (error?: unknown) => {
-        callEnded(call, { error, isAborted: options.signal?.aborted === true, connection: 'dedicated' })
+        way.record?.end({ error, node: way.node, connection: 'dedicated' })
       }
       try {
-        const replies = await this.#run(call, request, options, tail)
+        const replies = await this.#run(way, request, options, tail)
         const [first] = replies
         ended(first?.status === 'rejected' ? first.reason : undefined)
         return replies
       } catch (error) {
-        ended(error)
+        ended(options.signal?.aborted === true ? ABORTED : error)
         throw error
       }
     }, this.#running)
@@ -130,7 +127,7 @@ export class Borrowing {
   }
 
   async #run(
-    call: Traced,
+    way: Way,
     request: Request,
     { deadlineMs = this.#settings.commandTimeoutMs, signal }: PortCallOptions,
     tail: readonly Command[],
@@ -147,7 +144,7 @@ export class Borrowing {
       const sent = [...prefix, command, ...tail]
       let outcome: Attempt
       try {
-        outcome = await this.#attempt(call, where, sent, slot, deadlineAt, signal)
+        outcome = await this.#attempt(way, where, sent, slot, deadlineAt, signal)
       } catch (error) {
         signal?.throwIfAborted()
         if (!(error instanceof OutcomeUnknownError)) {
@@ -159,8 +156,8 @@ export class Borrowing {
         if (repeat === 'unsafe' || losses++ >= this.#settings.maxRetries) throw error
         elsewhere = undefined
         prefix = []
-        retried(call, performance.now() > deadlineAt ? 'timeout' : 'lost', error.message)
         await this.#pause(attempt, deadlineAt, error)
+        retried(way.record, way.node, 'lost', error.message)
         continue
       }
       const { replies, connection } = outcome
@@ -181,7 +178,8 @@ export class Borrowing {
       }
       prefix = []
       elsewhere = undefined
-      retried(call, verdict.kind === 'later' ? verdict.why : verdict.kind, String(reply))
+      const why = verdict.kind === 'later' ? verdict.why : verdict.kind
+      retried(way.record, way.node, why, reply instanceof ReplyError ? reply.message : '')
       if (verdict.kind === 'moved') this.#settings.witness.moved(verdict.slot, verdict.host, verdict.port)
       else if (verdict.kind === 'ask') {
         prefix = [['ASKING']]
@@ -193,16 +191,16 @@ export class Borrowing {
   }
 
   async #attempt(
-    call: Traced,
+    way: Way,
     where: () => string,
     commands: readonly Command[],
     slot: number | undefined,
     deadlineAt: number,
     signal: AbortSignal | undefined,
   ): Promise<Attempt> {
-    const { connection, pool } = await this.#taken(where, deadlineAt, signal, call)
-    call.node = connection.node
-    call.sends++
+    const { connection, pool } = await this.#taken(where, deadlineAt, signal, way.record)
+    way.node = connection.node
+    if (way.record !== undefined) way.record.sends++
     // A command that was given up may block the connection still, or take an element from a list for nobody.
     const giveUp = () => connection.close()
     signal?.addEventListener('abort', giveUp, { once: true })
@@ -248,7 +246,7 @@ export class Borrowing {
     where: () => string,
     deadlineAt: number,
     signal: AbortSignal | undefined,
-    call?: Traced,
+    record?: CallRecord,
   ): Promise<Lease> {
     for (let attempt = 0; ; attempt++) {
       signal?.throwIfAborted()
@@ -269,7 +267,7 @@ export class Borrowing {
         if (!(error instanceof RedisUnavailableError)) throw error
         cause = error
       }
-      if (call !== undefined) keptBy(call, 'unavailable')
+      record?.keptBy('unavailable')
       await this.#pause(attempt, deadlineAt, cause)
     }
   }

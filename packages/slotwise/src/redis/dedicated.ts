@@ -5,9 +5,9 @@ import {
   SlotMovingError,
   UnexpectedReplyError,
 } from '../errors.js'
-import { isHeard } from '../telemetry.js'
+import { areCallsHeard } from '../telemetry.js'
 import { endpointOf } from './address.js'
-import { callEnded } from './call-events.js'
+import { ABORTED, CallRecord } from './call-events.js'
 import { authOf, type Credentials } from './credentials.js'
 import type { BorrowedConnection, CommandCall, PortCallOptions, Reply } from './port.js'
 import type { WireReply } from './resp.js'
@@ -169,12 +169,11 @@ export class DedicatedConnection implements BorrowedConnection {
     signal: AbortSignal | undefined,
     errorAt: (index: number) => unknown,
   ): void {
-    if (!isHeard('slotwise:redis:call')) return
+    if (!areCallsHeard()) return
     for (const [index, command] of commands.entries()) {
-      const request = { command, script: undefined }
-      const call = { request, startedAt, id: undefined, node: this.node, sends: 1, retries: undefined }
-      const error = errorAt(index)
-      callEnded(call, { error, isAborted: signal?.aborted === true, connection: 'borrowed' })
+      const error = signal?.aborted === true ? ABORTED : errorAt(index)
+      const record = new CallRecord({ command, script: undefined }, startedAt, 1)
+      record.end({ error, node: this.node, connection: 'borrowed' })
     }
   }
 

@@ -1,7 +1,7 @@
 import { ClosedError, ReplyError, UnexpectedReplyError } from '../errors.js'
-import { isHeard, type RetryReason } from '../telemetry.js'
+import type { RetryReason } from '../telemetry.js'
 import { endpointOf } from './address.js'
-import { callBegan, callEnded, keptBy, retried } from './call-events.js'
+import { CallRecord, retried } from './call-events.js'
 import { Deadlines } from './deadlines.js'
 import { Flight, type FlightOwner } from './flight.js'
 import type { Endpoint, Outcome } from './link.js'
@@ -58,12 +58,12 @@ export class Dispatcher implements FlightOwner {
     return new Promise<Reply>((resolve, reject) => {
       if (this.#closed && !isOwn) return reject(new ClosedError('this port has been closed'))
       const now = performance.now()
-      const flight = new Flight(request, now, ms, resolve, reject, isOwn, this)
+      const flight = new Flight(request, now + ms, resolve, reject, isOwn, this)
       flight.lastSendAt = now + ms - Math.min(LAST_MS, ms / 20)
       if (isOwn) this.#own.add(flight)
       else {
         this.#calls++
-        callBegan(flight)
+        flight.record = CallRecord.begin(request, now)
       }
       if (signal !== undefined) listen(flight, signal)
       if (flight.settled) return
@@ -77,17 +77,11 @@ export class Dispatcher implements FlightOwner {
     return this.#calls
   }
 
-  landed(flight: Flight, error?: unknown): void {
+  landed(flight: Flight): void {
     if (this.#paused.size > 0) this.#paused.delete(flight)
     if (this.#held.size > 0) this.#held.delete(flight)
-    if (flight.isOwn) {
-      this.#own.delete(flight)
-      return
-    }
-    if (isHeard('slotwise:redis:call')) {
-      callEnded(flight, { error, isAborted: flight.isAborted, connection: 'shared' })
-    }
-    if (--this.#calls === 0) this.#drained?.()
+    if (flight.isOwn) this.#own.delete(flight)
+    else if (--this.#calls === 0) this.#drained?.()
   }
 
   /** Sends a flight to whoever owns its slot now, or lets it wait until somebody does. */
@@ -120,7 +114,7 @@ export class Dispatcher implements FlightOwner {
     // "Certainly not executed" is worth more than a try whose answer would come too late.
     if (flight.attempt > 0 && flight.request.repeat === 'unsafe' && now > flight.lastSendAt) return
     flight.attempt++
-    flight.sends++
+    if (flight.record !== undefined) flight.record.sends++
     flight.sent = false
     flight.sentAt = now
     const command = text ? asText(flight.request) : flight.request.command
@@ -170,7 +164,7 @@ export class Dispatcher implements FlightOwner {
 
   /** Nothing was sent: there is nobody to send it to. */
   #await(flight: Flight, reason: unknown): void {
-    keptBy(flight, 'unavailable')
+    flight.record?.keptBy('unavailable')
     this.#pause(flight, reason)
   }
 
@@ -229,7 +223,8 @@ export class Dispatcher implements FlightOwner {
     ) {
       return flight.reject(new ReplyError(message))
     }
-    retried(flight, verdict.kind === 'later' ? verdict.why : verdict.kind, message)
+    const why = verdict.kind === 'later' ? verdict.why : verdict.kind
+    retried(flight.record, flight.node, why, message)
     if (verdict.kind === 'later') {
       if (verdict.refresh) this.#surroundings.refresh()
       return this.#pause(flight, message, verdict.moving)
@@ -249,7 +244,8 @@ export class Dispatcher implements FlightOwner {
     this.#surroundings.refresh()
     if (flight.request.repeat === 'unsafe') return flight.unknown(cause)
     if (flight.losses++ >= this.#surroundings.maxRetries) return flight.unknown(cause)
-    if (!flight.isOwn) retried(flight, why, cause instanceof Error ? cause.message : String(cause))
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    if (!flight.isOwn) retried(flight.record, flight.node, why, reason)
     this.#pause(flight, cause)
   }
 
@@ -284,8 +280,7 @@ export class Dispatcher implements FlightOwner {
 
 function listen(flight: Flight, signal: AbortSignal): void {
   const onAbort = () => {
-    flight.isAborted = true
-    flight.reject(signal.reason)
+    flight.abort(signal.reason)
   }
   if (signal.aborted) return onAbort()
   signal.addEventListener('abort', onAbort, { once: true })

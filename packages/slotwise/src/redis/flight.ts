@@ -1,7 +1,6 @@
 import { OutcomeUnknownError, RedisUnavailableError, SlotMovingError } from '../errors.js'
 import { shown } from '../options.js'
-import type { RetryReason } from '../telemetry.js'
-import type { Traced } from './call-events.js'
+import { ABORTED, type CallRecord } from './call-events.js'
 import type { Deadline } from './deadlines.js'
 import type { Prefix } from './node-queue.js'
 import type { Reply } from './port.js'
@@ -10,20 +9,15 @@ import type { Request } from './request.js'
 /** Who hears that a flight ended or has to. */
 export interface FlightOwner {
   expired(flight: Flight): void
-  /** `error` is what it ended as, if it did not end with a reply. */
-  landed(flight: Flight, error?: unknown): void
+  landed(flight: Flight): void
 }
 
 /** A call on its way: what was tried, what it waits for, and the one time it ends. */
-export class Flight implements Traced {
+export class Flight {
   readonly request: Request
-  readonly startedAt: number
   readonly deadlineAt: number
   /** After this it is not sent again, if it must not run twice. */
   lastSendAt = 0
-  id: object | undefined
-  sends = 0
-  retries: Partial<Record<RetryReason, number>> | undefined
   /** Repeats after answers that mean "not executed", for the backoff. */
   refusals = 0
   /** Lost connections and time-outs, which `maxRetries` counts. */
@@ -41,8 +35,8 @@ export class Flight implements Traced {
   /** It may have been executed and nobody answered: what it ends as is no longer "not executed". */
   sent = false
   settled = false
-  /** Its caller has given up. */
-  isAborted = false
+  /** Where somebody listens to calls. */
+  record: CallRecord | undefined
   /** Of the whole call. */
   deadline: Deadline | undefined
   /** Of the attempt under way, where it has one of its own. */
@@ -57,8 +51,7 @@ export class Flight implements Traced {
 
   constructor(
     request: Request,
-    startedAt: number,
-    deadlineMs: number,
+    deadlineAt: number,
     resolve: (reply: Reply) => void,
     reject: (error: unknown) => void,
     isOwn: boolean,
@@ -67,8 +60,7 @@ export class Flight implements Traced {
     this.isOwn = isOwn
     this.#owner = owner
     this.request = request
-    this.startedAt = startedAt
-    this.deadlineAt = startedAt + deadlineMs
+    this.deadlineAt = deadlineAt
     this.#resolve = resolve
     this.#reject = reject
   }
@@ -82,13 +74,23 @@ export class Flight implements Traced {
   resolve(reply: Reply): void {
     if (this.settled) return
     this.#end()
+    this.record?.end({ node: this.node, connection: 'shared' })
     this.#resolve(reply)
   }
 
   reject(error: unknown): void {
     if (this.settled) return
-    this.#end(error)
+    this.#end()
+    this.record?.end({ error, node: this.node, connection: 'shared' })
     this.#reject(error)
+  }
+
+  /** Its caller gives up. */
+  abort(reason: unknown): void {
+    if (this.settled) return
+    this.#end()
+    this.record?.end({ error: ABORTED, node: this.node, connection: 'shared' })
+    this.#reject(reason)
   }
 
   /** Its deadline has come. */
@@ -125,12 +127,12 @@ export class Flight implements Traced {
     )
   }
 
-  #end(error?: unknown): void {
+  #end(): void {
     this.settled = true
     if (this.deadline !== undefined) this.deadline.timed = undefined
     this.endAttempt()
     this.unlisten?.()
-    this.#owner.landed(this, error)
+    this.#owner.landed(this)
   }
 
   /** The attempt under way has no deadline of its own any more. */

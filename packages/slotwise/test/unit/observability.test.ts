@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { Bounds, nodeLabels, OTHER } from '../../src/measure.js'
 import { bucketsOf, labelName, METRICS, type MetricName, prometheusName } from '../../src/metrics.js'
-import { CHANNELS, type Events, hear, isHeard, publish } from '../../src/telemetry.js'
+import { areCallsHeard, areStartsHeard, CHANNELS, type Events, hear, publish } from '../../src/telemetry.js'
 
 const repository = fileURLToPath(new URL('../../../../', import.meta.url))
 const read = (path: string) => readFileSync(join(repository, path), 'utf8')
@@ -99,12 +99,15 @@ describe('an event', () => {
     }
     const heard: Events['slotwise:redis'][] = []
     publish('slotwise:redis', event)
-    expect([made, isHeard('slotwise:redis')]).toEqual([0, false])
+    expect([made, areCallsHeard(), areStartsHeard()]).toEqual([0, false, false])
     const stop = hear('slotwise:redis', (one) => heard.push(one))
     publish('slotwise:redis', event)
-    expect([made, isHeard('slotwise:redis'), heard.length]).toEqual([1, true, 1])
+    expect([made, heard.length]).toEqual([1, 1])
+    const stopCalls = hear('slotwise:redis:call', () => {})
+    expect([areCallsHeard(), areStartsHeard()]).toEqual([true, false])
+    stopCalls()
     stop()
     publish('slotwise:redis', event)
-    expect([made, isHeard('slotwise:redis')]).toEqual([1, false])
+    expect([made, areCallsHeard()]).toEqual([1, false])
   })
 })
