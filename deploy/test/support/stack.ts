@@ -129,7 +129,7 @@ export class Stack implements AsyncDisposable {
 
   async stop(prefix = 'redis-'): Promise<void> {
     const names = this.#named(prefix)
-    await Promise.all(names.map(async (name) => await this.#running.get(name)?.stop()))
+    await Promise.all(names.map(async (name) => await this.#running.get(name)?.end('SIGTERM')))
     for (const name of names) this.#running.delete(name)
   }
 
@@ -177,7 +177,8 @@ export class Stack implements AsyncDisposable {
       stopSignal: 'TERM',
       graceMs: 2000,
       log: join(this.folder, `${name}.log`),
-      removeAtEnd: undefined,
+      // When this process is gone, so are the secrets that it made.
+      removeAtEnd: this.folder,
     })
     this.#running.set(name, guarded)
     const state = { over: false }
