@@ -37,11 +37,11 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () =>
 
 console.error('· Starting a cluster of six nodes')
 const cluster = await startLocalCluster({ onProgress: (step) => console.error(`  ${step}`) })
-let all = true
+const passes: boolean[] = []
 try {
   const left = [...names]
   const work = async () => {
-    for (let name = left.shift(); name !== undefined; name = left.shift()) all = (await pass(name)) && all
+    for (let name = left.shift(); name !== undefined; name = left.shift()) passes.push(await pass(name))
   }
   // They wait for entries to end more than they compute.
   await Promise.all([work(), work()])
@@ -49,7 +49,7 @@ try {
   await cluster.stop()
 }
 // What others' own stores do with their suites is a figure, not a promise.
-process.exitCode = all || values.theirs ? 0 : 1
+process.exitCode = values.theirs || (passes.length > 0 && passes.every(Boolean)) ? 0 : 1
 
 /** Whether all of a suite passed. */
 async function pass(name: string): Promise<boolean> {
