@@ -79,7 +79,9 @@ export async function lookMany(
       const found = timed
         ? timedBytes(results, 2 * i, false)
         : plainBytes(result?.status === 'fulfilled' ? result.value : thrown(result))
-      looks.set(key, (await judge(instance, found)) ?? { state: 'nothing' })
+      const judged = judge(instance, found)
+      const seen = judged instanceof Promise ? await judged : judged
+      looks.set(key, seen ?? { state: 'nothing' })
     } catch (error) {
       failed = true
       instance.report(error, 'read', key)
