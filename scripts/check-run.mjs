@@ -144,6 +144,9 @@ await runScript(async () => {
     endStep(forced ? 'SIGKILL' : 'SIGTERM')
   })
   await ensurePackages('dev', { progress: new Progress(), signal: stopping.signal })
+  // The types of those whose interfaces are implemented: the lint looks at what is written against them.
+  const theirs = { folder: join(root, 'conformance'), progress: new Progress(), signal: stopping.signal }
+  if (names.includes('lint')) await ensurePackages('run', theirs)
   const started = Date.now()
   for (const step of STEPS.filter(({ name }) => names.includes(name))) {
     const since = Date.now()

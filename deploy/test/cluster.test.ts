@@ -141,17 +141,19 @@ describe('the cluster that is deployed', () => {
   it('shows no secret among the arguments or in the environment of a program, nor in a file for everybody', async () => {
     const users = ['app', 'ops', 'repl', 'monitor'] as const
     const secrets = await Promise.all(users.map((user) => stack.password(user)))
-    let isOver = false
+    const state = { over: false }
     const work = Promise.all([
       stack.run('cluster-init'),
       ...['redis-1', 'redis-2', 'redis-3'].map((name) => stack.check(name)),
       stack.script('redis-1', 'health.sh', ['synced']),
-    ]).finally(() => (isOver = true))
+    ]).finally(() => {
+      state.over = true
+    })
     const shown: number[] = []
     do {
       for (const secret of secrets) shown.push(...processesWith(secret))
       await sleep(5)
-    } while (!isOver)
+    } while (!state.over)
     expect((await work).map(({ code }) => code)).toEqual([0, 0, 0, 0, 0])
     expect(shown).toEqual([])
     if (process.platform === 'linux') {
