@@ -83,7 +83,7 @@ const flat = (hash: ReadonlyMap<string, string> | undefined): readonly string[] 
 const one = { least: 1 }
 
 /** Commands by their names: those that the patterns use, and their next of kin for tests. */
-export const COMMANDS: Readonly<Record<string, Command>> = {
+const COMMANDS: Readonly<Record<string, Command>> = {
   PING: () => new Status('PONG'),
   TIME: (_, { nowUs }) => [String(Math.floor(nowUs / 1_000_000)), String(nowUs % 1_000_000)],
   SPUBLISH: counted(2, ([channel = '', message = ''], at) => at.publish(channel, message)),

@@ -46,7 +46,7 @@ interface Move {
   readonly make: () => Promise<void> | void
 }
 
-export const TTL_MS = 10_000
+const TTL_MS = 10_000
 const STALE_MS = 20_000
 
 const READS = new Set(['HGET', 'HMGET', 'PTTL'])
