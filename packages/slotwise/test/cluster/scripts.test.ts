@@ -7,7 +7,9 @@ import { WireClient } from '../../src/redis/wire.js'
 
 const sources = fileURLToPath(new URL('../../src', import.meta.url))
 const modules = readdirSync(sources, { withFileTypes: true, recursive: true })
-  .filter(({ name }) => name.endsWith('.lua.ts'))
+  .filter(
+    ({ name, parentPath }) => name.endsWith('.lua.ts') && !parentPath.startsWith(join(sources, 'testing')),
+  )
   .map(({ parentPath, name }) => join(parentPath, name))
 
 describe('every script', () => {

@@ -8,6 +8,7 @@ import invalidate from '../../../src/cache/invalidate.lua.js'
 import observe from '../../../src/cache/observe.lua.js'
 import release from '../../../src/cache/release.lua.js'
 import settle from '../../../src/cache/settle.lua.js'
+import take from '../../../src/cache/shelf/take.lua.js'
 import store from '../../../src/cache/store.lua.js'
 import { ReplyError } from '../../../src/errors.js'
 import { connect } from '../../../src/ioredis/index.js'
@@ -77,6 +78,7 @@ const PATTERNS: Readonly<
   cache: [
     [acquire, [token, ms, seen, fc.constantFrom(0, 1)]],
     [fill, [token, value, ms]],
+    [take, []],
     [intend, [token, ms, orNone]],
     [invalidate, [ms]],
     [observe, [token, ms]],
