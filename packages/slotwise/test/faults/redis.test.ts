@@ -79,10 +79,11 @@ afterEach(async () => {
   await Promise.all(ports.map((port) => port.close()))
 })
 
+// Waking up is a fault of its own: what is on its way then is answered by a node that was replaced.
 describe.each([
-  ['killed', 'kill', 'restart'],
-  ['stopped where it stands', 'pause', 'resume'],
-] as const)('a primary that is %s under load', (_, harm, mend) => {
+  ['killed', 'kill', 'restart', 1],
+  ['stopped where it stands', 'pause', 'resume', 2],
+] as const)('a primary that is %s under load', (_, harm, mend, strikes) => {
   it('costs its slots until a replica is promoted, typed errors only, and no call runs twice', async () => {
     const index = indexOf(primaries()[0])
     const from = performance.now()
@@ -95,7 +96,7 @@ describe.each([
       for (const [adapter, traffic] of all) {
         const back = expectBack(traffic, promotedAt)
         console.log(`${adapter}: promoted after ${(promotedAt - from).toFixed(0)} ms, ${back}`)
-        const { resolved } = await traffic.expectSound(DEADLINE_MS, 1)
+        const { resolved } = await traffic.expectSound(DEADLINE_MS, strikes)
         // What was lost was acknowledged by the old primary and had not reached the replica yet: milliseconds' worth.
         expect(resolved[0] ?? 0).toBeLessThan(traffic.onces.length / 20)
       }
