@@ -64,7 +64,7 @@ export class ScriptedNode {
   }
 
   keysIn(slot: number): string[] {
-    return [...this.keys].filter((key) => slotOf(key) === slot)
+    return [...this.keys].filter((key) => knownSlot(key) === slot)
   }
 
   /** What a key takes in memory. */
@@ -295,6 +295,17 @@ export class ScriptedCluster implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.close()))
   }
+}
+
+const slots = new Map<string, number>()
+
+/** Computed once a key: nodes look through all their keys for every answer. */
+function knownSlot(key: string): number {
+  const known = slots.get(key)
+  if (known !== undefined) return known
+  const slot = slotOf(key)
+  slots.set(key, slot)
+  return slot
 }
 
 function encoded(answer: Answer): string {
