@@ -140,6 +140,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   HGETALL: counted(1, (args, { keys, nowMs }) => flat(keys.hash(key(args), nowMs))),
   HKEYS: counted(1, (args, { keys, nowMs }) => [...(keys.hash(key(args), nowMs)?.keys() ?? [])]),
   HVALS: counted(1, (args, { keys, nowMs }) => [...(keys.hash(key(args), nowMs)?.values() ?? [])]),
+  HSTRLEN: counted(
+    2,
+    (args, { keys, nowMs }) => (keys.hash(key(args), nowMs)?.get(args[1] ?? '') ?? '').length,
+  ),
   HLEN: counted(1, (args, { keys, nowMs }) => keys.hash(key(args), nowMs)?.size ?? 0),
   HEXISTS: counted(2, (args, { keys, nowMs }) =>
     bit(keys.hash(key(args), nowMs)?.has(args[1] ?? '') ?? false),

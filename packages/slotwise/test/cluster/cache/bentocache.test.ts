@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   type BentocacheDriver,
   type BentocacheDriverOptions,
   bentocacheDriver,
 } from '../../../src/cache/bentocache/index.js'
 import { ClosedError } from '../../../src/errors.js'
-import { connect } from '../../../src/ioredis/index.js'
 import type { RedisPort } from '../../../src/redis/index.js'
+import { anyPort } from '../../support/any-port.js'
 import { counted } from './counted-port.js'
 
 let port: RedisPort
 beforeAll(async () => {
-  port = await connect({ nodes: inject('clusterNodes'), namespace: `bento-${randomUUID().slice(0, 8)}` })
+  port = await anyPort({ namespace: `bento-${randomUUID().slice(0, 8)}` })
 })
 afterAll(() => port.close())
 

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { KeyvStore, type KeyvStoreOptions } from '../../../src/cache/keyv/index.js'
 import { ClosedError, ConfigurationError, UncacheableValueError } from '../../../src/errors.js'
-import { connect } from '../../../src/ioredis/index.js'
 import { type Key, keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { anyPort } from '../../support/any-port.js'
 import { counted } from './counted-port.js'
 
 let port: RedisPort
 beforeAll(async () => {
-  port = await connect({ nodes: inject('clusterNodes'), namespace: `keyv-${randomUUID().slice(0, 8)}` })
+  port = await anyPort({ namespace: `keyv-${randomUUID().slice(0, 8)}` })
 })
 afterAll(() => port.close())
 
@@ -180,7 +180,7 @@ describe('namespaces', () => {
   })
 
   it('of another name, or another port’s namespace, are others', async () => {
-    const elsewhere = await connect({ nodes: inject('clusterNodes'), namespace: fresh() })
+    const elsewhere = await anyPort({ namespace: fresh() })
     try {
       const space = fresh()
       const store = storeOf(space)

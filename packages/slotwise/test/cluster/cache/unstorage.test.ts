@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type UnstorageDriverOptions, unstorageDriver } from '../../../src/cache/unstorage/index.js'
 import { ClosedError, ConfigurationError, UncacheableValueError } from '../../../src/errors.js'
-import { connect } from '../../../src/ioredis/index.js'
 import type { RedisPort } from '../../../src/redis/index.js'
+import { anyPort } from '../../support/any-port.js'
 import { counted } from './counted-port.js'
 
 let port: RedisPort
 beforeAll(async () => {
-  port = await connect({ nodes: inject('clusterNodes'), namespace: `unstorage-${randomUUID().slice(0, 8)}` })
+  port = await anyPort({ namespace: `unstorage-${randomUUID().slice(0, 8)}` })
 })
 afterAll(() => port.close())
 
