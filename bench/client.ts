@@ -10,6 +10,7 @@ import { connect as connectIoredis } from 'slotwise/ioredis'
 import { startLocalCluster } from 'slotwise/local'
 import { connect as connectNodeRedis } from 'slotwise/node-redis'
 import { type Key, keyOf, type RedisPort, type ScriptCall } from 'slotwise/redis'
+import { median, quantile, rateOf } from './measuring/rates.js'
 
 const { values: options } = parseArgs({
   options: {
@@ -103,27 +104,6 @@ async function nodeRedis(name: string, timeout: number | undefined): Promise<Sub
   }
 }
 
-/** Calls a second with so many under way at any time. */
-async function measure(call: (i: number) => Promise<unknown>, inFlight: number, ms: number): Promise<number> {
-  const began = performance.now()
-  const until = began + ms
-  let calls = 0
-  const worker = async (from: number) => {
-    for (let i = from; performance.now() < until; i += inFlight) {
-      await call(i)
-      calls++
-    }
-  }
-  await Promise.all(Array.from({ length: inFlight }, (_, i) => worker(i * 7)))
-  return (calls / (performance.now() - began)) * 1000
-}
-
-function quantile(values: readonly number[], q: number): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN
-}
-const median = (values: readonly number[]) => quantile(values, 0.5)
-
 const OURS_I = 'ours over ioredis'
 const OURS_N = 'ours over node-redis'
 const IOREDIS = 'ioredis, commandTimeout'
@@ -169,8 +149,9 @@ try {
           const at = (index + Math.max(0, round)) % subjects.length
           const subject = subjects.at(at)
           if (subject === undefined) continue
-          const rate = await measure(subject[command], inFlight, round < 0 ? 200 : Number(options.ms))
-          if (round >= 0) rates[at]?.rates.push(rate)
+          const ms = round < 0 ? 200 : Number(options.ms)
+          const { perSecond } = await rateOf(subject[command], inFlight, ms)
+          if (round >= 0) rates[at]?.rates.push(perSecond)
         }
       }
       results.push(...rates)

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { launch, onStop, runScript } from './launch.mjs'
 import { Explained, ensurePackages, root } from './packages.mjs'
@@ -32,7 +32,11 @@ ${names.map((name) => `  ${name}`).join('\n')}`
     // Standard output belongs to the results.
     const options = { progress: new Progress(process.stderr), signal: installing.signal }
     await ensurePackages('dev', options)
-    await ensurePackages('run', { ...options, folder })
+    // What only one benchmark compares ours with is not installed for the others.
+    const folders = [folder, join(folder, name, 'peers')].filter((one) =>
+      existsSync(join(one, 'package.json')),
+    )
+    for (const one of folders) await ensurePackages('run', { ...options, folder: one })
   } catch (error) {
     if (installing.signal.aborted) return 130
     throw error

@@ -1,0 +1,94 @@
+/**
+ * Our cache beside the others, on one real six-node cluster: what goes wrong with each (probes), and what it costs
+ * (speed). Each is used as its authors recommend, with Redis as its only level.
+ */
+import { cpus, loadavg } from 'node:os'
+import { parseArgs } from 'node:util'
+import { connect } from 'slotwise/ioredis'
+import { startLocalCluster } from 'slotwise/local'
+import { countCommands, measureMemory } from './cache/counted.js'
+import { measureHerd, measureHits } from './cache/hits.js'
+import { measureHung } from './cache/hung.js'
+import { measureMany } from './cache/many.js'
+import { probe } from './cache/probes.js'
+import { probesTable, type Speed, speedReport } from './cache/report.js'
+import { type Name, OURS, OURS_STALE, PEERS, PIPELINING, PLAIN } from './cache/subjects.js'
+
+const HELP = `npm run bench -- cache [options]
+
+Our cache beside others that are well known, on one cluster of six real nodes.
+
+Probes: what is read after a delete during a load; loads of a cold key by five instances; keys of 60, over all
+slots, that are gone after they were removed; how long a read-through takes while Redis hangs or refuses.
+Speed: hits a second beside GETs by hand, medians (quartiles) over rounds in turns, the processor time that the
+client takes for each, and reads that were late and loaded; commands counted; many keys; Redis hung; memory.
+
+  --only NAME   probes or speed
+  --rounds N    rounds of each (7)
+  --ms N        how long a round lasts, in milliseconds (700)
+  --json        everything that was measured, for machines
+`
+
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
+    only: { type: 'string' },
+    rounds: { type: 'string', default: '7' },
+    ms: { type: 'string', default: '700' },
+  },
+})
+if (values.help) {
+  console.log(HELP)
+  process.exit(0)
+}
+const { only } = values
+if (only !== undefined && only !== 'probes' && only !== 'speed') {
+  throw new Error(`--only takes probes or speed, got ${only}`)
+}
+const [rounds, ms] = [values.rounds, values.ms].map((text) => {
+  const count = Number(text)
+  if (Number.isSafeInteger(count) && count > 0) return count
+  throw new Error(`a positive whole number was expected, got ${text}`)
+}) as [number, number]
+
+const progress = (line: string) => console.error(`  ${line}`)
+const load = () => loadavg().map((average) => average.toFixed(1))[0]
+
+await using cluster = await startLocalCluster({ onProgress: progress })
+const loadBefore = load()
+const probes = only === 'speed' ? undefined : await probe({ cluster, progress })
+const speed = only === 'probes' ? undefined : await measureSpeed()
+const machine = {
+  cores: cpus().length,
+  model: cpus()[0]?.model ?? 'unknown',
+  node: process.version,
+  redis: cluster.version,
+  load: `${loadBefore} before, ${load()} after`,
+}
+if (values.json) console.log(JSON.stringify({ machine, rounds, ms, probes, speed }, null, 2))
+else {
+  console.log(
+    `${machine.cores} cores (${machine.model}) shared by everything, Redis ${machine.redis}, Node ${machine.node}; load ${machine.load}\n`,
+  )
+  if (probes !== undefined) console.log(`${probesTable(probes)}\n`)
+  if (speed !== undefined) console.log(speedReport(speed))
+}
+
+async function measureSpeed(): Promise<Speed> {
+  const names: readonly Name[] = [OURS, OURS_STALE, PLAIN, PIPELINING, ...PEERS]
+  const hits = await measureHits(cluster, names, { rounds, ms, progress })
+  const herd: { name: Name; loads: number }[] = []
+  for (const name of [OURS, ...PEERS]) {
+    progress(`one cold key, five processes of ${name}`)
+    herd.push({ name, loads: await measureHerd(cluster, name) })
+  }
+  await using port = await connect({ ...cluster.connectOptions, namespace: 'bench' })
+  progress('counting commands')
+  const counted = await countCommands(cluster, port)
+  const memory = await measureMemory(cluster, port)
+  progress('many at once')
+  const many = await measureMany(cluster, port, rounds)
+  progress('all primaries stopped (SIGSTOP)')
+  return { hits, herd, counted, memory, many, hung: await measureHung(cluster, port) }
+}
