@@ -55,18 +55,24 @@ describe('a rolling restart', () => {
       agent.destroy()
     }
     const calling = Promise.all(Array.from({ length: 12 }, (_, i) => caller(i)))
-    for (let i = 0; i < 4; i++) {
-      const going = services[i % 2]
-      const before = served
-      expect(await going?.stop()).toBe(0)
-      await expect.poll(() => served, { timeout: 20_000 }).toBeGreaterThan(before + 20)
-      services[i % 2] = await spawnService(environment)
+    // It is awaited at the end, and may fail long before.
+    calling.catch(() => {})
+    try {
+      for (let i = 0; i < 4; i++) {
+        const going = services[i % 2]
+        const before = served
+        expect(await going?.stop()).toBe(0)
+        await expect.poll(() => served, { timeout: 20_000 }).toBeGreaterThan(before + 20)
+        services[i % 2] = await spawnService(environment)
+      }
+      state.over = true
+      await calling
+    } finally {
+      state.over = true
+      await Promise.allSettled(services.map(({ stop }) => stop()))
+      await db.close()
     }
-    state.over = true
-    await calling
     expect(served).toBeGreaterThan(100)
-    await Promise.all(services.map(({ stop }) => stop()))
-    await db.close()
   }, 60_000)
 })
 
