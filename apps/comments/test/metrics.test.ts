@@ -24,11 +24,12 @@ describe('the metrics', () => {
     const api = await service.tenant()
     const entity = await api.entity('e')
     const id = await api.comment(entity, 'text')
-    for (let i = 0; i < 3; i++) expect((await api.get(`/v1/comments/${id}`)).status).toBe(200)
+    const cached = async () => (await api.get(`/v1/comments/${id}`)).headers.get('x-cache')
+    await expect.poll(cached).toBe('hit')
     expect((await api.put(`/v1/comments/${id}/like`, { user: 'bob' })).status).toBe(200)
     const text = await scrape()
     const reads = 'slotwise_cache_operation_duration_seconds_count'
-    expect(valueOf(text, `${reads}{name="comments",kind="hit"}`)).toBeGreaterThanOrEqual(3)
+    expect(valueOf(text, `${reads}{name="comments",kind="hit"}`)).toBeGreaterThanOrEqual(1)
     const decided = 'slotwise_ratelimit_decision_duration_seconds_count'
     expect(text).toMatch(new RegExp(`^${decided}\\{name="[^"]+",outcome="allowed"\\} [1-9]`, 'm'))
     const locks = 'slotwise_lock_operation_duration_seconds_count'

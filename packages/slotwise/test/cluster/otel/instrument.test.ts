@@ -83,12 +83,15 @@ function tracing(options: InstrumentOptions = {}) {
 describe('metrics', () => {
   it('have the names, kinds, units and attributes of the table, and no other', async () => {
     const { collect } = measuring({ ports: { main: port }, health: true })
-    const cache = new Cache<string>(port, { name: 'prices', ttlMs: 60_000 })
+    const cache = new Cache<string>(port, { name: 'prices', ttlMs: 60_000, budgetMs: 5000 })
     await cache.forTenant('tenant-7').getOrLoad('id-7', async () => 'secret')
     const tiers = { burst: tokenBucket({ capacity: 1, refillPerSecond: 0.001 }) }
-    const limiter = new RateLimiter(port, { name: 'api', tiers, whenUnavailable: 'deny' }).forTenant(
-      'tenant-7',
-    )
+    const limiter = new RateLimiter(port, {
+      name: 'api',
+      tiers,
+      whenUnavailable: 'deny',
+      deadlineMs: 5000,
+    }).forTenant('tenant-7')
     for (let i = 0; i < 2; i++) await limiter.consume('id-7')
     await new Locks(port, { name: 'orders' }).using('id-7', { ttlMs: 1000 }, async () => {})
     await port.call({ key: key('id-7'), command: ['SET', key('id-7'), 'secret'] })
@@ -235,7 +238,7 @@ describe('spans', () => {
 
   it('of loads of a cache last as long as these, below the span of their caller', async () => {
     const { within } = tracing()
-    const cache = new Cache<number>(port, { name: 'prices', ttlMs: 1000 })
+    const cache = new Cache<number>(port, { name: 'prices', ttlMs: 1000, budgetMs: 5000 })
     const { spans, parent } = await within(() =>
       cache.getOrLoad(randomUUID(), async () => {
         await new Promise((resolve) => setTimeout(resolve, 30))

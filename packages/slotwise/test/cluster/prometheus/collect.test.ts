@@ -36,13 +36,18 @@ const key = (id: string) => keyOf({ namespace: port.namespace, pattern: 'app', n
 /** Something of everything, with ids that must not be seen again. */
 async function useAll(): Promise<void> {
   const id = `id-7-${randomUUID()}`
-  const cache = new Cache<string>(port, { name: 'prices', ttlMs: 60_000 })
+  const cache = new Cache<string>(port, { name: 'prices', ttlMs: 60_000, budgetMs: 5000 })
   await cache.forTenant('tenant-7').getOrLoad(id, async () => 'secret')
   await expect.poll(async () => (await cache.forTenant('tenant-7').read(id)).found).toBe(true)
   await cache.forTenant('tenant-7').getOrLoad(id, async () => 'secret')
   await cache.close()
   const tiers = { burst: tokenBucket({ capacity: 1, refillPerSecond: 0.001 }) }
-  const limiter = new RateLimiter(port, { name: 'api', tiers, whenUnavailable: 'deny' }).forTenant('tenant-7')
+  const limiter = new RateLimiter(port, {
+    name: 'api',
+    tiers,
+    whenUnavailable: 'deny',
+    deadlineMs: 5000,
+  }).forTenant('tenant-7')
   await limiter.consume(id)
   await limiter.consume(id)
   const locks = new Locks(port, { name: 'orders' })

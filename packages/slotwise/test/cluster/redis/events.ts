@@ -130,16 +130,16 @@ export function events(adapter: string, connect: Connect): void {
           waiting: 0,
         })
         const late = port.call({ key, command: ['GET', key] }, { dedicated: true, deadlineMs: 50 })
-        await expect
-          .poll(() => port.stats?.().nodes.find(({ node }) => node === nodeOf(key))?.pool.waiting)
-          .toBe(1)
+        expect(port.stats?.().nodes.find(({ node }) => node === nodeOf(key))?.pool.waiting).toBe(1)
         await expect(late).rejects.toThrow(/connections .* were taken/)
       })
-      expect(heard).toMatchObject([
-        { kind: 'borrowed', node: nodeOf(key) },
-        { kind: 'exhausted', node: nodeOf(key) },
-      ])
-      expect(heard[1]?.waitedMs).toBeGreaterThan(40)
+      // What is left of its time may be enough to ask once more.
+      const [first, ...others] = heard
+      expect(first).toMatchObject({ kind: 'borrowed', node: nodeOf(key) })
+      expect(new Set(others.map(({ kind, node }) => `${kind} ${node}`))).toEqual(
+        new Set([`exhausted ${nodeOf(key)}`]),
+      )
+      expect(others[0]?.waitedMs).toBeGreaterThan(40)
       expect(calls).toMatchObject([
         { operation: 'SET', outcome: 'OK', connection: 'borrowed', id: undefined },
         { operation: 'LPUSH', outcome: 'REPLY', replyCode: 'WRONGTYPE', connection: 'borrowed' },
