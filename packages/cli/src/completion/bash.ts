@@ -13,12 +13,17 @@ export function bash(leaves: readonly Leaf[]): string {
   const values = valued
     .filter(({ takesValue }) => takesValue)
     .map(({ flags, isFile, choices }) => {
-      const reply = isFile
-        ? 'COMPREPLY=($(compgen -f -- "$cur"))'
-        : `COMPREPLY=($(compgen -W '${choices.join(' ')}' -- "$cur"))`
+      const reply = isFile ? '_slotwise_files' : `COMPREPLY=($(compgen -W '${choices.join(' ')}' -- "$cur"))`
       return `    ${flags.join('|')}) ${reply}; return ;;`
     })
+  // Line by line: the name of a file may hold blanks, and stars, which an unquoted list would take apart.
   return `# Completes slotwise in bash: source <(slotwise completion bash)
+_slotwise_files() {
+  local file
+  compopt -o filenames 2>/dev/null
+  COMPREPLY=()
+  while IFS= read -r file; do COMPREPLY+=("$file"); done < <(compgen -f -- "$cur")
+}
 _slotwise() {
   local cur prev path='' word words
   cur=\${COMP_WORDS[COMP_CWORD]}

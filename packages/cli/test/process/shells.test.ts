@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, inject, it } from 'vitest'
 import { slotwise } from '../support/slotwise.js'
@@ -36,6 +38,15 @@ it('bash completes commands, subcommands, options and the choices of an option',
   ])
   expect(offered(script, ['slotwise', 'completion', 'z'])).toEqual(['zsh'])
   expect(offered(script, ['slotwise', 'info', '--ca', `${repository}LIC`])).toEqual([`${repository}LICENSE`])
+  const folder = mkdtempSync(join(tmpdir(), 'slotwise completion '))
+  try {
+    for (const name of ['ca one.pem', 'ca *.pem']) writeFileSync(join(folder, name), '')
+    expect(offered(script, ['slotwise', 'info', '--ca', join(folder, 'ca')]).toSorted()).toEqual(
+      [join(folder, 'ca *.pem'), join(folder, 'ca one.pem')].toSorted(),
+    )
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
 
 it.each(['zsh', 'fish'])('%s reads its script, where there is one to read it', async (shell) => {
