@@ -1,5 +1,6 @@
 import { ConfigurationError, UnhealthyClusterError } from '../errors.js'
 import { oneOf } from '../options.js'
+import { addressOf } from '../redis/address.js'
 import { Fleet, type FleetNode, type OperateOptions, placeOf } from './fleet.js'
 import { unsettled } from './settled.js'
 import { type NodeView, slotsOf } from './view.js'
@@ -33,7 +34,8 @@ export interface FailedOver {
  * Lets a replica take the place of its primary. Safe to run again: `to` that is a primary already stays one, and
  * `from` that is none any more stays a replica.
  *
- * @throws UnhealthyClusterError the cluster is not healthy (for `'planned'`), or the replica was not promoted in time
+ * @throws UnhealthyClusterError the cluster is not healthy (for `'planned'`; a takeover leaves out nodes that do not answer), or the
+ *   replica was not promoted in time
  * @throws ConfigurationError there is no such replica
  *
  * @example
@@ -50,23 +52,19 @@ export async function failover(options: FailoverOptions): Promise<FailedOver> {
   }
   const mode = oneOf('mode', options.mode ?? 'planned', ['planned', 'takeover'])
   const { timeoutMs = 30_000, signal, dryRun = false, onProgress, afterLosslessMove } = options
-  return await Fleet.with(options, async (fleet) => {
+  const act = async (fleet: Fleet): Promise<FailedOver> => {
     const began = performance.now()
     const views =
       mode === 'planned' ? await fleet.agreed(Math.min(timeoutMs, 5000), signal) : await fleet.look()
-    const named = fleet.find(views, options.to ?? options.from ?? '')
-    const isPrimary = named.self.primary === undefined
-    const replica = options.from === undefined ? named : isPrimary ? replicaOf(views, named) : undefined
     const lossless = mode === 'planned'
     const took = () => Math.round(performance.now() - began)
-    if (replica === undefined || (options.from === undefined && isPrimary)) {
-      return { from: undefined, to: placeOf(named), changed: false, lossless, tookMs: took() }
-    }
-    const primary = views.find(({ self }) => self.id === replica.self.primary)
-    const result = { from: primary && placeOf(primary), to: placeOf(replica), changed: true, lossless }
+    const { node: replica, isToAct } = successor(fleet, views, options)
+    if (!isToAct) return { from: undefined, to: placeOf(replica), changed: false, lossless, tookMs: took() }
+    const from = followedBy(replica, views)
+    const result = { from, to: placeOf(replica), changed: true, lossless }
     if (dryRun) return { ...result, tookMs: took() }
     onProgress?.({
-      step: `${replica.node} takes the place of ${primary?.node ?? 'its primary'}`,
+      step: `${replica.node} takes the place of ${from === undefined ? 'its primary' : addressOf(from)}`,
       slotsDone: 0,
       slotsTotal: 0,
       keysMoved: 0,
@@ -79,15 +77,46 @@ export async function failover(options: FailoverOptions): Promise<FailedOver> {
     const tookMs = took()
     if (lossless) await afterLosslessMove?.(slots, placeOf(replica))
     return { ...result, tookMs }
-  })
+  }
+  // Nodes that do not answer are what a takeover is for, and no reason to refuse it.
+  return await Fleet.with(options, act, mode === 'takeover' ? 'left-out' : 'refused')
+}
+
+/** Who is to be the primary; nothing is to be done where it is one already. */
+function successor(
+  fleet: Fleet,
+  views: readonly NodeView[],
+  { to, from = '' }: FailoverOptions,
+): { readonly node: NodeView; readonly isToAct: boolean } {
+  if (to !== undefined) {
+    const node = fleet.find(views, to)
+    return { node, isToAct: node.self.primary !== undefined }
+  }
+  // A primary that does not answer is known by what the others say of it.
+  const known = views.flatMap(({ others }) => [...others.values()])
+  const silent = known.find(
+    (line) => [line.id, addressOf(line)].includes(from) && !views.some(({ self }) => self.id === line.id),
+  )
+  if (silent !== undefined) return { node: replicaOf(views, silent.id, from), isToAct: true }
+  const node = fleet.find(views, from)
+  if (node.self.primary !== undefined) return { node, isToAct: false }
+  return { node: replicaOf(views, node.self.id, node.node), isToAct: true }
 }
 
 /** One that is linked, if there is any: it has received what the others have, or is about to. */
-function replicaOf(views: readonly NodeView[], primary: NodeView): NodeView {
-  const replicas = views.filter(({ self }) => self.primary === primary.self.id)
+function replicaOf(views: readonly NodeView[], primary: string, name: string): NodeView {
+  const replicas = views.filter(({ self }) => self.primary === primary)
   const chosen = replicas.find(({ linked }) => linked) ?? replicas[0]
   if (chosen !== undefined) return chosen
-  throw new ConfigurationError(`${primary.node} has no replica that could take its place`)
+  throw new ConfigurationError(`${name} has no replica that could take its place`)
+}
+
+/** The primary of a replica, which need not answer itself. */
+function followedBy({ self, others }: NodeView, views: readonly NodeView[]): FleetNode | undefined {
+  const primary = views.find((view) => view.self.id === self.primary)
+  if (primary !== undefined) return placeOf(primary)
+  const line = others.get(self.primary ?? '')
+  return line && { id: line.id, host: line.host, port: line.port }
 }
 
 async function promoted(

@@ -61,19 +61,31 @@ interface AgreementOptions {
   readonly mend?: (views: readonly NodeView[]) => Promise<void>
 }
 
+/** What becomes of nodes that do not answer. */
+type Absent = 'refused' | 'left-out'
+
 /** All nodes of one cluster, each with a connection of its own. */
 export class Fleet {
   readonly members: readonly Member[]
   readonly #views = new Map<Member, NodeView>()
 
+  readonly #absent: Absent
   #farewell: (() => Promise<unknown>) | undefined
 
-  private constructor(members: readonly Member[]) {
+  private constructor(members: readonly Member[], absent: Absent) {
     this.members = members
+    this.#absent = absent
   }
 
-  /** Connects to every node that the first reachable one knows, and uses them. */
-  static async with<R>(options: OperateOptions, use: (fleet: Fleet) => Promise<R>): Promise<R> {
+  /**
+   * Connects to every node that the first reachable one knows, and uses them; or those of them that answer, for what is
+   * done because the others do not.
+   */
+  static async with<R>(
+    options: OperateOptions,
+    use: (fleet: Fleet) => Promise<R>,
+    absent: Absent = 'refused',
+  ): Promise<R> {
     const timeoutMs = integer('timeoutMs', options.timeoutMs ?? 30_000)
     if (!Array.isArray(options.nodes) || options.nodes.length === 0) {
       throw new ConfigurationError(`nodes must name at least one node, got ${shown(options.nodes)}`)
@@ -97,16 +109,19 @@ export class Fleet {
         throw new UnhealthyClusterError(`${first.client.node} is still reading its data`)
       const others = [...view.others.values()].filter(({ flags }) => !flags.includes('noaddr'))
       const known = opened.filter((member) => member !== first)
-      const rest = await Promise.all(
+      const entered = await Promise.allSettled(
         others.map(
           async ({ host, port }) =>
             known.find((member) => member.ip === host && member.port === port) ??
             (await enter({ host, port })),
         ),
-      ).catch((error: unknown) => {
-        throw new UnhealthyClusterError('a node of the cluster cannot be reached', { cause: error })
-      })
-      const fleet = new Fleet([endpointMap ? asKnown(first, view) : first, ...rest])
+      )
+      const missing = entered.find((one) => one.status === 'rejected')
+      if (missing !== undefined && absent === 'refused') {
+        throw new UnhealthyClusterError('a node of the cluster cannot be reached', { cause: missing.reason })
+      }
+      const rest = entered.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+      const fleet = new Fleet([endpointMap ? asKnown(first, view) : first, ...rest], absent)
       try {
         return await use(fleet)
       } finally {
@@ -124,13 +139,17 @@ export class Fleet {
 
   /** Asks all nodes what they know now. */
   async look(): Promise<readonly NodeView[]> {
-    const views = await Promise.all(this.members.map(observe))
-    return views.map((view, index) => {
-      const member = this.members[index]
-      if (view === undefined || member === undefined)
-        throw new UnhealthyClusterError('a node is still reading its data')
-      this.#views.set(member, view)
-      return view
+    const looks = await Promise.allSettled(this.members.map(observe))
+    return this.members.flatMap((member, index) => {
+      const look = looks[index]
+      const view = look?.status === 'fulfilled' ? look.value : undefined
+      if (view !== undefined) {
+        this.#views.set(member, view)
+        return [view]
+      }
+      if (this.#absent === 'left-out') return []
+      if (look?.status === 'rejected') throw look.reason
+      throw new UnhealthyClusterError('a node is still reading its data')
     })
   }
 

@@ -231,6 +231,45 @@ describe('failing over on purpose', () => {
   })
 })
 
+describe('taking over by force', () => {
+  it('is not refused for the nodes that are gone, which is what it is for: most primaries, and none can be elected', async () => {
+    const { nodes } = port.topology()
+    const primaries = nodes.filter(({ role }) => role === 'primary')
+    const lost = primaries.slice(0, 2).map((node) => ({
+      index: cluster.nodes.findIndex((one) => one.port === node.port),
+      id: node.id,
+      address: `${node.host}:${node.port}`,
+    }))
+    const left = nodes.filter(({ id }) => !lost.some((one) => one.id === id))
+    const there = { nodes: left.map((node) => `${node.host}:${node.port}`), mode: 'takeover' } as const
+    for (const { index } of lost) await cluster.kill(index)
+    try {
+      const [one, two] = lost
+      await expect(failover({ nodes: there.nodes, from: one?.id, timeoutMs: 2000 })).rejects.toThrow(
+        UnhealthyClusterError,
+      )
+      const request = { ...there, from: one?.id }
+      expect(await failover({ ...request, dryRun: true })).toMatchObject({
+        changed: true,
+        from: { id: one?.id },
+      })
+      expect(await failover(request)).toMatchObject({ changed: true, lossless: false, from: { id: one?.id } })
+      // By its address, as somebody would have it who reads a log.
+      expect(await failover({ ...there, from: two?.address })).toMatchObject({
+        changed: true,
+        from: { id: two?.id },
+      })
+      await expect
+        .poll(() => sharesOf().reduce((sum, slots) => sum + slots, 0), { timeout: 10_000 })
+        .toBe(SLOTS)
+      await cluster.whenHealthy()
+      await expect(failover({ ...there, from: '127.0.0.1:1' })).rejects.toThrow(ConfigurationError)
+    } finally {
+      for (const { index } of lost) await cluster.restart(index)
+    }
+  }, 40_000)
+})
+
 describe('the last slots of a primary', () => {
   it('leave it also when it hears from the others first, and has made itself a replica', async () => {
     const [one = ''] = spare.nodes
