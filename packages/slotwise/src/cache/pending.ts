@@ -47,7 +47,7 @@ export class PendingInvalidations {
   }
 
   has(key: Key): boolean {
-    return this.#waiting.has(key) || this.#sent.has(key)
+    return this.size > 0 && (this.#waiting.has(key) || this.#sent.has(key))
   }
 
   /** Resolves with whether the entry was removed in the end; never rejects. */
