@@ -22,7 +22,8 @@ export function pipelined(
   ways: Ways,
 ): Promise<readonly PromiseSettledResult<Reply>[]> {
   return new Promise((resolve) => {
-    const results = new Array<PromiseSettledResult<Reply>>(calls.length)
+    const results: PromiseSettledResult<Reply>[] = []
+    results.length = calls.length
     let open = calls.length
     if (open === 0) resolve(results)
     const settle = (at: number, result: PromiseSettledResult<Reply>): void => {

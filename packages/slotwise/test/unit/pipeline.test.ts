@@ -21,7 +21,7 @@ function scene() {
       flush: (address) => log.push(`flush ${address}`),
     })
   const answer = () => {
-    for (const one of answers.splice(0).reverse()) one()
+    for (const one of answers.splice(0).toReversed()) one()
   }
   return { log, run, answer }
 }
