@@ -21,6 +21,11 @@ export interface CacheOptions<T = unknown> {
    * during an upgrade. @defaultValue none
    */
   readonly version?: number | undefined
+  /**
+   * Caches of one tag space share their tags, so that a change of one is a change for all of them; so do a `TagVersions`
+   * of this name and the versions of one cache. @defaultValue `name`
+   */
+  readonly tagSpace?: string | undefined
   /** How long an entry is served after it was stored. */
   readonly ttlMs: number
   /**
@@ -104,6 +109,7 @@ export function settingsOf<T>(options: CacheOptions<T>): Settings {
   const ttlMs = integer('ttlMs', options.ttlMs, { max: MOST_TTL_MS })
   return {
     name: plainName('name and version together', `${name}${version}`),
+    tagSpace: options.tagSpace === undefined ? name : plainName('tagSpace', options.tagSpace),
     ttlMs,
     staleMs: integer('staleMs', options.staleMs ?? 0, { min: 0, max: MOST_TTL_MS }),
     negativeTtlMs: integer('negativeTtlMs', options.negativeTtlMs ?? ttlMs, { max: MOST_TTL_MS }),

@@ -5,6 +5,7 @@ import { Budget } from './budget.js'
 import type { Load } from './course.js'
 import type { Instance } from './instance.js'
 import type { Wish } from './read-through.js'
+import { pathsOf } from './tags.js'
 import type { LoadOptions } from './view-options.js'
 
 /** A hundred years, and the most that the header of an entry could hold is more. */
@@ -16,6 +17,7 @@ export function wishOf<T>(instance: Instance, options: LoadOptions, load: Load<T
   return {
     load,
     ttlMs: ttlMsOf(options),
+    tags: pathsOf(options.tags),
     softTimeoutMs: timeout('softTimeoutMs', options.softTimeoutMs, softTimeoutMs),
     hardTimeoutMs: timeout('hardTimeoutMs', options.hardTimeoutMs, hardTimeoutMs),
     allowStale: options.allowStale ?? false,

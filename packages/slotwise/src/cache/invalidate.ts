@@ -1,5 +1,6 @@
 import type { InvalidationPendingError } from '../errors.js'
 import { type CallOf, pendingError, removeAll } from '../invalidation/pending.js'
+import { changeOf } from '../invalidation/tags/tag-store.js'
 import type { Key } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
 import type { Instance } from './instance.js'
@@ -50,6 +51,32 @@ export async function invalidateKeys(
   })
   if (left.length > 0) throw entriesPending(left, { cause })
   return found
+}
+
+/** Changes the tags, or rejects and goes on trying with those that are left. */
+export async function changeTags(
+  instance: Instance,
+  keys: readonly Key[],
+  options: InvalidateOptions = {},
+): Promise<void> {
+  const from = performance.now()
+  const { deadlineMs, signal } = options
+  const replicas = integer('replicas', options.replicas ?? instance.settings.replicas, { min: 0 })
+  const removals = keys.map((key) => ({ key, replicas }))
+  const results = await removeAll(instance.port, removals, { callOf: changeOf, deadlineMs, signal })
+  const left: Promise<boolean>[] = []
+  let cause: unknown
+  for (const [i, key] of keys.entries()) {
+    const result = results[i]
+    if (result?.status === 'fulfilled') {
+      instance.emit('invalidate', key, from)
+      continue
+    }
+    cause ??= result?.reason
+    left.push(instance.tags.pending.add(key, replicas))
+    instance.report(result?.reason, 'invalidate', key)
+  }
+  if (left.length > 0) throw pendingError(left, ['change a tag', 'change # tags'], { cause })
 }
 
 /** The error that tells a caller of the entries left. */

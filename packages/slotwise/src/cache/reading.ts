@@ -9,6 +9,7 @@ import { type Look, look, lookMany } from './look.js'
 import { readWithToken } from './read.js'
 import { type Found, readThrough, type Wish } from './read-through.js'
 import type { Scope } from './scope.js'
+import { pathsOf } from './tags.js'
 import type { CacheAnswer, CacheRead, LoadOptions, Warmed, WarmOptions } from './view-options.js'
 import { warmUp } from './warm.js'
 
@@ -109,7 +110,7 @@ export class Reading<T> {
     const keys = this.#scope.keys(ids)
     options.signal?.throwIfAborted()
     const budget = new Budget(instance.pace.budgetMs)
-    const looks = await unlessAborted(lookMany(instance, keys, budget), options.signal)
+    const looks = await unlessAborted(lookMany(instance, keys, budget, pathsOf(options.tags)), options.signal)
     const batch = new Batch<I, T>(instance, ids.length, loadMany)
     return await Promise.allSettled(
       ids.map(async (id, i) => {

@@ -1,4 +1,6 @@
 import { ClosedError } from '../errors.js'
+import { distinct } from '../invalidation/tags/paths.js'
+import type { TagStore } from '../invalidation/tags/tag-store.js'
 import { type Id, type Key, keyOf, keysOf } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import { everyKey } from './everything.js'
@@ -22,6 +24,11 @@ export class Scope {
 
   keys(ids: readonly Id[]): Key[] {
     return ids.map((id) => this.key(id))
+  }
+
+  /** Tags of this view, to be changed: each of them, and not what is above. */
+  tags(tags: readonly string[]): { readonly store: TagStore; readonly paths: readonly string[] } {
+    return { store: this.instance.tags.beside(this.key('')), paths: distinct(tags) }
   }
 
   /** Keys of everything that is there, in batches. */

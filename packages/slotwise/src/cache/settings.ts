@@ -7,6 +7,8 @@ import type { BudgetBounds } from './pace.js'
 export interface Settings {
   /** With its version. */
   readonly name: string
+  /** Whose tags they are: caches with the same one share them. */
+  readonly tagSpace: string
   readonly ttlMs: number
   readonly staleMs: number
   readonly negativeTtlMs: number
