@@ -125,11 +125,10 @@ it('a process that stood still as long as a primary that was replaced is not tol
   const plain = new Redis(cluster.nodes[primary]?.port ?? 0, '127.0.0.1')
   try {
     await plain.ping()
+    // It stops first, so that it has nothing to hold against the one that hangs.
+    stalled.child.kill('SIGSTOP')
     await cluster.pause(primary)
     const plainly = Promise.all(rows.map((row) => plain.hgetBuffer(entryOf(row), 'v')))
-    // Its reads are on their way to the one that hangs when it stops too.
-    await sleep(20)
-    stalled.child.kill('SIGSTOP')
     await promotion(cluster, port, primary)
     const tookOverAt = sharedNow()
     const theirs = rows.filter((row) => row % 2 === 1)
@@ -138,6 +137,8 @@ it('a process that stood still as long as a primary that was replaced is not tol
       .toBe(theirs.length)
     const readBefore = tallies[0]?.reads ?? 0
     stalled.child.kill('SIGCONT')
+    // Reads that begin now are on their way to the one that hangs, which answers them as soon as it goes on.
+    await sleep(30)
     await cluster.resume(primary)
     // Without which nothing would be shown here: the old one does answer with what it held.
     const held = (await plainly).map((bytes) => bytes && Number(JSON.parse(bytes.subarray(29).toString())))
