@@ -1,6 +1,7 @@
 import { InvalidationPendingError } from '../errors.js'
 import type { Key } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
+import { deadlineOf } from './call-options.js'
 import type { Instance } from './instance.js'
 import { removeAll } from './pending.js'
 
@@ -22,12 +23,13 @@ export async function invalidateKeys(
   keys: readonly Key[],
   options: InvalidateOptions = {},
 ): Promise<readonly boolean[]> {
+  const deadlineMs = deadlineOf(options)
   if (keys.length === 0) return []
   const from = performance.now()
   const { replicas: ownReplicas, keepInvalidatedMs: keepMs } = instance.settings
   const replicas =
     options.replicas === undefined ? ownReplicas : integer('replicas', options.replicas, { min: 0 })
-  const { deadlineMs, signal } = options
+  const { signal } = options
   const removals = keys.map((key) => ({ key, replicas }))
   const results = await removeAll(instance.port, removals, { keepMs, deadlineMs, signal })
   const left: Promise<boolean>[] = []

@@ -1,6 +1,7 @@
 import { ClosedError } from '../errors.js'
 import { type Id, type Key, keyOf, keysOf } from '../keys.js'
 import type { CallOptions } from '../options.js'
+import { deadlineOf } from './call-options.js'
 import { everyKey } from './everything.js'
 import type { Instance } from './instance.js'
 
@@ -25,9 +26,13 @@ export class Scope {
   }
 
   /** Keys of everything that is there, in batches. */
-  every({ signal, deadlineMs = 60_000 }: CallOptions): AsyncGenerator<readonly Key[]> {
+  every(options: CallOptions): AsyncGenerator<readonly Key[]> {
     this.key('')
-    return everyKey(this.instance.port, keysOf(this.#space()), { signal, deadlineMs })
+    const { signal } = options
+    return everyKey(this.instance.port, keysOf(this.#space()), {
+      signal,
+      deadlineMs: deadlineOf(options) ?? 60_000,
+    })
   }
 
   #space() {

@@ -1,6 +1,5 @@
 import type { Id, Key } from '../keys.js'
-import { integer } from '../options.js'
-import { deadlineOf, ttlMsOf } from './call-options.js'
+import { coverOf, deadlineOf, ttlMsOf } from './call-options.js'
 import type { Instance } from './instance.js'
 import { type InvalidateOptions, invalidateKeys } from './invalidate.js'
 import { type Mutation, mutateKeys } from './mutate.js'
@@ -94,14 +93,10 @@ export class CacheView<T> extends Reading<T> {
    *   Redis could not be told of it: the result is in its `written`.
    */
   async mutate<R>(what: MutateOptions, transaction: Mutation<R>): Promise<R> {
-    const { leaseMs } = this.#scope.instance.settings
+    const { instance } = this.#scope
     const keys = new Set(this.#scope.keys(what.ids))
-    const terms = {
-      intentMs: what.intentMs === undefined ? leaseMs : integer('intentMs', what.intentMs),
-      lingerMs: what.replicaLagMs === undefined ? 0 : integer('replicaLagMs', what.replicaLagMs, { min: 0 }),
-      deadlineMs: deadlineOf(what),
-    }
-    return await mutateKeys(this.#scope.instance, [...keys], terms, transaction)
+    const terms = { ...coverOf(instance, what), deadlineMs: deadlineOf(what) }
+    return await mutateKeys(instance, [...keys], terms, transaction)
   }
 
   /**
