@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { Flight } from '../../../src/cache/flight.js'
-import { PendingInvalidations } from '../../../src/cache/pending.js'
+import { PendingInvalidations } from '../../../src/invalidation/pending.js'
 import { connect } from '../../../src/ioredis/index.js'
 import type { RedisPort } from '../../../src/redis/index.js'
 import { MemoryRedis, TestClock } from '../../../src/testing/index.js'
