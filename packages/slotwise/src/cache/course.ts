@@ -7,7 +7,7 @@ import type { Course, How, Landing, Storing } from './flight.js'
 import type { Instance } from './instance.js'
 import { LeaseClock } from './lease-clock.js'
 import { acquire, fill, newToken, release } from './scripts.js'
-import { lifetimes } from './settings.js'
+import { lifetimes, MOST_TTL_MS } from './settings.js'
 import { TagCheck } from './tags.js'
 import { untilNextTurn } from './turn.js'
 import type { Wake } from './wakes.js'
@@ -220,7 +220,7 @@ class Ride {
       const context: LoadContext = {
         signal: this.#signal,
         setTtlMs: (ms) => {
-          said.ttlMs = integer('ttlMs', ms)
+          said.ttlMs = integer('ttlMs', ms, { max: MOST_TTL_MS })
         },
         skipStore: () => {
           said.isToStore = false

@@ -3,6 +3,7 @@ import { type CallOf, pendingError, removeAll } from '../invalidation/pending.js
 import { changeOf } from '../invalidation/tags/tag-store.js'
 import type { Key } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
+import { deadlineOf } from './call-options.js'
 import type { Instance } from './instance.js'
 import { invalidate } from './scripts.js'
 
@@ -24,12 +25,13 @@ export async function invalidateKeys(
   keys: readonly Key[],
   options: InvalidateOptions = {},
 ): Promise<readonly boolean[]> {
+  const deadlineMs = deadlineOf(options)
   if (keys.length === 0) return []
   const from = performance.now()
   const { replicas: ownReplicas, keepInvalidatedMs: keepMs } = instance.settings
   const replicas =
     options.replicas === undefined ? ownReplicas : integer('replicas', options.replicas, { min: 0 })
-  const { deadlineMs, signal } = options
+  const { signal } = options
   const removals = keys.map((key) => ({ key, replicas }))
   const results = await removeAll(instance.port, removals, {
     callOf: removalOf(keepMs),

@@ -3,6 +3,7 @@ import { distinct } from '../invalidation/tags/paths.js'
 import type { TagStore } from '../invalidation/tags/tag-store.js'
 import { type Id, type Key, keyOf, keysOf } from '../keys.js'
 import type { CallOptions } from '../options.js'
+import { deadlineOf } from './call-options.js'
 import { everyKey } from './everything.js'
 import type { Instance } from './instance.js'
 
@@ -32,9 +33,13 @@ export class Scope {
   }
 
   /** Keys of everything that is there, in batches. */
-  every({ signal, deadlineMs = 60_000 }: CallOptions): AsyncGenerator<readonly Key[]> {
+  every(options: CallOptions): AsyncGenerator<readonly Key[]> {
     this.key('')
-    return everyKey(this.instance.port, keysOf(this.#space()), { signal, deadlineMs })
+    const { signal } = options
+    return everyKey(this.instance.port, keysOf(this.#space()), {
+      signal,
+      deadlineMs: deadlineOf(options) ?? 60_000,
+    })
   }
 
   #space() {

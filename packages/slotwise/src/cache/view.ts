@@ -1,7 +1,6 @@
 import { distinct } from '../invalidation/tags/paths.js'
 import type { Id, Key } from '../keys.js'
-import { integer } from '../options.js'
-import { deadlineOf, ttlMsOf } from './call-options.js'
+import { coverOf, deadlineOf, ttlMsOf } from './call-options.js'
 import type { Instance } from './instance.js'
 import { changeTags, type InvalidateOptions, invalidateKeys } from './invalidate.js'
 import { type Mutation, mutateKeys } from './mutate.js'
@@ -105,15 +104,14 @@ export class CacheView<T> extends Reading<T> {
    *   Redis could not be told of it: the result is in its `written`.
    */
   async mutate<R>(what: MutateOptions, transaction: Mutation<R>): Promise<R> {
-    const { leaseMs } = this.#scope.instance.settings
+    const { instance } = this.#scope
     const keys = new Set(this.#scope.keys(what.ids ?? []))
     const terms = {
-      tags: this.#scope.tags(what.tags ?? []),
-      intentMs: what.intentMs === undefined ? leaseMs : integer('intentMs', what.intentMs),
-      lingerMs: what.replicaLagMs === undefined ? 0 : integer('replicaLagMs', what.replicaLagMs, { min: 0 }),
+      ...coverOf(instance, what),
       deadlineMs: deadlineOf(what),
+      tags: this.#scope.tags(what.tags ?? []),
     }
-    return await mutateKeys(this.#scope.instance, [...keys], terms, transaction)
+    return await mutateKeys(instance, [...keys], terms, transaction)
   }
 
   /**
