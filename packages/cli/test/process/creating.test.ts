@@ -25,17 +25,7 @@ describe('making a cluster', () => {
   it('makes it as soon as they answer, and leaves a whole one as it is', async () => {
     const held = servers.pids[2] ?? 0
     process.kill(held, 'SIGSTOP')
-    const making = start([
-      'create',
-      ...servers.nodes,
-      '-r',
-      '0',
-      '--wait',
-      '60',
-      '--timeout',
-      '1000',
-      '--json',
-    ])
+    const making = start(['create', ...servers.nodes, '-r', '0', '--wait', '60', '--json'])
     try {
       await making.until('waiting for')
     } finally {
@@ -53,6 +43,18 @@ describe('making a cluster', () => {
       code: 0,
       stdout: expect.stringContaining('The cluster was whole already.') as string,
     })
+  })
+
+  it('has --timeout for all of it, also for nodes that answer and never agree', async () => {
+    // Others are sent to a bus that is not there.
+    await using deaf = await startBareServers(3, { 'cluster-announce-bus-port': '1' })
+    const began = performance.now()
+    const ran = await slotwise(['create', ...deaf.nodes, '-r', '0', '--timeout', '1200'])
+    expect(ran).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(/did not become one cluster in time.*bus port/) as string,
+    })
+    expect(performance.now() - began).toBeLessThan(8000)
   })
 
   it('is refused where the nodes are another cluster, which ends with 1', async () => {
