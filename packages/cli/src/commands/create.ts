@@ -36,11 +36,16 @@ export function addCreate(program: Command, runner: Runner): void {
     work: async (terminal, args, flags) => {
       const connection = await connectionOf(flags, args, terminal)
       const began = performance.now()
+      // Each attempt begins with the same steps: told once, or a log would fill up with them.
+      const told = new Set<string>()
       const options = {
         ...connection,
         replicasPerPrimary: flags.replicas,
         signal: terminal.signal,
-        onProgress: (text: string) => terminal.progress({ text }),
+        onProgress: (text: string) => {
+          if (!told.has(text)) terminal.progress({ text })
+          told.add(text)
+        },
       }
       const { made, attempts } = await persistently(options, terminal, flags.wait * 1000)
       return { json: made, text: () => describe(made, attempts, performance.now() - began) }

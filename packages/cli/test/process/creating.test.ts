@@ -18,8 +18,18 @@ describe('making a cluster', () => {
     })
     const waiting = start(['create', ...nodes, '--replicas', '0', '--wait', '60'])
     await waiting.until('waiting for 127.0.0.1:1, at most')
+    // Several attempts later.
+    await waiting.until(/, at most 5[0-7] s more/)
     waiting.child.kill('SIGINT')
-    expect((await waiting.ended).code).toBe(130)
+    const { code, stderr } = await waiting.ended
+    expect(code).toBe(130)
+    // A line for each step, and one every five seconds, whatever is tried how often meanwhile.
+    expect(stderr.trimEnd().split('\n')).toEqual([
+      'connecting to 3 nodes',
+      expect.stringMatching(/^waiting for 127.0.0.1:1, at most \d+ s more$/),
+      expect.stringMatching(/^waiting for 127.0.0.1:1, at most \d+ s more$/),
+      expect.stringMatching(/Stopped between two steps/),
+    ])
   })
 
   it('makes it as soon as they answer, and leaves a whole one as it is', async () => {
