@@ -212,7 +212,11 @@ describe('rights', () => {
     try {
       await missing(
         ['+acl|dryrun', '+acl|getuser', '+config|get', '+info', '+latency|doctor', '+scan', '+time'],
-        ...['resetkeys', '-@all', '+cluster', '+ping', '+acl|whoami'],
+        'resetkeys',
+        '-@all',
+        '+cluster',
+        '+ping',
+        '+acl|whoami',
       )
       await missing(['+memory|usage'], '~*')
       await missing(['~*'], 'resetkeys')
