@@ -8,16 +8,16 @@ const source = { resolve: { conditions }, ssr: { resolve: { conditions, external
 // Full counts take as long as they take.
 const soak = process.env['SLOTWISE_SOAK'] === undefined ? {} : { testTimeout: 1_200_000 }
 
+/** Most tests wait for servers rather than compute, so there are more workers than two cores. */
+const WAITING = { maxWorkers: 3 }
 /**
- * Groups run one after the other, the cheap ones first. Most tests wait for servers rather than compute, so there are more
- * workers than two cores; those that take nodes away or watch the clock run two at a time, so that what they measure
- * is the product and not the neighbour. All of a group have the same number of workers.
- *
- * Files share their process where nothing of theirs outlives them: to load the sources anew for each takes longer than
- * many files run.
+ * Those that take nodes away or watch the clock run two at a time, so that what they measure is the product and not the
+ * neighbour. Their files share their process: to load the sources anew for each takes longer than many of them run. A file
+ * that replaces a module (`vi.mock`) cannot be among them.
  */
-const WAITING = { maxWorkers: 3, isolate: false }
 const WATCHING = { maxWorkers: 2, isolate: false }
+
+/** Groups run one after the other, the cheap ones first. All of a group have the same number of workers. */
 const project = (name: string, include: string, order: number, more: object = {}) => ({
   ...source,
   test: { name, include: [include], sequence: { groupOrder: order }, testTimeout: 10_000, ...more, ...soak },
@@ -63,12 +63,12 @@ export default defineConfig({
       project('cli', 'packages/cli/test/**/*.test.ts', 2, {
         globalSetup: 'packages/cli/test/support/setup.ts',
         testTimeout: 30_000,
-        maxWorkers: 3,
+        ...WAITING,
       }),
       project('comments', 'apps/comments/test/**/*.test.ts', 2, {
         globalSetup: 'apps/comments/test/support/setup.ts',
         testTimeout: 30_000,
-        maxWorkers: 3,
+        ...WAITING,
       }),
       project('faults', 'packages/slotwise/test/faults/**/*.test.ts', 3, {
         testTimeout: 60_000,

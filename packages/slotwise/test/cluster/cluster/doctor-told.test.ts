@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { doctor, failover } from '../../../src/cluster/index.js'
+import { clusterInfo, doctor, failover } from '../../../src/cluster/index.js'
 import { connect } from '../../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../../src/local/index.js'
 import type { RedisPort, Reply } from '../../../src/redis/index.js'
@@ -242,13 +242,12 @@ describe('several hosts, as scripted', () => {
   const A = '192.0.2.1'
   const B = '192.0.2.2'
   const C = '192.0.2.3'
-  /** Primaries by their index, and of each the replica. */
-  const pairs = () => {
-    const { nodes } = port.topology()
-    const index = (id: string | undefined) => cluster.nodes.findIndex((node) => node.id === id)
+  /** The primaries that were at first, by their index, and the replica of each as the nodes tell it now. */
+  async function pairs(): Promise<readonly (readonly [primary: number, replica: number])[]> {
+    const { nodes } = await clusterInfo(port)
     return [0, 1, 2].map((i) => {
-      const { id } = cluster.nodes[i] ?? { id: '' }
-      return [i, index(nodes.find(({ primary }) => primary === id)?.id)] as const
+      const replica = nodes.find(({ primary }) => primary === cluster.nodes[i]?.id)
+      return [i, cluster.nodes.findIndex(({ id }) => id === replica?.id)]
     })
   }
 
@@ -257,8 +256,8 @@ describe('several hosts, as scripted', () => {
     const made = spread(hosts)
     await cycle({
       through: () => made,
-      cause: () => {
-        for (const [i, [primary, replica]] of pairs().entries()) {
+      cause: async () => {
+        for (const [i, [primary, replica]] of (await pairs()).entries()) {
           hosts[primary] = hosts[replica] = [A, B, C][i] ?? ''
         }
       },
@@ -274,15 +273,15 @@ describe('several hosts, as scripted', () => {
     const made = spread(hosts)
     await cycle({
       through: () => made,
-      cause: () => {
-        for (const [i, [primary, replica]] of pairs().entries()) {
+      cause: async () => {
+        for (const [i, [primary, replica]] of (await pairs()).entries()) {
           hosts[primary] = A
           hosts[replica] = [C, B, C][i] ?? ''
         }
       },
       remedies: {
         'majority-on-one-host': said('`failover` (`slotwise failover`), until no host has most', async () => {
-          for (const [, replica] of pairs().slice(0, 2)) {
+          for (const [, replica] of (await pairs()).slice(0, 2)) {
             await failover({ ...cluster.connectOptions, to: cluster.nodes[replica]?.id })
           }
         }),
