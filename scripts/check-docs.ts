@@ -1,6 +1,7 @@
 /**
  * Holds every `.md` file and every doc comment of the sources to the truth: TypeScript blocks compile, JSON and
- * Lua blocks parse (whole scripts pass the linter), npm scripts and files that shell blocks name exist, links lead somewhere. Exit code 1 if not.
+ * Lua blocks parse (whole scripts pass the linter), npm scripts and files that shell blocks name exist, links lead somewhere,
+ * and a block marked `from=FILE` is that file. Exit code 1 if not.
  *
  * Blocks that use packages which only conformance/ installs are compiled with `--conformance`, and nothing else is then.
  */
@@ -10,6 +11,7 @@ import { type Block, blocksOf, examplesOf, type Finding } from './docs/blocks.js
 import { brokenCommands } from './docs/commands.js'
 import { compileErrors, imports } from './docs/compile.js'
 import { brokenLinks } from './docs/links.js'
+import { drifted } from './docs/sources.js'
 import { filesUnder } from './lua/files.js'
 import { lintLua } from './lua/lint.js'
 import { LuaSyntaxError, parseLua } from './lua/parse.js'
@@ -49,7 +51,12 @@ if (process.argv.includes('--conformance')) {
   console.log(`${foreign.length} blocks with the packages of conformance/ compile`)
 } else {
   const own = typescript.filter((block) => !foreign.includes(block))
-  report([...findings, ...compileErrors(own, root), ...blocks.flatMap(othersThanTypeScript)])
+  report([
+    ...findings,
+    ...blocks.flatMap((block) => drifted(block, root)),
+    ...compileErrors(own, root),
+    ...blocks.flatMap(othersThanTypeScript),
+  ])
   console.log(
     `${blocks.length} blocks are true, ${own.length} of them TypeScript that compiles; \`npm run conformance\` compiles ${foreign.length} more`,
   )

@@ -6,6 +6,8 @@ export interface Block {
   /** The word behind the fence, in small letters. */
   readonly language: string
   readonly code: string
+  /** The file that it shows, as `from=path` behind the language says. */
+  readonly from?: string | undefined
 }
 
 /** Something that is wrong with a document. */
@@ -15,24 +17,31 @@ export interface Finding {
   readonly message: string
 }
 
-const FENCE = /^(\s*)(`{3,}|~{3,})\s*(\S*)/
+const FENCE = /^(\s*)(`{3,}|~{3,})\s*(\S*)(?:\s+from=(\S+))?/
 
 /** The fenced blocks of a Markdown text. */
 export function blocksOf(file: string, text: string, firstLine = 1): Block[] {
   const blocks: Block[] = []
   let open:
-    | { readonly indent: string; readonly fence: string; readonly language: string; line: number }
+    | {
+        readonly indent: string
+        readonly fence: string
+        readonly language: string
+        readonly from: string | undefined
+        line: number
+      }
     | undefined
   let code: string[] = []
   for (const [i, line] of text.split('\n').entries()) {
     const fence = FENCE.exec(line)
     if (open === undefined) {
       if (fence === null) continue
-      const [, indent = '', mark = '', language = ''] = fence
-      open = { indent, fence: mark, language: language.toLowerCase(), line: firstLine + i + 1 }
+      const [, indent = '', mark = '', language = '', from] = fence
+      open = { indent, fence: mark, language: language.toLowerCase(), from, line: firstLine + i + 1 }
       code = []
     } else if (fence !== null && fence[2]?.startsWith(open.fence) === true && fence[3] === '') {
-      blocks.push({ file, line: open.line, language: open.language, code: `${code.join('\n')}\n` })
+      const { line: at, language, from } = open
+      blocks.push({ file, line: at, language, code: `${code.join('\n')}\n`, from })
       open = undefined
     } else {
       code.push(line.startsWith(open.indent) ? line.slice(open.indent.length) : line.trimStart())

@@ -7,6 +7,7 @@ import { blocksOf, examplesOf } from '../docs/blocks.js'
 import { brokenCommands } from '../docs/commands.js'
 import { compileErrors } from '../docs/compile.js'
 import { anchorsOf, brokenLinks } from '../docs/links.js'
+import { drifted } from '../docs/sources.js'
 
 const repository = fileURLToPath(new URL('../..', import.meta.url))
 const lines = (...text: string[]) => text.join('\n')
@@ -121,6 +122,22 @@ describe('in a repository', () => {
       [5, 'docs/a%20b.md#four: there is no such heading'],
       [5, '#there: there is no such heading'],
     ])
+  })
+
+  it('a block that says which file it shows must be that file, to the last line', () => {
+    writeFileSync(join(root, 'shown.ts'), 'const a = 1\nconst b = 2\n')
+    const of = (...code: string[]) =>
+      blocksOf('a.md', lines('```ts from=shown.ts', ...code, '```')).flatMap((block) => drifted(block, root))
+    expect(of('const a = 1', 'const b = 2')).toEqual([])
+    expect(of('const a = 1', 'const b = 3')).toEqual([
+      { file: 'a.md', line: 3, message: 'shown.ts:2 is "const b = 2"' },
+    ])
+    expect(of('const a = 1')).toEqual([{ file: 'a.md', line: 3, message: 'shown.ts:2 is "const b = 2"' }])
+    expect(of('const a = 1', 'const b = 2', 'const c = 3')).toEqual([
+      { file: 'a.md', line: 4, message: 'shown.ts:3 is ""' },
+    ])
+    const gone = blocksOf('a.md', lines('```ts from=gone.ts', '```')).flatMap((block) => drifted(block, root))
+    expect(gone).toEqual([{ file: 'a.md', line: 2, message: 'there is no file gone.ts to be shown' }])
   })
 
   it('equal headings are numbered, as they are where the page is shown', () => {

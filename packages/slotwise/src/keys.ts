@@ -114,6 +114,9 @@ function escapeId(id: Id): string {
   return id.map(escapePart).join(':')
 }
 
+/** Nothing in it is escaped. */
+const PLAIN = /^[\w.-]+$/
+
 // Everything that has a meaning in a key, in a MATCH pattern or on a terminal, and halves of surrogate pairs,
 // which UTF-8 would turn into one and the same replacement character.
 const SPECIAL =
@@ -129,6 +132,8 @@ function escapePart(part: string | number | bigint): string {
   }
   if (typeof part !== 'string')
     throw new ConfigurationError(`a part of an id must be text or a number, got ${shown(part)}`)
+  // Nearly all are, and keys are made for every call.
+  if (PLAIN.test(part)) return part
   // '%' alone is never the outcome of escaping, so an empty part cannot meet another one.
   if (part === '') return '%'
   return part.replace(SPECIAL, (unit) => {

@@ -18,19 +18,35 @@ const CLOSE = 0x7d
 
 /** The slot of a key, from 0 to 16,383. Text counts as its UTF-8 bytes. */
 export function slotOf(key: string | Uint8Array): number {
-  const bytes = typeof key === 'string' ? Buffer.from(key) : key
-  const open = bytes.indexOf(OPEN)
-  if (open >= 0) {
-    const close = bytes.indexOf(CLOSE, open + 1)
-    // An empty tag is no tag: the whole key counts.
-    if (close > open + 1) return crc16(bytes, open + 1, close) % SLOTS
-  }
-  return crc16(bytes, 0, bytes.length) % SLOTS
+  return typeof key === 'string' ? slotOfText(key) : slotOfBytes(key)
 }
 
-function crc16(bytes: Uint8Array, from: number, to: number): number {
+function slotOfBytes(bytes: Uint8Array): number {
+  const open = bytes.indexOf(OPEN)
+  const close = open < 0 ? -1 : bytes.indexOf(CLOSE, open + 1)
+  // An empty tag is no tag: the whole key counts.
+  const [from, to] = close > open + 1 ? [open + 1, close] : [0, bytes.length]
   let crc = 0
-  // Both indices are in range by construction; ?? 0 only satisfies the checker.
-  for (let i = from; i < to; i++) crc = ((crc << 8) & 0xffff) ^ (TABLE[(crc >> 8) ^ (bytes[i] ?? 0)] ?? 0)
-  return crc
+  for (let i = from; i < to; i++) crc = step(crc, bytes[i] ?? 0)
+  return crc % SLOTS
+}
+
+/** Asked several times for each call: what is ASCII, as nearly all keys are, is not copied into bytes first. */
+function slotOfText(text: string): number {
+  const open = text.indexOf(String.fromCharCode(OPEN))
+  const close = open < 0 ? -1 : text.indexOf(String.fromCharCode(CLOSE), open + 1)
+  const tagged = close > open + 1
+  const to = tagged ? close : text.length
+  let crc = 0
+  for (let i = tagged ? open + 1 : 0; i < to; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit > 0x7f) return slotOfBytes(Buffer.from(text))
+    crc = step(crc, unit)
+  }
+  return crc % SLOTS
+}
+
+function step(crc: number, byte: number): number {
+  // The index is in range by construction; ?? 0 only satisfies the checker.
+  return ((crc << 8) & 0xffff) ^ (TABLE[(crc >> 8) ^ byte] ?? 0)
 }

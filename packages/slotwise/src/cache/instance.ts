@@ -1,10 +1,11 @@
+import { PendingInvalidations } from '../invalidation/pending.js'
 import type { Key } from '../keys.js'
 import type { RedisPort } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
 import { Flights } from './flights.js'
+import { removalOf } from './invalidate.js'
 import { Origin } from './origin.js'
 import { Pace } from './pace.js'
-import { PendingInvalidations } from './pending.js'
 import type { Settings } from './settings.js'
 import { Wakes } from './wakes.js'
 
@@ -83,7 +84,7 @@ export class Instance {
     this.wakes = new Wakes(port, (error, key) => this.report(error, 'load', key))
     this.#origin = settings.origin === undefined ? undefined : new Origin(settings.origin)
     this.pending = new PendingInvalidations(port, {
-      keepMs: settings.keepInvalidatedMs,
+      callOf: removalOf(settings.keepInvalidatedMs),
       report: (error, key) => this.report(error, 'invalidate', key),
       changed: () => this.#judge(),
     })

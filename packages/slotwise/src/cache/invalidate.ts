@@ -1,8 +1,9 @@
-import { InvalidationPendingError } from '../errors.js'
+import type { InvalidationPendingError } from '../errors.js'
+import { type CallOf, pendingError, removeAll } from '../invalidation/pending.js'
 import type { Key } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
 import type { Instance } from './instance.js'
-import { removeAll } from './pending.js'
+import { invalidate } from './scripts.js'
 
 /** Options of an invalidation. */
 export interface InvalidateOptions extends CallOptions {
@@ -29,7 +30,11 @@ export async function invalidateKeys(
     options.replicas === undefined ? ownReplicas : integer('replicas', options.replicas, { min: 0 })
   const { deadlineMs, signal } = options
   const removals = keys.map((key) => ({ key, replicas }))
-  const results = await removeAll(instance.port, removals, { keepMs, deadlineMs, signal })
+  const results = await removeAll(instance.port, removals, {
+    callOf: removalOf(keepMs),
+    deadlineMs,
+    signal,
+  })
   const left: Promise<boolean>[] = []
   let cause: unknown
   const found = keys.map((key, i) => {
@@ -43,19 +48,22 @@ export async function invalidateKeys(
     instance.report(result?.reason, 'invalidate', key)
     return false
   })
-  if (left.length > 0) throw pendingError(left, { cause })
+  if (left.length > 0) throw entriesPending(left, { cause })
   return found
 }
 
-/** The error that tells a caller of the invalidations left. */
-export function pendingError(
+/** The error that tells a caller of the entries left. */
+export function entriesPending(
   left: readonly Promise<boolean>[],
   options: { readonly cause: unknown; readonly written?: unknown },
 ): InvalidationPendingError {
-  const settled = Promise.all(left).then((all) => all.every(Boolean))
-  const what = left.length === 1 ? 'an entry' : `${left.length} entries`
-  return new InvalidationPendingError(
-    `Redis could not be told to remove ${what} from the cache; it goes on being tried`,
-    { ...options, settled },
-  )
+  return pendingError(left, ['remove an entry from the cache', 'remove # entries from the cache'], options)
+}
+
+/** What removes an entry, and keeps its value for so long for those who allow invalidated ones. */
+export function removalOf(keepMs: number): CallOf {
+  return (key) =>
+    keepMs > 0
+      ? invalidate.call({ entry: key }, { keep_ms: keepMs })
+      : { key, command: ['DEL', key], repeat: 'safe' }
 }

@@ -143,14 +143,20 @@ function judgeDecoded(
   if (decoded === undefined) return { state: 'unreadable', bytes }
   const { value, header } = decoded
   const { keptMs } = header
-  const read = { state: 'found', value, keptMs, bytes } as const
-  if (invalidated) return { ...read, ageMs: undefined, stale: true, early: false }
-  if (leftMs === undefined) {
-    return header.freshMs < keptMs ? undefined : { ...read, ageMs: undefined, stale: false, early: false }
-  }
+  const found = (ageMs: number | undefined, stale: boolean, early: boolean): Look => ({
+    state: 'found',
+    value,
+    ageMs,
+    keptMs,
+    stale,
+    early,
+    bytes,
+  })
+  if (invalidated) return found(undefined, true, false)
+  if (leftMs === undefined) return header.freshMs < keptMs ? undefined : found(undefined, false, false)
   const ageMs = Math.max(0, keptMs - leftMs)
   const stale = ageMs >= header.freshMs
-  return { ...read, ageMs, stale, early: !stale && isEarly(instance, ageMs, header) }
+  return found(ageMs, stale, !stale && isEarly(instance, ageMs, header))
 }
 
 /**

@@ -1,10 +1,10 @@
 import { ReplyError, UncacheableValueError } from '../errors.js'
+import { removeAll } from '../invalidation/pending.js'
+import { writeAll } from '../invalidation/write-all.js'
 import type { Key } from '../keys.js'
-import type { Reply } from '../redis/port.js'
 import { keptMsOf } from './entry.js'
 import type { Instance } from './instance.js'
-import { pendingError } from './invalidate.js'
-import { removeAll } from './pending.js'
+import { entriesPending, removalOf } from './invalidate.js'
 import { intend, newToken, settle } from './scripts.js'
 import { lifetimes } from './settings.js'
 
@@ -70,7 +70,7 @@ export async function mutateKeys<R>(
   for (const { key, cause } of failed) instance.report(cause, 'write', key)
   if (failed.length > 0) {
     const left = failed.map(({ key }) => instance.pending.add(key, instance.settings.replicas))
-    throw pendingError(left, { cause: failed[0]?.cause, written: result })
+    throw entriesPending(left, { cause: failed[0]?.cause, written: result })
   }
   for (const key of keys) instance.emit('write', key, from)
   return result
@@ -87,7 +87,11 @@ async function announce(
   const args = { token, intent_ms: intentMs, keep_ms: keepInvalidatedMs }
   const calls = keys.map((key) => intend.call({ entry: key }, args))
   const { max: deadlineMs } = instance.settings.budget
-  const results = await settled(() => instance.port.pipeline(calls, { deadlineMs }), keys.length)
+  const results = await writeAll(
+    instance.port,
+    calls.map((call) => ({ call, replicas: 0 })),
+    { deadlineMs },
+  )
   let all = true
   results.forEach((result, i) => {
     const key = keys[i]
@@ -115,26 +119,15 @@ async function end(
   const args = { token, store: 0, bytes: '', ttl_ms: 1, linger_ms: lingerMs, keep_ms: keepMs }
   const filling = entry === undefined ? {} : { store: 1, bytes: entry, ttl_ms: keptMsOf(entry) }
   const calls = keys.map((key, i) => settle.call({ entry: key }, i === 0 ? { ...args, ...filling } : args))
-  const results = await settled(
-    () =>
-      replicas === 0
-        ? instance.port.pipeline(calls, { deadlineMs })
-        : Promise.allSettled(
-            calls.map(async (call) => {
-              const { reply, acknowledgedBy } = await instance.port.writeThenWait(call, {
-                replicas,
-                deadlineMs,
-              })
-              if (acknowledgedBy >= replicas) return reply
-              throw new Error(`${acknowledgedBy} of ${replicas} replicas know of the write`)
-            }),
-          ),
-    keys.length,
+  const results = await writeAll(
+    instance.port,
+    calls.map((call) => ({ call, replicas })),
+    { deadlineMs },
   )
   // What a server refuses to a script that stores, out of memory or over foreign data, it grants to DEL.
   const refused = keys.filter((_, i) => reasonOf(results[i]) instanceof ReplyError)
   const removals = refused.map((key) => ({ key, replicas }))
-  const removed = await removeAll(instance.port, removals, { keepMs: 0, deadlineMs })
+  const removed = await removeAll(instance.port, removals, { callOf: removalOf(0), deadlineMs })
   const gone = new Set(refused.filter((_, i) => removed[i]?.status === 'fulfilled'))
   const failed: { key: Key; cause: unknown }[] = []
   let stored = false
@@ -149,18 +142,6 @@ async function end(
 
 function reasonOf(result: PromiseSettledResult<unknown> | undefined): unknown {
   return result?.status === 'rejected' ? result.reason : undefined
-}
-
-async function settled(
-  send: () => Promise<readonly PromiseSettledResult<Reply>[]>,
-  count: number,
-): Promise<readonly PromiseSettledResult<Reply>[]> {
-  if (count === 0) return []
-  try {
-    return await send()
-  } catch (reason) {
-    return Array.from({ length: count }, () => ({ status: 'rejected', reason }))
-  }
 }
 
 /** The write is done and is not taken back for a value that cannot be cached: the entry stays empty instead. */

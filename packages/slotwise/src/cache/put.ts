@@ -3,7 +3,7 @@ import type { Key } from '../keys.js'
 import type { ScriptCall } from '../redis/port.js'
 import { keptMsOf } from './entry.js'
 import type { Instance } from './instance.js'
-import { pendingError } from './invalidate.js'
+import { entriesPending } from './invalidate.js'
 import { store } from './scripts.js'
 import { lifetimes } from './settings.js'
 
@@ -75,7 +75,7 @@ export async function putAll(
     left.push(instance.pending.add(key))
     return false
   })
-  if (left.length > 0) throw pendingError(left, { cause })
+  if (left.length > 0) throw entriesPending(left, { cause })
   return stored
 }
 

@@ -12,6 +12,7 @@ import { Dispatcher } from './dispatcher.js'
 import type { Endpoint, OpenLink } from './link.js'
 import type { NodeQueue } from './node-queue.js'
 import { Nodes } from './nodes.js'
+import { pipelined } from './pipeline.js'
 import { Pools } from './pools.js'
 import type {
   BorrowedConnection,
@@ -163,7 +164,14 @@ export class ClusterPort implements RedisPort {
     calls: readonly (CommandCall | ScriptCall)[],
     options?: PortCallOptions,
   ): Promise<readonly PromiseSettledResult<Reply>[]> {
-    return Promise.allSettled(calls.map((call) => this.call(call, options)))
+    return pipelined(calls, options, {
+      ownerOf: (slot) => this.#ownerOf(slot),
+      launch: (request, resolve, reject) => {
+        if (request.isDedicated) this.#start(request, options).then(resolve, reject)
+        else this.#dispatcher.launch(request, options, resolve, reject)
+      },
+      flush: (address) => this.#nodes.queueOf(address).flush(),
+    })
   }
 
   async onNode(node: string, command: CommandCall['command'], options?: PortCallOptions): Promise<Reply> {

@@ -20,10 +20,11 @@ function words(text: string): ReadonlySet<string> {
  *
  * @throws ConfigurationError for what would change a connection that is not the caller's
  */
-export function connectionFor([name, ...args]: CommandCall['command']): 'shared' | 'dedicated' {
-  const word = name.toUpperCase()
+export function connectionFor(command: CommandCall['command']): 'shared' | 'dedicated' {
+  const word = command[0].toUpperCase()
   if (BLOCKING.has(word)) return 'dedicated'
   if (word === 'XREAD' || word === 'XREADGROUP') {
+    const args = command.slice(1)
     // STREAMS ends the options; a stream may be called BLOCK.
     const options = args.slice(
       0,
@@ -31,8 +32,8 @@ export function connectionFor([name, ...args]: CommandCall['command']): 'shared'
     )
     return options.some((arg) => is(arg, 'BLOCK')) ? 'dedicated' : 'shared'
   }
-  if (STATEFUL.has(word) || (word === 'CLIENT' && STATEFUL_CLIENT.has(String(args[0]).toUpperCase()))) {
-    const whole = word === 'CLIENT' ? `${word} ${String(args[0]).toUpperCase()}` : word
+  if (STATEFUL.has(word) || (word === 'CLIENT' && STATEFUL_CLIENT.has(String(command[1]).toUpperCase()))) {
+    const whole = word === 'CLIENT' ? `${word} ${String(command[1]).toUpperCase()}` : word
     throw new ConfigurationError(
       `${whole} changes its connection, which is everybody's: use \`borrow\` for one of your own`,
     )

@@ -53,23 +53,35 @@ export class Dispatcher implements FlightOwner {
   }
 
   /** `isOwn` for who owns what: the port asks until it is closed, since the calls under way may need to know. */
-  start(request: Request, { signal, deadlineMs }: PortCallOptions = {}, isOwn = false): Promise<Reply> {
-    const ms = deadlineMs ?? this.#surroundings.commandTimeoutMs
+  start(request: Request, options?: PortCallOptions, isOwn = false): Promise<Reply> {
     return new Promise<Reply>((resolve, reject) => {
-      if (this.#closed && !isOwn) return reject(new ClosedError('this port has been closed'))
-      const now = performance.now()
-      const flight = new Flight(request, now + ms, resolve, reject, isOwn, this)
-      flight.lastSendAt = now + ms - Math.min(LAST_MS, ms / 20)
-      if (isOwn) this.#own.add(flight)
-      else {
-        this.#calls++
-        flight.record = CallRecord.begin(request, now)
-      }
-      if (signal !== undefined) listen(flight, signal)
-      if (flight.settled) return
-      flight.deadline = this.#deadlines.set(ms, flight, now)
-      this.#dispatch(flight)
+      this.launch(request, options, resolve, reject, isOwn)
     })
+  }
+
+  /** {@link start} for whoever needs no promise: a call of many costs half of one alone. */
+  launch(
+    request: Request,
+    options: PortCallOptions | undefined,
+    resolve: (reply: Reply) => void,
+    reject: (error: unknown) => void,
+    isOwn = false,
+  ): void {
+    if (this.#closed && !isOwn) return reject(new ClosedError('this port has been closed'))
+    const ms = options?.deadlineMs ?? this.#surroundings.commandTimeoutMs
+    const now = performance.now()
+    const flight = new Flight(request, now + ms, resolve, reject, isOwn, this)
+    flight.lastSendAt = now + ms - Math.min(LAST_MS, ms / 20)
+    if (isOwn) this.#own.add(flight)
+    else {
+      this.#calls++
+      flight.record = CallRecord.begin(request, now)
+    }
+    const signal = options?.signal
+    if (signal !== undefined) listen(flight, signal)
+    if (flight.settled) return
+    flight.deadline = this.#deadlines.set(ms, flight, now)
+    this.#dispatch(flight)
   }
 
   /** How many calls are under way. */

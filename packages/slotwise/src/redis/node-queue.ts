@@ -142,6 +142,11 @@ export class NodeQueue {
     this.#waiting.push(new Attempt(flight, command, prefix, this.#ended))
   }
 
+  /** Sends what waits now, instead of at the end of this turn. */
+  flush(): void {
+    this.#flush()
+  }
+
   /**
    * A call ran out of time. If the node was silent for most of it, no further call is risked on it until it answers
    * a PING; calls under way keep their chance. Answers that came at first were to calls before this one.

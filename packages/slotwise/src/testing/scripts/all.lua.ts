@@ -9,9 +9,12 @@ import twin5 from './cache/release.lua.js'
 import twin6 from './cache/settle.lua.js'
 import twin7 from './cache/shelf/take.lua.js'
 import twin8 from './cache/store.lua.js'
-import twin9 from './lock/acquire.lua.js'
-import twin10 from './lock/extend.lua.js'
-import twin11 from './lock/release.lua.js'
-import twin12 from './ratelimit/decide.lua.js'
+import twin9 from './invalidation/tags/intend.lua.js'
+import twin10 from './invalidation/tags/look.lua.js'
+import twin11 from './invalidation/tags/settle.lua.js'
+import twin12 from './lock/acquire.lua.js'
+import twin13 from './lock/extend.lua.js'
+import twin14 from './lock/release.lua.js'
+import twin15 from './ratelimit/decide.lua.js'
 
-export const twins: readonly Twin[] = [twin0, twin1, twin2, twin3, twin4, twin5, twin6, twin7, twin8, twin9, twin10, twin11, twin12]
+export const twins: readonly Twin[] = [twin0, twin1, twin2, twin3, twin4, twin5, twin6, twin7, twin8, twin9, twin10, twin11, twin12, twin13, twin14, twin15]

@@ -16,6 +16,15 @@ export const SMALL: Readonly<Record<string, Cast>> = {
     before: 'stale',
   },
   'a write and a refresh of a stale value': { processes: [['write'], ['read']], before: 'stale' },
+  'two early refreshes': { processes: [['read'], ['read']], before: 'early' },
+  'an invalidation and an early refresh': { processes: [['invalidate'], ['read']], before: 'early' },
+  'a write and an early refresh': { processes: [['write'], ['read']], before: 'early' },
+  'an early refresh by two processes, one thing goes wrong': {
+    processes: [['read'], ['read']],
+    before: 'early',
+    faults: 1,
+    allowed: everything,
+  },
   'a change and a read': { processes: [['mutate'], ['read']] },
   'a change and a read by a lagging replica': {
     processes: [['mutate, for replicas'], ['read by a replica']],
@@ -36,6 +45,12 @@ export const SMALL: Readonly<Record<string, Cast>> = {
     faults: 1,
     allowed: everything,
   },
+  'an invalidation and an early refresh, a failover': {
+    processes: [['invalidate'], ['read']],
+    before: 'early',
+    faults: 1,
+    allowed: ['failover'],
+  },
   'an invalidation and a read, a failover': {
     processes: [['invalidate'], ['read']],
     faults: 1,
@@ -45,6 +60,17 @@ export const SMALL: Readonly<Record<string, Cast>> = {
 
 /** Too many schedules to go through: some by chance. */
 export const LARGE: Readonly<Record<string, Cast>> = {
+  'an invalidation that is lost twice, and a read': {
+    processes: [['invalidate'], ['read']],
+    before: 'fresh',
+    faults: 2,
+    allowed: ['lost', 'late'],
+  },
+  'a write that is lost twice, and a read': {
+    processes: [['write'], ['read']],
+    faults: 2,
+    allowed: ['lost', 'late'],
+  },
   'two writes, an invalidation and three reads': {
     processes: [['write'], ['write', 'read'], ['invalidate', 'read'], ['read']],
   },
@@ -63,6 +89,17 @@ export const LARGE: Readonly<Record<string, Cast>> = {
     processes: [['write', 'read'], ['invalidate', 'read'], ['mutate'], ['set by a token', 'read']],
     before: 'stale',
     options: { keepInvalidatedMs: 5000 },
+    faults: 2,
+    allowed: everything,
+  },
+  'everything at once, over values that are refreshed early': {
+    processes: [
+      ['write', 'read'],
+      ['invalidate', 'read'],
+      ['read', 'set by a token'],
+      ['mutate', 'read'],
+    ],
+    before: 'early',
     faults: 2,
     allowed: everything,
   },

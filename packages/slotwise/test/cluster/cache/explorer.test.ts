@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { Flight } from '../../../src/cache/flight.js'
+import { PendingInvalidations } from '../../../src/invalidation/pending.js'
 import { connect } from '../../../src/ioredis/index.js'
 import type { RedisPort } from '../../../src/redis/index.js'
 import { MemoryRedis, TestClock } from '../../../src/testing/index.js'
@@ -8,7 +9,7 @@ import { rounds } from '../../support/budget.js'
 import { compiledTwin } from '../../support/compiled-twin.js'
 import { LARGE, SMALL } from './casts.js'
 import { type Explored, explore } from './explore/explorer.js'
-import type { Cast, Ground } from './explore/play.js'
+import type { Cast, Fault, Ground } from './explore/play.js'
 import { MUTANTS } from './mutants.js'
 
 // Waiting for another process's load is a step of the schedule, not a matter of time.
@@ -17,7 +18,9 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-// In memory the clock turns, replicas take over and messages are lost; on the cluster a share of the same runs.
+// In memory the clock turns, replicas take over and messages are lost; on the cluster a share of the same runs, with
+// calls and answers that are lost or late. Not more: a failover takes seconds there and who waits for a lease of
+// somebody dead waits for its end, so that one schedule would take as long as thousands, and no faster clock is the server's.
 const inMemory = inject('inMemory') === true
 let port: RedisPort | undefined
 beforeAll(async () => {
@@ -37,7 +40,21 @@ const ground = (): Ground => {
 
 /** What a server cannot do at a word: turn its clock, lose a message, let a replica take over, forget the dead. */
 const possible = ([, { before, allowed = [], processes }]: readonly [string, Cast]): boolean =>
-  inMemory || (before !== 'stale' && !processes.flat().includes('read by a replica') && allowed.length === 0)
+  inMemory ||
+  (before !== 'stale' &&
+    !processes.flat().includes('read by a replica') &&
+    (allowed.length === 0 || allowed.some(isOfTheWay)))
+
+/** What happens on the way to a server and back, and not to it. */
+const isOfTheWay = (fault: Fault): boolean => fault === 'lost' || fault === 'late'
+
+const casts = (all: Readonly<Record<string, Cast>>): (readonly [string, Cast])[] =>
+  Object.entries(all)
+    .filter(possible)
+    .map(([name, cast]) => [
+      name,
+      inMemory ? cast : { ...cast, allowed: cast.allowed?.filter(isOfTheWay) ?? [] },
+    ])
 
 const SEED = Number(process.env['SLOTWISE_SEED'] ?? Date.now() % 1_000_000)
 
@@ -48,29 +65,21 @@ function told(name: string, { schedules, isComplete, perSecond, exceptions }: Ex
 }
 
 describe('no schedule gives a read less than what was promised before it began, or leaves it behind:', () => {
-  it.each(Object.entries(SMALL).filter(possible))(
-    '%s, in every order',
-    { timeout: rounds(60_000, 1_200_000) },
-    async (name, cast) => {
-      const bounds = inMemory ? { most: rounds(1500, 200_000) } : { most: rounds(60, 3000), seed: SEED }
-      const explored = await explore(cast, ground, bounds)
-      told(name, explored)
-      expect(explored.violations).toEqual([])
-    },
-  )
+  it.each(casts(SMALL))('%s, in every order', { timeout: rounds(60_000, 1_200_000) }, async (name, cast) => {
+    const bounds = inMemory ? { most: rounds(1500, 200_000) } : { most: rounds(60, 3000), seed: SEED }
+    const explored = await explore(cast, ground, bounds)
+    told(name, explored)
+    expect(explored.violations).toEqual([])
+  })
 
-  it.each(Object.entries(LARGE).filter(possible))(
-    '%s, by chance',
-    { timeout: rounds(60_000, 1_200_000) },
-    async (name, cast) => {
-      const explored = await explore(cast, ground, {
-        most: inMemory ? rounds(300, 100_000) : rounds(40, 3000),
-        seed: SEED,
-      })
-      told(name, explored)
-      expect(explored.violations).toEqual([])
-    },
-  )
+  it.each(casts(LARGE))('%s, by chance', { timeout: rounds(60_000, 1_200_000) }, async (name, cast) => {
+    const explored = await explore(cast, ground, {
+      most: inMemory ? rounds(300, 100_000) : rounds(40, 3000),
+      seed: SEED,
+    })
+    told(name, explored)
+    expect(explored.violations).toEqual([])
+  })
 })
 
 describe('a mistake is found out:', () => {
@@ -98,5 +107,17 @@ describe('a mistake is found out:', () => {
     })
     const cast: Cast = { processes: [['invalidate'], ['read', 'read']] }
     expect(await found('no second look', cast, undefined)).not.toEqual([])
+  })
+  it('an invalidation of which nobody knows whether it was heard is not tried again', {
+    timeout: rounds(60_000, 1_200_000),
+  }, async () => {
+    vi.spyOn(PendingInvalidations.prototype, 'add').mockResolvedValue(false)
+    const cast: Cast = {
+      processes: [['invalidate'], ['read']],
+      before: 'fresh',
+      faults: 2,
+      allowed: ['lost'],
+    }
+    expect(await found('no second try', cast, undefined)).not.toEqual([])
   })
 })

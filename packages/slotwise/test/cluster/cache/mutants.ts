@@ -29,6 +29,21 @@ export const MUTANTS: Readonly<Record<string, readonly [mutant: Mutant, cast: Ca
     mistaken(acquire, ['if written and now < written then return {3, written - now} end', '']),
     { processes: [['write'], ['read']] },
   ],
+  'a refresh does not mind that another one is under way': [
+    mistaken(acquire, [
+      'if deadline and now < deadline then',
+      'if deadline and now < deadline and not usable then',
+    ]),
+    { processes: [['read'], ['read']], before: 'early' },
+  ],
+  'a refresh is stored without the lease': [
+    mistaken(
+      fill,
+      ['if saved[1] ~= ARGV[1] then return 0 end', ''],
+      ['if now >= tonumber(saved[2])', 'if saved[2] and now >= tonumber(saved[2])'],
+    ),
+    { processes: [['invalidate'], ['read']], before: 'early' },
+  ],
   'intend leaves the lease': [
     mistaken(intend, ["'v', 'l', 'd', 'x', 'n', 'r'", "'v', 'x', 'n', 'r'"]),
     { processes: [['write'], ['read']] },

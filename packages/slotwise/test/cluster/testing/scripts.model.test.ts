@@ -11,6 +11,9 @@ import settle from '../../../src/cache/settle.lua.js'
 import take from '../../../src/cache/shelf/take.lua.js'
 import store from '../../../src/cache/store.lua.js'
 import { ReplyError } from '../../../src/errors.js'
+import intendTag from '../../../src/invalidation/tags/intend.lua.js'
+import lookTag from '../../../src/invalidation/tags/look.lua.js'
+import settleTag from '../../../src/invalidation/tags/settle.lua.js'
 import { connect } from '../../../src/ioredis/index.js'
 import acquireLock from '../../../src/lock/acquire.lua.js'
 import extendLock from '../../../src/lock/extend.lua.js'
@@ -85,6 +88,11 @@ const PATTERNS: Readonly<
     [release, [token, orNone]],
     [settle, [token, fc.constantFrom(0, 1), value, ms, orNone, orNone]],
     [store, [value, ms, fc.constantFrom('any', 'version', 'mark'), fc.oneof(token, seen)]],
+  ],
+  tags: [
+    [lookTag, [fc.constantFrom(version(1), version(2), version(3)), ms]],
+    [intendTag, [token, ms]],
+    [settleTag, [token, orNone]],
   ],
   lock: [
     [acquireLock, [token, ms, orNone]],

@@ -16,8 +16,8 @@ export interface Cast {
   /** Deeds by process; those of one process run at the same time. */
   readonly processes: readonly (readonly Deed[])[]
   readonly options?: Partial<CacheOptions<string>>
-  /** What lies in Redis at the beginning. @defaultValue nothing */
-  readonly before?: 'fresh' | 'stale'
+  /** What lies in Redis at the beginning; `early`: fresh, and whoever reads it is to refresh it. @defaultValue nothing */
+  readonly before?: 'fresh' | 'early' | 'stale'
   /** How many things go wrong at most, of those allowed. */
   readonly faults?: number
   readonly allowed?: readonly Fault[]
@@ -51,8 +51,10 @@ const STALE_MS = 20_000
 
 const READS = new Set(['HGET', 'HMGET', 'PTTL'])
 const INVALIDATES = new Set(['DEL', 'HDEL', 'invalidate', 'intend', 'settle', 'store'])
-/** One that goes on for longer than any of ours does not end. */
-const MOST_MOVES = 500
+/** One that goes on for longer than any of ours does not end; on a server, where a lease ends when it does. */
+const MOST_MOVES = { memory: 500, server: 10_000 }
+/** Where an entry says how long it took to load: see entry.ts. */
+const LOAD_MS_AT = 25
 
 /** Runs one schedule of a cast: whenever several things can happen next, `choices` says which. */
 export async function play(cast: Cast, ground: Ground, choices: Choices): Promise<Played> {
@@ -73,6 +75,8 @@ class Schedule {
   readonly #actors: Actor[] = []
   /** The load that was last allowed to store. */
   #granted: string | undefined
+  /** The same, until it has stored, given it back, or lost it; since when. */
+  #loading: { readonly token: string; readonly who: string; readonly since: number } | undefined
   #left: number
   #held: 'no' | 'yes' | 'over' = 'no'
   #lossy = false
@@ -90,7 +94,7 @@ class Schedule {
     await this.#prepare()
     await this.#begin()
     for (let moves = 0; ; ) {
-      if (moves > MOST_MOVES) throw new Error(`a schedule does not end: ${this.#trace.slice(-30).join(', ')}`)
+      if (moves > this.#most) throw new Error(`a schedule does not end: ${this.#trace.slice(-30).join(', ')}`)
       const possible = this.#moves()
       const move = possible[possible.length === 1 ? 0 : this.#choices.next(possible.length)]
       if (move === undefined) {
@@ -117,6 +121,10 @@ class Schedule {
     return { violations, exceptions, trace: this.#trace }
   }
 
+  get #most(): number {
+    return this.#ground.memory === undefined ? MOST_MOVES.server : MOST_MOVES.memory
+  }
+
   /** Whether something will happen by itself. */
   #goesOn(): boolean {
     const isPending = this.#actors.some(
@@ -138,6 +146,17 @@ class Schedule {
     if (this.#cast.before === undefined) return
     await this.#cacheOver(this.#ground.port).set(this.#id, '1')
     if (this.#cast.before === 'stale') this.#ground.memory?.clock.advance(TTL_MS)
+    if (this.#cast.before === 'early') await this.#ripen()
+  }
+
+  /** As if it took so long to load that it is time to begin, whatever the die says. */
+  async #ripen(): Promise<void> {
+    const { port } = this.#ground
+    const key = this.#key()
+    const bytes = await port.call({ key, command: ['HGET', key, 'v'] }, { binary: true })
+    if (!Buffer.isBuffer(bytes)) throw new Error('there is nothing to be refreshed')
+    bytes.writeUInt32BE(0xffff_ffff, LOAD_MS_AT)
+    await port.call({ key, command: ['HSET', key, 'v', bytes] })
   }
 
   #cacheOver(port: RedisPort): Cache<string> {
@@ -148,6 +167,7 @@ class Schedule {
       budgetMs: 60_000,
       jitter: 0,
       ...(this.#cast.before === 'stale' ? { staleMs: STALE_MS } : {}),
+      ...(this.#cast.before === 'early' ? { earlyRefresh: 1 } : {}),
       ...this.#cast.options,
     })
   }
@@ -207,10 +227,25 @@ class Schedule {
     const token = 'script' in call ? call.args[0] : undefined
     if (name === 'intend')
       this.#intents.set(who, { endsAt: this.#now() + LEASE_MS, epoch: this.#world.epoch })
-    if (name === 'acquire' && Array.isArray(reply) && reply[0] === 1) this.#granted = String(token)
+    if (
+      INVALIDATES.has(name) ||
+      ((name === 'fill' || name === 'release') && String(token) === this.#loading?.token)
+    )
+      this.#loading = undefined
+    if (name === 'acquire' && Array.isArray(reply) && reply[0] === 1) this.#grant(who, String(token))
     // After a failover the one before may be there again.
     if (name === 'fill' && reply === 1 && token !== this.#granted && this.#world.epoch === 0)
       this.#world.violations.push(`${who} stored, and another load was to`)
+  }
+
+  /** One load in the whole cluster: nobody is granted one while another may still store. */
+  #grant(who: string, token: string): void {
+    const { since = -Infinity, who: other } = this.#loading ?? {}
+    // On a server a lease also ends while nothing happens.
+    if (this.#loading !== undefined && performance.now() - since < LEASE_MS)
+      this.#world.violations.push(`${who} was granted a load while ${other} was loading`)
+    this.#loading = { token, who, since: performance.now() }
+    this.#granted = token
   }
 
   /** Everything that can happen next. */
@@ -272,6 +307,7 @@ class Schedule {
       isFault,
       make: () => {
         this.#ground.memory?.clock.advance(ms)
+        this.#loading = undefined
         this.#world.replicated = this.#world.version
         this.#stage.changes++
       },
@@ -311,6 +347,7 @@ class Schedule {
       make: () => {
         this.#held = 'over'
         redis.failOver()
+        this.#loading = undefined
         this.#world.failedOver(this.#lossy)
         this.#stage.changes++
       },

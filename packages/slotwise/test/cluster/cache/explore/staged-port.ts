@@ -53,17 +53,15 @@ export function staged(
     const name = nameOf(one)
     // Whoever closes the port or gives up must not change what the schedule has decided.
     const rest = { ...options, signal: undefined }
-    let ways: readonly Way[] = READS.has(name)
-      ? ['plain', 'call lost']
-      : ['plain', 'reply lost', 'late', ...(one.repeat === 'safe' ? [] : (['call lost'] as const))]
-    for (;;) {
+    const ways: readonly Way[] = READS.has(name) ? ['plain', 'call lost'] : WAYS
+    for (let lost = 1; ; lost++) {
       const way = await stage.pause(who, name, ways)
       if (way === 'plain') return await run(one, rest)
       if (READS.has(name)) throw new RedisUnavailableError(`${name}: ${way}`)
       if (way === 'reply lost') await run(one, rest)
       if (way === 'late') void stage.pause('network', `${who}'s ${name}, late`).then(() => run(one, rest))
-      if (one.repeat !== 'safe') throw new OutcomeUnknownError(`${name}: ${way}`, { node: 'staged' })
-      ways = ['plain']
+      if (one.repeat !== 'safe' || lost === TRIES)
+        throw new OutcomeUnknownError(`${name}: ${way}`, { node: 'staged' })
     }
   }
   return {
@@ -81,7 +79,10 @@ export function staged(
   }
 }
 
+const WAYS: readonly Way[] = ['plain', 'reply lost', 'late', 'call lost']
 const READS = new Set(['HGET', 'HMGET', 'PTTL'])
+/** How often what may be repeated is tried before its caller is told that nobody knows. */
+const TRIES = 2
 
 function mutated(call: Call, { scripts = {}, del }: Mutant): Call {
   if ('script' in call) {

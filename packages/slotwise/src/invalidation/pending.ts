@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { RedisUnavailableError } from '../errors.js'
+import { InvalidationPendingError, RedisUnavailableError } from '../errors.js'
 import type { Key } from '../keys.js'
-import type { CommandCall, RedisPort, ScriptCall } from '../redis/port.js'
-import { invalidate } from './scripts.js'
+import type { CallOptions } from '../options.js'
+import type { CommandCall, RedisPort, Reply, ScriptCall } from '../redis/port.js'
+import { writeAll } from './write-all.js'
 
 /** How many entries may wait to be invalidated; more would be a memory leak while Redis is away. */
 const MOST = 100_000
@@ -12,6 +13,9 @@ const BACKOFF_MS = { min: 25, max: 2000 }
 
 type Settle = (reached: boolean) => void
 
+/** What removes an entry, or changes a tag: harmless to repeat. */
+export type CallOf = (key: Key) => CommandCall | ScriptCall
+
 /** What waits for an entry to be removed, and how well it is to be removed. */
 interface Waiting {
   readonly settles: readonly Settle[]
@@ -19,9 +23,9 @@ interface Waiting {
   readonly replicas: number
 }
 
-/** What the invalidations of a cache need to know of it. */
+/** What invalidations need to know of whose they are. */
 interface PendingOptions {
-  readonly keepMs: number
+  readonly callOf: CallOf
   readonly report: (error: unknown, key: Key) => void
   /** Hears that there are some now, or none any more. */
   readonly changed: () => void
@@ -47,7 +51,7 @@ export class PendingInvalidations {
   }
 
   has(key: Key): boolean {
-    return this.#waiting.has(key) || this.#sent.has(key)
+    return this.size > 0 && (this.#waiting.has(key) || this.#sent.has(key))
   }
 
   /** Resolves with whether the entry was removed in the end; never rejects. */
@@ -127,40 +131,31 @@ interface Removal {
 }
 
 /** How entries are removed. */
-interface RemoveOptions {
-  readonly keepMs: number
-  readonly deadlineMs?: number | undefined
-  readonly signal?: AbortSignal | undefined
+interface RemoveOptions extends CallOptions {
+  readonly callOf: CallOf
 }
 
 /** Removes entries wherever they live, and says 1 of what was there. Never rejects: a failure stays with its entry. */
-export async function removeAll(
+export function removeAll(
   port: RedisPort,
   removals: readonly Removal[],
-  { keepMs, deadlineMs, signal }: RemoveOptions,
-): Promise<readonly PromiseSettledResult<unknown>[]> {
-  const options = { deadlineMs, signal }
-  const callOf = (key: Key): CommandCall | ScriptCall =>
-    keepMs > 0
-      ? invalidate.call({ entry: key }, { keep_ms: keepMs })
-      : { key, command: ['DEL', key], repeat: 'safe' }
-  const replicated = removals.some(({ replicas }) => replicas > 0)
-  if (replicated) {
-    return await Promise.allSettled(
-      removals.map(async ({ key, replicas }) => {
-        if (replicas === 0) return await port.call(callOf(key), options)
-        const { reply, acknowledgedBy } = await port.writeThenWait(callOf(key), { ...options, replicas })
-        if (acknowledgedBy >= replicas) return reply
-        throw new RedisUnavailableError(`${acknowledgedBy} of ${replicas} replicas know that it was removed`)
-      }),
-    )
-  }
-  try {
-    return await port.pipeline(
-      removals.map(({ key }) => callOf(key)),
-      options,
-    )
-  } catch (reason) {
-    return removals.map(() => ({ status: 'rejected', reason }))
-  }
+  { callOf, deadlineMs, signal }: RemoveOptions,
+): Promise<readonly PromiseSettledResult<Reply>[]> {
+  const writes = removals.map(({ key, replicas }) => ({ call: callOf(key), replicas }))
+  return writeAll(port, writes, { deadlineMs, signal })
+}
+
+/** The error that tells a caller of what is left, and goes on being tried. */
+export function pendingError(
+  left: readonly Promise<boolean>[],
+  what: readonly [one: string, many: string],
+  options: { readonly cause: unknown; readonly written?: unknown },
+): InvalidationPendingError {
+  const settled = Promise.all(left).then((all) => all.every(Boolean))
+  const [one, many] = what
+  const told = left.length === 1 ? one : many.replace('#', String(left.length))
+  return new InvalidationPendingError(`Redis could not be told to ${told}; it goes on being tried`, {
+    ...options,
+    settled,
+  })
 }

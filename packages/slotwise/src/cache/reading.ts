@@ -1,0 +1,219 @@
+import type { Id, Key } from '../keys.js'
+import type { CallOptions } from '../options.js'
+import { unlessAborted } from './abort.js'
+import { Batch, type LoadMany } from './batch.js'
+import { Budget } from './budget.js'
+import { budgetOf, wishOf } from './call-options.js'
+import type { Load } from './course.js'
+import { type Look, look, lookMany } from './look.js'
+import { readWithToken } from './read.js'
+import { type Found, readThrough, type Wish } from './read-through.js'
+import type { Scope } from './scope.js'
+import type { CacheAnswer, CacheRead, LoadOptions, Warmed, WarmOptions } from './view-options.js'
+import { warmUp } from './warm.js'
+
+/** The half of a view that reads: with a loader for what is not there, or without. */
+export class Reading<T> {
+  readonly #scope: Scope
+
+  /** @internal */
+  constructor(scope: Scope) {
+    this.#scope = scope
+  }
+
+  /**
+   * The entry, or what `load` returns, which is then stored.
+   *
+   * Callers of this process share one load, and of the whole cluster at most one at a time may store. A value
+   * that was being loaded when its entry was invalidated reaches those who had asked before, and is not stored.
+   * Redis slow or away: the loader is called after the budget, and the call never fails because of Redis. Each
+   * caller gets a value of its own, as the serializer gives it back.
+   *
+   * A stale value (older than `ttlMs`, not yet than `ttlMs + staleMs`) is served at once, or after `softTimeoutMs`, while
+   * one process loads the next; `load` may then run after this call has returned.
+   *
+   * @throws whatever `load` throws, unless there is a stale value; {@link UncacheableValueError} if it returns what the
+   *   serializer cannot hold or the schema does not allow; {@link LoadTimeoutError} after `hardTimeoutMs`;
+   *   {@link OriginBusyError} if the origin has no room for one more load.
+   */
+  async getOrLoad(id: Id, load: Load<T>): Promise<T>
+  async getOrLoad(id: Id, options: LoadOptions, load: Load<T>): Promise<T>
+  async getOrLoad(id: Id, ...rest: readonly [Load<T>] | readonly [LoadOptions, Load<T>]): Promise<T> {
+    const from = performance.now()
+    const key = this.#scope.key(id)
+    const found = await readThrough<T>(this.#scope.instance, key, this.#wishOf(rest))
+    this.#scope.instance.emit(found.how, key, from)
+    return found.value
+  }
+
+  /**
+   * {@link getOrLoad} that also tells where the value came from and how long it took.
+   *
+   * @example
+   * ```ts
+   * import type { Cache } from 'slotwise/cache'
+   *
+   * export async function show(cache: Cache<{ text: string }>, headers: Headers): Promise<string> {
+   *   const { value, how, durationMs } = await cache.fetch('42', async () => ({ text: 'from the database' }))
+   *   headers.set('Server-Timing', `cache;desc="${how}";dur=${durationMs.toFixed(1)}`)
+   *   return value.text
+   * }
+   * ```
+   */
+  async fetch(id: Id, load: Load<T>): Promise<CacheAnswer<T>>
+  async fetch(id: Id, options: LoadOptions, load: Load<T>): Promise<CacheAnswer<T>>
+  async fetch(
+    id: Id,
+    ...rest: readonly [Load<T>] | readonly [LoadOptions, Load<T>]
+  ): Promise<CacheAnswer<T>> {
+    const from = performance.now()
+    const key = this.#scope.key(id)
+    return this.#answer(key, await readThrough<T>(this.#scope.instance, key, this.#wishOf(rest)), from)
+  }
+
+  /**
+   * {@link getOrLoad} for many ids, in their order, each with its own outcome: one round trip a node for what is there,
+   * and one call of `loadMany` for what is not. What another process is loading is waited for.
+   *
+   * @example
+   * ```ts
+   * import type { Cache } from 'slotwise/cache'
+   *
+   * declare const rowsOf: (ids: readonly string[]) => Promise<readonly { id: string; name: string }[]>
+   *
+   * export async function names(cache: Cache<string | null>, ids: readonly string[]): Promise<(string | null)[]> {
+   *   const results = await cache.getOrLoadMany(ids, async (missing) => {
+   *     const rows = new Map((await rowsOf(missing)).map(({ id, name }) => [id, name]))
+   *     return missing.map((id) => rows.get(id) ?? null)
+   *   })
+   *   return results.map((result) => (result.status === 'fulfilled' ? result.value : null))
+   * }
+   * ```
+   */
+  async getOrLoadMany<I extends Id>(
+    ids: readonly I[],
+    loadMany: LoadMany<I, T>,
+  ): Promise<readonly PromiseSettledResult<T>[]>
+  async getOrLoadMany<I extends Id>(
+    ids: readonly I[],
+    options: LoadOptions,
+    loadMany: LoadMany<I, T>,
+  ): Promise<readonly PromiseSettledResult<T>[]>
+  async getOrLoadMany<I extends Id>(
+    ids: readonly I[],
+    ...rest: readonly [LoadMany<I, T>] | readonly [LoadOptions, LoadMany<I, T>]
+  ): Promise<readonly PromiseSettledResult<T>[]> {
+    const [options, loadMany] = rest.length === 1 ? [{}, rest[0]] : rest
+    const from = performance.now()
+    const { instance } = this.#scope
+    const keys = this.#scope.keys(ids)
+    options.signal?.throwIfAborted()
+    const budget = new Budget(instance.pace.budgetMs)
+    const looks = await unlessAborted(lookMany(instance, keys, budget), options.signal)
+    const batch = new Batch<I, T>(instance, ids.length, loadMany)
+    return await Promise.allSettled(
+      ids.map(async (id, i) => {
+        const [key, seen] = [keys[i] ?? this.#scope.key(id), looks[i]]
+        const { load, decided } = batch.member(id)
+        const wish = { ...wishOf(instance, options, load), decided }
+        const found = await readThrough<T>(instance, key, wish, seen).finally(decided)
+        return this.#answer(key, found, from).value
+      }),
+    )
+  }
+
+  /**
+   * The entry as it lies in Redis, if it is fresh, without loading. `undefined` as well for what cannot be read, and for
+   * everything while Redis does not answer within the budget.
+   */
+  async get(id: Id, options: CallOptions = {}): Promise<T | undefined> {
+    const { instance } = this.#scope
+    const key = this.#scope.key(id)
+    options.signal?.throwIfAborted()
+    const seen = await unlessAborted(look(instance, key, budgetOf(instance, options)), options.signal)
+    return this.#fresh([seen])[0]
+  }
+
+  /** {@link get} for many: one round trip a node, all nodes in parallel, wherever the slots are. */
+  async getMany(ids: readonly Id[], options: CallOptions = {}): Promise<readonly (T | undefined)[]> {
+    const { instance } = this.#scope
+    const keys = this.#scope.keys(ids)
+    options.signal?.throwIfAborted()
+    const looks = lookMany(instance, keys, budgetOf(instance, options))
+    return this.#fresh(await unlessAborted(looks, options.signal))
+  }
+
+  /**
+   * The entry with all that is known of it, and a token with which {@link set} stores only if nothing has happened to
+   * the entry in between. One round trip. Where there is no entry it leaves a mark in Redis for `leaseMs`; {@link get}
+   * does not.
+   */
+  async read(id: Id, options: CallOptions = {}): Promise<CacheRead<T>> {
+    const { instance } = this.#scope
+    const key = this.#scope.key(id)
+    options.signal?.throwIfAborted()
+    return await unlessAborted(readWithToken<T>(instance, key, budgetOf(instance, options)), options.signal)
+  }
+
+  /**
+   * A function that reads through this cache, by an id made of its arguments.
+   *
+   * @param idOf what the arguments are called here @defaultValue the arguments themselves, which must be text or numbers
+   *
+   * @example
+   * ```ts
+   * import type { Cache } from 'slotwise/cache'
+   *
+   * export const priced = (cache: Cache<number>) =>
+   *   cache.wrap(async (product: string, country: string) => product.length + country.length)
+   * // const price = priced(cache); await price('book-7', 'nz')
+   * ```
+   */
+  wrap<A extends readonly unknown[]>(
+    load: (...args: A) => T | Promise<T>,
+    idOf: (...args: A) => Id = (...args) => args as unknown as Id,
+    options: LoadOptions = {},
+  ): (...args: A) => Promise<T> {
+    return async (...args) => await this.getOrLoad(idOf(...args), options, () => load(...args))
+  }
+
+  /**
+   * Loads what is not there yet, many at a time: before a release, or after a cluster was emptied.
+   *
+   * @returns what became of them; a failure is told to `onError` and does not end it
+   */
+  async warm<I extends Id>(
+    ids: Iterable<I> | AsyncIterable<I>,
+    options: WarmOptions,
+    loadMany: LoadMany<I, T>,
+  ): Promise<Warmed> {
+    const warming = {
+      getOrLoadMany: this.getOrLoadMany.bind(this)<I>,
+      failed: (error: unknown, id: I) => this.#scope.instance.report(error, 'load', this.#scope.key(id)),
+    }
+    return await warmUp<I, T>(warming, ids, options, loadMany)
+  }
+
+  #wishOf(rest: readonly [Load<T>] | readonly [LoadOptions, Load<T>]): Wish<T> {
+    const [options, load] = rest.length === 1 ? [{}, rest[0]] : rest
+    const { instance } = this.#scope
+    return wishOf(instance, options, (context) => instance.load(() => load(context), context.signal))
+  }
+
+  #answer(key: Key, found: Found<T>, from: number): CacheAnswer<T> {
+    this.#scope.instance.emit(found.how, key, from)
+    return { ...found, durationMs: performance.now() - from }
+  }
+
+  #fresh(looks: readonly Look[]): (T | undefined)[] {
+    const { instance } = this.#scope
+    return looks.map((seen) => {
+      if (seen.state === 'found' && !seen.stale) {
+        instance.count('hits')
+        return seen.value as T
+      }
+      if (seen.state !== 'unreachable') instance.count('misses')
+      return undefined
+    })
+  }
+}

@@ -1,0 +1,57 @@
+import type { CommandCall, PortCallOptions, Reply, ScriptCall } from './port.js'
+import { type Request, requestOf } from './request.js'
+
+/** How one call is sent, and where it will go. */
+export interface Ways {
+  ownerOf(slot: number): string | undefined
+  launch(request: Request, resolve: (reply: Reply) => void, reject: (error: unknown) => void): void
+  /** Sends to a node what waits for the end of this turn. */
+  flush(address: string): void
+}
+
+/**
+ * So many calls to one node are worth a write of their own: the node works on them while those to the next are being
+ * made. Fewer join whatever else leaves in this turn.
+ */
+const OWN_WRITE = 16
+
+/** Many calls, an error staying with its own; results in their order. */
+export function pipelined(
+  calls: readonly (CommandCall | ScriptCall)[],
+  options: PortCallOptions | undefined,
+  ways: Ways,
+): Promise<readonly PromiseSettledResult<Reply>[]> {
+  return new Promise((resolve) => {
+    const results: PromiseSettledResult<Reply>[] = []
+    results.length = calls.length
+    let open = calls.length
+    if (open === 0) resolve(results)
+    const settle = (at: number, result: PromiseSettledResult<Reply>): void => {
+      results[at] = result
+      if (--open === 0) resolve(results)
+    }
+    const launch = (at: number, request: Request): void => {
+      ways.launch(
+        request,
+        (value) => settle(at, { status: 'fulfilled', value }),
+        (reason) => settle(at, { status: 'rejected', reason }),
+      )
+    }
+    const byNode = new Map<string | undefined, { readonly at: number; readonly request: Request }[]>()
+    for (const [at, call] of calls.entries()) {
+      try {
+        const request = requestOf(call, options)
+        const owner = request.slot === undefined ? undefined : ways.ownerOf(request.slot)
+        const those = byNode.get(owner)
+        if (those === undefined) byNode.set(owner, [{ at, request }])
+        else those.push({ at, request })
+      } catch (reason) {
+        settle(at, { status: 'rejected', reason })
+      }
+    }
+    for (const [owner, those] of byNode) {
+      for (const { at, request } of those) launch(at, request)
+      if (owner !== undefined && those.length >= OWN_WRITE) ways.flush(owner)
+    }
+  })
+}

@@ -1,0 +1,28 @@
+// Generated from invalidation/tags/look.lua by `npm run generate`: change that file, not this one.
+import * as lua from '../../../lua/index.js'
+
+const twin: lua.Twin = {
+name: 'invalidation/tags/look',
+sha1: '53c56cf46a3f22cd244c0ca11b3a32a9e814ceaa',
+run(redis) {
+let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "v", "m")
+let version: lua.Value = lua.index(saved, 1)
+if (lua.yes(lua.index(saved, 2))) {
+let time: lua.Value = redis.call("TIME")
+let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
+if (lua.yes(lua.lt(now, lua.tonumber(lua.index(saved, 2))))) {
+return false
+}
+redis.call("DEL", lua.index(redis.KEYS, 1))
+version = false
+}
+if (!lua.yes(version)) {
+redis.call("HSET", lua.index(redis.KEYS, 1), "v", lua.index(redis.ARGV, 1))
+}
+if (lua.yes(lua.lt(redis.call("PTTL", lua.index(redis.KEYS, 1)), lua.tonumber(lua.index(redis.ARGV, 2))))) {
+redis.call("PEXPIRE", lua.index(redis.KEYS, 1), lua.index(redis.ARGV, 2))
+}
+return lua.or(version, () => lua.index(redis.ARGV, 1))
+},
+}
+export default twin
