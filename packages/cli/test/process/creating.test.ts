@@ -4,7 +4,7 @@ import { json, slotwise, start } from '../support/slotwise.js'
 
 let servers: BareServers
 beforeAll(async () => {
-  servers = await startBareServers(3, { 'cluster-node-timeout': '5000' })
+  servers = await startBareServers(3, { 'cluster-node-timeout': '1000' })
 }, 60_000)
 afterAll(() => servers[Symbol.asyncDispose]())
 
