@@ -133,7 +133,7 @@ describe('a stored entry', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         const expected = JSON.parse(JSON.stringify(value)) as unknown
-        expect(codec.read(stored(codec, value))).toEqual({ value: expected, header: times })
+        expect(codec.read(stored(codec, value))).toEqual({ value: expected, header: times, stamps: [] })
       }),
     )
   })
@@ -154,7 +154,7 @@ describe('a stored entry', () => {
   it('of a format that is not known yet is absent, and so is one of another serializer', () => {
     const entry = stored(codecOf(), 'value')
     expect(codecOf({ serializer: { ...json, id: 200 } }).read(entry)).toBeUndefined()
-    entry[0] = 3
+    entry[0] = 4
     expect(codecOf().read(entry)).toBeUndefined()
   })
 
@@ -197,7 +197,11 @@ describe('a stored entry', () => {
     const number = z.object({ n: z.coerce.number() })
     const later = z.object({ n: z.string().refine(async (text) => text !== 'bad') })
     const codec = codecOf({ schema: number })
-    expect(await codec.read(stored(codecOf(), { n: '7' }))).toEqual({ value: { n: 7 }, header: times })
+    expect(await codec.read(stored(codecOf(), { n: '7' }))).toEqual({
+      value: { n: 7 },
+      header: times,
+      stamps: [],
+    })
     expect(await codec.read(stored(codecOf(), { n: 'seven' }))).toBeUndefined()
     const slow = codecOf({ schema: later })
     expect(await slow.read(stored(codecOf(), { n: 'good' }))).toMatchObject({ value: { n: 'good' } })
