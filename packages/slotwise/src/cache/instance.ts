@@ -7,6 +7,7 @@ import { removalOf } from './invalidate.js'
 import { Origin } from './origin.js'
 import { Pace } from './pace.js'
 import type { Settings } from './settings.js'
+import { Tags } from './tags.js'
 import { Wakes } from './wakes.js'
 
 /** Where a failure that did not reach a caller happened. */
@@ -55,6 +56,7 @@ export class Instance {
   /** Loads that take the place of what is served meanwhile. */
   readonly refreshes = new Flights()
   readonly pending: PendingInvalidations
+  readonly tags: Tags
   readonly pace: Pace
   readonly wakes: Wakes
   readonly #origin: Origin | undefined
@@ -88,6 +90,10 @@ export class Instance {
       report: (error, key) => this.report(error, 'invalidate', key),
       changed: () => this.#judge(),
     })
+    this.tags = new Tags(port, settings, {
+      report: (error, key) => this.report(error, 'invalidate', key),
+      changed: () => this.#judge(),
+    })
   }
 
   /** The next reading of a counter that orders what happens in this process. */
@@ -100,7 +106,7 @@ export class Instance {
   }
 
   stats(): CacheStats {
-    return { ...this.#counters, pending: this.pending.size, degraded: this.#degraded }
+    return { ...this.#counters, pending: this.#left, degraded: this.#degraded }
   }
 
   /** Whether it is worth asking Redis for an entry, and its answer may be believed. */
@@ -125,8 +131,13 @@ export class Instance {
     this.#judge()
   }
 
+  /** Invalidations that Redis has not taken yet. */
+  get #left(): number {
+    return this.pending.size + this.tags.pending.size
+  }
+
   #judge(): void {
-    const degraded = this.#silent || this.pending.size > 0
+    const degraded = this.#silent || this.#left > 0
     if (degraded === this.#degraded) return
     this.#degraded = degraded
     const kind = degraded ? 'degraded' : 'recovered'
@@ -142,6 +153,7 @@ export class Instance {
   async close(): Promise<void> {
     this.closed = true
     this.pending.close()
+    this.tags.pending.close()
     await Promise.all(this.storing)
   }
 

@@ -1,8 +1,9 @@
 import type { Key } from '../keys.js'
 import type { CommandCall, Reply } from '../redis/port.js'
 import type { Budget } from './budget.js'
-import type { Decoded } from './entry.js'
+import type { Decoded, Stamp } from './entry.js'
 import type { Instance } from './instance.js'
+import { TagCheck } from './tags.js'
 
 /** What lies in Redis: a value, nothing, bytes that cannot be read; or no answer. */
 export type Look =
@@ -17,9 +18,11 @@ export type Look =
       /** To be refreshed before it becomes stale. */
       readonly early: boolean
       readonly bytes: Buffer
+      readonly stamps: readonly Stamp[]
     }
   | { readonly state: 'nothing' | 'unreachable' }
-  | { readonly state: 'unreadable'; readonly bytes: Buffer }
+  /** Bytes that are no entry for this cache, or one that bears a tag which has changed since. */
+  | { readonly state: 'unreadable' | 'outdated'; readonly bytes: Buffer }
 
 /** Found bytes, and for how long they are kept; `undefined` where nobody has asked. */
 interface Bytes {
@@ -33,12 +36,20 @@ interface Bytes {
  *
  * All of a hit is in this one function: each further promise on its way is felt in how many hits a process can have.
  */
-export async function look(instance: Instance, key: Key, budget: Budget, allowStale = false): Promise<Look> {
+export async function look(
+  instance: Instance,
+  key: Key,
+  budget: Budget,
+  allowStale = false,
+  named: readonly string[] = [],
+): Promise<Look> {
+  let check: TagCheck | undefined
   for (let timed = instance.timed || allowStale; ; timed = true) {
-    if (!instance.reachable(key)) return { state: 'unreachable' }
+    if (!instance.reachable(key)) return UNREACHABLE
     const from = performance.now()
     try {
       const options = { deadlineMs: budget.begin(), binary: true }
+      if (named.length > 0) check ??= new TagCheck(instance.tags, key, named, options.deadlineMs)
       const found = timed
         ? timedBytes(await instance.port.pipeline(timedCalls(key), options), 0, allowStale)
         : plainBytes(await instance.port.call(plainCall(key), options))
@@ -47,14 +58,38 @@ export async function look(instance: Instance, key: Key, budget: Budget, allowSt
       instance.answered(tookMs)
       const judged = judge(instance, found)
       const seen = judged instanceof Promise ? await judged : judged
+      if (seen?.state === 'found' && seen.stamps.length > 0) {
+        check ??= new TagCheck(instance.tags, key, [], 0)
+        return await checked(instance, key, seen, check, budget, allowStale)
+      }
       if (seen !== undefined) return seen
       // Stored by a process that knows of stale values, where this one does not: it takes the age to tell.
     } catch (error) {
       budget.end(performance.now() - from)
       instance.unanswered()
       instance.report(error, 'read', key)
-      return { state: 'unreachable' }
+      return UNREACHABLE
     }
+  }
+}
+
+/** An entry is only found if its tags have not changed since. Never rejects. */
+async function checked(
+  instance: Instance,
+  key: Key,
+  seen: Seen,
+  check: TagCheck,
+  budget: Budget,
+  allowStale: boolean,
+): Promise<Look> {
+  try {
+    const [holds] = await check.hold([seen.stamps], budget)
+    if (holds === true) return seen
+    return allowStale ? { ...seen, stale: true } : { state: 'outdated', bytes: seen.bytes }
+  } catch (error) {
+    instance.unanswered()
+    instance.report(error, 'read', key)
+    return UNREACHABLE
   }
 }
 
@@ -63,10 +98,13 @@ export async function lookMany(
   instance: Instance,
   keys: readonly Key[],
   budget: Budget,
+  named: readonly string[] = [],
 ): Promise<readonly Look[]> {
   const { timed } = instance
   const asked = keys.filter((key) => instance.reachable(key))
   const from = performance.now()
+  const [first] = asked
+  const check = first && new TagCheck(instance.tags, first, named, budget.leftMs)
   const calls = timed ? asked.flatMap(timedCalls) : asked.map(plainCall)
   const results = await budget
     .spend((deadlineMs) => instance.port.pipeline(calls, { deadlineMs, binary: true }))
@@ -87,10 +125,34 @@ export async function lookMany(
       instance.report(error, 'read', key)
     }
   }
+  const tagged = [...looks].filter((one): one is [Key, Seen] => isTagged(one[1]))
+  if (tagged.length > 0 && check !== undefined) {
+    try {
+      const holds = await check.hold(
+        tagged.map(([, { stamps }]) => stamps),
+        budget,
+      )
+      for (const [i, [key, { bytes }]] of tagged.entries()) {
+        if (holds[i] !== true) looks.set(key, { state: 'outdated', bytes })
+      }
+    } catch (error) {
+      failed = true
+      for (const [key] of tagged) {
+        looks.set(key, UNREACHABLE)
+        instance.report(error, 'read', key)
+      }
+    }
+  }
   if (failed) instance.unanswered()
   else if (asked.length > 0) instance.answered(performance.now() - from)
-  return keys.map((key) => looks.get(key) ?? { state: 'unreachable' })
+  return keys.map((key) => looks.get(key) ?? UNREACHABLE)
 }
+
+const UNREACHABLE: Look = { state: 'unreachable' }
+
+type Seen = Extract<Look, { readonly state: 'found' }>
+
+const isTagged = (seen: Look): boolean => seen.state === 'found' && seen.stamps.length > 0
 
 function plainCall(key: Key): CommandCall {
   return { key, command: ['HGET', key, 'v'], repeat: 'safe' }
@@ -141,7 +203,7 @@ function judgeDecoded(
   decoded: Decoded | undefined,
 ): Look | undefined {
   if (decoded === undefined) return { state: 'unreadable', bytes }
-  const { value, header } = decoded
+  const { value, header, stamps } = decoded
   const { keptMs } = header
   const found = (ageMs: number | undefined, stale: boolean, early: boolean): Look => ({
     state: 'found',
@@ -151,6 +213,7 @@ function judgeDecoded(
     stale,
     early,
     bytes,
+    stamps,
   })
   if (invalidated) return found(undefined, true, false)
   if (leftMs === undefined) return header.freshMs < keptMs ? undefined : found(undefined, false, false)

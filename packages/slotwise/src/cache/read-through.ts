@@ -16,6 +16,8 @@ export interface Wish<T> {
   /** Bounded by the origin already. */
   readonly load: Load<T>
   readonly ttlMs: number | undefined
+  /** What the entry bears, with what is above. */
+  readonly tags: readonly string[]
   readonly softTimeoutMs: number
   readonly hardTimeoutMs: number
   readonly allowStale: boolean
@@ -49,18 +51,14 @@ export async function readThrough<T>(
   const budget = new Budget(instance.pace.budgetMs)
   for (let round = 0; ; round++) {
     wish.signal?.throwIfAborted()
-    const seen = (round === 0 ? looked : undefined) ?? (await look(instance, key, budget, wish.allowStale))
+    const seen =
+      (round === 0 ? looked : undefined) ?? (await look(instance, key, budget, wish.allowStale, wish.tags))
     if (seen.state === 'found' && round === 0 && !seen.stale && !seen.early) return hit(instance, wish, seen)
     if (seen.state === 'found') return await served(instance, key, wish, seen, { began, budget, round })
     if (round === 0 && seen.state !== 'unreachable') instance.count('misses')
     const isReachable = seen.state !== 'unreachable'
     const flights = isReachable ? instance.flights : instance.detours
-    const departure = departureOf(
-      key,
-      wish,
-      budget,
-      seen.state === 'unreadable' ? versionOf(seen.bytes) : NONE,
-    )
+    const departure = departureOf(key, wish, budget, 'bytes' in seen ? versionOf(seen.bytes) : NONE)
     const seat = flights.join(key, (aborted) => (isReachable ? ruled : detour)(instance, departure, aborted))
     // Whoever joins a load under way does not decide anything, but for the batch that it may belong to.
     if (!seat.first) wish.decided?.()
@@ -72,8 +70,8 @@ export async function readThrough<T>(
 }
 
 function departureOf<T>(key: Key, wish: Wish<T>, budget: Budget, seen: Buffer): Departure {
-  const { load, ttlMs, decided } = wish
-  return { key, load, ttlMs, budget, seen, decided }
+  const { load, ttlMs, tags, decided } = wish
+  return { key, load, ttlMs, tags, budget, seen, decided }
 }
 
 /** This caller's outcome of the flight it joins, counted; `undefined` if it must go on to the next one. */

@@ -1,10 +1,22 @@
 import type { Key } from '../keys.js'
 import type { Budget } from './budget.js'
-import { versionOf } from './entry.js'
+import { type Stamp, versionOf } from './entry.js'
 import type { Instance } from './instance.js'
 import { tokenOf } from './put.js'
 import { newToken, observe } from './scripts.js'
+import { TagCheck } from './tags.js'
 import type { CacheRead } from './view-options.js'
+
+async function holds(
+  instance: Instance,
+  key: Key,
+  stamps: readonly Stamp[],
+  budget: Budget,
+): Promise<boolean> {
+  if (stamps.length === 0) return true
+  const [held] = await new TagCheck(instance.tags, key, [], 0).hold([stamps], budget)
+  return held === true
+}
 
 /** The entry with its age and a token. Never rejects. */
 export async function readWithToken<T>(instance: Instance, key: Key, budget: Budget): Promise<CacheRead<T>> {
@@ -20,7 +32,8 @@ export async function readWithToken<T>(instance: Instance, key: Key, budget: Bud
     if (seen.state === 'found') {
       const token = tokenOf.version(versionOf(seen.bytes))
       const decoded = await codec.read(seen.bytes)
-      if (decoded === undefined) {
+      const held = decoded !== undefined && (await holds(instance, key, decoded.stamps, budget))
+      if (decoded === undefined || !held) {
         instance.count('misses')
         return { found: false, token }
       }

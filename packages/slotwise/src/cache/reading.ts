@@ -3,7 +3,7 @@ import type { CallOptions } from '../options.js'
 import { unlessAborted } from './abort.js'
 import { Batch, type LoadMany } from './batch.js'
 import { Budget } from './budget.js'
-import { budgetOf, wishOf } from './call-options.js'
+import { budgetOf, termsOf } from './call-options.js'
 import type { Load } from './course.js'
 import { type Look, look, lookMany } from './look.js'
 import { readWithToken } from './read.js'
@@ -107,15 +107,16 @@ export class Reading<T> {
     const from = performance.now()
     const { instance } = this.#scope
     const keys = this.#scope.keys(ids)
-    options.signal?.throwIfAborted()
+    const terms = termsOf(instance, options)
+    terms.signal?.throwIfAborted()
     const budget = new Budget(instance.pace.budgetMs)
-    const looks = await unlessAborted(lookMany(instance, keys, budget), options.signal)
+    const looks = await unlessAborted(lookMany(instance, keys, budget, terms.tags), terms.signal)
     const batch = new Batch<I, T>(instance, ids.length, loadMany)
     return await Promise.allSettled(
       ids.map(async (id, i) => {
         const [key, seen] = [keys[i] ?? this.#scope.key(id), looks[i]]
         const { load, decided } = batch.member(id)
-        const wish = { ...wishOf(instance, options, load), decided }
+        const wish = { ...terms, load, decided }
         const found = await readThrough<T>(instance, key, wish, seen).finally(decided)
         return this.#answer(key, found, from).value
       }),
@@ -197,7 +198,10 @@ export class Reading<T> {
   #wishOf(rest: readonly [Load<T>] | readonly [LoadOptions, Load<T>]): Wish<T> {
     const [options, load] = rest.length === 1 ? [{}, rest[0]] : rest
     const { instance } = this.#scope
-    return wishOf(instance, options, (context) => instance.load(() => load(context), context.signal))
+    return {
+      ...termsOf(instance, options),
+      load: (context) => instance.load(() => load(context), context.signal),
+    }
   }
 
   #answer(key: Key, found: Found<T>, from: number): CacheAnswer<T> {

@@ -8,6 +8,12 @@ import type { ReadToken } from './put.js'
 export interface LoadOptions extends CallOptions {
   /** How long what is loaded now may be served. @defaultValue the cache's own `ttlMs` */
   readonly ttlMs?: number | undefined
+  /**
+   * What the entry bears: a change of one of them, or of one above (`org:7` is above `org:7/users`), takes it away. What
+   * they were is read before the load. Give the same at each call: they are checked along with the entry, and what an
+   * entry bears that is not named here takes a second round trip. Not what a loader finds out; 64 at most, with those above.
+   */
+  readonly tags?: readonly string[] | undefined
   /** How long to wait for the next value where a stale one is there. @defaultValue the cache's own */
   readonly softTimeoutMs?: number | undefined
   /** How long to wait where none is. The load goes on behind this call's back. @defaultValue the cache's own */
@@ -30,8 +36,12 @@ export type Write<T> = (context: MutationContext) => T | Promise<T>
 export interface WriteOptions {
   /** How long what is written now may be served. @defaultValue the cache's own `ttlMs` */
   readonly ttlMs?: number | undefined
+  /** What the entry bears. @defaultValue none */
+  readonly tags?: readonly string[] | undefined
   /** Other entries that show what is written; they are emptied. */
   readonly alsoInvalidate?: readonly Id[] | undefined
+  /** Tags of everything else that shows it; they change before the write and after it. */
+  readonly alsoInvalidateTags?: readonly string[] | undefined
   /**
    * How long Redis may take to answer after the write, in milliseconds, before the invalidation counts as pending.
    *
@@ -43,7 +53,9 @@ export interface WriteOptions {
 /** What a change of the database changes, and how long it may take. */
 export interface MutateOptions {
   /** Every entry that shows it. */
-  readonly ids: readonly Id[]
+  readonly ids?: readonly Id[] | undefined
+  /** Tags of what shows it: they change before it and after it, and nothing is stored under them meanwhile. */
+  readonly tags?: readonly string[] | undefined
   /** How long the change may take and be covered. @defaultValue the cache's own `leaseMs` */
   readonly intentMs?: number | undefined
   /** How far the replicas of the database may be behind, if loaders read from them. @defaultValue `0` */
@@ -58,6 +70,11 @@ export interface SetOptions {
   readonly ttlMs?: number | undefined
   /** Stores only if nothing has happened to the entry since the read that gave it. */
   readonly token?: ReadToken | undefined
+  /**
+   * What the entry bears. What they are is read now: a tag that has changed since the value was read from where it came
+   * is not noticed, so prefer `getOrLoad`, which reads them before. @defaultValue none
+   */
+  readonly tags?: readonly string[] | undefined
   /** How long Redis may take. @defaultValue what the port allows for a call */
   readonly deadlineMs?: number | undefined
 }
