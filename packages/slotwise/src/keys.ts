@@ -102,7 +102,7 @@ function wordsOf<Words>(text: string, unescape: (text: string) => Words): KeyWor
 }
 
 /** What every key of the space begins with, whosever it is, and no key of another space. */
-function prefixOf({ namespace, pattern, name }: Omit<KeySpace, 'tenant'>): string {
+export function prefixOf({ namespace, pattern, name }: Omit<KeySpace, 'tenant'>): string {
   return namespace === '' ? `${pattern}:${name}:` : `${namespace}:${pattern}:${name}:`
 }
 
