@@ -1,0 +1,110 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ConfigurationError } from '../../errors.js'
+import type { RedisPort } from '../../redis/port.js'
+import { Budget } from '../budget.js'
+import type { NextCacheRedis, NextSettings } from './options.js'
+import { Store } from './store.js'
+
+/** After a failure to connect it is tried again, not sooner than this. */
+const RETRY_MS = 1000
+
+/** What handlers share: a connection that is made when it is first needed, and the build that entries are of. */
+export class Opening {
+  readonly settings: NextSettings
+  readonly #redis: NextCacheRedis
+  #opening: Promise<Store | undefined> | undefined
+  #store: Store | undefined
+  #failure: unknown
+  /** Made here, so closed here. */
+  #own: RedisPort | undefined
+  #buildId: Promise<string | undefined> | undefined
+  #isClosed = false
+
+  constructor(redis: NextCacheRedis, settings: NextSettings) {
+    this.#redis = redis
+    this.settings = settings
+  }
+
+  /** `undefined` in `next build`, after the end, and while Redis cannot be reached: within the budget in any case. */
+  async store(): Promise<Store | undefined> {
+    if (this.#isClosed || isBuilding()) return undefined
+    if (this.#store !== undefined) return this.#store
+    return await new Budget(this.settings.budgetMs).await(this.#open(), undefined)
+  }
+
+  /** What `next build` called what it made, or the option. `undefined` with a word to `onError` where there is none. */
+  buildId(serverFolder?: string): Promise<string | undefined> {
+    this.#buildId ??= this.#findBuildId(serverFolder)
+    return this.#buildId
+  }
+
+  /** @throws InvalidationPendingError Redis does not answer; whatever connecting fails with */
+  async change(tags: readonly string[], staleMs: number | undefined): Promise<void> {
+    if (this.#isClosed || isBuilding() || tags.length === 0) return
+    const store = await this.#open()
+    if (store === undefined) throw this.#failure
+    await store.change(tags, staleMs)
+  }
+
+  /** @throws RedisUnavailableError, InvalidationPendingError */
+  async clear(buildId: string | undefined): Promise<void> {
+    const of = buildId ?? (await this.buildId())
+    const store = await this.#open()
+    if (store === undefined) throw this.#failure
+    if (of !== undefined) await store.clear(of)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    const store = await this.#opening
+    await store?.close()
+    await this.#own?.close()
+  }
+
+  #open(): Promise<Store | undefined> {
+    this.#opening ??= this.#connect().catch((error: unknown) => {
+      this.#failure = error
+      this.#tell(error)
+      setTimeout(() => {
+        this.#opening = undefined
+      }, RETRY_MS).unref()
+      return undefined
+    })
+    return this.#opening
+  }
+
+  async #connect(): Promise<Store> {
+    const port = typeof this.#redis === 'function' ? await this.#redis() : this.#redis
+    if (typeof this.#redis === 'function') this.#own = port
+    this.#store = new Store(port, this.settings)
+    return this.#store
+  }
+
+  async #findBuildId(serverFolder: string | undefined): Promise<string | undefined> {
+    const { buildId } = this.settings
+    if (buildId !== undefined) return buildId
+    if (process.env['NODE_ENV'] === 'development') return 'development'
+    const file = join(serverFolder ?? join(process.cwd(), '.next', 'server'), '..', 'BUILD_ID')
+    try {
+      return (await readFile(file, 'utf8')).trim()
+    } catch (cause) {
+      this.#tell(
+        new ConfigurationError(`nothing is cached: there is no build at ${file}; say buildId`, { cause }),
+      )
+      return undefined
+    }
+  }
+
+  #tell(error: unknown): void {
+    const { onError } = this.settings.shelves
+    try {
+      onError?.(error instanceof Error ? error : new Error(String(error)), { operation: 'read', key: '' })
+    } catch {
+      // A listener that throws must not break a page.
+    }
+  }
+}
+
+/** `next build` renders with nothing cached, and leaves what it renders to the files of the build. */
+const isBuilding = (): boolean => process.env['NEXT_PHASE'] === 'phase-production-build'

@@ -1,0 +1,199 @@
+import { PendingInvalidations, pendingError } from '../../invalidation/pending.js'
+import { writeAll } from '../../invalidation/write-all.js'
+import { type Key, keyOf } from '../../keys.js'
+import type { CommandCall, RedisPort, Reply, ScriptCall } from '../../redis/port.js'
+import { expire, newVersion, seen, soften, stamp } from './scripts.js'
+
+/** The version of a tag that an entry bears. */
+export type Stamp = readonly [tag: string, version: string]
+
+/** What is known of an entry from its tags. */
+export type Standing =
+  | { readonly state: 'current'; readonly ageMs: number }
+  /** To be served while the next is made. */
+  | { readonly state: 'stale'; readonly ageMs: number }
+  | { readonly state: 'over' }
+
+/** What is stored with an entry so that its tags can be compared later. */
+export interface Stamped {
+  readonly stamps: readonly Stamp[]
+  /** Not later than when it was begun, by the clock of the server that has the entry; in ms. */
+  readonly begunAt: number
+  /** When it was finished, by the same clock. */
+  readonly madeAt: number
+}
+
+/** Ages are told in whole milliseconds, twice. */
+const ROUNDING_MS = 2
+
+/** What tags are told, checked. */
+interface TagSettings {
+  readonly name: string
+  readonly keepMs: number
+  readonly replicas: number
+  readonly report: (error: unknown, key: Key) => void
+}
+
+/**
+ * The tags of Next. What makes them unlike those of a `Cache`: a tag can become stale rather than end, and an entry names its
+ * tags when it has been rendered, not before. So a tag remembers when it changed, and what was begun before that does not
+ * get the version of after. Compared are ages by one server's clock with time that passed here: clocks may differ as they like.
+ */
+export class NextTags {
+  readonly #port: RedisPort
+  readonly #settings: TagSettings
+  readonly #pending: PendingInvalidations
+
+  constructor(port: RedisPort, settings: TagSettings) {
+    this.#port = port
+    this.#settings = settings
+    this.#pending = new PendingInvalidations(port, {
+      callOf: (key) => this.#expireCall(key),
+      report: settings.report,
+      changed: () => {},
+    })
+  }
+
+  /**
+   * The versions that something has which was begun at `from` (by `performance.now()`) and is finished; `undefined` if it must
+   * not be stored: one of the tags has ended since, or is being ended. One round trip a node.
+   *
+   * @throws RedisUnavailableError nothing is known of one of them
+   */
+  async stamp(
+    entry: Key,
+    tags: readonly string[],
+    from: number,
+    deadlineMs: number,
+  ): Promise<Stamped | undefined> {
+    const keys = tags.map((tag) => this.#keyOf(tag))
+    const terms = {
+      since_ms: Math.ceil(performance.now() - from) + deadlineMs,
+      keep_ms: this.#settings.keepMs,
+    }
+    const calls = keys.map((tag) => stamp.call({ tag }, { fresh: newVersion(), ...terms }))
+    const results = await this.#ask([timeCall(entry), ...calls], deadlineMs)
+    // The scripts ran before this: what is older by the server's clock was before the beginning.
+    const elapsedMs = performance.now() - from + ROUNDING_MS
+    const madeAt = timeOf(results[0])
+    const stamps: Stamp[] = []
+    for (const [i, tag] of tags.entries()) {
+      const { version, endedMs, changedMs, former } = stamp.decode(results[i + 1] ?? null)
+      if (isWithin(endedMs, elapsedMs) || this.#isPending(tag)) return undefined
+      stamps.push([tag, isWithin(changedMs, elapsedMs) ? former : version])
+    }
+    return { stamps, begunAt: madeAt - Math.ceil(elapsedMs), madeAt }
+  }
+
+  /** What time it is for the server that has the entry. */
+  async timeAt(entry: Key, deadlineMs: number): Promise<number> {
+    return timeOf((await this.#ask([timeCall(entry)], deadlineMs))[0])
+  }
+
+  /**
+   * How an entry stands. Tags that it does not bear, but whoever reads it minds, are compared by when they changed.
+   *
+   * @throws RedisUnavailableError nothing is known of one of them
+   */
+  async standing(
+    entry: Key,
+    { stamps, begunAt, madeAt }: Stamped,
+    minded: readonly string[],
+    deadlineMs: number,
+  ): Promise<Standing> {
+    const borne = new Map(stamps)
+    const tags = [...borne.keys(), ...minded.filter((tag) => !borne.has(tag))]
+    const calls = tags.map((tag) => seen.call({ tag: this.#keyOf(tag) }, { version: borne.get(tag) ?? '' }))
+    const from = performance.now()
+    const results = await this.#ask([timeCall(entry), ...calls], deadlineMs)
+    const tookMs = performance.now() - from + ROUNDING_MS
+    const now = timeOf(results[0])
+    // A clock that was set back tells no age.
+    if (now < madeAt) return { state: 'over' }
+    let state: 'current' | 'stale' = 'current'
+    for (const [i, tag] of tags.entries()) {
+      const { isCurrent, leftMs, changedMs } = seen.decode(results[i + 1] ?? null)
+      if (this.#isPending(tag)) return { state: 'over' }
+      if (!borne.has(tag)) {
+        if (isWithin(changedMs, now - begunAt + tookMs)) return { state: 'over' }
+      } else if (!isCurrent) {
+        if (leftMs <= 0) return { state: 'over' }
+        state = 'stale'
+      }
+    }
+    return { state, ageMs: now - madeAt }
+  }
+
+  /**
+   * Ends what bears one of the tags, or with `staleMs` makes it stale for so long. One command a tag.
+   *
+   * @throws InvalidationPendingError Redis does not answer: it goes on being tried, and then ends it
+   */
+  async change(tags: readonly string[], staleMs: number | undefined): Promise<void> {
+    const { keepMs, replicas } = this.#settings
+    const keys = [...new Set(tags)].map((tag) => this.#keyOf(tag))
+    const calls = keys.map((tag) =>
+      staleMs === undefined || staleMs <= 0
+        ? this.#expireCall(tag)
+        : soften.call(
+            { tag },
+            {
+              fresh: newVersion(),
+              former: newVersion(),
+              stale_ms: Math.ceil(Math.min(staleMs, keepMs)),
+              keep_ms: keepMs,
+            },
+          ),
+    )
+    const results = await writeAll(
+      this.#port,
+      calls.map((call) => ({ call, replicas })),
+      {},
+    )
+    const left: Promise<boolean>[] = []
+    let cause: unknown
+    for (const [i, key] of keys.entries()) {
+      const result = results[i]
+      if (result?.status === 'fulfilled') continue
+      cause ??= result?.reason
+      left.push(this.#pending.add(key, replicas))
+      this.#settings.report(result?.reason, key)
+    }
+    if (left.length > 0) throw pendingError(left, ['change a tag', 'change # tags'], { cause })
+  }
+
+  /** Gives up what is still being tried. */
+  close(): void {
+    this.#pending.close()
+  }
+
+  #keyOf(tag: string): Key {
+    return keyOf({ namespace: this.#port.namespace, pattern: 'next', name: this.#settings.name }, [tag])
+  }
+
+  /** Redis still has what this process was told to change. */
+  #isPending(tag: string): boolean {
+    return this.#pending.size > 0 && this.#pending.has(this.#keyOf(tag))
+  }
+
+  #expireCall(tag: Key): ScriptCall {
+    return expire.call({ tag }, { keep_ms: this.#settings.keepMs })
+  }
+
+  async #ask(calls: readonly (CommandCall | ScriptCall)[], deadlineMs: number): Promise<readonly Reply[]> {
+    const results = await this.#port.pipeline(calls, { deadlineMs })
+    return results.map((result) => {
+      if (result.status === 'fulfilled') return result.value
+      throw result.reason
+    })
+  }
+}
+
+const isWithin = (agoMs: number | undefined, ms: number): boolean => agoMs !== undefined && agoMs <= ms
+
+const timeCall = (key: Key): CommandCall => ({ key, command: ['TIME'], repeat: 'safe' })
+
+function timeOf(reply: Reply | undefined): number {
+  const [seconds, micros] = (reply ?? []) as readonly Reply[]
+  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
+}
