@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { UnexpectedReplyError } from '../../errors.js'
 import type { Reply } from '../../redis/port.js'
 import { defineScript } from '../../redis/script.js'
+import clockSource from './clock.lua.js'
 import expireSource from './expire.lua.js'
 import seenSource from './seen.lua.js'
 import softenSource from './soften.lua.js'
@@ -26,6 +27,7 @@ export interface StampedTag {
   readonly former: string
 }
 
+export const clock = defineScript(clockSource, { repeat: 'safe', decode: now })
 export const seen = defineScript(seenSource, { repeat: 'safe', decode: seenTag })
 export const stamp = defineScript(stampSource, { repeat: 'safe', decode: stampedTag })
 export const expire = defineScript(expireSource, { repeat: 'safe', decode: done })
@@ -37,6 +39,12 @@ export function newVersion(): string {
 }
 
 const ageOf = (ms: number): number | undefined => (ms < 0 ? undefined : ms)
+
+function now(reply: Reply): number {
+  const [ms] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
+  if (typeof ms === 'number') return ms
+  throw new UnexpectedReplyError('a server was asked for the time and answered with something else')
+}
 
 function seenTag(reply: Reply): SeenTag {
   const [current, leftMs, changedMs] = Array.isArray(reply) ? (reply as readonly Reply[]) : []

@@ -1,8 +1,8 @@
 import { PendingInvalidations, pendingError } from '../../invalidation/pending.js'
 import { writeAll } from '../../invalidation/write-all.js'
 import { type Key, keyOf } from '../../keys.js'
-import type { CommandCall, RedisPort, Reply, ScriptCall } from '../../redis/port.js'
-import { expire, newVersion, seen, soften, stamp } from './scripts.js'
+import type { RedisPort, Reply, ScriptCall } from '../../redis/port.js'
+import { clock, expire, newVersion, seen, soften, stamp } from './scripts.js'
 
 /** The version of a tag that an entry bears. */
 export type Stamp = readonly [tag: string, version: string]
@@ -72,10 +72,10 @@ export class NextTags {
       keep_ms: this.#settings.keepMs,
     }
     const calls = keys.map((tag) => stamp.call({ tag }, { fresh: newVersion(), ...terms }))
-    const results = await this.#ask([timeCall(entry), ...calls], deadlineMs)
+    const results = await this.#ask([clock.call({ entry }, {}), ...calls], deadlineMs)
     // The scripts ran before this: what is older by the server's clock was before the beginning.
     const elapsedMs = performance.now() - from + ROUNDING_MS
-    const madeAt = timeOf(results[0])
+    const madeAt = clock.decode(results[0] ?? null)
     const stamps: Stamp[] = []
     for (const [i, tag] of tags.entries()) {
       const { version, endedMs, changedMs, former } = stamp.decode(results[i + 1] ?? null)
@@ -87,7 +87,7 @@ export class NextTags {
 
   /** What time it is for the server that has the entry. */
   async timeAt(entry: Key, deadlineMs: number): Promise<number> {
-    return timeOf((await this.#ask([timeCall(entry)], deadlineMs))[0])
+    return await clock.run(this.#port, { entry }, {}, { deadlineMs })
   }
 
   /**
@@ -105,9 +105,9 @@ export class NextTags {
     const tags = [...borne.keys(), ...minded.filter((tag) => !borne.has(tag))]
     const calls = tags.map((tag) => seen.call({ tag: this.#keyOf(tag) }, { version: borne.get(tag) ?? '' }))
     const from = performance.now()
-    const results = await this.#ask([timeCall(entry), ...calls], deadlineMs)
+    const results = await this.#ask([clock.call({ entry }, {}), ...calls], deadlineMs)
     const tookMs = performance.now() - from + ROUNDING_MS
-    const now = timeOf(results[0])
+    const now = clock.decode(results[0] ?? null)
     // A clock that was set back tells no age.
     if (now < madeAt) return { state: 'over' }
     let state: 'current' | 'stale' = 'current'
@@ -180,7 +180,7 @@ export class NextTags {
     return expire.call({ tag }, { keep_ms: this.#settings.keepMs })
   }
 
-  async #ask(calls: readonly (CommandCall | ScriptCall)[], deadlineMs: number): Promise<readonly Reply[]> {
+  async #ask(calls: readonly ScriptCall[], deadlineMs: number): Promise<readonly Reply[]> {
     const results = await this.#port.pipeline(calls, { deadlineMs })
     return results.map((result) => {
       if (result.status === 'fulfilled') return result.value
@@ -190,10 +190,3 @@ export class NextTags {
 }
 
 const isWithin = (agoMs: number | undefined, ms: number): boolean => agoMs !== undefined && agoMs <= ms
-
-const timeCall = (key: Key): CommandCall => ({ key, command: ['TIME'], repeat: 'safe' })
-
-function timeOf(reply: Reply | undefined): number {
-  const [seconds, micros] = (reply ?? []) as readonly Reply[]
-  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
-}
