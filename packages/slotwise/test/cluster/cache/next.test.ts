@@ -15,6 +15,8 @@ afterAll(() => port.close())
 afterEach(() => vi.unstubAllEnvs())
 
 const fresh = (): string => randomUUID().slice(0, 8)
+/** A render that takes longer than what times are rounded by. */
+const renderTime = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 25))
 const now = (): number => performance.timeOrigin + performance.now()
 
 /** Instances of one application, each as its process would have it. */
@@ -97,6 +99,7 @@ describe('use cache', () => {
     const setting = a.useCache.set('k', rendering.passed)
     const entry = rendered({ chunks: ['of before'], tags: [tag] })
     await b.useCache.updateTags([tag])
+    await renderTime()
     rendering.open(entry)
     await setting
     expect(await textOf(a, 'k')).toBeUndefined()
@@ -189,7 +192,7 @@ describe('use cache', () => {
     const reading = textOf(a, 'k').finally(() => {
       isThere = true
     })
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await renderTime()
     expect(isThere).toBe(false)
     rendering.open(rendered())
     expect(await reading).toBe('v')
@@ -306,6 +309,7 @@ describe('cacheHandler', () => {
     const request = new a.CacheHandler()
     expect(await request.get('/p', asked)).toBeNull()
     await new b.CacheHandler().revalidateTag(tag)
+    await renderTime()
     await request.set('/p', page('of before', tag))
     // A fetch that is made anew is not asked for first.
     await request.set('f', { kind: 'FETCH', data: {} }, { fetchCache: true, tags: [tag] })
@@ -344,7 +348,7 @@ describe('cacheHandler', () => {
     const tag = fresh()
     await new a.CacheHandler().set('/p', page('former', tag), { cacheControl: { revalidate: 60 } })
     await a.revalidateTags([tag], { staleMs: 600_000 })
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await renderTime()
     const request = new b.CacheHandler()
     const former = await request.get('/p', asked)
     await request.set('/p', former?.value, { cacheControl: { revalidate: 5 } })
