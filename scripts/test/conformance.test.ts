@@ -13,7 +13,7 @@ describe('npm run conformance', () => {
     const { status, stdout } = conformance('--help')
     expect(status).toBe(0)
     const names = [...stdout.matchAll(/^ {2}([a-z][a-z-]+) {2,}(?:the|what)/gm)].map(([, name]) => name)
-    expect(names).toEqual(['keyv', 'bentocache', 'unstorage', 'cache-manager'])
+    expect(names).toEqual(['keyv', 'bentocache', 'unstorage', 'cache-manager', 'next'])
     for (const name of names) {
       const file = `../../conformance/${name}.suite.ts`
       expect(existsSync(fileURLToPath(new URL(file, import.meta.url)))).toBe(true)

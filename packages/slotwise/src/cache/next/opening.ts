@@ -4,10 +4,7 @@ import { ConfigurationError } from '../../errors.js'
 import type { RedisPort } from '../../redis/port.js'
 import { Budget } from '../budget.js'
 import type { NextCacheRedis, NextSettings } from './options.js'
-import { Store } from './store.js'
-
-/** After a failure to connect it is tried again, not sooner than this. */
-const RETRY_MS = 1000
+import { REST_MS, Store } from './store.js'
 
 /** What handlers share: a connection that is made when it is first needed, and the build that entries are of. */
 export class Opening {
@@ -15,6 +12,7 @@ export class Opening {
   readonly #redis: NextCacheRedis
   #opening: Promise<Store | undefined> | undefined
   #store: Store | undefined
+  #restsUntil = 0
   #failure: unknown
   /** Made here, so closed here. */
   #own: RedisPort | undefined
@@ -30,7 +28,11 @@ export class Opening {
   async store(): Promise<Store | undefined> {
     if (this.#isClosed || isBuilding()) return undefined
     if (this.#store !== undefined) return this.#store
-    return await new Budget(this.settings.budgetMs).await(this.#open(), undefined)
+    // A page with many entries waits once, as it does for an open connection that hangs.
+    if (performance.now() < this.#restsUntil) return undefined
+    const store = await new Budget(this.settings.budgetMs).await(this.#open(), undefined)
+    if (store === undefined) this.#restsUntil = performance.now() + REST_MS
+    return store
   }
 
   /** What `next build` called what it made, or the option. `undefined` with a word to `onError` where there is none. */
@@ -68,7 +70,7 @@ export class Opening {
       this.#tell(error)
       setTimeout(() => {
         this.#opening = undefined
-      }, RETRY_MS).unref()
+      }, REST_MS).unref()
       return undefined
     })
     return this.#opening

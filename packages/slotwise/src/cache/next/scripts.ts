@@ -25,6 +25,8 @@ export interface StampedTag {
   readonly changedMs: number | undefined
   /** The version that it had when what is stored was begun, or an older one. */
   readonly former: string
+  /** Which change was the last; empty for none. */
+  readonly change: string
 }
 
 export const clock = defineScript(clockSource, { repeat: 'safe', decode: now })
@@ -33,8 +35,8 @@ export const stamp = defineScript(stampSource, { repeat: 'safe', decode: stamped
 export const expire = defineScript(expireSource, { repeat: 'safe', decode: done })
 export const soften = defineScript(softenSource, { repeat: 'safe', decode: done })
 
-/** 64 random bits: no version is given twice. */
-export function newVersion(): string {
+/** 64 random bits: no version, and no name of a change, is given twice. */
+export function newName(): string {
   return randomBytes(8).toString('base64url')
 }
 
@@ -55,14 +57,17 @@ function seenTag(reply: Reply): SeenTag {
 }
 
 function stampedTag(reply: Reply): StampedTag {
-  const [version, endedMs, changedMs, former] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
+  const [version, endedMs, changedMs, former, change] = Array.isArray(reply)
+    ? (reply as readonly Reply[])
+    : []
   if (
     typeof version === 'string' &&
     typeof endedMs === 'number' &&
     typeof changedMs === 'number' &&
-    typeof former === 'string'
+    typeof former === 'string' &&
+    typeof change === 'string'
   ) {
-    return { version, endedMs: ageOf(endedMs), changedMs: ageOf(changedMs), former }
+    return { version, endedMs: ageOf(endedMs), changedMs: ageOf(changedMs), former, change }
   }
   throw new UnexpectedReplyError('a request for the version of a tag was answered with something else')
 }

@@ -2,7 +2,7 @@
 -- longer what bears that version may be served while the next is made; and how long ago it changed.
 --
 -- A tag is a hash, with times of this server in ms:
---   v  its version    c  when it last changed    h  when everything that bore it ended
+--   v  its version    c  when it last changed    i  by which change    h  when everything that bore it ended
 --   t:<version>  when that former version ended    g:<version>  until when what bears it may be served
 -- Nothing is written.
 --

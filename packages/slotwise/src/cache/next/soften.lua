@@ -6,12 +6,13 @@
 -- @key tag
 -- @arg fresh    a version that was never given
 -- @arg former   one more, for what was begun before the tag had any
+-- @arg change   what is given to no other change
 -- @arg stale_ms for how long what bears it may be served
 -- @arg keep_ms  for how long it is remembered when that was, at least
 -- @return 1
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local at, ends = string.format('%.0f', now), string.format('%.0f', now + tonumber(ARGV[3]))
+local at, ends = string.format('%.0f', now), string.format('%.0f', now + tonumber(ARGV[4]))
 local fields = redis.call('HGETALL', KEYS[1])
 local version = redis.call('HGET', KEYS[1], 'v')
 local count, oldest, since = 0, '', now + 1
@@ -36,6 +37,6 @@ for i = 1, #fields, 2 do
 end
 if count >= 32 then redis.call('HDEL', KEYS[1], 'g:' .. oldest, 't:' .. oldest) end
 if not version then version = ARGV[2] end
-redis.call('HSET', KEYS[1], 'v', ARGV[1], 'c', at, 't:' .. version, at, 'g:' .. version, ends)
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+redis.call('HSET', KEYS[1], 'v', ARGV[1], 'c', at, 'i', ARGV[3], 't:' .. version, at, 'g:' .. version, ends)
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[5]) then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
 return 1

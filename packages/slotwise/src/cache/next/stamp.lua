@@ -7,10 +7,10 @@
 -- @arg fresh    a version that was never given
 -- @arg since_ms how long ago it was begun, at most
 -- @arg keep_ms  for how long the version is to be comparable, at least
--- @return {version, ms since everything ended or -1, ms since the last change or -1, version so long ago}
+-- @return {version, ms since everything ended or -1, ms since the last change or -1, version so long ago, the last change}
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local saved = redis.call('HMGET', KEYS[1], 'v', 'c', 'h')
+local saved = redis.call('HMGET', KEYS[1], 'v', 'c', 'h', 'i')
 local version = saved[1]
 local ended, changed = -1, -1
 
@@ -37,4 +37,4 @@ if changed >= 0 and changed <= tonumber(ARGV[2]) then
     end
   end
 end
-return {version, ended, changed, former}
+return {version, ended, changed, former, saved[4] or ''}

@@ -5,7 +5,7 @@ import { type Entry, type Fields, packed, unpacked } from './record.js'
 import { NextTags, type Stamped } from './tags.js'
 
 /** For so long Redis is left alone after it has not answered. */
-const REST_MS = 1000
+export const REST_MS = 1000
 
 /** An entry that may be served. */
 export interface Served {

@@ -2,7 +2,7 @@ import { PendingInvalidations, pendingError } from '../../invalidation/pending.j
 import { writeAll } from '../../invalidation/write-all.js'
 import { type Key, keyOf } from '../../keys.js'
 import type { RedisPort, Reply, ScriptCall } from '../../redis/port.js'
-import { clock, expire, newVersion, seen, soften, stamp } from './scripts.js'
+import { clock, expire, newName, seen, soften, stamp } from './scripts.js'
 
 /** The version of a tag that an entry bears. */
 export type Stamp = readonly [tag: string, version: string]
@@ -26,6 +26,15 @@ export interface Stamped {
 /** Ages are told in whole milliseconds, twice. */
 const ROUNDING_MS = 2
 
+/** Of so many tags it is remembered how this process changed them. */
+const REMEMBERED = 1000
+
+/** A change that this process has made, and when it heard that it was made, by `performance.now()`. */
+interface OwnChange {
+  readonly change: string
+  readonly heardAt: number
+}
+
 /** What tags are told, checked. */
 interface TagSettings {
   readonly name: string
@@ -43,6 +52,8 @@ export class NextTags {
   readonly #port: RedisPort
   readonly #settings: TagSettings
   readonly #pending: PendingInvalidations
+  /** What begins after one of these is known to have begun after it, were it by a microsecond. */
+  readonly #own = new Map<string, OwnChange>()
 
   constructor(port: RedisPort, settings: TagSettings) {
     this.#port = port
@@ -71,16 +82,20 @@ export class NextTags {
       since_ms: Math.ceil(performance.now() - from) + deadlineMs,
       keep_ms: this.#settings.keepMs,
     }
-    const calls = keys.map((tag) => stamp.call({ tag }, { fresh: newVersion(), ...terms }))
+    const calls = keys.map((tag) => stamp.call({ tag }, { fresh: newName(), ...terms }))
     const results = await this.#ask([clock.call({ entry }, {}), ...calls], deadlineMs)
     // The scripts ran before this: what is older by the server's clock was before the beginning.
     const elapsedMs = performance.now() - from + ROUNDING_MS
     const madeAt = clock.decode(results[0] ?? null)
     const stamps: Stamp[] = []
     for (const [i, tag] of tags.entries()) {
-      const { version, endedMs, changedMs, former } = stamp.decode(results[i + 1] ?? null)
-      if (isWithin(endedMs, elapsedMs) || this.#isPending(tag)) return undefined
-      stamps.push([tag, isWithin(changedMs, elapsedMs) ? former : version])
+      const { version, endedMs, changedMs, former, change } = stamp.decode(results[i + 1] ?? null)
+      if (this.#isPending(tag)) return undefined
+      const own = this.#own.get(tag)
+      const isAfter = (agoMs: number | undefined): boolean =>
+        !isWithin(agoMs, elapsedMs) || (own?.change === change && own.heardAt <= from)
+      if (!isAfter(endedMs)) return undefined
+      stamps.push([tag, isAfter(changedMs) ? version : former])
     }
     return { stamps, begunAt: madeAt - Math.ceil(elapsedMs), madeAt }
   }
@@ -131,18 +146,14 @@ export class NextTags {
    */
   async change(tags: readonly string[], staleMs: number | undefined): Promise<void> {
     const { keepMs, replicas } = this.#settings
-    const keys = [...new Set(tags)].map((tag) => this.#keyOf(tag))
-    const calls = keys.map((tag) =>
-      staleMs === undefined || staleMs <= 0
-        ? this.#expireCall(tag)
+    const changed = [...new Set(tags)].map((tag) => ({ tag, key: this.#keyOf(tag), change: newName() }))
+    const stale_ms = Math.ceil(Math.min(staleMs ?? 0, keepMs))
+    const calls = changed.map(({ key, change }) =>
+      stale_ms <= 0
+        ? this.#expireCall(key, change)
         : soften.call(
-            { tag },
-            {
-              fresh: newVersion(),
-              former: newVersion(),
-              stale_ms: Math.ceil(Math.min(staleMs, keepMs)),
-              keep_ms: keepMs,
-            },
+            { tag: key },
+            { fresh: newName(), former: newName(), change, stale_ms, keep_ms: keepMs },
           ),
     )
     const results = await writeAll(
@@ -152,9 +163,12 @@ export class NextTags {
     )
     const left: Promise<boolean>[] = []
     let cause: unknown
-    for (const [i, key] of keys.entries()) {
+    for (const [i, { tag, key, change }] of changed.entries()) {
       const result = results[i]
-      if (result?.status === 'fulfilled') continue
+      if (result?.status === 'fulfilled') {
+        this.#remember(tag, { change, heardAt: performance.now() })
+        continue
+      }
       cause ??= result?.reason
       left.push(this.#pending.add(key, replicas))
       this.#settings.report(result?.reason, key)
@@ -176,8 +190,15 @@ export class NextTags {
     return this.#pending.size > 0 && this.#pending.has(this.#keyOf(tag))
   }
 
-  #expireCall(tag: Key): ScriptCall {
-    return expire.call({ tag }, { keep_ms: this.#settings.keepMs })
+  #expireCall(tag: Key, change = newName()): ScriptCall {
+    return expire.call({ tag }, { change, keep_ms: this.#settings.keepMs })
+  }
+
+  #remember(tag: string, own: OwnChange): void {
+    this.#own.delete(tag)
+    this.#own.set(tag, own)
+    const [oldest] = this.#own.keys()
+    if (this.#own.size > REMEMBERED && oldest !== undefined) this.#own.delete(oldest)
   }
 
   async #ask(calls: readonly ScriptCall[], deadlineMs: number): Promise<readonly Reply[]> {

@@ -184,6 +184,24 @@ describe('use cache', () => {
     expect(await textOf(a, 'k')).toBeUndefined()
   })
 
+  it('keeps what is made right after a change by this process, which knows that it was after', async () => {
+    const { a, b } = instances()
+    for (const durations of [undefined, { expire: 60 }]) {
+      const tag = fresh()
+      for (let i = 0; i < 20; i++) {
+        await a.useCache.updateTags([tag], durations)
+        await store(a, 'k', { chunks: [String(i)], tags: [tag] })
+        expect(await textOf(b, 'k')).toBe(String(i))
+        expect((await b.useCache.get('k'))?.revalidate).toBe(900)
+      }
+      // Only of its own change is that known.
+      const from = now()
+      await b.useCache.updateTags([tag])
+      await store(a, 'k', { tags: [tag], timestamp: from })
+      expect(await textOf(b, 'k')).toBeUndefined()
+    }
+  })
+
   it('makes a reader in the same process wait for what is being rendered', async () => {
     const { a } = instances()
     const rendering = gate<UseCacheEntry>()
@@ -476,8 +494,8 @@ describe('the connection', () => {
       .toBe('v')
     const hanging = new NextCache(() => new Promise(() => {}), { name: fresh(), buildId: 'b', budgetMs: 20 })
     const from = performance.now()
-    expect(await textOf(hanging, 'k')).toBeUndefined()
-    expect(performance.now() - from).toBeLessThan(1000)
+    for (let i = 0; i < 50; i++) expect(await textOf(hanging, `k${i}`)).toBeUndefined()
+    expect(performance.now() - from).toBeLessThan(500)
   })
 })
 

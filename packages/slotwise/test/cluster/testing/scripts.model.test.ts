@@ -105,8 +105,8 @@ const PATTERNS: Readonly<
     [clockOfNext, []],
     [seenNext, [fc.constantFrom<Argument>('', 'v1', 'v2', 'v3')]],
     [stampNext, [fc.constantFrom('v1', 'v2', 'v3'), orNone, ms]],
-    [softenNext, [fc.constantFrom('v1', 'v2', 'v3'), fc.constantFrom('v4', 'v5'), ms, ms]],
-    [expireNext, [ms]],
+    [softenNext, [fc.constantFrom('v1', 'v2', 'v3'), fc.constantFrom('v4', 'v5'), token, ms, ms]],
+    [expireNext, [token, ms]],
   ],
   lock: [
     [acquireLock, [token, ms, orNone]],

@@ -3,12 +3,12 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'cache/next/soften',
-sha1: '5260ce427b799c24a71040662eca23719765f5da',
+sha1: 'd84cfc3deaa7b3cf097d50f68ed443fe4a45c457',
 run(redis) {
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
 let at: lua.Value = lua.format("%.0f", now)
-let ends: lua.Value = lua.format("%.0f", (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 3)))))
+let ends: lua.Value = lua.format("%.0f", (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 4)))))
 let fields: lua.Value = redis.call("HGETALL", lua.index(redis.KEYS, 1))
 let version: lua.Value = redis.call("HGET", lua.index(redis.KEYS, 1), "v")
 let count: lua.Value = 0
@@ -37,9 +37,9 @@ redis.call("HDEL", lua.index(redis.KEYS, 1), lua.concat("g:", oldest), lua.conca
 if (!lua.yes(version)) {
 version = lua.index(redis.ARGV, 2)
 }
-redis.call("HSET", lua.index(redis.KEYS, 1), "v", lua.index(redis.ARGV, 1), "c", at, lua.concat("t:", version), at, lua.concat("g:", version), ends)
-if (lua.yes(lua.lt(redis.call("PTTL", lua.index(redis.KEYS, 1)), lua.tonumber(lua.index(redis.ARGV, 4))))) {
-redis.call("PEXPIRE", lua.index(redis.KEYS, 1), lua.index(redis.ARGV, 4))
+redis.call("HSET", lua.index(redis.KEYS, 1), "v", lua.index(redis.ARGV, 1), "c", at, "i", lua.index(redis.ARGV, 3), lua.concat("t:", version), at, lua.concat("g:", version), ends)
+if (lua.yes(lua.lt(redis.call("PTTL", lua.index(redis.KEYS, 1)), lua.tonumber(lua.index(redis.ARGV, 5))))) {
+redis.call("PEXPIRE", lua.index(redis.KEYS, 1), lua.index(redis.ARGV, 5))
 }
 return 1
 },

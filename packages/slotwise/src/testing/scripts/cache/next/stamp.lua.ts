@@ -3,11 +3,11 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'cache/next/stamp',
-sha1: '402646256b550810e0347250f003602f34fa68b7',
+sha1: '474f4d7988f5caad410c5bc31745c5faabe1bd35',
 run(redis) {
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
-let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "v", "c", "h")
+let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "v", "c", "h", "i")
 let version: lua.Value = lua.index(saved, 1)
 let ended: lua.Value = -1
 let changed: lua.Value = -1
@@ -38,7 +38,7 @@ former = lua.sub(lua.index(fields, i), 3)
 }
 }
 }
-return lua.table([version, ended, changed, former])
+return lua.table([version, ended, changed, former, lua.or(lua.index(saved, 4), () => "")])
 },
 }
 export default twin

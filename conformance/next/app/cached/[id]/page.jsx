@@ -1,0 +1,31 @@
+import { cacheLife, cacheTag, updateTag } from 'next/cache'
+import { connection } from 'next/server'
+import { fromOrigin } from '../../../origin.mjs'
+
+async function load(id) {
+  'use cache'
+  cacheTag(`cached-${id}`)
+  cacheLife({ stale: 60, revalidate: 3600, expire: 7200 })
+  return await fromOrigin(`cached-${id}`)
+}
+
+async function short(id) {
+  'use cache'
+  cacheLife({ stale: 0, revalidate: 1, expire: 600 })
+  return await fromOrigin(`short-${id}`)
+}
+
+/** Rendered for every request, of what is cached. */
+export default async function Page({ params }) {
+  await connection()
+  const { id } = await params
+  async function update() {
+    'use server'
+    updateTag(`cached-${id}`)
+  }
+  return (
+    <form action={update}>
+      <p>{`[${await load(id)} ${await short(id)}]`}</p>
+    </form>
+  )
+}
