@@ -2,7 +2,6 @@ import { fileURLToPath } from 'node:url'
 
 const file = (name) => fileURLToPath(new URL(name, import.meta.url))
 
-/** @type {import('next').NextConfig} */
 export default {
   cacheHandler: file('cache-handler.mjs'),
   cacheMaxMemorySize: 0,

@@ -181,7 +181,10 @@ describe('while all primaries hang', () => {
     const keys = Array.from({ length: 20 }, (_, i) => `k${i}`)
     const entry = () => ({
       value: new Blob(['v']).stream() as ReadableStream<Uint8Array>,
-      ...{ tags: [tag], stale: 1, expire: 600, revalidate: 600 },
+      tags: [tag],
+      stale: 1,
+      expire: 600,
+      revalidate: 600,
       timestamp: performance.timeOrigin + performance.now(),
     })
     for (const key of keys) await elsewhere.useCache.set(key, Promise.resolve(entry()))

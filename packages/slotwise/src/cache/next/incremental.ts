@@ -34,8 +34,7 @@ export interface IncrementalSet {
 /** What Next gets. The type of `value` is Next's own. */
 export interface IncrementalEntry {
   readonly lastModified: number
-  // biome-ignore lint/suspicious/noExplicitAny: a type of a package that is not imported
-  readonly value: any
+  readonly value: unknown
   readonly cacheControl?: CacheControl
 }
 
@@ -87,7 +86,7 @@ export function incrementalHandler(
       const found = name && (await store?.get(name, minded))
       if (found === undefined) return null
       const { entry, ageMs, isStale } = found
-      const cacheControl = (entry.about ?? undefined) as CacheControl | undefined
+      const cacheControl = entry.about as CacheControl | undefined
       const { stamps, begunAt, madeAt } = entry
       if (entry.fields !== null) served.set(entry.fields, { stamps, begunAt, madeAt })
       return {
