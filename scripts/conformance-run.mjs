@@ -6,6 +6,8 @@ import { bold, dim, Progress, seconds } from './progress.mjs'
 
 const folder = join(root, 'conformance')
 const NAMES = ['keyv', 'bentocache', 'unstorage', 'cache-manager', 'next']
+/** Run when they are asked for. */
+const MORE = ['next-15']
 
 const HELP = `${bold('npm run conformance')} -- [NAME...] [--theirs]
 
@@ -17,6 +19,7 @@ them, and the examples in the documents, against the owners' types. Installs wha
   unstorage      what unstorage 1 documents; its own suite is not published
   cache-manager  what cache-manager 7 documents, through Keyv
   next           what Next 16 documents of its caches: an application, built, and run as several instances
+  next-15        the same of Next 15; not among all
 
 Without a name, all. Options:
   --theirs       the stores for Redis that the owners publish instead of ours, as a comparison
@@ -42,14 +45,16 @@ await runScript(async () => {
     console.log(HELP)
     return 0
   }
-  const unknown = names.find((name) => !NAMES.includes(name))
+  const unknown = names.find((name) => ![...NAMES, ...MORE].includes(name))
   if (unknown !== undefined) {
     throw new Explained(
       `There is no suite ${JSON.stringify(unknown)}; \`npm run conformance -- --help\` lists them.`,
     )
   }
   // Next publishes no store for Redis.
-  const wanted = (names.length > 0 ? names : NAMES).filter((name) => theirs !== true || name !== 'next')
+  const wanted = (names.length > 0 ? names : NAMES).filter(
+    (name) => theirs !== true || !name.startsWith('next'),
+  )
   const startedMs = Date.now()
   const installing = new AbortController()
   onStop(() => installing.abort())
@@ -57,7 +62,9 @@ await runScript(async () => {
     const how = { progress: new Progress(process.stderr), signal: installing.signal }
     await ensurePackages('dev', how)
     await ensurePackages('run', { ...how, folder })
-    if (wanted.includes('next')) await ensurePackages('run', { ...how, folder: join(folder, 'next') })
+    for (const name of wanted.filter((one) => one.startsWith('next'))) {
+      await ensurePackages('run', { ...how, folder: join(folder, name) })
+    }
   } catch (error) {
     if (installing.signal.aborted) return 130
     throw error

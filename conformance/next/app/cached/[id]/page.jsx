@@ -1,6 +1,10 @@
-import { cacheLife, cacheTag, updateTag } from 'next/cache'
+import * as caching from 'next/cache'
 import { connection } from 'next/server'
 import { fromOrigin } from '../../../origin.mjs'
+
+// By the names that Next 15 has for them, else.
+const cacheTag = caching.cacheTag ?? caching.unstable_cacheTag
+const cacheLife = caching.cacheLife ?? caching.unstable_cacheLife
 
 async function load(id) {
   'use cache'
@@ -21,7 +25,7 @@ export default async function Page({ params }) {
   const { id } = await params
   async function update() {
     'use server'
-    updateTag(`cached-${id}`)
+    ;(caching.updateTag ?? caching.revalidateTag)(`cached-${id}`)
   }
   return (
     <form action={update}>

@@ -1,6 +1,8 @@
-import { cacheTag } from 'next/cache'
+import * as caching from 'next/cache'
 import { connection } from 'next/server'
 import { fromOrigin } from '../../../origin.mjs'
+
+const cacheTag = caching.cacheTag ?? caching.unstable_cacheTag
 
 async function load(id) {
   'use cache: remote'
