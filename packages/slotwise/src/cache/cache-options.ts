@@ -3,6 +3,7 @@ import { plainName } from '../keys.js'
 import { integer, shown } from '../options.js'
 import { Codec } from './entry.js'
 import type { ErrorContext } from './instance.js'
+import { type LocalOptions, localSettings } from './local/options.js'
 import type { OriginOptions } from './origin.js'
 import type { BudgetBounds } from './pace.js'
 import type { StandardSchema } from './schema.js'
@@ -77,6 +78,8 @@ export interface CacheOptions<T = unknown> {
   readonly budgetMs?: number | BudgetBounds | undefined
   /** How many loads this process may run at a time: what protects a database when Redis is away. @defaultValue any number */
   readonly origin?: OriginOptions | undefined
+  /** A level in this process, before Redis. @defaultValue none */
+  readonly local?: LocalOptions | undefined
   /**
    * So many replicas are to know of an invalidation before it resolves: what a failover to one of them cannot lose.
    * Each then waits for their answer, on a connection of its own. @defaultValue `0`
@@ -123,6 +126,7 @@ export function settingsOf<T>(options: CacheOptions<T>): Settings {
     }),
     replicas: integer('replicas', options.replicas ?? 0, { min: 0 }),
     origin: originOf(options.origin),
+    local: localSettings(options.local),
     codec: new Codec({
       serializer: checkedSerializer(options.serializer ?? json),
       schema: options.schema,

@@ -17,6 +17,7 @@ export function termsOf(instance: Instance, options: LoadOptions): Omit<Wish<unk
     softTimeoutMs: timeout('softTimeoutMs', options.softTimeoutMs, softTimeoutMs),
     hardTimeoutMs: timeout('hardTimeoutMs', options.hardTimeoutMs, hardTimeoutMs),
     allowStale: options.allowStale ?? false,
+    isStrict: options.strict ?? false,
     signal: signalOf(options),
   }
 }

@@ -178,7 +178,7 @@ class Ride {
     if (stamps.length === 0) return true
     const { tags, pace } = this.#instance
     const budget = new Budget(pace.budgetMs)
-    const check = new TagCheck(tags, this.#departure.key, [], budget.leftMs)
+    const check = new TagCheck(tags, this.#departure.key, { isStrict: true })
     const [holds] = await check.hold([stamps], budget)
     return holds === true
   }
@@ -200,7 +200,7 @@ class Ride {
     const value = async (): Promise<unknown> => {
       const decoded = await this.#instance.settings.codec.read(bytes)
       if (decoded === undefined) throw new UncacheableValueError('the schema changed its mind about a value')
-      return decoded.value
+      return this.#handOut(decoded.value)
     }
     return { ok: true, value, entry: undefined, source: 'redis', how, since }
   }
@@ -229,11 +229,13 @@ class Ride {
       const value = await this.#departure.load(context)
       const payload = codec.payload(value)
       // Read back at once: a value that nobody could read would be loaded again and again.
-      let first: { readonly value: unknown } | undefined = { value: await codec.reread(payload) }
+      let first: { readonly value: unknown } | undefined = {
+        value: this.#handOut(await codec.reread(payload)),
+      }
       const own = (): unknown => {
         const taken = first
         first = undefined
-        return taken === undefined ? codec.reread(payload) : taken.value
+        return taken === undefined ? codec.reread(payload).then((again) => this.#handOut(again)) : taken.value
       }
       const loadMs = performance.now() - from
       const times = lifetimes(instance.settings, value, { ttlMs: said.ttlMs, loadMs })
@@ -247,6 +249,11 @@ class Ride {
     } catch (error) {
       return { ok: false, error, since }
     }
+  }
+
+  #handOut(value: unknown): unknown {
+    const { local } = this.#instance
+    return local === undefined ? value : local.handOut(value)
   }
 
   async #store(landing: Landing): Promise<Storing> {

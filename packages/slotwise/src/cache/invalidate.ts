@@ -33,11 +33,13 @@ export async function invalidateKeys(
     options.replicas === undefined ? ownReplicas : integer('replicas', options.replicas, { min: 0 })
   const { signal } = options
   const removals = keys.map((key) => ({ key, replicas }))
+  instance.forget(keys)
   const results = await removeAll(instance.port, removals, {
     callOf: removalOf(keepMs),
     deadlineMs,
     signal,
   })
+  instance.forget(keys)
   const left: Promise<boolean>[] = []
   let cause: unknown
   const found = keys.map((key, i) => {
@@ -65,7 +67,9 @@ export async function changeTags(
   const { deadlineMs, signal } = options
   const replicas = integer('replicas', options.replicas ?? instance.settings.replicas, { min: 0 })
   const removals = keys.map((key) => ({ key, replicas }))
+  instance.forget(keys)
   const results = await removeAll(instance.port, removals, { callOf: changeOf, deadlineMs, signal })
+  instance.forget(keys)
   const left: Promise<boolean>[] = []
   let cause: unknown
   for (const [i, key] of keys.entries()) {

@@ -32,7 +32,7 @@ export interface MutationTerms {
   /** What the stored value bears, with what is above. */
   readonly bears?: readonly string[]
   /** Tags of the same tenant that change with it. */
-  readonly tags?: { readonly store: TagStore; readonly paths: readonly string[] }
+  readonly tags?: { readonly store: TagStore; readonly paths: readonly string[] } | undefined
 }
 
 /** The last part of an intent, in which a change that obeys its signal has time to roll back. */
@@ -48,6 +48,8 @@ export async function mutateKeys<R>(
 ): Promise<R> {
   const from = performance.now()
   const token = newToken()
+  const everything = [...keys, ...tagKeysOf(terms)]
+  instance.forget(everything)
   const [covered, stamps] = await Promise.all([
     announce(instance, keys, token, terms),
     // Before the change, so that a tag which changes meanwhile takes the value away again.
@@ -66,6 +68,7 @@ export async function mutateKeys<R>(
     clearTimeout(timer)
     // It may have been committed all the same: a connection can break between the commit and its answer.
     const { failed } = await end(instance, keys, token, undefined, terms)
+    instance.forget(everything)
     for (const { key, cause, pending } of failed) {
       instance.report(cause, 'write', key)
       void pending.add(key, instance.settings.replicas)
@@ -78,6 +81,7 @@ export async function mutateKeys<R>(
       ? entryOf(instance, keys, valueOf(result), terms, stamps)
       : undefined
   const { failed, stored } = await end(instance, keys, token, entry, terms)
+  instance.forget(everything)
   if (entry !== undefined && !stored) instance.count('refusedFills')
   for (const { key, cause } of failed) instance.report(cause, 'write', key)
   if (failed.length > 0) {
@@ -86,6 +90,10 @@ export async function mutateKeys<R>(
   }
   for (const key of keys) instance.emit('write', key, from)
   return result
+}
+
+function tagKeysOf({ tags }: Pick<MutationTerms, 'tags'>): readonly Key[] {
+  return tags?.paths.map((path) => tags.store.keyOf(path)) ?? []
 }
 
 /** What the value that is stored in the end will bear; `undefined` where that is not known, and nothing is stored. */
@@ -119,7 +127,7 @@ async function announce(
     writeAll(instance.port, writes, { deadlineMs }),
     tags?.store.intend(tags.paths, token, intentMs, { deadlineMs }),
   ])
-  const all = [...keys, ...(tags?.paths.map((path) => tags.store.keyOf(path)) ?? [])]
+  const all = [...keys, ...tagKeysOf({ tags })]
   let covered = true
   for (const [i, result] of [...results, ...ofTags].entries()) {
     const key = all[i]

@@ -61,8 +61,11 @@ export async function putAll(
   const payloads = puts.map((put) => payloadOf(instance, put))
   const writes = await Promise.all(puts.map((put, i) => writeOf(instance, put, payloads[i], deadlineMs)))
   const sent = writes.filter((write) => write !== undefined)
+  const keys = puts.map(({ key }) => key)
+  instance.forget(keys)
   const answers = (await writeAll(instance.port, sent, { deadlineMs })).values()
   const results = writes.map((write) => (write === undefined ? NOT_STORED : answers.next().value))
+  instance.forget(keys)
   const left: Promise<boolean>[] = []
   let cause: unknown
   const stored = puts.map(({ key, token }, i) => {

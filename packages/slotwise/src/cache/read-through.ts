@@ -6,7 +6,8 @@ import { versionOf } from './entry.js'
 import type { Flight, How, Landing } from './flight.js'
 import type { Seat } from './flights.js'
 import type { Instance } from './instance.js'
-import { type Look, look } from './look.js'
+import { look } from './look.js'
+import type { Look } from './look-reply.js'
 import { timely } from './timely.js'
 
 const NONE = Buffer.alloc(0)
@@ -21,6 +22,8 @@ export interface Wish<T> {
   readonly softTimeoutMs: number
   readonly hardTimeoutMs: number
   readonly allowStale: boolean
+  /** Nothing that this process holds counts. */
+  readonly isStrict: boolean
   readonly signal: AbortSignal | undefined
   /** Called as soon as it is known whether the loader is needed; perhaps again later. */
   readonly decided?: (() => void) | undefined
@@ -29,7 +32,7 @@ export interface Wish<T> {
 /** What it gets. */
 export interface Found<T> {
   readonly value: T
-  readonly source: 'redis' | 'loader'
+  readonly source: 'local' | 'redis' | 'loader'
   readonly how: How
 }
 
@@ -52,7 +55,12 @@ export async function readThrough<T>(
   for (let round = 0; ; round++) {
     wish.signal?.throwIfAborted()
     const seen =
-      (round === 0 ? looked : undefined) ?? (await look(instance, key, budget, wish.allowStale, wish.tags))
+      (round === 0 ? looked : undefined) ??
+      (await look(instance, key, budget, {
+        allowStale: wish.allowStale,
+        named: wish.tags,
+        isStrict: wish.isStrict,
+      }))
     if (seen.state === 'found' && round === 0 && !seen.stale && !seen.early) return hit(instance, wish, seen)
     if (seen.state === 'found') return await served(instance, key, wish, seen, { began, budget, round })
     if (round === 0 && seen.state !== 'unreachable') instance.count('misses')
@@ -105,10 +113,10 @@ async function leaveWhenLanded(flight: Flight, leave: () => void): Promise<void>
   leave()
 }
 
-function hit<T>(instance: Instance, { decided }: Wish<T>, { value }: Seen): Found<T> {
+function hit<T>(instance: Instance, { decided }: Wish<T>, { value, source }: Seen): Found<T> {
   decided?.()
-  instance.count('hits')
-  return { value: value as T, source: 'redis', how: 'hit' }
+  instance.count(source === 'local' ? 'localHits' : 'hits')
+  return { value: value as T, source, how: 'hit' }
 }
 
 /** A value that is there: as it is while it is fresh; refreshed behind the caller's back, or waited for a little, when not. */

@@ -1,5 +1,6 @@
 import type { Codec, Header } from './entry.js'
 import type { ErrorContext } from './instance.js'
+import type { LocalSettings } from './local/options.js'
 import type { OriginOptions } from './origin.js'
 import type { BudgetBounds } from './pace.js'
 
@@ -27,6 +28,7 @@ export interface Settings {
   readonly keepInvalidatedMs: number
   readonly replicas: number
   readonly origin: OriginOptions | undefined
+  readonly local: LocalSettings | undefined
   readonly codec: Codec
   readonly onError: (error: Error, context: ErrorContext) => void
 }

@@ -23,10 +23,21 @@ export interface LoadOptions extends CallOptions {
    * `invalidate` promises is not promised to this read. @defaultValue `false`
    */
   readonly allowStale?: boolean | undefined
+  /**
+   * Asks Redis for the entry and its tags whatever this process holds: what `invalidate` and `invalidateTags` promise then
+   * holds for every process. @defaultValue `false`: what is held here is served for `maxStalenessMs` after its last proof
+   */
+  readonly strict?: boolean | undefined
   /** Ends this caller's waiting. The load goes on for the others, and is aborted when nobody is left. */
   readonly signal?: AbortSignal | undefined
   /** Ends it after so many milliseconds, the loader's time included, with a `TimeoutError` as `AbortSignal.timeout` does. */
   readonly deadlineMs?: number | undefined
+}
+
+/** Options of a read without a loader. */
+export interface ReadOptions extends CallOptions {
+  /** As of a read with a loader. */
+  readonly strict?: boolean | undefined
 }
 
 /** Writes to the database: resolves once the change is committed, with the new value. */
@@ -103,8 +114,8 @@ export interface Warmed {
 /** A value, and where it came from. */
 export interface CacheAnswer<T> {
   readonly value: T
-  /** Whether Redis had it, or a loader had to be called. */
-  readonly source: 'redis' | 'loader'
+  /** Whether this process held it, Redis had it, or a loader had to be called. */
+  readonly source: 'local' | 'redis' | 'loader'
   /**
    * `hit`: read from Redis at once. `stale`: the same, past its time, while the next one is being loaded. `load`: loaded
    * by this call. `wait`: taken from a load that another caller or another process was running. `bypass`: loaded
@@ -120,7 +131,7 @@ export type CacheRead<T> =
   | {
       readonly found: true
       readonly value: T
-      readonly source: 'redis'
+      readonly source: 'local' | 'redis'
       /** Since it was stored, by the server's clock. */
       readonly ageMs: number
       /** Older than its `ttlMs`: it is only there for as long as it takes to load the next one. */
