@@ -14,6 +14,12 @@ export interface InvalidateOptions extends CallOptions {
    * lose. @defaultValue the cache's own `replicas`
    */
   readonly replicas?: number | undefined
+  /**
+   * Resolves only when no process can serve the older value any more, from what it holds itself either: after the largest
+   * `maxStalenessMs` of all that hold entries of this cache, or as soon as all of them have answered. Not promised to reads
+   * with `allowStale`. @defaultValue `false`
+   */
+  readonly everywhere?: boolean | undefined
 }
 
 /**
@@ -54,6 +60,7 @@ export async function invalidateKeys(
     return false
   })
   if (left.length > 0) throw entriesPending(left, { cause })
+  if (options.everywhere === true) await instance.everywhere.forgotten(keys, performance.now(), signal)
   return found
 }
 
@@ -83,6 +90,7 @@ export async function changeTags(
     instance.report(result?.reason, 'invalidate', key)
   }
   if (left.length > 0) throw pendingError(left, ['change a tag', 'change # tags'], { cause })
+  if (options.everywhere === true) await instance.everywhere.forgotten(keys, performance.now(), signal)
 }
 
 /** The error that tells a caller of the entries left. */

@@ -3,9 +3,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { failover, moveSlots } from '../../src/cluster/index.js'
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
-import type { BorrowedConnection, RedisPort } from '../../src/redis/index.js'
+import type { RedisPort } from '../../src/redis/index.js'
 import { proxied } from '../../src/testing/faults/index.js'
 import { rounds } from '../support/budget.js'
+import { listening } from '../support/listening.js'
 import { promotion } from '../support/port-traffic.js'
 import { measuring, type Seen } from '../support/staleness.js'
 
@@ -224,48 +225,4 @@ async function cutOff(writer: RedisPort): Promise<void> {
   await sleep(1500)
   await cluster.heal()
   await cluster.whenHealthy()
-}
-
-/** A reader whose connections that tell of changes misbehave. */
-function listening(
-  reader: RedisPort,
-  { isHalfOpen = () => false, readsNothing = false }: { isHalfOpen?: () => boolean; readsNothing?: boolean },
-): RedisPort {
-  return new Proxy(reader, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name, target)
-      if (name === 'borrow') {
-        const borrow: RedisPort['borrow'] = (wanted, use) => {
-          const { onPush } = wanted
-          const hearing = onPush && {
-            onPush: (message: Parameters<typeof onPush>[0]) => {
-              if (!isHalfOpen()) onPush(message)
-            },
-          }
-          return target.borrow({ ...wanted, ...hearing }, (connection) => use(mute(connection)))
-        }
-        return borrow
-      }
-      return typeof member === 'function'
-        ? (...args: unknown[]): unknown => Reflect.apply(member, target, args)
-        : member
-    },
-  })
-
-  function mute(connection: BorrowedConnection): BorrowedConnection {
-    const heard = async <R>(reply: R, deadlineMs = 500): Promise<R> => {
-      if (!isHalfOpen()) return reply
-      await sleep(deadlineMs)
-      throw new Error('no answer')
-    }
-    return {
-      node: connection.node,
-      signal: connection.signal,
-      call: async (command, options) => heard(await connection.call(command, options), options?.deadlineMs),
-      pipeline: async (commands, options) => {
-        const asked = readsNothing ? commands.map(() => ['PING'] as const) : commands
-        return heard(await connection.pipeline(asked, options), options?.deadlineMs)
-      },
-    }
-  }
 }
