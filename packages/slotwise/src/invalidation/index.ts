@@ -1,5 +1,6 @@
 /**
- * Invalidation without a cache: tags whose change costs one command, whatever number of things bears them.
+ * Invalidation without a cache: tags whose change costs one command, whatever number of things bears them; and what changes
+ * in Redis, from the servers themselves.
  *
  * @module
  */
@@ -11,3 +12,9 @@ export {
   type TagVersionsOptions,
   type TagView,
 } from './tags/tag-versions.js'
+export {
+  type ChangeHandler,
+  type Tracking,
+  type TrackOptions,
+  trackChanges,
+} from './tracking/track-changes.js'
