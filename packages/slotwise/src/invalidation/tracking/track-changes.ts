@@ -65,15 +65,7 @@ export interface Tracking extends AsyncDisposable {
  * ```
  */
 export function trackChanges(port: RedisPort, options: TrackOptions, handler: ChangeHandler): Tracking {
-  const { prefixes } = options
-  if (!Array.isArray(prefixes) || prefixes.length === 0 || prefixes.some((one) => typeof one !== 'string')) {
-    throw new ConfigurationError(`prefixes must be a list of texts, got ${shown(prefixes)}`)
-  }
-  for (const one of prefixes) {
-    const other = prefixes.find((prefix) => prefix !== one && prefix.startsWith(one))
-    if (other === undefined && prefixes.indexOf(one) === prefixes.lastIndexOf(one)) continue
-    throw new ConfigurationError(`a prefix must not be the beginning of another, ${shown(one)} is`)
-  }
+  const prefixes = checked(options.prefixes)
   const told = (act: () => void, node: string): void => {
     try {
       act()
@@ -110,4 +102,19 @@ export function trackChanges(port: RedisPort, options: TrackOptions, handler: Ch
     close,
     [Symbol.asyncDispose]: () => Promise.resolve(close()),
   }
+}
+
+/** Servers take no prefix that another one covers. */
+function checked(prefixes: unknown): readonly string[] {
+  const texts = Array.isArray(prefixes)
+    ? (prefixes as readonly unknown[]).filter((one) => typeof one === 'string')
+    : []
+  if (!Array.isArray(prefixes) || texts.length === 0 || texts.length < prefixes.length) {
+    throw new ConfigurationError(`prefixes must be a list of texts, got ${shown(prefixes)}`)
+  }
+  for (const [i, one] of texts.entries()) {
+    if (!texts.some((other, j) => i !== j && other.startsWith(one))) continue
+    throw new ConfigurationError(`a prefix must not be the beginning of another, ${shown(one)} is`)
+  }
+  return texts
 }
