@@ -40,11 +40,9 @@ export async function invalidateKeys(
   const { signal } = options
   const removals = keys.map((key) => ({ key, replicas }))
   instance.forget(keys)
-  const results = await removeAll(instance.port, removals, {
-    callOf: removalOf(keepMs),
-    deadlineMs,
-    signal,
-  })
+  const call = { deadlineMs, signal }
+  const removed = await removeAll(instance.port, removals, { callOf: removalOf(keepMs), ...call })
+  const results = await instance.told(keys, removed, { ...call, replicas })
   instance.forget(keys)
   const left: Promise<boolean>[] = []
   let cause: unknown
@@ -75,7 +73,9 @@ export async function changeTags(
   const replicas = integer('replicas', options.replicas ?? instance.settings.replicas, { min: 0 })
   const removals = keys.map((key) => ({ key, replicas }))
   instance.forget(keys)
-  const results = await removeAll(instance.port, removals, { callOf: changeOf, deadlineMs, signal })
+  const call = { deadlineMs, signal }
+  const changed = await removeAll(instance.port, removals, { callOf: changeOf, ...call })
+  const results = await instance.told(keys, changed, { ...call, replicas })
   instance.forget(keys)
   const left: Promise<boolean>[] = []
   let cause: unknown

@@ -4,6 +4,15 @@
  *
  * @module
  */
+export {
+  type Invalidation,
+  type InvalidationCursor,
+  type InvalidationHandler,
+  type InvalidationSubscription,
+  Invalidator,
+  type InvalidatorOptions,
+  type SubscribeOptions,
+} from './log/invalidator.js'
 export type { ChangeOptions } from './tags/tag-store.js'
 export {
   type TagMutateOptions,
