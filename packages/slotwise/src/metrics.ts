@@ -111,6 +111,28 @@ export const METRICS = {
     means: 'what became of locks: `acquired`, `busy`, `unavailable`, `extended`, `released`, `lost`',
     alert: 'any `lost`: a holder was too slow or Redis away; `unavailable` goes on',
   },
+  'slotwise.outbox.events': {
+    kind: 'counter',
+    unit: '{event}',
+    labels: ['name', 'kind'],
+    means:
+      'changes of Postgres that an outbox carried (`applied`), will try again (`failed`) or gave up (`set-aside`)',
+    alert: 'any `set-aside`: the table says why; `failed` goes on while `applied` does not',
+  },
+  'slotwise.outbox.delay': {
+    kind: 'histogram',
+    unit: 's',
+    labels: ['name'],
+    means: 'how long ago the oldest change of a batch had been written when it was carried',
+    alert: 'longer than your transactions take, for minutes; and ask `lag()` for what waits',
+  },
+  'slotwise.outbox.changes': {
+    kind: 'counter',
+    unit: '{change}',
+    labels: ['name', 'kind'],
+    means: 'that this process began to consume (`elected`), or Postgres failed it (`interrupted`)',
+    alert: '`interrupted` goes on',
+  },
   'slotwise.redis.calls.active': {
     kind: 'updowncounter',
     unit: '{call}',
