@@ -116,7 +116,7 @@ begin
   if regexp_replace(template, '\\{[^{}]+\\}', '', 'g') ~ '[{}]' then
     raise exception 'a brace of % belongs to no column', template;
   end if;
-  select string_agg(coalesce(format('r.%I::text', m[1]), quote_literal(m[2])), ' || ' order by n)
+  select string_agg(case when m[1] is null then quote_literal(m[2]) else format('r.%I::text', m[1]) end, ' || ' order by n)
     into made
     from regexp_matches(template, '\\{([^{}]+)\\}|([^{}]+)', 'g') with ordinality as t(m, n);
   return coalesce(made, quote_literal(''));
