@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClosedError, ConfigurationError } from '../../errors.js'
 import { type CallOptions, integer } from '../../options.js'
@@ -102,7 +103,10 @@ export class Outbox {
           backoffMs = BACKOFF_MS.min
           this.#isConsumer = true
           this.#publish('elected')
-          await this.#consume(session, AbortSignal.any([signal, session.lost]))
+          const either = AbortSignal.any([signal, session.lost])
+          // Every call of a batch listens to it.
+          setMaxListeners(0, either)
+          await this.#consume(session, either)
         }
       } catch (error) {
         pauseMs = backoffMs * Math.random()
