@@ -12,7 +12,17 @@ export interface InvalidateOptions extends CallOptions {
    * lose. @defaultValue the cache's own `replicas`
    */
   readonly replicas?: number | undefined
+  /**
+   * Removes the entries once more, so many milliseconds later, in the background and unless the cache is closed before. Rarely
+   * of use: no load that was under way can store, whoever invalidates. It is for what happens behind the cache's back, say a
+   * writer elsewhere that stores what it read before; against replicas of the database that lag, `mutate` with `replicaLagMs` is
+   * better, which lets nothing be stored in the meantime. @defaultValue none
+   */
+  readonly again?: { readonly afterMs: number } | undefined
 }
+
+/** A day: beyond that, the TTL is what ends an entry. */
+const LATEST_MS = 86_400_000
 
 /**
  * Removes the entries, or rejects and goes on trying with those that are left. Whether each was there; an answer that
@@ -28,13 +38,16 @@ export async function invalidateKeys(
   const { replicas: ownReplicas, keepInvalidatedMs: keepMs } = instance.settings
   const replicas =
     options.replicas === undefined ? ownReplicas : integer('replicas', options.replicas, { min: 0 })
-  const { deadlineMs, signal } = options
+  const { deadlineMs, signal, again } = options
+  const afterMs =
+    again === undefined ? undefined : integer('again.afterMs', again.afterMs, { max: LATEST_MS })
   const removals = keys.map((key) => ({ key, replicas }))
   const results = await removeAll(instance.port, removals, {
     callOf: removalOf(keepMs),
     deadlineMs,
     signal,
   })
+  if (afterMs !== undefined) instance.pending.again(keys, afterMs, replicas)
   const left: Promise<boolean>[] = []
   let cause: unknown
   const found = keys.map((key, i) => {

@@ -3,6 +3,15 @@
  *
  * @module
  */
+export type { Cdn } from './cdn/limits.js'
+export { type Purge, type PurgeOptions, purging } from './cdn/purge.js'
+export {
+  type SurrogateHeader,
+  surrogateHeader,
+  surrogateKeys,
+  type TagChange,
+  type Tagged,
+} from './cdn/surrogate.js'
 export type { OutboxEvent } from './outbox/event.js'
 export type { OutboxErrorContext, OutboxHandling, OutboxOptions } from './outbox/options.js'
 export { type Outbox, type OutboxLag, outbox } from './outbox/outbox.js'

@@ -3,7 +3,7 @@ import { type Key, type KeySpace, keyOf, keysOf, plainName } from '../../keys.js
 import type { CommandCall, RedisPort, ScriptCall } from '../../redis/port.js'
 import { everyKey } from '../everything.js'
 import { distinct } from '../tags/paths.js'
-import { changeOf, TagStore } from '../tags/tag-store.js'
+import { changeOf } from '../tags/tag-store.js'
 import { writeAll } from '../write-all.js'
 import type { OutboxEvent } from './event.js'
 
@@ -75,10 +75,9 @@ function changesOf(
     throw new ConfigurationError('an event that concerns something must name the cache or the tags')
   }
   const space = { namespace: port.namespace, name: plainName('name', name), tenant }
-  const store = new TagStore(port, { name, tenant, keepMs: 1 })
   return [
     ...(entry === undefined ? [] : [removalOf(keyOf({ ...space, pattern: 'cache' }, entry))]),
-    ...distinct(tags).map((tag) => tagChangeOf(store.keyOf(tag))),
+    ...distinct(tags).map((tag) => tagChangeOf(keyOf({ ...space, pattern: 'tag' }, tag.split('/')))),
   ]
 }
 

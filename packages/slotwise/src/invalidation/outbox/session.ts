@@ -23,6 +23,8 @@ export class Session {
   readonly #options: SessionOptions
   readonly #lost = new AbortController()
   #heartbeat: NodeJS.Timeout | undefined
+  /** The statement before: a connection takes one at a time. */
+  #before: Promise<unknown> = Promise.resolve()
 
   /** Resolves with `undefined` while another session consumes. */
   static async open(pool: PostgresPool, options: SessionOptions): Promise<Session | undefined> {
@@ -54,11 +56,15 @@ export class Session {
     return this.#lost.signal
   }
 
+  /** After those asked for before it. Whatever fails ends the session: who could not read or delete begins anew. */
   async query<Row>(text: string, values: unknown[] = []): Promise<readonly Row[]> {
-    this.lost.throwIfAborted()
+    const answer = this.#before.then(async () => {
+      this.lost.throwIfAborted()
+      return await within(this.#client.query(text, values), this.#options.timeoutMs, { signal: this.lost })
+    })
+    this.#before = answer.catch(() => {})
     try {
-      const answer = this.#client.query(text, values)
-      return rowsOf(await within(answer, this.#options.timeoutMs, { signal: this.lost }))
+      return rowsOf(await answer)
     } catch (error) {
       this.end(error)
       throw error

@@ -182,7 +182,10 @@ describe('many writers at once', () => {
       const id = Math.floor(Math.random() * rows)
       await client.query('begin')
       if (Math.random() < 0.3)
-        await client.query('insert into items values ($1, $2, 0)', [1000 + Math.floor(Math.random() * 1e9), 'x'])
+        await client.query('insert into items values ($1, $2, 0)', [
+          1000 + Math.floor(Math.random() * 1e9),
+          'x',
+        ])
       const { rows: changed } = await client.query<{ version: number }>(
         'update items set version = version + 1 where id = $1 returning version',
         [id],
