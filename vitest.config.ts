@@ -8,10 +8,16 @@ const source = { resolve: { conditions }, ssr: { resolve: { conditions, external
 // Full counts take as long as they take.
 const soak = process.env['SLOTWISE_SOAK'] === undefined ? {} : { testTimeout: 1_200_000 }
 
+/** Most tests wait for servers rather than compute, so there are more workers than two cores. */
+const WAITING = { maxWorkers: 3 }
 /**
- * Groups run one after the other, the cheap ones first. Tests that take nodes away or watch the clock run alone,
- * so that what they measure is the product and not the neighbour.
+ * Those that take nodes away or watch the clock run two at a time, so that what they measure is the product and not the
+ * neighbour. Their files share their process: to load the sources anew for each takes longer than many of them run. A file
+ * that replaces a module (`vi.mock`) cannot be among them.
  */
+const WATCHING = { maxWorkers: 2, isolate: false }
+
+/** Groups run one after the other, the cheap ones first. All of a group have the same number of workers. */
 const project = (name: string, include: string, order: number, more: object = {}) => ({
   ...source,
   test: { name, include: [include], sequence: { groupOrder: order }, testTimeout: 10_000, ...more, ...soak },
@@ -28,7 +34,7 @@ const oldClients = () => {
   return {
     ...project('clients', `packages/slotwise/test/${include}`, 1, {
       globalSetup: 'packages/slotwise/test/support/cluster-setup.ts',
-      maxWorkers: isAll ? 1 : 2,
+      ...(isAll ? { maxWorkers: 1 } : WAITING),
       testTimeout: 60_000,
     }),
     resolve: { conditions, alias: { ioredis: 'ioredis-5', redis: 'redis-5' } },
@@ -43,33 +49,37 @@ export default defineConfig({
       project('scripts', 'scripts/test/**/*.test.ts', 0, { testTimeout: 60_000 }),
       project('cluster', 'packages/slotwise/test/cluster/**/*.test.ts', 1, {
         globalSetup: 'packages/slotwise/test/support/cluster-setup.ts',
-        maxWorkers: 2,
+        testTimeout: 30_000,
+        ...WAITING,
       }),
       // The same promises of the patterns, kept by their twins.
       project('memory', 'packages/slotwise/test/cluster/{cache,invalidation,lock,ratelimit}/*.test.ts', 1, {
-        // Of memory, of bytes on the way and of what a failover loses, only a server can tell.
-        exclude: ['**/memory-usage.test.ts', '**/lost-change.test.ts'],
+        // Of memory, of bytes on the way, of what a failover loses and of what it tells unasked, only a server knows.
+        exclude: ['**/memory-usage.test.ts', '**/lost-change.test.ts', '**/cache/local.test.ts'],
         provide: { inMemory: true },
-        maxWorkers: 2,
+        ...WAITING,
       }),
       oldClients(),
       project('cli', 'packages/cli/test/**/*.test.ts', 2, {
         globalSetup: 'packages/cli/test/support/setup.ts',
         testTimeout: 30_000,
-        maxWorkers: 2,
+        ...WAITING,
       }),
-      project('comments', 'apps/comments/test/**/*.test.ts', 3, {
+      project('comments', 'apps/comments/test/**/*.test.ts', 2, {
         globalSetup: 'apps/comments/test/support/setup.ts',
         testTimeout: 30_000,
+        ...WAITING,
+      }),
+      project('faults', 'packages/slotwise/test/faults/**/*.test.ts', 3, {
+        testTimeout: 60_000,
+        ...WATCHING,
+      }),
+      project('deploy', 'deploy/test/**/*.test.ts', 4, { testTimeout: 60_000, maxWorkers: 2 }),
+      project('package', 'packages/slotwise/test/package/**/*.test.ts', 4, {
+        testTimeout: 60_000,
         maxWorkers: 2,
       }),
-      project('faults', 'packages/slotwise/test/faults/**/*.test.ts', 4, {
-        testTimeout: 60_000,
-        fileParallelism: false,
-      }),
-      project('deploy', 'deploy/test/**/*.test.ts', 5, { testTimeout: 60_000, maxWorkers: 2 }),
-      project('package', 'packages/slotwise/test/package/**/*.test.ts', 6, { testTimeout: 60_000 }),
-      project('start', 'test/start/**/*.test.ts', 7, { testTimeout: 180_000, fileParallelism: false }),
+      project('start', 'test/start/**/*.test.ts', 4, { testTimeout: 180_000, maxWorkers: 2 }),
     ],
   },
 })

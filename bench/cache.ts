@@ -11,8 +11,10 @@ import { measureHerd, measureHits } from './cache/hits.js'
 import { measureHung } from './cache/hung.js'
 import { measureMany } from './cache/many.js'
 import { probe } from './cache/probes.js'
-import { probesTable, type Speed, speedReport } from './cache/report.js'
+import { probeFindings, type Speed, speedFindings } from './cache/promises.js'
+import { hitsTable, probesTable } from './cache/report.js'
 import { type Name, OURS, OURS_STALE, PEERS, PIPELINING, PLAIN } from './cache/subjects.js'
+import { exitCodeOf, told } from './measuring/findings.js'
 
 const HELP = `npm run bench -- cache [options]
 
@@ -27,6 +29,8 @@ client takes for each, and reads that were late and loaded; commands counted; ma
   --rounds N    rounds of each (7)
   --ms N        how long a round lasts, in milliseconds (700)
   --json        everything that was measured, for machines
+
+Exit code: 0 all that is promised was reached, 1 something was missed.
 `
 
 const { values } = parseArgs({
@@ -66,14 +70,19 @@ const machine = {
   redis: cluster.version,
   load: `${loadBefore} before, ${load()} after`,
 }
-if (values.json) console.log(JSON.stringify({ machine, rounds, ms, probes, speed }, null, 2))
+const promised = {
+  probes: probes === undefined ? [] : probeFindings(probes),
+  speed: speed === undefined ? [] : speedFindings(speed),
+}
+if (values.json) console.log(JSON.stringify({ machine, rounds, ms, probes, speed, promised }, null, 2))
 else {
   console.log(
     `${machine.cores} cores (${machine.model}) shared by everything, Redis ${machine.redis}, Node ${machine.node}; load ${machine.load}\n`,
   )
-  if (probes !== undefined) console.log(`${probesTable(probes)}\n`)
-  if (speed !== undefined) console.log(speedReport(speed))
+  if (probes !== undefined) console.log(`${probesTable(probes)}\n\n${told(promised.probes)}\n`)
+  if (speed !== undefined) console.log(`${hitsTable(speed)}\n\n${told(promised.speed)}`)
 }
+process.exitCode = exitCodeOf([...promised.probes, ...promised.speed])
 
 async function measureSpeed(): Promise<Speed> {
   const names: readonly Name[] = [OURS, OURS_STALE, PLAIN, PIPELINING, ...PEERS]

@@ -12,6 +12,7 @@ import { Cluster } from 'ioredis'
 import { moveSlots } from 'slotwise/cluster'
 import { startLocalCluster } from 'slotwise/local'
 import { slotOf } from 'slotwise/redis'
+import { exitCodeOf, type Finding, told } from './measuring/findings.js'
 
 const { values: options } = parseArgs({
   options: {
@@ -26,7 +27,8 @@ if (options.help) {
 
 Slots and keys a second that go from one primary to another, ours and redis-cli's, in turns on one cluster: empty slots,
 small keys, larger ones. Medians over the rounds with their quartiles, the ratio, and the longest that a caller of the
-source waited. redis-cli is taken from the PATH, or from the packages that redis-server was fetched with.`)
+source waited. redis-cli is taken from the PATH, or from the packages that redis-server was fetched with. Exit code: 0 all
+that is promised was reached, 1 something was missed.`)
   process.exit(0)
 }
 
@@ -121,10 +123,11 @@ try {
     else if (slot > SLOTS && slot < 5000) elsewhere = `{${i}}`
   }
   const owner = async (slot: number) => {
-    const ranges = (await client.cluster('SLOTS')) as readonly [number, number, [string, number, string]][]
-    const range = ranges.find(([first, last]) => slot >= first && slot <= last)
-    if (range === undefined) throw new Error(`nobody owns slot ${slot}`)
-    return { id: range[2][2], node: `${range[2][0]}:${range[2][1]}` }
+    const ranges = await client.cluster('SLOTS')
+    const [, , primary] = ranges.find(([first, last]) => slot >= first && slot <= last) ?? []
+    if (primary === undefined) throw new Error(`nobody owns slot ${slot}`)
+    const [host, port, id] = primary
+    return { id, node: `${host}:${port}` }
   }
   const home = await owner(0)
   const other = await owner(16_383)
@@ -188,6 +191,13 @@ try {
     const ratio = median(mine.map((one, i) => one.slotsPerSecond / (theirs[i]?.slotsPerSecond ?? Number.NaN)))
     return { data: name, ratio, least: 1 }
   })
+  const findings = ratios.map(
+    ({ data, ratio, least }): Finding => ({
+      holds: ratio >= least,
+      line: `${ratio.toFixed(2)} × ${THEIRS}: ${data} (promised ${least})`,
+    }),
+  )
+  process.exitCode = exitCodeOf(findings)
   if (options.json) console.log(JSON.stringify({ version: cluster.version, slots: SLOTS, results, ratios }))
   else {
     const [cpu = { model: 'unknown' }] = cpus()
@@ -206,11 +216,7 @@ try {
       console.log(`${`${data}, ${subject}`.padEnd(32)}${cells.join('')}`)
     }
     console.log()
-    for (const { data, ratio, least } of ratios) {
-      console.log(
-        `${ratio >= least ? 'reached' : 'missed '}  ${ratio.toFixed(2)} × ${THEIRS}: ${data} (promised ${least})`,
-      )
-    }
+    console.log(told(findings))
   }
 } finally {
   client.disconnect()

@@ -26,7 +26,14 @@ const STEPS = [
     commands: [['oxlint', '--type-aware', '--deny-warnings', '.']],
   },
   { name: 'lua', about: 'Lua lint', commands: [[node, ...script, 'scripts/lint-lua.ts']] },
-  { name: 'types', about: 'types of everything', commands: [['tsc', '-p', 'tsconfig.json']] },
+  {
+    name: 'types',
+    about: 'types of everything',
+    commands: [
+      ['tsc', '-p', 'tsconfig.json'],
+      ['tsc', '-p', 'bench'],
+    ],
+  },
   { name: 'build', about: 'the packages build and pack', commands: [[node, ...script, 'scripts/pack.ts']] },
   { name: 'dead', about: 'no dead code, no undeclared or unused dependency', commands: [['knip']] },
   {
@@ -147,6 +154,11 @@ await runScript(async () => {
   // The types of those whose interfaces are implemented: the lint looks at what is written against them.
   const theirs = { folder: join(root, 'conformance'), progress: new Progress(), signal: stopping.signal }
   if (names.includes('lint')) await ensurePackages('run', theirs)
+  // And of those that ours is measured beside.
+  if (names.includes('types')) {
+    for (const folder of ['bench', 'bench/cache/peers'])
+      await ensurePackages('run', { ...theirs, folder: join(root, folder) })
+  }
   const started = Date.now()
   for (const step of STEPS.filter(({ name }) => names.includes(name))) {
     const since = Date.now()

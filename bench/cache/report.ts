@@ -1,22 +1,10 @@
-import { median, quantile, ratioOf } from '../measuring/rates.js'
-import type { Counted } from './counted.js'
+import { median, quantile } from '../measuring/rates.js'
 import type { Outcome } from './held.js'
-import { IN_FLIGHT, type Measured } from './hits.js'
-import { type Hung, LOADER_MS } from './hung.js'
-import type { Many, Round } from './many.js'
+import { IN_FLIGHT } from './hits.js'
 import { BOUND_MS, type Probed } from './probes.js'
-import { type Name, OURS, PLAIN } from './subjects.js'
+import type { Speed } from './promises.js'
+import type { Name } from './subjects.js'
 import type { Hits, Removal } from './tasks.js'
-
-/** What was measured of speed. */
-export interface Speed {
-  readonly hits: readonly Measured[]
-  readonly herd: readonly { readonly name: Name; readonly loads: number }[]
-  readonly counted: Counted
-  readonly many: Many
-  readonly hung: Hung
-  readonly memory: { readonly hash: number; readonly string: number; readonly json: number }
-}
 
 const table = (rows: readonly (readonly string[])[]): string => {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
@@ -65,56 +53,13 @@ const cell = (rounds: readonly Hits[]): string => {
   return `${k(0.5)} (${k(0.25)}–${k(0.75)}), ${cpu} µs${reads > 0 ? `, ${reads} late` : ''}`
 }
 
-/** Hits of everybody, then what is promised of ours. */
-export function speedReport({ hits, herd, counted, many, hung, memory }: Speed): string {
-  const of = (name: Name, inFlight: number) =>
-    hits.find((one) => one.name === name && one.inFlight === inFlight)?.rounds ?? []
+/** Hits of everybody. */
+export function hitsTable({ hits }: Speed): string {
   const names = hits.filter(({ inFlight }) => inFlight === 1).map(({ name }) => name)
-  const hitTable = table([
+  const rounds = (name: Name, inFlight: number) =>
+    hits.find((one) => one.name === name && one.inFlight === inFlight)?.rounds ?? []
+  return table([
     ['thousands of hits a second', ...IN_FLIGHT.map((inFlight) => `${inFlight} in flight`)],
-    ...names.map((name) => [name, ...IN_FLIGHT.map((inFlight) => cell(of(name, inFlight)))]),
+    ...names.map((name) => [name, ...IN_FLIGHT.map((inFlight) => cell(rounds(name, inFlight)))]),
   ])
-  const ratio = (inFlight: number, field: 'perSecond' | 'cpuUs') =>
-    ratioOf(
-      of(OURS, inFlight).map((round) => round[field]),
-      of(PLAIN, inFlight).map((round) => round[field]),
-    )
-  const manyRatio = (theirs: readonly Round[], field: keyof Round) =>
-    ratioOf(
-      many.ours.map((round) => round[field]),
-      theirs.map((round) => round[field]),
-    )
-  const toAll = manyRatio(many.byHand, 'ms')
-  const verdict = (holds: boolean, line: string) => `${holds ? 'reached' : 'missed '}  ${line}`
-  const same = (found: readonly string[], wanted: readonly string[]) => found.join() === wanted.join()
-  const promises = [
-    ...IN_FLIGHT.map((inFlight) => {
-      const is = ratio(inFlight, 'perSecond')
-      const cpu = ratio(inFlight, 'cpuUs').toFixed(2)
-      const line = `${is.toFixed(2)} × the hits of ${PLAIN}, ${inFlight} in flight, at ${cpu} × its processor time`
-      return inFlight === 64 ? verdict(is >= 0.9, `${line} (promised 0.9)`) : `         ${line}`
-    }),
-    verdict(same(counted.hit, ['HGET']), `a hit sends ${counted.hit.join(', ')}`),
-    verdict(
-      same(counted.miss.beforeValue, ['HGET', 'EVALSHA']) &&
-        same(counted.miss.inAll, ['HGET', 'EVALSHA', 'EVALSHA']),
-      `a miss sends ${counted.miss.beforeValue.join(', ')} before its loader runs, ${counted.miss.inAll.length} commands in all`,
-    ),
-    verdict(same(counted.invalidate, ['DEL']), `an invalidation sends ${counted.invalidate.join(', ')}`),
-    verdict(
-      toAll <= 1.3,
-      `getMany of 100: ${median(many.ours.map((round) => round.ms)).toFixed(2)} ms, ${toAll.toFixed(2)} × pipelines by hand to all nodes at once (promised 1.3), at ${manyRatio(many.byHand, 'cpuMs').toFixed(2)} × their processor time; ${manyRatio(many.oneNode, 'ms').toFixed(2)} × the largest of them alone`,
-    ),
-    ...herd.map(({ name, loads }) =>
-      (name === OURS ? (line: string) => verdict(loads === 1, line) : (line: string) => `         ${line}`)(
-        `${loads} ${loads === 1 ? 'load' : 'loads'} for one cold key, 5 processes × 100 calls: ${name}`,
-      ),
-    ),
-    verdict(
-      hung.p99Ms <= 50 + LOADER_MS,
-      `all primaries stopped: read-through p50 ${hung.p50Ms.toFixed(0)} ms, p99 ${hung.p99Ms.toFixed(0)} ms, at most ${hung.maxMs.toFixed(0)} ms, of which the loader ${LOADER_MS} ms (promised p99 50 + ${LOADER_MS})`,
-    ),
-    `         one entry takes ${memory.hash} bytes of Redis; its ${memory.json} bytes of JSON as a string, ${memory.string}`,
-  ]
-  return `${hitTable}\n\n${promises.join('\n')}`
 }

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { z } from 'zod'
 import {
   DEPLOY,
   environmentOf,
@@ -17,6 +19,28 @@ import type { Compose } from './support/compose-model.js'
 import { isMapping } from './support/merge.js'
 
 const run = promisify(execFile)
+
+/** What of Prometheus' configuration there is here; a name that is not known is an error. */
+const prometheusConfig = z.strictObject({
+  global: z.strictObject({ scrape_interval: z.string() }),
+  scrape_configs: z.array(
+    z.strictObject({
+      job_name: z.string(),
+      metrics_path: z.string().optional(),
+      static_configs: z.array(z.strictObject({ targets: z.array(z.string()) })),
+      relabel_configs: z
+        .array(
+          z.strictObject({
+            source_labels: z.array(z.string()).optional(),
+            regex: z.string().optional(),
+            target_label: z.string(),
+            replacement: z.string().optional(),
+          }),
+        )
+        .optional(),
+    }),
+  ),
+})
 
 const ALL = { profiles: ['cache', 'durable', 'observability'] }
 const FORMS: readonly (readonly [string, ReadOptions])[] = [
@@ -189,18 +213,60 @@ describe('the files of the deployment', () => {
     expect(interpolated('$$1 ${A:-b} ${C}', { C: 'd' })).toBe('$1 b d')
   })
 
-  it('scrape every node as a target of its own', () => {
-    for (const over of [[], ['compose.hostnet.yaml']]) {
-      const compose = readCompose({ ...ALL, over })
-      const config = compose.configs['prometheus']
-      const text = config !== undefined && 'content' in config ? config.content : ''
-      for (const [name, { environment }] of nodesOf(compose)) {
-        if (!/^redis-[1-6]$/.test(name)) continue
-        const host = over.length === 0 ? name : '127.0.0.1'
-        expect(text).toContain(`- ${host}:${environment?.['NODE_PORT']}`)
+  describe.each([
+    ['between containers', []],
+    ['in the network of the host', ['compose.hostnet.yaml']],
+  ])('have a Prometheus that asks, %s,', (_, over) => {
+    const compose = readCompose({
+      ...ALL,
+      over,
+      environment: { REDIS_PORTS: '800', COMMENTS_PORT: '9080', REDIS_SCHEME: 'rediss' },
+    })
+    const config = compose.configs['prometheus']
+    const { scrape_configs: jobs } = prometheusConfig.parse(
+      parse(config !== undefined && 'content' in config ? config.content : ''),
+    )
+    const targetsOf = (name: string) =>
+      jobs
+        .filter(({ job_name: job }) => job === name)
+        .flatMap(({ static_configs: lists }) => lists.flatMap(({ targets }) => targets))
+    const isOnHost = over.length > 0
+    const host = (name: string) => (isOnHost ? '127.0.0.1' : name)
+
+    it('each node as a target of its own, through the exporter', () => {
+      const nodes = nodesOf(compose).filter(([name]) => /^redis-[1-6]$/.test(name))
+      expect(targetsOf('redis')).toEqual(
+        nodes.map(([name, { environment }]) => `${host(name)}:${environment?.['NODE_PORT']}`),
+      )
+      const replacements = jobs.flatMap(({ relabel_configs: rules = [] }) =>
+        rules.map(({ replacement }) => replacement),
+      )
+      expect(replacements).toEqual(['rediss://$1', undefined, `${host('redis-exporter')}:9121`])
+      expect(targetsOf('redis-exporter')).toEqual([`${host('redis-exporter')}:9121`])
+    })
+
+    it('the service, where it listens and at the path that it has', () => {
+      expect(targetsOf('comments')).toEqual([`${host('comments')}:${isOnHost ? 9080 : 8080}`])
+      const job = jobs.find(({ job_name: name }) => name === 'comments')
+      expect(job?.metrics_path ?? '/metrics').toBe('/metrics')
+      const service = compose.services['comments']
+      if (isOnHost) expect(service?.environment?.['PORT']).toBe('9080')
+      else expect(service?.ports).toEqual(['127.0.0.1:9080:8080'])
+    })
+
+    it('nobody that it cannot reach', () => {
+      const networks = (name: string) => {
+        const given = compose.services[name]?.networks
+        return Array.isArray(given) ? given : Object.keys(given ?? {})
       }
-      expect(text).toContain("replacement: 'redis://$1'")
-    }
+      const names = isOnHost ? [] : ['comments', 'redis-exporter']
+      for (const name of names) {
+        expect([name, networks(name)]).toEqual([
+          name,
+          expect.arrayContaining([networks('prometheus')[0] ?? expect.fail()]),
+        ])
+      }
+    })
   })
 
   it('are the only ones that the image needs to leave out', () => {

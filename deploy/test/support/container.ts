@@ -89,6 +89,8 @@ function listening(
   host: string,
 ): Readonly<Record<string, string>> {
   if (environment['NODE_PORT'] === undefined) return { SLOTWISE: 'slotwise' }
+  // In the network of the host the file says it.
+  if (environment['NODE_BIND'] !== undefined) return {}
   return { NODE_BIND: `${host} -192.0.2.1`, NODE_PROBE_HOST: host }
 }
 

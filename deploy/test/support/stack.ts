@@ -47,7 +47,12 @@ export class Stack implements AsyncDisposable {
     await mkdir(join(folder, 'volumes'))
     const tools = await layTools(join(folder, 'bin'))
     await run('sh', [join(DEPLOY, 'make-secrets.sh'), join(folder, 'secrets')])
-    return new Stack(folder, options, tools, await freeTens())
+    const ports = await freeTens()
+    const { REDIS_MORE_NODES: more, ...environment } = options.environment ?? {}
+    // As durable.env says to do where the ports are others.
+    const moved = more?.replaceAll(/:700(\d)/g, `:${ports['REDIS_PORTS']}$1`)
+    const given = { ...environment, ...(moved === undefined ? {} : { REDIS_MORE_NODES: moved }) }
+    return new Stack(folder, { ...options, environment: given }, tools, ports)
   }
 
   private constructor(
@@ -210,7 +215,10 @@ export class Stack implements AsyncDisposable {
   #hosts(): ReadonlyMap<string, string> {
     const isOwn = process.platform === 'linux'
     const hosts = new Map<string, string>()
-    for (const [name, { networks }] of Object.entries(this.compose.services)) {
+    for (const [name, { networks, environment }] of Object.entries(this.compose.services)) {
+      if (networks === undefined && environment?.['NODE_IP'] !== undefined) {
+        hosts.set(name, String(environment['NODE_IP']))
+      }
       if (networks === undefined || Array.isArray(networks)) continue
       const [network] = Object.values(networks)
       if (network === undefined) continue

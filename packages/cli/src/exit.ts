@@ -3,9 +3,9 @@ import { SlotwiseError } from 'slotwise'
 /** How a command ended, for scripts. The table of docs/cli.md says the same, and a test compares them. */
 export const EXIT = {
   ok: 0,
-  /** Something was found, is degraded, does not answer, or was refused by the cluster. */
+  /** Something was found, is degraded, does not answer, or was refused as the cluster or this machine is now. */
   finding: 1,
-  /** An option, an argument, a password, a file or a profile is wrong. */
+  /** An option, an argument, a password, a file or a profile is wrong: another command line is needed. */
   usage: 2,
   /** No node answers, or none in time. */
   unreachable: 3,
@@ -56,6 +56,8 @@ const BY_CODE: Readonly<Record<string, ExitCode>> = {
   // What a cluster or this machine refuses; the message says what to do.
   UNHEALTHY_CLUSTER: EXIT.finding,
   FOREIGN_CLUSTER: EXIT.finding,
+  IMPOSSIBLE_CHANGE: EXIT.finding,
+  SLOT_MIGRATION: EXIT.finding,
   KEY_TOO_LARGE: EXIT.finding,
   SLOT_MOVING: EXIT.finding,
   REPLY: EXIT.finding,

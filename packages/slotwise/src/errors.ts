@@ -208,6 +208,14 @@ export class UnhealthyClusterError extends SlotwiseError {
 }
 
 /**
+ * The request is well formed, and the cluster as it is now does not allow it: too few primaries would be left, no replica
+ * is there to take over, a node has another role already. Nothing of it was done. The message says what is missing.
+ */
+export class ImpossibleChangeError extends SlotwiseError {
+  readonly code = 'IMPOSSIBLE_CHANGE'
+}
+
+/**
  * A key is too large to be moved without stopping its server for long. Its slot was not touched, unless `halfMoved`.
  * Raise `maxKeyBytes` to move it all the same.
  */

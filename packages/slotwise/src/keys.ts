@@ -39,6 +39,14 @@ export function keyOf(space: KeySpace, id: Id): Key {
 }
 
 /**
+ * The key of another pattern's thing that belongs to the same tenant as this key, whose words nobody may know any more.
+ */
+export function keyBeside(key: Key, space: Omit<KeySpace, 'tenant'>, id: Id): Key {
+  const tenant = /\{(@[^:]+:)/.exec(key)?.[1] ?? ''
+  return `${prefixOf(space)}{${tenant}${bounded(escapeId(id))}}` as Key
+}
+
+/**
  * A pattern for SCAN that every key of the space matches, and no other key of ours. Nothing in a key is special in a
  * pattern: what would be is escaped.
  */
@@ -93,8 +101,8 @@ function wordsOf<Words>(text: string, unescape: (text: string) => Words): KeyWor
   return sha256 === undefined ? { hashed: false, words: unescape(text) } : { hashed: true, sha256 }
 }
 
-/** The tag of a thing as it stands in its key, without the pattern: what two patterns share when they name one thing. */
-function prefixOf({ namespace, pattern, name }: KeySpace): string {
+/** What every key of the space begins with, whosever it is, and no key of another space. */
+export function prefixOf({ namespace, pattern, name }: Omit<KeySpace, 'tenant'>): string {
   return namespace === '' ? `${pattern}:${name}:` : `${namespace}:${pattern}:${name}:`
 }
 

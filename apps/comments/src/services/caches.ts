@@ -41,7 +41,9 @@ export class Caches implements AsyncDisposable {
   constructor(port: RedisPort, { enabled = true, onError = () => {} }: CachesOptions = {}) {
     this.#enabled = enabled
     this.#comments = new Cache(port, { name: 'comments', ttlMs: TTL_MS, onError })
-    this.#threads = new Cache(port, { name: 'threads', ttlMs: TTL_MS, onError })
+    // A long thread takes a while to load. One reader of a busy one sees to the next before anybody has to wait for it.
+    // Not `staleMs`: what has gone from the database without a word to the cache would be shown for as much longer.
+    this.#threads = new Cache(port, { name: 'threads', ttlMs: TTL_MS, earlyRefresh: 1, onError })
     // A key that is taken back, or a new plan, is felt within this time even if nobody tells the cache.
     this.#keys = new Cache(port, { name: 'api-keys', ttlMs: 60_000, onError })
   }
@@ -61,17 +63,23 @@ export class Caches implements AsyncDisposable {
     )
   }
 
-  /** Writes a comment to the database, then to its entry, and takes away the thread that does not show it yet. */
+  /**
+   * Writes a comment to the database, then to its entry, under an intent for the thread that does not show it yet: a
+   * process that dies after its commit leaves no thread without it.
+   */
   async create(
     tenant: string,
     { id, entityId }: { readonly id: string; readonly entityId: string },
     write: () => Promise<Comment>,
   ): Promise<Comment> {
-    const comment = await timed('write', () =>
-      written(() => this.#comments.forTenant(tenant).writeThrough(id, { deadlineMs: INVALIDATE_MS }, write)),
+    const options = { deadlineMs: INVALIDATE_MS }
+    const comments = this.#comments.forTenant(tenant)
+    const threads = this.#threads.forTenant(tenant)
+    return await timed('write', () =>
+      written(() =>
+        threads.mutate({ ids: [entityId], ...options }, () => comments.writeThrough(id, options, write)),
+      ),
     )
-    await this.changed(tenant, [], [entityId])
-    return comment
   }
 
   /**

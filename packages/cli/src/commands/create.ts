@@ -16,8 +16,6 @@ interface CreateFlags extends ConnectionFlags {
 }
 
 const AGAIN_MS = 500
-/** A new cluster takes seconds to open, whatever a node takes to answer. */
-const AGREE_MS = 30_000
 
 export function addCreate(program: Command, runner: Runner): void {
   const command = program
@@ -29,7 +27,7 @@ export function addCreate(program: Command, runner: Runner): void {
     .argument('[nodes...]', 'all nodes, in any order')
     .addOption(new Option('-r, --replicas <n>', 'of each primary').argParser(whole(0, 10)).default(1))
     .addOption(
-      new Option('-w, --wait <seconds>', 'keep trying for so long while nodes do not answer')
+      new Option('-w, --wait <seconds>', 'begin again for so long while nodes do not answer')
         .argParser(whole(0, 86_400))
         .default(0),
     )
@@ -38,16 +36,19 @@ export function addCreate(program: Command, runner: Runner): void {
     work: async (terminal, args, flags) => {
       const connection = await connectionOf(flags, args, terminal)
       const began = performance.now()
+      // Each attempt begins with the same steps: told once, or a log would fill up with them.
+      const told = new Set<string>()
       const options = {
         ...connection,
-        // Shorter, an attempt would end while the nodes agree, and what it had done would not be told by the next.
-        timeoutMs: Math.max(flags.timeout ?? 0, AGREE_MS),
         replicasPerPrimary: flags.replicas,
         signal: terminal.signal,
-        onProgress: (text: string) => terminal.progress({ text }),
+        onProgress: (text: string) => {
+          if (!told.has(text)) terminal.progress({ text })
+          told.add(text)
+        },
       }
-      const made = await persistently(options, terminal, flags.wait * 1000)
-      return { json: made, text: () => describe(made, performance.now() - began) }
+      const { made, attempts } = await persistently(options, terminal, flags.wait * 1000)
+      return { json: made, text: () => describe(made, attempts, performance.now() - began) }
     },
   })
 }
@@ -57,12 +58,12 @@ async function persistently(
   options: CreateClusterOptions,
   terminal: Terminal,
   waitMs: number,
-): Promise<CreatedCluster> {
+): Promise<{ readonly made: CreatedCluster; readonly attempts: number }> {
   const { createCluster } = await import('slotwise/cluster')
   const until = performance.now() + waitMs
-  for (;;) {
+  for (let attempts = 1; ; attempts++) {
     try {
-      return await createCluster(options)
+      return { made: await createCluster(options), attempts }
     } catch (error) {
       const isLate = performance.now() >= until
       if (isLate || !(error instanceof RedisUnavailableError)) throw error
@@ -76,7 +77,11 @@ async function persistently(
   }
 }
 
-function describe({ changed, primaries, replicas }: CreatedCluster, tookMs: number): string {
+function describe(
+  { changed, primaries, replicas }: CreatedCluster,
+  attempts: number,
+  tookMs: number,
+): string {
   const rows = primaries.flatMap((primary) => [
     [placed(primary), 'primary', ranges(primary.slots), primary.id],
     ...replicas
@@ -84,6 +89,8 @@ function describe({ changed, primaries, replicas }: CreatedCluster, tookMs: numb
       .map((replica) => [placed(replica), 'replica', `of ${placed(primary)}`, replica.id]),
   ])
   const columns = [{ title: 'NODE' }, { title: 'ROLE' }, { title: 'SLOTS' }, { title: 'ID' }]
-  const head = changed ? `The cluster is made, in ${duration(tookMs)}.` : 'The cluster was whole already.'
+  // What an attempt had done that ended too early is not known to the one that finds it whole.
+  const isMade = changed || attempts > 1
+  const head = isMade ? `The cluster is made, in ${duration(tookMs)}.` : 'The cluster was whole already.'
   return `${table(columns, rows)}\n\n${head}`
 }

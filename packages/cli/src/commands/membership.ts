@@ -74,13 +74,14 @@ export function addMembership(program: Command, runner: Runner): void {
         maxKeyBytes: flags.maxKeyBytes,
       })
       return {
-        json: { ...removed, dryRun: flags.dryRun },
+        json: { ...removed, node: removed.node ?? null, dryRun: flags.dryRun },
         text: () => {
           const { plan, reattached } = removed
           const followers = reattached.map(({ replica, to }) => `${placed(replica)} follows ${placed(to)}`)
           const moved = plan.length === 0 ? '' : `${movedText(plan, removed, flags.dryRun)}\n`
           const will = followers.length === 0 ? '' : `${followers.join('\n')}\n`
-          const name = removed.node === undefined ? node : placed(removed.node)
+          if (removed.node === undefined) return `${node} has left the cluster already.`
+          const name = placed(removed.node)
           const end = flags.dryRun
             ? `${name} would leave the cluster${plan.length === 0 ? '. Nothing was done' : ''}.`
             : `${name} has left the cluster, and is an empty server now (${plural(removed.slotsMoved, 'slot')} moved).`

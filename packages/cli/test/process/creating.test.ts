@@ -4,7 +4,7 @@ import { json, slotwise, start } from '../support/slotwise.js'
 
 let servers: BareServers
 beforeAll(async () => {
-  servers = await startBareServers(3, { 'cluster-node-timeout': '5000' })
+  servers = await startBareServers(3, { 'cluster-node-timeout': '1000' })
 }, 60_000)
 afterAll(() => servers[Symbol.asyncDispose]())
 
@@ -18,24 +18,24 @@ describe('making a cluster', () => {
     })
     const waiting = start(['create', ...nodes, '--replicas', '0', '--wait', '60'])
     await waiting.until('waiting for 127.0.0.1:1, at most')
+    // Several attempts later.
+    await waiting.until(/, at most 5[0-7] s more/)
     waiting.child.kill('SIGINT')
-    expect((await waiting.ended).code).toBe(130)
+    const { code, stderr } = await waiting.ended
+    expect(code).toBe(130)
+    // A line for each step, and one every five seconds, whatever is tried how often meanwhile.
+    expect(stderr.trimEnd().split('\n')).toEqual([
+      'connecting to 3 nodes',
+      expect.stringMatching(/^waiting for 127.0.0.1:1, at most \d+ s more$/),
+      expect.stringMatching(/^waiting for 127.0.0.1:1, at most \d+ s more$/),
+      expect.stringMatching(/Stopped between two steps/),
+    ])
   })
 
   it('makes it as soon as they answer, and leaves a whole one as it is', async () => {
     const held = servers.pids[2] ?? 0
     process.kill(held, 'SIGSTOP')
-    const making = start([
-      'create',
-      ...servers.nodes,
-      '-r',
-      '0',
-      '--wait',
-      '60',
-      '--timeout',
-      '1000',
-      '--json',
-    ])
+    const making = start(['create', ...servers.nodes, '-r', '0', '--wait', '60', '--json'])
     try {
       await making.until('waiting for')
     } finally {
@@ -53,6 +53,18 @@ describe('making a cluster', () => {
       code: 0,
       stdout: expect.stringContaining('The cluster was whole already.') as string,
     })
+  })
+
+  it('has --timeout for all of it, also for nodes that answer and never agree', async () => {
+    // Others are sent to a bus that is not there.
+    await using deaf = await startBareServers(3, { 'cluster-announce-bus-port': '1' })
+    const began = performance.now()
+    const ran = await slotwise(['create', ...deaf.nodes, '-r', '0', '--timeout', '1200'])
+    expect(ran).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(/did not become one cluster in time.*bus port/) as string,
+    })
+    expect(performance.now() - began).toBeLessThan(8000)
   })
 
   it('is refused where the nodes are another cluster, which ends with 1', async () => {

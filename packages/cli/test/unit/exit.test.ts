@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
 import {
   ConfigurationError,
+  ImpossibleChangeError,
   KeyTooLargeError,
   RedisUnavailableError,
   ReplyError,
+  SlotMigrationError,
   UnhealthyClusterError,
 } from 'slotwise'
 import { describe, expect, it } from 'vitest'
@@ -24,6 +26,8 @@ describe('exit codes', () => {
     [new RedisUnavailableError('x'), EXIT.unreachable],
     [new UnhealthyClusterError('x'), EXIT.finding],
     [new ReplyError('OOM x'), EXIT.finding],
+    [new ImpossibleChangeError('x'), EXIT.finding],
+    [new SlotMigrationError('x', { slots: '0-9', from: 'h:1', to: 'h:2' }), EXIT.finding],
     [new Refusal('x'), EXIT.usage],
     [new TypeError('x is no function'), EXIT.bug],
   ])('follow the kind of error: %s', (error, exitCode) => {

@@ -9,6 +9,11 @@ export class Budget {
     this.#leftMs = ms
   }
 
+  /** What is left, in milliseconds. */
+  get leftMs(): number {
+    return Math.max(0, this.#leftMs)
+  }
+
   /** The deadline of one call, to be followed by {@link end}; throws if nothing is left. */
   begin(): number {
     if (this.#leftMs < 1) throw new RedisUnavailableError('this read has spent its budget for Redis')

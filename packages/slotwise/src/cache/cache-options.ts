@@ -3,11 +3,12 @@ import { plainName } from '../keys.js'
 import { integer, shown } from '../options.js'
 import { Codec } from './entry.js'
 import type { ErrorContext } from './instance.js'
+import { type LocalOptions, localSettings } from './local/options.js'
 import type { OriginOptions } from './origin.js'
 import type { BudgetBounds } from './pace.js'
 import type { StandardSchema } from './schema.js'
 import { checkedSerializer, json, type Serializer } from './serializer.js'
-import type { Settings } from './settings.js'
+import { MOST_TTL_MS, MOST_WAIT_MS, type Settings } from './settings.js'
 
 /** Settings of a `Cache`. Times are in milliseconds. */
 export interface CacheOptions<T = unknown> {
@@ -21,6 +22,11 @@ export interface CacheOptions<T = unknown> {
    * during an upgrade. @defaultValue none
    */
   readonly version?: number | undefined
+  /**
+   * Caches of one tag space share their tags, so that a change of one is a change for all of them; so do a `TagVersions`
+   * of this name and the versions of one cache. @defaultValue `name`
+   */
+  readonly tagSpace?: string | undefined
   /** How long an entry is served after it was stored. */
   readonly ttlMs: number
   /**
@@ -72,6 +78,8 @@ export interface CacheOptions<T = unknown> {
   readonly budgetMs?: number | BudgetBounds | undefined
   /** How many loads this process may run at a time: what protects a database when Redis is away. @defaultValue any number */
   readonly origin?: OriginOptions | undefined
+  /** A level in this process, before Redis. @defaultValue none */
+  readonly local?: LocalOptions | undefined
   /**
    * So many replicas are to know of an invalidation before it resolves: what a failover to one of them cannot lose.
    * Each then waits for their answer, on a connection of its own. @defaultValue `0`
@@ -93,9 +101,6 @@ export interface CacheOptions<T = unknown> {
 }
 
 const LEAST_BUDGET_MS = 25
-/** What a timer can wait for, and the header of an entry can hold. */
-const MOST_MS = 2 ** 31 - 1
-const MOST_TTL_MS = 100 * 365 * 86_400_000
 
 /** The settings, checked, with their defaults. */
 export function settingsOf<T>(options: CacheOptions<T>): Settings {
@@ -104,22 +109,24 @@ export function settingsOf<T>(options: CacheOptions<T>): Settings {
   const ttlMs = integer('ttlMs', options.ttlMs, { max: MOST_TTL_MS })
   return {
     name: plainName('name and version together', `${name}${version}`),
+    tagSpace: options.tagSpace === undefined ? name : plainName('tagSpace', options.tagSpace),
     ttlMs,
     staleMs: integer('staleMs', options.staleMs ?? 0, { min: 0, max: MOST_TTL_MS }),
     negativeTtlMs: integer('negativeTtlMs', options.negativeTtlMs ?? ttlMs, { max: MOST_TTL_MS }),
     jitter: number('jitter', options.jitter ?? 0.1, 1),
-    leaseMs: integer('leaseMs', options.leaseMs ?? 10_000, { max: MOST_MS }),
+    leaseMs: integer('leaseMs', options.leaseMs ?? 10_000, { max: MOST_WAIT_MS }),
     budget: budgetOf(options.budgetMs ?? 100),
     earlyRefresh: number('earlyRefresh', options.earlyRefresh ?? 0, 1000),
-    softTimeoutMs: integer('softTimeoutMs', options.softTimeoutMs ?? 0, { min: 0, max: MOST_MS }),
-    hardTimeoutMs: orNever('hardTimeoutMs', options.hardTimeoutMs, 1, MOST_MS),
-    staleRetryMs: integer('staleRetryMs', options.staleRetryMs ?? 1000, { min: 0, max: MOST_MS }),
+    softTimeoutMs: integer('softTimeoutMs', options.softTimeoutMs ?? 0, { min: 0, max: MOST_WAIT_MS }),
+    hardTimeoutMs: orNever('hardTimeoutMs', options.hardTimeoutMs, 1, MOST_WAIT_MS),
+    staleRetryMs: integer('staleRetryMs', options.staleRetryMs ?? 1000, { min: 0, max: MOST_WAIT_MS }),
     keepInvalidatedMs: integer('keepInvalidatedMs', options.keepInvalidatedMs ?? 0, {
       min: 0,
       max: MOST_TTL_MS,
     }),
     replicas: integer('replicas', options.replicas ?? 0, { min: 0 }),
     origin: originOf(options.origin),
+    local: localSettings(options.local),
     codec: new Codec({
       serializer: checkedSerializer(options.serializer ?? json),
       schema: options.schema,
@@ -133,10 +140,10 @@ export function settingsOf<T>(options: CacheOptions<T>): Settings {
 
 function budgetOf(budget: number | BudgetBounds): BudgetBounds {
   if (typeof budget === 'number') {
-    const max = integer('budgetMs', budget, { max: MOST_MS })
+    const max = integer('budgetMs', budget, { max: MOST_WAIT_MS })
     return { min: Math.min(LEAST_BUDGET_MS, max), max }
   }
-  const max = integer('budgetMs.max', budget.max, { max: MOST_MS })
+  const max = integer('budgetMs.max', budget.max, { max: MOST_WAIT_MS })
   return { min: integer('budgetMs.min', budget.min, { max }), max }
 }
 
@@ -144,7 +151,7 @@ function originOf(origin: OriginOptions | undefined): OriginOptions | undefined 
   if (origin === undefined) return undefined
   return {
     maxConcurrent: integer('origin.maxConcurrent', origin.maxConcurrent),
-    maxWaitMs: integer('origin.maxWaitMs', origin.maxWaitMs ?? 1000, { min: 0, max: MOST_MS }),
+    maxWaitMs: integer('origin.maxWaitMs', origin.maxWaitMs ?? 1000, { min: 0, max: MOST_WAIT_MS }),
   }
 }
 

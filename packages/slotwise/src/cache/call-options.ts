@@ -2,30 +2,29 @@ import { ConfigurationError } from '../errors.js'
 import { type CallOptions, integer } from '../options.js'
 import { signalOf } from './abort.js'
 import { Budget } from './budget.js'
-import type { Load } from './course.js'
 import type { Instance } from './instance.js'
 import type { Wish } from './read-through.js'
-import type { LoadOptions } from './view-options.js'
-
-/** A hundred years, and the most that the header of an entry could hold is more. */
-const MOST_MS = 100 * 365 * 86_400_000
+import { MOST_TTL_MS, MOST_WAIT_MS } from './settings.js'
+import { pathsOf } from './tags.js'
+import type { LoadOptions, MutateOptions } from './view-options.js'
 
 /** The options of one read, checked, with what the cache says where they are silent. */
-export function wishOf<T>(instance: Instance, options: LoadOptions, load: Load<T>): Wish<T> {
+export function termsOf(instance: Instance, options: LoadOptions): Omit<Wish<unknown>, 'load' | 'decided'> {
   const { softTimeoutMs, hardTimeoutMs } = instance.settings
   return {
-    load,
     ttlMs: ttlMsOf(options),
+    tags: pathsOf(options.tags),
     softTimeoutMs: timeout('softTimeoutMs', options.softTimeoutMs, softTimeoutMs),
     hardTimeoutMs: timeout('hardTimeoutMs', options.hardTimeoutMs, hardTimeoutMs),
     allowStale: options.allowStale ?? false,
+    isStrict: options.strict ?? false,
     signal: signalOf(options),
   }
 }
 
 /** `undefined` for the cache's own. */
 export function ttlMsOf({ ttlMs }: { readonly ttlMs?: number | undefined }): number | undefined {
-  return ttlMs === undefined ? undefined : integer('ttlMs', ttlMs, { max: MOST_MS })
+  return ttlMs === undefined ? undefined : integer('ttlMs', ttlMs, { max: MOST_TTL_MS })
 }
 
 /** `undefined` for what the port allows. */
@@ -34,14 +33,26 @@ export function deadlineOf({ deadlineMs }: { readonly deadlineMs?: number | unde
 }
 
 /** What a read without a loader may spend on Redis. */
-export function budgetOf(instance: Instance, { deadlineMs = Infinity }: CallOptions): Budget {
-  return new Budget(Math.min(instance.pace.budgetMs, deadlineMs))
+export function budgetOf(instance: Instance, options: CallOptions): Budget {
+  return new Budget(Math.min(instance.pace.budgetMs, deadlineOf(options) ?? Infinity))
+}
+
+/** The options of one change, checked. */
+export function coverOf(instance: Instance, { intentMs, replicaLagMs }: MutateOptions) {
+  return {
+    intentMs:
+      intentMs === undefined
+        ? instance.settings.leaseMs
+        : integer('intentMs', intentMs, { max: MOST_WAIT_MS }),
+    lingerMs:
+      replicaLagMs === undefined ? 0 : integer('replicaLagMs', replicaLagMs, { min: 0, max: MOST_TTL_MS }),
+  }
 }
 
 function timeout(name: string, asked: number | undefined, otherwise: number): number {
   if (asked === undefined) return otherwise
-  if (asked === Infinity || (Number.isSafeInteger(asked) && asked >= 0 && asked <= 2 ** 31 - 1)) return asked
+  if (asked === Infinity || (Number.isSafeInteger(asked) && asked >= 0 && asked <= MOST_WAIT_MS)) return asked
   throw new ConfigurationError(
-    `${name} must be a whole number from 0 to ${2 ** 31 - 1}, or Infinity, got ${asked}`,
+    `${name} must be a whole number from 0 to ${MOST_WAIT_MS}, or Infinity, got ${asked}`,
   )
 }

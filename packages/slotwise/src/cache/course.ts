@@ -2,12 +2,13 @@ import { UncacheableValueError } from '../errors.js'
 import type { Key } from '../keys.js'
 import { integer } from '../options.js'
 import { Budget } from './budget.js'
-import { keptMsOf, versionOf } from './entry.js'
+import { keptMsOf, type Stamp, versionOf } from './entry.js'
 import type { Course, How, Landing, Storing } from './flight.js'
 import type { Instance } from './instance.js'
 import { LeaseClock } from './lease-clock.js'
 import { acquire, fill, newToken, release } from './scripts.js'
-import { lifetimes } from './settings.js'
+import { lifetimes, MOST_TTL_MS } from './settings.js'
+import { TagCheck } from './tags.js'
 import { untilNextTurn } from './turn.js'
 import type { Wake } from './wakes.js'
 
@@ -30,6 +31,8 @@ export interface Departure {
   readonly load: Load<unknown>
   readonly ttlMs: number | undefined
   readonly budget: Budget
+  /** What the entry is to bear, with what is above. */
+  readonly tags: readonly string[]
   /** Version of bytes that are there and are to be replaced; empty for none. */
   readonly seen: Buffer
   /** What is there goes on being served meanwhile: somebody else's load of it is not waited for. */
@@ -62,6 +65,8 @@ class Ride {
   readonly #clock: LeaseClock
   readonly #token = newToken()
   #granted = false
+  /** What the tags were before the load; `undefined` where they are not known, so that nothing may be stored. */
+  #stamps: readonly Stamp[] | undefined = []
 
   constructor(instance: Instance, departure: Departure, signal: AbortSignal) {
     this.#instance = instance
@@ -116,7 +121,8 @@ class Ride {
         if (turn.state === 'writing') return 'load'
         if (turn.state === 'stored') {
           const { bytes } = turn
-          if ((await codec.read(bytes)) !== undefined) {
+          const decoded = await codec.read(bytes)
+          if (decoded !== undefined && (await this.#holds(decoded.stamps))) {
             return this.#found(bytes, round === 0 ? 'hit' : 'wait', since)
           }
           seen = versionOf(bytes)
@@ -146,9 +152,35 @@ class Ride {
       seen,
       wake: isWakeable ? 1 : 0,
     }
-    return await purse.spend((deadlineMs) =>
-      acquire.run(instance.port, { entry: key }, args, { deadlineMs, binary: true }),
-    )
+    return await purse.spend(async (deadlineMs) => {
+      // In one round trip, and both before the load.
+      const stamps = this.#takeStamps(deadlineMs)
+      const turn = await acquire.run(instance.port, { entry: key }, args, { deadlineMs, binary: true })
+      this.#stamps = await stamps
+      return turn
+    })
+  }
+
+  /** Never rejects. */
+  async #takeStamps(deadlineMs: number): Promise<readonly Stamp[] | undefined> {
+    const { key, tags } = this.#departure
+    if (tags.length === 0) return []
+    try {
+      return await this.#instance.tags.stamps(key, tags, deadlineMs)
+    } catch (error) {
+      this.#instance.report(error, 'load', key)
+      return undefined
+    }
+  }
+
+  /** Whether no tag has changed since. @throws RedisUnavailableError nothing is known of one of them */
+  async #holds(stamps: readonly Stamp[]): Promise<boolean> {
+    if (stamps.length === 0) return true
+    const { tags, pace } = this.#instance
+    const budget = new Budget(pace.budgetMs)
+    const check = new TagCheck(tags, this.#departure.key, { isStrict: true })
+    const [holds] = await check.hold([stamps], budget)
+    return holds === true
   }
 
   #withoutTurn(error: unknown): Landing | 'bypass' {
@@ -168,7 +200,7 @@ class Ride {
     const value = async (): Promise<unknown> => {
       const decoded = await this.#instance.settings.codec.read(bytes)
       if (decoded === undefined) throw new UncacheableValueError('the schema changed its mind about a value')
-      return decoded.value
+      return this.#handOut(decoded.value)
     }
     return { ok: true, value, entry: undefined, source: 'redis', how, since }
   }
@@ -188,7 +220,7 @@ class Ride {
       const context: LoadContext = {
         signal: this.#signal,
         setTtlMs: (ms) => {
-          said.ttlMs = integer('ttlMs', ms)
+          said.ttlMs = integer('ttlMs', ms, { max: MOST_TTL_MS })
         },
         skipStore: () => {
           said.isToStore = false
@@ -197,16 +229,19 @@ class Ride {
       const value = await this.#departure.load(context)
       const payload = codec.payload(value)
       // Read back at once: a value that nobody could read would be loaded again and again.
-      let first: { readonly value: unknown } | undefined = { value: await codec.reread(payload) }
+      let first: { readonly value: unknown } | undefined = {
+        value: this.#handOut(await codec.reread(payload)),
+      }
       const own = (): unknown => {
         const taken = first
         first = undefined
-        return taken === undefined ? codec.reread(payload) : taken.value
+        return taken === undefined ? codec.reread(payload).then((again) => this.#handOut(again)) : taken.value
       }
       const loadMs = performance.now() - from
       const times = lifetimes(instance.settings, value, { ttlMs: said.ttlMs, loadMs })
-      const entry = said.isToStore ? codec.wrapped(payload, times) : undefined
-      if (said.isToStore && entry === undefined) {
+      const stamps = said.isToStore ? this.#stamps : undefined
+      const entry = stamps === undefined ? undefined : codec.wrapped(payload, times, stamps)
+      if (stamps !== undefined && entry === undefined) {
         const why = `the value is not cached: it takes ${payload.byteLength} bytes, more than maxValueBytes`
         instance.report(new UncacheableValueError(why), 'store', this.#departure.key)
       }
@@ -214,6 +249,11 @@ class Ride {
     } catch (error) {
       return { ok: false, error, since }
     }
+  }
+
+  #handOut(value: unknown): unknown {
+    const { local } = this.#instance
+    return local === undefined ? value : local.handOut(value)
   }
 
   async #store(landing: Landing): Promise<Storing> {
@@ -231,10 +271,13 @@ class Ride {
     const since = instance.tick()
     try {
       const args = { token: this.#token, bytes: landing.entry, ttl_ms: keptMsOf(landing.entry) }
-      const accepted = await fill.run(instance.port, { entry: key }, args, {
-        deadlineMs: settings.budget.max,
-      })
-      if (accepted) return { accepted, since }
+      const [accepted, holds] = await Promise.all([
+        fill.run(instance.port, { entry: key }, args, { deadlineMs: settings.budget.max }),
+        // Whoever began after a tag had changed may not have what was loaded before; Redis cannot refuse it for that,
+        // since tags lie in other slots. Readers of the entry see that it is out of date.
+        this.#holds(this.#stamps ?? []).catch(() => false),
+      ])
+      if (accepted) return { accepted: holds, since }
       instance.count('refusedFills')
       instance.emit('refused-fill', key, from)
     } catch (error) {

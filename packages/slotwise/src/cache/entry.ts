@@ -19,10 +19,19 @@ import type { Serializer } from './serializer.js'
  * | 19–24 | for how long it is kept |
  * | 25–28 | how long it took to load |
  * | … | payload |
+ *
+ * An entry that bears tags is of format 3, which those who do not check tags do not take for an entry. Its header goes on:
+ *
+ * | bytes | |
+ * |---|---|
+ * | 29 | number of tags |
+ * | 2, n, 8 | of each: length of its path, its path in UTF-8, its version |
  */
 const FORMAT = 2
+const TAGGED = 3
 const DEFLATED = 1
 const HEADER = 29
+const TAG_VERSION = 8
 const VERSION = { from: 5, to: 13 }
 
 /** What an entry says of itself. */
@@ -32,11 +41,21 @@ export interface Header {
   readonly loadMs: number
 }
 
+/** A tag that an entry bears, and the version that the tag had before the value was loaded. */
+export interface Stamp {
+  readonly path: string
+  /** Its bytes, as Latin-1. */
+  readonly version: string
+}
+
 /** An entry, read: a value shared with nobody. */
 export interface Decoded {
   readonly header: Header
   readonly value: unknown
+  readonly stamps: readonly Stamp[]
 }
+
+const NO_STAMPS: readonly Stamp[] = []
 
 /** How a cache writes and reads its entries. */
 export interface CodecOptions {
@@ -73,29 +92,43 @@ export class Codec {
     }
   }
 
+  /** Whether it is small enough to be stored. */
+  fits(payload: Uint8Array): boolean {
+    return payload.byteLength <= this.#options.maxValueBytes
+  }
+
   /** The entry to store, or `undefined` where it would be larger than allowed. */
-  wrapped(payload: Uint8Array, { freshMs, keptMs, loadMs }: Header): Buffer | undefined {
-    const { serializer, compressOverBytes, maxValueBytes } = this.#options
-    if (payload.byteLength > maxValueBytes) return undefined
+  wrapped(
+    payload: Uint8Array,
+    { freshMs, keptMs, loadMs }: Header,
+    stamps: readonly Stamp[] = NO_STAMPS,
+  ): Buffer | undefined {
+    const { serializer, compressOverBytes } = this.#options
+    if (!this.fits(payload)) return undefined
     const small = payload.byteLength > compressOverBytes ? deflated(payload) : undefined
     const body = small ?? payload
-    const bytes = Buffer.allocUnsafe(HEADER + body.byteLength)
-    bytes[0] = FORMAT
+    const tags = stamps.length === 0 ? undefined : stampsInBytes(stamps)
+    const length = HEADER + (tags?.length ?? 0)
+    const bytes = Buffer.allocUnsafe(length + body.byteLength)
+    bytes[0] = tags === undefined ? FORMAT : TAGGED
     bytes[1] = serializer.id
     bytes[2] = small === undefined ? 0 : DEFLATED
-    bytes.writeUInt16BE(HEADER, 3)
+    bytes.writeUInt16BE(length, 3)
     randomFillSync(bytes, VERSION.from, VERSION.to - VERSION.from)
     bytes.writeUIntBE(freshMs, 13, 6)
     bytes.writeUIntBE(keptMs, 19, 6)
     bytes.writeUInt32BE(Math.min(Math.round(loadMs), 0xffff_ffff), 25)
-    bytes.set(body, HEADER)
+    if (tags !== undefined) bytes.set(tags, HEADER)
+    bytes.set(body, length)
     return bytes
   }
 
   /** `undefined` if the bytes are of an unknown format, of another serializer, broken, or not as the schema wants them. */
   read(bytes: Buffer): Decoded | undefined | Promise<Decoded | undefined> {
     const { serializer, maxValueBytes } = this.#options
-    if (bytes.length < HEADER || bytes[0] !== FORMAT || bytes[1] !== serializer.id) return undefined
+    const format = bytes[0]
+    if (bytes.length < HEADER || (format !== FORMAT && format !== TAGGED)) return undefined
+    if (bytes[1] !== serializer.id) return undefined
     const length = bytes.readUInt16BE(3)
     if (length < HEADER || length > bytes.length) return undefined
     try {
@@ -103,7 +136,8 @@ export class Codec {
       // A payload that claims to be larger than anything that is stored here was not stored here.
       const payload =
         bytes[2] === DEFLATED ? inflateRawSync(body, { maxOutputLength: Math.max(1, maxValueBytes) }) : body
-      return this.#checked(headerOf(bytes), serializer.decode(payload))
+      const stamps = format === TAGGED ? stampsOf(bytes.subarray(HEADER, length)) : NO_STAMPS
+      return this.#checked(headerOf(bytes), serializer.decode(payload), stamps)
     } catch {
       return undefined
     }
@@ -125,18 +159,47 @@ export class Codec {
     )
   }
 
-  #checked(header: Header, value: unknown): Decoded | undefined | Promise<Decoded | undefined> {
+  #checked(
+    header: Header,
+    value: unknown,
+    stamps: readonly Stamp[] = NO_STAMPS,
+  ): Decoded | undefined | Promise<Decoded | undefined> {
     const { schema } = this.#options
-    if (schema === undefined) return { header, value }
+    if (schema === undefined) return { header, value, stamps }
     const result = schema['~standard'].validate(value)
     return result instanceof Promise
       ? result
-          .then((late) => (late.issues === undefined ? { header, value: late.value } : undefined))
+          .then((late) => (late.issues === undefined ? { header, value: late.value, stamps } : undefined))
           .catch(() => undefined)
       : result.issues === undefined
-        ? { header, value: result.value }
+        ? { header, value: result.value, stamps }
         : undefined
   }
+}
+
+function stampsInBytes(stamps: readonly Stamp[]): Buffer {
+  const parts: Uint8Array[] = [Uint8Array.of(stamps.length)]
+  for (const { path, version } of stamps) {
+    const text = Buffer.from(path)
+    const length = Buffer.allocUnsafe(2)
+    length.writeUInt16BE(text.length)
+    parts.push(length, text, Buffer.from(version, 'latin1'))
+  }
+  return Buffer.concat(parts)
+}
+
+/** @throws RangeError the bytes are broken */
+function stampsOf(bytes: Buffer): readonly Stamp[] {
+  const stamps: Stamp[] = []
+  let at = 1
+  for (let left = bytes.readUInt8(0); left > 0; left--) {
+    const from = at + 2
+    const to = from + bytes.readUInt16BE(at)
+    at = to + TAG_VERSION
+    if (at > bytes.length) throw new RangeError('a tag ends behind its header')
+    stamps.push({ path: bytes.toString('utf8', from, to), version: bytes.toString('latin1', to, at) })
+  }
+  return stamps
 }
 
 /** The version of an entry, also of one that cannot be read. */

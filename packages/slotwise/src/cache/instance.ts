@@ -4,19 +4,25 @@ import type { RedisPort } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
 import { Flights } from './flights.js'
 import { removalOf } from './invalidate.js'
+import type { LocalLevel } from './local/level.js'
+import { openLevel } from './local/open.js'
 import { Origin } from './origin.js'
 import { Pace } from './pace.js'
 import type { Settings } from './settings.js'
+import { Tags } from './tags.js'
 import { Wakes } from './wakes.js'
 
 /** Where a failure that did not reach a caller happened. */
 export interface ErrorContext {
-  readonly operation: 'read' | 'load' | 'store' | 'write' | 'invalidate'
+  readonly operation: 'read' | 'load' | 'store' | 'write' | 'invalidate' | 'track'
+  /** Empty for what concerns no entry. */
   readonly key: string
 }
 
 /** Counted since the cache was made; `pending` and `degraded` are levels. */
 export interface CacheStats {
+  /** Answers that this process held, and that were proved to be no more than `maxStalenessMs` behind. */
+  readonly localHits: number
   /** Answers read from Redis at once. */
   readonly hits: number
   /** Those among the hits that were stale. */
@@ -49,12 +55,15 @@ export class Instance {
   readonly settings: Settings
   /** Whether a read has to know how old a value is. */
   readonly timed: boolean
+  /** What this process holds, if it holds anything. */
+  readonly local: LocalLevel | undefined
   /** Loads under the eyes of Redis, and loads without; apart, so that neither waits for the other's Redis. */
   readonly flights = new Flights()
   readonly detours = new Flights()
   /** Loads that take the place of what is served meanwhile. */
   readonly refreshes = new Flights()
   readonly pending: PendingInvalidations
+  readonly tags: Tags
   readonly pace: Pace
   readonly wakes: Wakes
   readonly #origin: Origin | undefined
@@ -62,6 +71,7 @@ export class Instance {
   readonly storing = new Set<Promise<unknown>>()
   closed = false
   readonly #counters: Record<Counter, number> = {
+    localHits: 0,
     hits: 0,
     staleHits: 0,
     misses: 0,
@@ -88,6 +98,20 @@ export class Instance {
       report: (error, key) => this.report(error, 'invalidate', key),
       changed: () => this.#judge(),
     })
+    this.local = openLevel(port, settings, (error) => this.report(error, 'track', ''))
+    this.tags = new Tags(port, settings, this.local, {
+      report: (error, key) => this.report(error, 'invalidate', key),
+      changed: () => this.#judge(),
+    })
+  }
+
+  /**
+   * What this process holds of the keys, or is reading, may be older than what it is doing to them. To be called before and
+   * after: whoever has invalidated or written reads what came of it.
+   */
+  forget(keys: readonly Key[]): void {
+    if (this.local === undefined) return
+    for (const key of keys) this.local.forget(key)
   }
 
   /** The next reading of a counter that orders what happens in this process. */
@@ -100,7 +124,7 @@ export class Instance {
   }
 
   stats(): CacheStats {
-    return { ...this.#counters, pending: this.pending.size, degraded: this.#degraded }
+    return { ...this.#counters, pending: this.#left, degraded: this.#degraded }
   }
 
   /** Whether it is worth asking Redis for an entry, and its answer may be believed. */
@@ -125,8 +149,13 @@ export class Instance {
     this.#judge()
   }
 
+  /** Invalidations that Redis has not taken yet. */
+  get #left(): number {
+    return this.pending.size + this.tags.pending.size
+  }
+
   #judge(): void {
-    const degraded = this.#silent || this.pending.size > 0
+    const degraded = this.#silent || this.#left > 0
     if (degraded === this.#degraded) return
     this.#degraded = degraded
     const kind = degraded ? 'degraded' : 'recovered'
@@ -142,10 +171,12 @@ export class Instance {
   async close(): Promise<void> {
     this.closed = true
     this.pending.close()
+    this.tags.pending.close()
+    this.local?.close()
     await Promise.all(this.storing)
   }
 
-  emit(kind: Events['slotwise:cache']['kind'], key: Key, from: number): void {
+  emit(kind: Events['slotwise:cache']['kind'], key: Key | '', from: number): void {
     publish('slotwise:cache', () => ({
       name: this.settings.name,
       kind,
@@ -155,7 +186,7 @@ export class Instance {
   }
 
   /** Tells `onError` of a failure that no caller will see. */
-  report(error: unknown, operation: ErrorContext['operation'], key: Key): void {
+  report(error: unknown, operation: ErrorContext['operation'], key: Key | ''): void {
     this.count('errors')
     this.emit('error', key, performance.now())
     try {

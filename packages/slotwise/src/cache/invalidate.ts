@@ -1,7 +1,9 @@
 import type { InvalidationPendingError } from '../errors.js'
 import { type CallOf, pendingError, removeAll } from '../invalidation/pending.js'
+import { changeOf } from '../invalidation/tags/tag-store.js'
 import type { Key } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
+import { deadlineOf } from './call-options.js'
 import type { Instance } from './instance.js'
 import { invalidate } from './scripts.js'
 
@@ -33,20 +35,23 @@ export async function invalidateKeys(
   keys: readonly Key[],
   options: InvalidateOptions = {},
 ): Promise<readonly boolean[]> {
+  const deadlineMs = deadlineOf(options)
   if (keys.length === 0) return []
   const from = performance.now()
   const { replicas: ownReplicas, keepInvalidatedMs: keepMs } = instance.settings
   const replicas =
     options.replicas === undefined ? ownReplicas : integer('replicas', options.replicas, { min: 0 })
-  const { deadlineMs, signal, again } = options
+  const { signal, again } = options
   const afterMs =
     again === undefined ? undefined : integer('again.afterMs', again.afterMs, { max: LATEST_MS })
   const removals = keys.map((key) => ({ key, replicas }))
+  instance.forget(keys)
   const results = await removeAll(instance.port, removals, {
     callOf: removalOf(keepMs),
     deadlineMs,
     signal,
   })
+  instance.forget(keys)
   if (afterMs !== undefined) instance.pending.again(keys, afterMs, replicas)
   const left: Promise<boolean>[] = []
   let cause: unknown
@@ -63,6 +68,34 @@ export async function invalidateKeys(
   })
   if (left.length > 0) throw entriesPending(left, { cause })
   return found
+}
+
+/** Changes the tags, or rejects and goes on trying with those that are left. */
+export async function changeTags(
+  instance: Instance,
+  keys: readonly Key[],
+  options: InvalidateOptions = {},
+): Promise<void> {
+  const from = performance.now()
+  const { deadlineMs, signal } = options
+  const replicas = integer('replicas', options.replicas ?? instance.settings.replicas, { min: 0 })
+  const removals = keys.map((key) => ({ key, replicas }))
+  instance.forget(keys)
+  const results = await removeAll(instance.port, removals, { callOf: changeOf, deadlineMs, signal })
+  instance.forget(keys)
+  const left: Promise<boolean>[] = []
+  let cause: unknown
+  for (const [i, key] of keys.entries()) {
+    const result = results[i]
+    if (result?.status === 'fulfilled') {
+      instance.emit('invalidate', key, from)
+      continue
+    }
+    cause ??= result?.reason
+    left.push(instance.tags.pending.add(key, replicas))
+    instance.report(result?.reason, 'invalidate', key)
+  }
+  if (left.length > 0) throw pendingError(left, ['change a tag', 'change # tags'], { cause })
 }
 
 /** The error that tells a caller of the entries left. */

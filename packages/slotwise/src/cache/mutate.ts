@@ -1,8 +1,9 @@
 import { ReplyError, UncacheableValueError } from '../errors.js'
-import { removeAll } from '../invalidation/pending.js'
+import { type PendingInvalidations, removeAll } from '../invalidation/pending.js'
+import type { TagStore } from '../invalidation/tags/tag-store.js'
 import { writeAll } from '../invalidation/write-all.js'
 import type { Key } from '../keys.js'
-import { keptMsOf } from './entry.js'
+import { keptMsOf, type Stamp } from './entry.js'
 import type { Instance } from './instance.js'
 import { entriesPending, removalOf } from './invalidate.js'
 import { intend, newToken, settle } from './scripts.js'
@@ -28,6 +29,10 @@ export interface MutationTerms {
   readonly lingerMs: number
   readonly deadlineMs: number | undefined
   readonly ttlMs?: number | undefined
+  /** What the stored value bears, with what is above. */
+  readonly bears?: readonly string[]
+  /** Tags of the same tenant that change with it. */
+  readonly tags?: { readonly store: TagStore; readonly paths: readonly string[] } | undefined
 }
 
 /** The last part of an intent, in which a change that obeys its signal has time to roll back. */
@@ -43,7 +48,13 @@ export async function mutateKeys<R>(
 ): Promise<R> {
   const from = performance.now()
   const token = newToken()
-  const covered = await announce(instance, keys, token, terms)
+  const everything = [...keys, ...tagKeysOf(terms)]
+  instance.forget(everything)
+  const [covered, stamps] = await Promise.all([
+    announce(instance, keys, token, terms),
+    // Before the change, so that a tag which changes meanwhile takes the value away again.
+    stampsFor(instance, keys, terms),
+  ])
   const over = new AbortController()
   const timer = setTimeout(
     () => over.abort(new DOMException('the intent that covers this change is about to end', 'TimeoutError')),
@@ -57,23 +68,47 @@ export async function mutateKeys<R>(
     clearTimeout(timer)
     // It may have been committed all the same: a connection can break between the commit and its answer.
     const { failed } = await end(instance, keys, token, undefined, terms)
-    for (const { key, cause } of failed) {
+    instance.forget(everything)
+    for (const { key, cause, pending } of failed) {
       instance.report(cause, 'write', key)
-      void instance.pending.add(key, instance.settings.replicas)
+      void pending.add(key, instance.settings.replicas)
     }
     throw error
   }
   clearTimeout(timer)
-  const entry = covered && valueOf !== undefined ? entryOf(instance, keys, valueOf(result), terms) : undefined
+  const entry =
+    covered && stamps !== undefined && valueOf !== undefined
+      ? entryOf(instance, keys, valueOf(result), terms, stamps)
+      : undefined
   const { failed, stored } = await end(instance, keys, token, entry, terms)
+  instance.forget(everything)
   if (entry !== undefined && !stored) instance.count('refusedFills')
   for (const { key, cause } of failed) instance.report(cause, 'write', key)
   if (failed.length > 0) {
-    const left = failed.map(({ key }) => instance.pending.add(key, instance.settings.replicas))
+    const left = failed.map(({ key, pending }) => pending.add(key, instance.settings.replicas))
     throw entriesPending(left, { cause: failed[0]?.cause, written: result })
   }
   for (const key of keys) instance.emit('write', key, from)
   return result
+}
+
+function tagKeysOf({ tags }: Pick<MutationTerms, 'tags'>): readonly Key[] {
+  return tags?.paths.map((path) => tags.store.keyOf(path)) ?? []
+}
+
+/** What the value that is stored in the end will bear; `undefined` where that is not known, and nothing is stored. */
+async function stampsFor(
+  instance: Instance,
+  [key]: readonly Key[],
+  { bears = [] }: MutationTerms,
+): Promise<readonly Stamp[] | undefined> {
+  if (key === undefined || bears.length === 0) return []
+  try {
+    return await instance.tags.stamps(key, bears, instance.settings.budget.max)
+  } catch (error) {
+    instance.report(error, 'write', key)
+    return undefined
+  }
 }
 
 /** Whether Redis knows of all of it. If not, the change goes on all the same: a cache must not stop it. */
@@ -81,30 +116,35 @@ async function announce(
   instance: Instance,
   keys: readonly Key[],
   token: string,
-  { intentMs }: MutationTerms,
+  { intentMs, tags }: MutationTerms,
 ): Promise<boolean> {
   const { keepInvalidatedMs } = instance.settings
   const args = { token, intent_ms: intentMs, keep_ms: keepInvalidatedMs }
   const calls = keys.map((key) => intend.call({ entry: key }, args))
   const { max: deadlineMs } = instance.settings.budget
-  const results = await writeAll(
-    instance.port,
-    calls.map((call) => ({ call, replicas: 0 })),
-    { deadlineMs },
-  )
-  let all = true
-  results.forEach((result, i) => {
-    const key = keys[i]
-    if (result.status === 'fulfilled' || key === undefined) return
-    all = false
+  const writes = calls.map((call) => ({ call, replicas: 0 }))
+  const [results, ofTags = []] = await Promise.all([
+    writeAll(instance.port, writes, { deadlineMs }),
+    tags?.store.intend(tags.paths, token, intentMs, { deadlineMs }),
+  ])
+  const all = [...keys, ...tagKeysOf({ tags })]
+  let covered = true
+  for (const [i, result] of [...results, ...ofTags].entries()) {
+    const key = all[i]
+    if (result.status === 'fulfilled' || key === undefined) continue
+    covered = false
     instance.report(result.reason, 'write', key)
-  })
-  return all
+  }
+  return covered
 }
 
 interface Ended {
   readonly stored: boolean
-  readonly failed: readonly { readonly key: Key; readonly cause: unknown }[]
+  readonly failed: readonly {
+    readonly key: Key
+    readonly cause: unknown
+    readonly pending: PendingInvalidations
+  }[]
 }
 
 /** Stores the value, or empties the entries if there is none or another write has interfered. Never rejects. */
@@ -113,29 +153,34 @@ async function end(
   keys: readonly Key[],
   token: string,
   entry: Buffer | undefined,
-  { deadlineMs, lingerMs }: MutationTerms,
+  { deadlineMs, lingerMs, tags }: MutationTerms,
 ): Promise<Ended> {
   const { keepInvalidatedMs: keepMs, replicas } = instance.settings
   const args = { token, store: 0, bytes: '', ttl_ms: 1, linger_ms: lingerMs, keep_ms: keepMs }
   const filling = entry === undefined ? {} : { store: 1, bytes: entry, ttl_ms: keptMsOf(entry) }
   const calls = keys.map((key, i) => settle.call({ entry: key }, i === 0 ? { ...args, ...filling } : args))
-  const results = await writeAll(
-    instance.port,
-    calls.map((call) => ({ call, replicas })),
-    { deadlineMs },
-  )
+  const writes = calls.map((call) => ({ call, replicas }))
+  const [results, ofTags] = await Promise.all([
+    writeAll(instance.port, writes, { deadlineMs }),
+    tags?.store.settle(tags.paths, token, lingerMs, { deadlineMs, replicas }),
+  ])
   // What a server refuses to a script that stores, out of memory or over foreign data, it grants to DEL.
   const refused = keys.filter((_, i) => reasonOf(results[i]) instanceof ReplyError)
   const removals = refused.map((key) => ({ key, replicas }))
   const removed = await removeAll(instance.port, removals, { callOf: removalOf(0), deadlineMs })
   const gone = new Set(refused.filter((_, i) => removed[i]?.status === 'fulfilled'))
-  const failed: { key: Key; cause: unknown }[] = []
+  const failed: Ended['failed'][number][] = []
   let stored = false
   keys.forEach((key, i) => {
     const result = results[i]
     if (result?.status === 'fulfilled') stored ||= settle.decode(result.value)
     else if (gone.has(key)) instance.report(result?.reason, 'write', key)
-    else failed.push({ key, cause: result?.reason })
+    else failed.push({ key, cause: result?.reason, pending: instance.pending })
+  })
+  ofTags?.forEach((result, i) => {
+    const path = tags?.paths[i]
+    if (result.status === 'fulfilled' || tags === undefined || path === undefined) return
+    failed.push({ key: tags.store.keyOf(path), cause: result.reason, pending: instance.tags.pending })
   })
   return { stored, failed }
 }
@@ -150,11 +195,12 @@ function entryOf(
   [key]: readonly Key[],
   value: unknown,
   { ttlMs }: MutationTerms,
+  stamps: readonly Stamp[],
 ): Buffer | undefined {
   const { codec } = instance.settings
   try {
     const payload = codec.payload(value)
-    const entry = codec.wrapped(payload, lifetimes(instance.settings, value, { ttlMs, loadMs: 0 }))
+    const entry = codec.wrapped(payload, lifetimes(instance.settings, value, { ttlMs, loadMs: 0 }), stamps)
     if (entry !== undefined) return entry
     throw new UncacheableValueError(
       `the value is not cached: it takes ${payload.byteLength} bytes, more than maxValueBytes`,

@@ -1,6 +1,7 @@
 import { ConfigurationError, UncacheableValueError } from '../errors.js'
+import { type Write, writeAll } from '../invalidation/write-all.js'
 import type { Key } from '../keys.js'
-import type { ScriptCall } from '../redis/port.js'
+import type { Reply } from '../redis/port.js'
 import { keptMsOf } from './entry.js'
 import type { Instance } from './instance.js'
 import { entriesPending } from './invalidate.js'
@@ -18,6 +19,8 @@ export interface Put {
   readonly value: unknown
   readonly ttlMs: number | undefined
   readonly token: ReadToken | undefined
+  /** What it bears, with what is above. */
+  readonly tags?: readonly string[]
 }
 
 /** What was seen, as the script wants it. */
@@ -54,10 +57,15 @@ export async function putAll(
 ): Promise<readonly boolean[]> {
   if (puts.length === 0) return []
   const from = performance.now()
-  const calls = puts.map((put) => callOf(instance, put))
-  const results = await instance.port
-    .pipeline(calls, { deadlineMs })
-    .catch((reason: unknown) => calls.map((): PromiseRejectedResult => ({ status: 'rejected', reason })))
+  // What cannot be stored is found before anything is sent.
+  const payloads = puts.map((put) => payloadOf(instance, put))
+  const writes = await Promise.all(puts.map((put, i) => writeOf(instance, put, payloads[i], deadlineMs)))
+  const sent = writes.filter((write) => write !== undefined)
+  const keys = puts.map(({ key }) => key)
+  instance.forget(keys)
+  const answers = (await writeAll(instance.port, sent, { deadlineMs })).values()
+  const results = writes.map((write) => (write === undefined ? NOT_STORED : answers.next().value))
+  instance.forget(keys)
   const left: Promise<boolean>[] = []
   let cause: unknown
   const stored = puts.map(({ key, token }, i) => {
@@ -79,14 +87,33 @@ export async function putAll(
   return stored
 }
 
-function callOf(instance: Instance, { key, value, ttlMs, token }: Put): ScriptCall {
+const NOT_STORED: PromiseFulfilledResult<Reply> = { status: 'fulfilled', value: 0 }
+
+function payloadOf(instance: Instance, { value }: Put): Uint8Array {
   const { codec } = instance.settings
   const payload = codec.payload(value)
-  const bytes = codec.wrapped(payload, lifetimes(instance.settings, value, { ttlMs, loadMs: 0 }))
-  if (bytes === undefined) {
-    throw new UncacheableValueError(
-      `the value is not cached: it takes ${payload.byteLength} bytes, more than maxValueBytes`,
-    )
+  if (codec.fits(payload)) return payload
+  throw new UncacheableValueError(
+    `the value is not cached: it takes ${payload.byteLength} bytes, more than maxValueBytes`,
+  )
+}
+
+/** `undefined` where one of its tags is being changed, so that nothing can be stored under it. */
+async function writeOf(
+  instance: Instance,
+  { key, value, ttlMs, token, tags = [] }: Put,
+  payload: Uint8Array = Buffer.alloc(0),
+  deadlineMs: number | undefined,
+): Promise<Write | undefined> {
+  const { settings } = instance
+  const stamps = await instance.tags
+    .stamps(key, tags, deadlineMs ?? settings.budget.max)
+    .catch((error: unknown) => instance.report(error, 'write', key))
+  const times = lifetimes(settings, value, { ttlMs, loadMs: 0 })
+  const bytes = stamps && settings.codec.wrapped(payload, times, stamps)
+  if (bytes === undefined) return undefined
+  return {
+    call: store.call({ entry: key }, { bytes, ttl_ms: keptMsOf(bytes), ...expected(token) }),
+    replicas: 0,
   }
-  return store.call({ entry: key }, { bytes, ttl_ms: keptMsOf(bytes), ...expected(token) })
 }

@@ -6,7 +6,8 @@ import { versionOf } from './entry.js'
 import type { Flight, How, Landing } from './flight.js'
 import type { Seat } from './flights.js'
 import type { Instance } from './instance.js'
-import { type Look, look } from './look.js'
+import { look } from './look.js'
+import type { Look } from './look-reply.js'
 import { timely } from './timely.js'
 
 const NONE = Buffer.alloc(0)
@@ -16,9 +17,13 @@ export interface Wish<T> {
   /** Bounded by the origin already. */
   readonly load: Load<T>
   readonly ttlMs: number | undefined
+  /** What the entry bears, with what is above. */
+  readonly tags: readonly string[]
   readonly softTimeoutMs: number
   readonly hardTimeoutMs: number
   readonly allowStale: boolean
+  /** Nothing that this process holds counts. */
+  readonly isStrict: boolean
   readonly signal: AbortSignal | undefined
   /** Called as soon as it is known whether the loader is needed; perhaps again later. */
   readonly decided?: (() => void) | undefined
@@ -27,7 +32,7 @@ export interface Wish<T> {
 /** What it gets. */
 export interface Found<T> {
   readonly value: T
-  readonly source: 'redis' | 'loader'
+  readonly source: 'local' | 'redis' | 'loader'
   readonly how: How
 }
 
@@ -49,18 +54,19 @@ export async function readThrough<T>(
   const budget = new Budget(instance.pace.budgetMs)
   for (let round = 0; ; round++) {
     wish.signal?.throwIfAborted()
-    const seen = (round === 0 ? looked : undefined) ?? (await look(instance, key, budget, wish.allowStale))
+    const seen =
+      (round === 0 ? looked : undefined) ??
+      (await look(instance, key, budget, {
+        allowStale: wish.allowStale,
+        named: wish.tags,
+        isStrict: wish.isStrict,
+      }))
     if (seen.state === 'found' && round === 0 && !seen.stale && !seen.early) return hit(instance, wish, seen)
     if (seen.state === 'found') return await served(instance, key, wish, seen, { began, budget, round })
     if (round === 0 && seen.state !== 'unreachable') instance.count('misses')
     const isReachable = seen.state !== 'unreachable'
     const flights = isReachable ? instance.flights : instance.detours
-    const departure = departureOf(
-      key,
-      wish,
-      budget,
-      seen.state === 'unreadable' ? versionOf(seen.bytes) : NONE,
-    )
+    const departure = departureOf(key, wish, budget, 'bytes' in seen ? versionOf(seen.bytes) : NONE)
     const seat = flights.join(key, (aborted) => (isReachable ? ruled : detour)(instance, departure, aborted))
     // Whoever joins a load under way does not decide anything, but for the batch that it may belong to.
     if (!seat.first) wish.decided?.()
@@ -72,8 +78,8 @@ export async function readThrough<T>(
 }
 
 function departureOf<T>(key: Key, wish: Wish<T>, budget: Budget, seen: Buffer): Departure {
-  const { load, ttlMs, decided } = wish
-  return { key, load, ttlMs, budget, seen, decided }
+  const { load, ttlMs, tags, decided } = wish
+  return { key, load, ttlMs, tags, budget, seen, decided }
 }
 
 /** This caller's outcome of the flight it joins, counted; `undefined` if it must go on to the next one. */
@@ -107,10 +113,10 @@ async function leaveWhenLanded(flight: Flight, leave: () => void): Promise<void>
   leave()
 }
 
-function hit<T>(instance: Instance, { decided }: Wish<T>, { value }: Seen): Found<T> {
+function hit<T>(instance: Instance, { decided }: Wish<T>, { value, source }: Seen): Found<T> {
   decided?.()
-  instance.count('hits')
-  return { value: value as T, source: 'redis', how: 'hit' }
+  instance.count(source === 'local' ? 'localHits' : 'hits')
+  return { value: value as T, source, how: 'hit' }
 }
 
 /** A value that is there: as it is while it is fresh; refreshed behind the caller's back, or waited for a little, when not. */

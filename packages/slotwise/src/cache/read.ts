@@ -1,13 +1,40 @@
 import type { Key } from '../keys.js'
 import type { Budget } from './budget.js'
-import { versionOf } from './entry.js'
+import { type Stamp, versionOf } from './entry.js'
 import type { Instance } from './instance.js'
+import { lookOf } from './local/look-here.js'
 import { tokenOf } from './put.js'
 import { newToken, observe } from './scripts.js'
+import { TagCheck } from './tags.js'
 import type { CacheRead } from './view-options.js'
 
+async function holds(
+  instance: Instance,
+  key: Key,
+  stamps: readonly Stamp[],
+  budget: Budget,
+  isStrict: boolean,
+): Promise<boolean> {
+  if (stamps.length === 0) return true
+  const [held] = await new TagCheck(instance.tags, key, { isStrict }).hold([stamps], budget)
+  return held === true
+}
+
 /** The entry with its age and a token. Never rejects. */
-export async function readWithToken<T>(instance: Instance, key: Key, budget: Budget): Promise<CacheRead<T>> {
+export async function readWithToken<T>(
+  instance: Instance,
+  key: Key,
+  budget: Budget,
+  isStrict = false,
+): Promise<CacheRead<T>> {
+  const { local } = instance
+  const held = isStrict ? undefined : local?.find(key)
+  if (local !== undefined && held !== undefined) {
+    const { value, ageMs = 0 } = lookOf(local, held)
+    instance.count('localHits')
+    const token = tokenOf.version(held.version)
+    return { found: true, value: (await value) as T, source: 'local', ageMs, stale: false, token }
+  }
   if (!instance.reachable(key)) return { found: false, token: tokenOf.none }
   const { leaseMs, codec } = instance.settings
   const from = performance.now()
@@ -20,14 +47,23 @@ export async function readWithToken<T>(instance: Instance, key: Key, budget: Bud
     if (seen.state === 'found') {
       const token = tokenOf.version(versionOf(seen.bytes))
       const decoded = await codec.read(seen.bytes)
-      if (decoded === undefined) {
+      const isCurrent =
+        decoded !== undefined && (await holds(instance, key, decoded.stamps, budget, isStrict))
+      if (decoded === undefined || !isCurrent) {
         instance.count('misses')
         return { found: false, token }
       }
       const { header, value } = decoded
       const ageMs = Math.max(0, header.keptMs - seen.leftMs)
       instance.count('hits')
-      return { found: true, value: value as T, source: 'redis', ageMs, stale: ageMs >= header.freshMs, token }
+      return {
+        found: true,
+        value: (local === undefined ? value : local.handOut(value)) as T,
+        source: 'redis',
+        ageMs,
+        stale: ageMs >= header.freshMs,
+        token,
+      }
     }
     instance.count('misses')
     return { found: false, token: seen.state === 'nothing' ? tokenOf.mark(seen.mark) : tokenOf.none }

@@ -1,15 +1,15 @@
 import type { Id, Key } from '../keys.js'
-import type { CallOptions } from '../options.js'
 import { unlessAborted } from './abort.js'
 import { Batch, type LoadMany } from './batch.js'
 import { Budget } from './budget.js'
-import { budgetOf, wishOf } from './call-options.js'
+import { budgetOf, termsOf } from './call-options.js'
 import type { Load } from './course.js'
-import { type Look, look, lookMany } from './look.js'
+import { look, lookMany } from './look.js'
+import type { Look } from './look-reply.js'
 import { readWithToken } from './read.js'
 import { type Found, readThrough, type Wish } from './read-through.js'
 import type { Scope } from './scope.js'
-import type { CacheAnswer, CacheRead, LoadOptions, Warmed, WarmOptions } from './view-options.js'
+import type { CacheAnswer, CacheRead, LoadOptions, ReadOptions, Warmed, WarmOptions } from './view-options.js'
 import { warmUp } from './warm.js'
 
 /** The half of a view that reads: with a loader for what is not there, or without. */
@@ -39,10 +39,19 @@ export class Reading<T> {
   async getOrLoad(id: Id, load: Load<T>): Promise<T>
   async getOrLoad(id: Id, options: LoadOptions, load: Load<T>): Promise<T>
   async getOrLoad(id: Id, ...rest: readonly [Load<T>] | readonly [LoadOptions, Load<T>]): Promise<T> {
-    const from = performance.now()
+    const { instance } = this.#scope
     const key = this.#scope.key(id)
-    const found = await readThrough<T>(this.#scope.instance, key, this.#wishOf(rest))
-    this.#scope.instance.emit(found.how, key, from)
+    const { local } = instance
+    const held = local?.find(key)
+    // All of a hit in this process: what a promise more would cost is as much as all of this.
+    if (local !== undefined && held !== undefined && mayBeLocal(rest)) {
+      instance.count('localHits')
+      const value = local.valueOf(held)
+      return (value instanceof Promise ? await value : value) as T
+    }
+    const from = performance.now()
+    const found = await readThrough<T>(instance, key, this.#wishOf(rest))
+    instance.emit(found.how, key, from)
     return found.value
   }
 
@@ -107,15 +116,19 @@ export class Reading<T> {
     const from = performance.now()
     const { instance } = this.#scope
     const keys = this.#scope.keys(ids)
-    options.signal?.throwIfAborted()
+    const terms = termsOf(instance, options)
+    terms.signal?.throwIfAborted()
     const budget = new Budget(instance.pace.budgetMs)
-    const looks = await unlessAborted(lookMany(instance, keys, budget), options.signal)
+    const looks = await unlessAborted(
+      lookMany(instance, keys, budget, { named: terms.tags, isStrict: terms.isStrict }),
+      terms.signal,
+    )
     const batch = new Batch<I, T>(instance, ids.length, loadMany)
     return await Promise.allSettled(
       ids.map(async (id, i) => {
         const [key, seen] = [keys[i] ?? this.#scope.key(id), looks[i]]
         const { load, decided } = batch.member(id)
-        const wish = { ...wishOf(instance, options, load), decided }
+        const wish = { ...terms, load, decided }
         const found = await readThrough<T>(instance, key, wish, seen).finally(decided)
         return this.#answer(key, found, from).value
       }),
@@ -126,20 +139,21 @@ export class Reading<T> {
    * The entry as it lies in Redis, if it is fresh, without loading. `undefined` as well for what cannot be read, and for
    * everything while Redis does not answer within the budget.
    */
-  async get(id: Id, options: CallOptions = {}): Promise<T | undefined> {
+  async get(id: Id, options: ReadOptions = {}): Promise<T | undefined> {
     const { instance } = this.#scope
     const key = this.#scope.key(id)
     options.signal?.throwIfAborted()
-    const seen = await unlessAborted(look(instance, key, budgetOf(instance, options)), options.signal)
+    const terms = { isStrict: options.strict ?? false }
+    const seen = await unlessAborted(look(instance, key, budgetOf(instance, options), terms), options.signal)
     return this.#fresh([seen])[0]
   }
 
   /** {@link get} for many: one round trip a node, all nodes in parallel, wherever the slots are. */
-  async getMany(ids: readonly Id[], options: CallOptions = {}): Promise<readonly (T | undefined)[]> {
+  async getMany(ids: readonly Id[], options: ReadOptions = {}): Promise<readonly (T | undefined)[]> {
     const { instance } = this.#scope
     const keys = this.#scope.keys(ids)
     options.signal?.throwIfAborted()
-    const looks = lookMany(instance, keys, budgetOf(instance, options))
+    const looks = lookMany(instance, keys, budgetOf(instance, options), { isStrict: options.strict ?? false })
     return this.#fresh(await unlessAborted(looks, options.signal))
   }
 
@@ -148,11 +162,14 @@ export class Reading<T> {
    * the entry in between. One round trip. Where there is no entry it leaves a mark in Redis for `leaseMs`; {@link get}
    * does not.
    */
-  async read(id: Id, options: CallOptions = {}): Promise<CacheRead<T>> {
+  async read(id: Id, options: ReadOptions = {}): Promise<CacheRead<T>> {
     const { instance } = this.#scope
     const key = this.#scope.key(id)
     options.signal?.throwIfAborted()
-    return await unlessAborted(readWithToken<T>(instance, key, budgetOf(instance, options)), options.signal)
+    return await unlessAborted(
+      readWithToken<T>(instance, key, budgetOf(instance, options), options.strict),
+      options.signal,
+    )
   }
 
   /**
@@ -197,7 +214,10 @@ export class Reading<T> {
   #wishOf(rest: readonly [Load<T>] | readonly [LoadOptions, Load<T>]): Wish<T> {
     const [options, load] = rest.length === 1 ? [{}, rest[0]] : rest
     const { instance } = this.#scope
-    return wishOf(instance, options, (context) => instance.load(() => load(context), context.signal))
+    return {
+      ...termsOf(instance, options),
+      load: (context) => instance.load(() => load(context), context.signal),
+    }
   }
 
   #answer(key: Key, found: Found<T>, from: number): CacheAnswer<T> {
@@ -209,11 +229,18 @@ export class Reading<T> {
     const { instance } = this.#scope
     return looks.map((seen) => {
       if (seen.state === 'found' && !seen.stale) {
-        instance.count('hits')
+        instance.count(seen.source === 'local' ? 'localHits' : 'hits')
         return seen.value as T
       }
       if (seen.state !== 'unreachable') instance.count('misses')
       return undefined
     })
   }
+}
+
+/** Whether a caller takes what this process holds. */
+function mayBeLocal([options]: readonly unknown[]): boolean {
+  if (typeof options !== 'object') return true
+  const { allowStale, strict, signal } = options as LoadOptions
+  return allowStale !== true && strict !== true && signal?.aborted !== true
 }

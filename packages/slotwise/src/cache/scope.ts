@@ -1,7 +1,10 @@
 import { ClosedError } from '../errors.js'
 import { everyKey } from '../invalidation/everything.js'
+import { distinct } from '../invalidation/tags/paths.js'
+import type { TagStore } from '../invalidation/tags/tag-store.js'
 import { type Id, type Key, keyOf, keysOf } from '../keys.js'
 import type { CallOptions } from '../options.js'
+import { deadlineOf } from './call-options.js'
 import type { Instance } from './instance.js'
 
 /** Where the entries of one view lie: those of one tenant, or of a cache without tenants. */
@@ -24,10 +27,19 @@ export class Scope {
     return ids.map((id) => this.key(id))
   }
 
+  /** Tags of this view, to be changed: each of them, and not what is above. */
+  tags(tags: readonly string[]): { readonly store: TagStore; readonly paths: readonly string[] } {
+    return { store: this.instance.tags.beside(this.key('')), paths: distinct(tags) }
+  }
+
   /** Keys of everything that is there, in batches. */
-  every({ signal, deadlineMs = 60_000 }: CallOptions): AsyncGenerator<readonly Key[]> {
+  every(options: CallOptions): AsyncGenerator<readonly Key[]> {
     this.key('')
-    return everyKey(this.instance.port, keysOf(this.#space()), { signal, deadlineMs })
+    const { signal } = options
+    return everyKey(this.instance.port, keysOf(this.#space()), {
+      signal,
+      deadlineMs: deadlineOf(options) ?? 60_000,
+    })
   }
 
   #space() {

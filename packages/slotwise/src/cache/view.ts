@@ -1,12 +1,13 @@
+import { distinct } from '../invalidation/tags/paths.js'
 import type { Id, Key } from '../keys.js'
-import { integer } from '../options.js'
-import { deadlineOf, ttlMsOf } from './call-options.js'
+import { coverOf, deadlineOf, ttlMsOf } from './call-options.js'
 import type { Instance } from './instance.js'
-import { type InvalidateOptions, invalidateKeys } from './invalidate.js'
+import { changeTags, type InvalidateOptions, invalidateKeys } from './invalidate.js'
 import { type Mutation, mutateKeys } from './mutate.js'
 import { putAll, type ReadToken } from './put.js'
 import { Reading } from './reading.js'
 import { Scope } from './scope.js'
+import { pathsOf } from './tags.js'
 import type { MutateOptions, SetOptions, Write, WriteOptions } from './view-options.js'
 
 /** A cache as one tenant sees it, or as all of it for a cache without tenants. */
@@ -32,7 +33,7 @@ export class CacheView<T> extends Reading<T> {
     const { token } = options
     const [stored = false] = await putAll(
       this.#scope.instance,
-      [{ key: this.#scope.key(id), value, ttlMs: ttlMsOf(options), token }],
+      [{ key: this.#scope.key(id), value, ttlMs: ttlMsOf(options), token, tags: pathsOf(options.tags) }],
       deadlineOf(options),
     )
     return stored
@@ -44,7 +45,14 @@ export class CacheView<T> extends Reading<T> {
     options: Omit<SetOptions, 'token'> = {},
   ): Promise<readonly boolean[]> {
     const ttlMs = ttlMsOf(options)
-    const puts = entries.map(({ id, value, token }) => ({ key: this.#scope.key(id), value, ttlMs, token }))
+    const tags = pathsOf(options.tags)
+    const puts = entries.map(({ id, value, token }) => ({
+      key: this.#scope.key(id),
+      value,
+      ttlMs,
+      token,
+      tags,
+    }))
     return await putAll(this.#scope.instance, puts, deadlineOf(options))
   }
 
@@ -67,13 +75,15 @@ export class CacheView<T> extends Reading<T> {
   async writeThrough(id: Id, options: WriteOptions, write: Write<T>): Promise<T>
   async writeThrough(id: Id, ...rest: readonly [Write<T>] | readonly [WriteOptions, Write<T>]): Promise<T> {
     const [options, write] = rest.length === 1 ? [{}, rest[0]] : rest
-    const { alsoInvalidate = [] } = options
+    const { alsoInvalidate = [], alsoInvalidateTags = [] } = options
     const keys = new Set(this.#scope.keys([id, ...alsoInvalidate]))
     const terms = {
       intentMs: this.#scope.instance.settings.leaseMs,
       lingerMs: 0,
       deadlineMs: deadlineOf(options),
       ttlMs: ttlMsOf(options),
+      bears: pathsOf(options.tags),
+      tags: this.#scope.tags(alsoInvalidateTags),
     }
     return await mutateKeys(this.#scope.instance, [...keys], terms, write, (value) => value)
   }
@@ -94,14 +104,14 @@ export class CacheView<T> extends Reading<T> {
    *   Redis could not be told of it: the result is in its `written`.
    */
   async mutate<R>(what: MutateOptions, transaction: Mutation<R>): Promise<R> {
-    const { leaseMs } = this.#scope.instance.settings
-    const keys = new Set(this.#scope.keys(what.ids))
+    const { instance } = this.#scope
+    const keys = new Set(this.#scope.keys(what.ids ?? []))
     const terms = {
-      intentMs: what.intentMs === undefined ? leaseMs : integer('intentMs', what.intentMs),
-      lingerMs: what.replicaLagMs === undefined ? 0 : integer('replicaLagMs', what.replicaLagMs, { min: 0 }),
+      ...coverOf(instance, what),
       deadlineMs: deadlineOf(what),
+      tags: this.#scope.tags(what.tags ?? []),
     }
-    return await mutateKeys(this.#scope.instance, [...keys], terms, transaction)
+    return await mutateKeys(instance, [...keys], terms, transaction)
   }
 
   /**
@@ -120,6 +130,18 @@ export class CacheView<T> extends Reading<T> {
   async invalidateMany(ids: readonly Id[], options: InvalidateOptions = {}): Promise<void> {
     const keys = this.#scope.keys(ids)
     await invalidateKeys(this.#scope.instance, [...new Set(keys)], options)
+  }
+
+  /**
+   * Changes the tags: **once it has resolved, no read that starts later gets from Redis an entry that bears one of them**,
+   * or one below (`org:7` covers `org:7/users`), and was loaded before. One command a tag, whatever number of entries bears
+   * it; nothing is removed, and memory comes back as entries end.
+   *
+   * @throws {@link InvalidationPendingError} as {@link invalidate}
+   */
+  async invalidateTags(tags: readonly string[], options: InvalidateOptions = {}): Promise<void> {
+    const { store, paths } = this.#scope.tags(distinct(tags))
+    await changeTags(this.#scope.instance, paths.map(store.keyOf), options)
   }
 
   /** The same as {@link invalidate}. */

@@ -1,4 +1,9 @@
-import { ConfigurationError, ForeignClusterError, UnhealthyClusterError } from '../errors.js'
+import {
+  ConfigurationError,
+  ForeignClusterError,
+  ImpossibleChangeError,
+  UnhealthyClusterError,
+} from '../errors.js'
 import { oneOf } from '../options.js'
 import { Fleet, type FleetNode, type OperateOptions, placeOf, primariesOf } from './fleet.js'
 import { finishOpen } from './move-slots.js'
@@ -34,6 +39,7 @@ export interface AddedNode {
  * Safe to run again: a node that was introduced only is given its role, one that has it is left alone. A node that
  * has another role keeps it, and that is an error.
  *
+ * @throws ImpossibleChangeError the node has another role, or there is no such primary to follow; nothing was changed
  * @throws ForeignClusterError the server holds data or belongs to another cluster; nothing was changed
  * @throws UnhealthyClusterError the cluster is not healthy, or does not become so
  *
@@ -72,7 +78,7 @@ export async function addNode(options: AddNodeOptions): Promise<AddedNode> {
       if (isKnown && own.self.primary === of?.self.id) return { ...result, changed: false }
       if (isKnown && (own.self.primary !== undefined || own.self.slots.length > 0)) {
         const what = own.self.primary === undefined ? 'a primary with slots' : 'a replica of another primary'
-        throw new ConfigurationError(`${own.node} belongs to this cluster already, as ${what}`)
+        throw new ImpossibleChangeError(`${own.node} belongs to this cluster already, as ${what}`)
       }
       if (dryRun) return { ...result, changed: true }
       const deadline = performance.now() + timeoutMs
@@ -128,7 +134,7 @@ function primaryFor(
   if (of !== undefined) {
     const named = fleet.find(views, of)
     if (named.self.primary === undefined && named.self.id !== own.self.id) return named
-    throw new ConfigurationError(`${named.node} is no primary that ${own.node} could follow`)
+    throw new ImpossibleChangeError(`${named.node} is no primary that ${own.node} could follow`)
   }
   // One that it follows already is as good as it was when it was chosen.
   const present = views.find(({ self }) => self.id === own.self.primary)
@@ -137,7 +143,7 @@ function primaryFor(
     views.filter(({ self }) => self.primary === view.self.id).length * 2 + (view.host === own.host ? 1 : 0)
   const able = primariesOf(views).filter(({ self }) => self.slots.length > 0 && self.id !== own.self.id)
   const [best] = able.toSorted((a, b) => cost(a) - cost(b))
-  if (best === undefined) throw new ConfigurationError('there is no primary with slots to follow')
+  if (best === undefined) throw new ImpossibleChangeError('there is no primary with slots to follow')
   return best
 }
 

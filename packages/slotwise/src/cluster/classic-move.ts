@@ -1,5 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { ReplyError, UnhealthyClusterError } from '../errors.js'
 import type { WireCommand } from '../redis/wire.js'
+import { claim } from './claim.js'
+import { outbids } from './epochs.js'
 import type { Fleet, OperateOptions } from './fleet.js'
 import { type Member, observe } from './observe.js'
 import { asked, type Found, keysIn, type SlotKey } from './slot-keys.js'
@@ -17,6 +20,8 @@ const MIGRATE_MS = 10_000
 /** A size that is older is asked for again: keys grow. */
 const FRESH_MS = 1000
 const FAILURES = 5
+/** What the source says of a target that takes part in the cluster and does not serve. */
+const DOWN = /^ERR Target instance replied with error: CLUSTERDOWN/
 export const MAX_KEY_BYTES = 32 * 1024 * 1024
 
 /**
@@ -46,7 +51,7 @@ export class ClassicMove {
     for (let at = 0; at < slots.length; at += OPEN) {
       this.#options.signal?.throwIfAborted()
       const batch = slots.slice(at, at + OPEN)
-      await this.#moveBatch(views, source, target, batch)
+      await this.#moveBatch(views, source, target, batch, slots.slice(0, at))
       this.#tally.slots += batch.length
       this.#tally.say(`moving slots from ${source.node} to ${target.node}`)
     }
@@ -57,9 +62,13 @@ export class ClassicMove {
     source: NodeView,
     target: NodeView,
     slots: readonly number[],
+    before: readonly number[],
   ): Promise<void> {
     const [from, to] = [this.#fleet.memberOf(source), this.#fleet.memberOf(target)]
     const earlier = await openSlots(from, to, source, target)
+    const lost = before.filter(earlier.isLost)
+    // The operation would see it in the end; until then nobody would serve them.
+    if (lost.length > 0) await claim(this.#fleet, views, target, lost)
     const foreign = earlier.foreign.find((slot) => slots.includes(slot))
     if (foreign !== undefined) {
       throw new UnhealthyClusterError(
@@ -77,7 +86,10 @@ export class ClassicMove {
       outdated.map(({ slot }) => ['CLUSTER', 'SETSLOT', slot, 'NODE', source.self.id]),
     )
     const { opened, refusal } = await open(from, to, source, target, slots, earlier.ours)
-    await this.#moveKeys(from, target, opened, found)
+    await this.#moveKeys(from, to, target, opened, found)
+    // Once more, and now: the move has taken a while, and what the target loses to a late packet it deletes. Whoever
+    // stops us waits for that too, as the slots are open.
+    await outbids(to, from, [], { timeoutMs: this.#options.timeoutMs })
     const settle = opened.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'NODE', target.self.id] as const)
     // The target first: if the source let go first and died, nobody would know where the slot is.
     await asked(to, settle)
@@ -94,7 +106,13 @@ export class ClassicMove {
     return keysIn(from, slots, this.#options.maxKeyBytes ?? MAX_KEY_BYTES, halfMoved)
   }
 
-  async #moveKeys(from: Member, target: NodeView, slots: readonly number[], found: Found): Promise<void> {
+  async #moveKeys(
+    from: Member,
+    to: Member,
+    target: NodeView,
+    slots: readonly number[],
+    found: Found,
+  ): Promise<void> {
     let first = found
     const wanted = new Set(slots)
     let { keys, at } = first
@@ -116,14 +134,33 @@ export class ClassicMove {
         }
       }
       const size = batchSize(keys)
-      this.#tally.keys += await this.#migrate(from, target, keys.slice(0, size))
+      const { sent, isDown } = await this.#migrate(from, target, keys.slice(0, size))
+      this.#tally.keys += sent
+      if (isDown) await this.#untilServing(to)
       keys = keys.slice(size)
       this.#tally.say(`moving slots from ${from.client.node} to ${target.node}`)
     }
   }
 
-  /** How many were sent. What was not is found again in the next round. */
-  async #migrate(from: Member, target: NodeView, keys: readonly SlotKey[]): Promise<number> {
+  /** A node that has come back takes nothing for a moment: up to some seconds, whatever the others believe. */
+  async #untilServing(to: Member): Promise<void> {
+    const deadline = performance.now() + (this.#options.timeoutMs ?? 30_000)
+    while ((await observe(to))?.ok !== true) {
+      if (performance.now() > deadline) {
+        throw new UnhealthyClusterError(
+          `${to.client.node} does not accept commands: run it again when it does`,
+        )
+      }
+      await pause(20)
+    }
+  }
+
+  /** How many were sent, and whether the target takes none now. What was not sent is found again in the next round. */
+  async #migrate(
+    from: Member,
+    target: NodeView,
+    keys: readonly SlotKey[],
+  ): Promise<{ readonly sent: number; readonly isDown: boolean }> {
     const { username, password } = this.#options
     const auth: readonly string[] =
       password === undefined
@@ -157,13 +194,15 @@ export class ClassicMove {
     )
     const replies = await from.client.pipeline(commands, MIGRATE_MS * (commands.length + 1))
     let sent = 0
+    let isDown = false
     for (const [i, reply] of replies.entries()) {
       // A time-out between the two leaves a key at both ends at worst, and the next round replaces the copy.
-      if (reply instanceof ReplyError && !reply.message.startsWith('IOERR')) throw reply
+      if (reply instanceof ReplyError && DOWN.test(reply.message)) isDown = true
+      else if (reply instanceof ReplyError && !reply.message.startsWith('IOERR')) throw reply
       // NOKEY: all have expired, or were deleted.
       if (String(reply) === 'OK') sent += groups[i]?.length ?? 0
     }
-    return sent
+    return { sent, isDown }
   }
 }
 
@@ -205,7 +244,12 @@ async function openSlots(from: Member, to: Member, source: NodeView, target: Nod
   const foreign = given.filter(({ slot, state, peer }) => {
     return state === 'migrating' && peer !== target.self.id && !known(slot)
   })
-  return { ours: new Set(ours), foreign: foreign.map(({ slot }) => slot) }
+  /** That neither has any more, although the one gave it to the other. */
+  const isLost = (slot: number) =>
+    giver !== undefined &&
+    taker?.self.primary === undefined &&
+    ![giver, taker].some((one) => one && owns(one, slot))
+  return { ours: new Set(ours), foreign: foreign.map(({ slot }) => slot), isLost }
 }
 
 /** Opens what can be opened. What was not open before and cannot be is left as it was. */

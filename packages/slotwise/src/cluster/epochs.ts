@@ -26,21 +26,29 @@ export async function outbids(
   const deadline = performance.now() + timeoutMs
   for (;;) {
     signal?.throwIfAborted()
-    const [giver, info, ...rest] = await Promise.all([
-      observe(source),
-      target.client.call(['CLUSTER', 'INFO']),
-      observe(target),
+    const [giver, taker, ...rest] = await Promise.all([
+      epochsOf(source),
+      epochsOf(target),
       ...others.map(observe),
     ])
-    const heard = Number(fields(String(info)).get('cluster_current_epoch') ?? 0)
-    const epoch = giver?.self.epoch ?? Infinity
-    const isShared = rest.some((view) => view?.self.primary === undefined && view?.self.epoch === epoch)
-    if (heard >= epoch && !isShared) return
+    const isShared =
+      taker.own === giver.own ||
+      rest.some((view) => view?.self.primary === undefined && view?.self.epoch === giver.own)
+    if (taker.heard >= giver.own && !isShared) return
     if (performance.now() > deadline) {
       throw new UnhealthyClusterError(
         `${target.client.node} has not heard of what ${source.client.node} has decided: can they reach each other's bus port?`,
       )
     }
     await pause(20)
+  }
+}
+
+/** Its own, or that of the primary it follows by now, and the highest that it has heard of. */
+async function epochsOf({ client }: Member): Promise<{ readonly own: number; readonly heard: number }> {
+  const info = fields(String(await client.call(['CLUSTER', 'INFO'])))
+  return {
+    own: Number(info.get('cluster_my_epoch') ?? Infinity),
+    heard: Number(info.get('cluster_current_epoch') ?? 0),
   }
 }

@@ -1,4 +1,4 @@
-import { ConfigurationError, UnhealthyClusterError } from '../errors.js'
+import { ConfigurationError, ImpossibleChangeError, UnhealthyClusterError } from '../errors.js'
 import { oneOf } from '../options.js'
 import { addressOf } from '../redis/address.js'
 import { Fleet, type FleetNode, type OperateOptions, placeOf } from './fleet.js'
@@ -23,7 +23,9 @@ export interface FailoverOptions extends OperateOptions {
 
 /** Who serves now, and whether nothing was lost. */
 export interface FailedOver {
+  /** Whose place was taken; `undefined` where nothing had to be done. */
   readonly from: FleetNode | undefined
+  /** Who took it; where nothing had to be done, the node that was named. */
   readonly to: FleetNode
   readonly changed: boolean
   readonly lossless: boolean
@@ -32,11 +34,12 @@ export interface FailedOver {
 
 /**
  * Lets a replica take the place of its primary. Safe to run again: `to` that is a primary already stays one, and
- * `from` that is none any more stays a replica.
+ * `from` that is none any more, or does not answer and has been replaced, is left alone.
  *
  * @throws UnhealthyClusterError the cluster is not healthy (for `'planned'`; a takeover leaves out nodes that do not answer), or the
  *   replica was not promoted in time
- * @throws ConfigurationError there is no such replica
+ * @throws ImpossibleChangeError the primary has no replica that could take its place
+ * @throws ConfigurationError a node is none of this cluster
  *
  * @example
  * ```ts
@@ -58,8 +61,11 @@ export async function failover(options: FailoverOptions): Promise<FailedOver> {
       mode === 'planned' ? await fleet.agreed(Math.min(timeoutMs, 5000), signal) : await fleet.look()
     const lossless = mode === 'planned'
     const took = () => Math.round(performance.now() - began)
-    const { node: replica, isToAct } = successor(fleet, views, options)
-    if (!isToAct) return { from: undefined, to: placeOf(replica), changed: false, lossless, tookMs: took() }
+    const choice = successor(fleet, views, options)
+    if ('replaced' in choice) {
+      return { from: undefined, to: choice.replaced, changed: false, lossless, tookMs: took() }
+    }
+    const { replica } = choice
     const from = followedBy(replica, views)
     const result = { from, to: placeOf(replica), changed: true, lossless }
     if (dryRun) return { ...result, tookMs: took() }
@@ -82,25 +88,40 @@ export async function failover(options: FailoverOptions): Promise<FailedOver> {
   return await Fleet.with(options, act, mode === 'takeover' ? 'left-out' : 'refused')
 }
 
-/** Who is to be the primary; nothing is to be done where it is one already. */
+/** Who is to take over, or who was named, where nothing is to be done: it is a primary, or none any more. */
 function successor(
   fleet: Fleet,
   views: readonly NodeView[],
   { to, from = '' }: FailoverOptions,
-): { readonly node: NodeView; readonly isToAct: boolean } {
+): { readonly replica: NodeView } | { readonly replaced: FleetNode } {
   if (to !== undefined) {
-    const node = fleet.find(views, to)
-    return { node, isToAct: node.self.primary !== undefined }
+    const replica = fleet.find(views, to)
+    return replica.self.primary === undefined ? { replaced: placeOf(replica) } : { replica }
   }
   // A primary that does not answer is known by what the others say of it.
-  const known = views.flatMap(({ others }) => [...others.values()])
-  const silent = known.find(
-    (line) => [line.id, addressOf(line)].includes(from) && !views.some(({ self }) => self.id === line.id),
-  )
-  if (silent !== undefined) return { node: replicaOf(views, silent.id, from), isToAct: true }
+  const silent = views
+    .flatMap(({ others }) => [...others.values()])
+    .find(
+      (line) => [line.id, addressOf(line)].includes(from) && !views.some(({ self }) => self.id === line.id),
+    )
+  if (silent !== undefined) {
+    const { id, host, port } = silent
+    return isReplaced(views, id) ? { replaced: { id, host, port } } : { replica: replicaOf(views, id, from) }
+  }
   const node = fleet.find(views, from)
-  if (node.self.primary !== undefined) return { node, isToAct: false }
-  return { node: replicaOf(views, node.self.id, node.node), isToAct: true }
+  if (node.self.primary !== undefined) return { replaced: placeOf(node) }
+  return { replica: replicaOf(views, node.self.id, node.node) }
+}
+
+/**
+ * Whether nothing is left to take from a node that does not answer. What an answering node calls its own counts before
+ * what others believe: they may not have heard of a takeover that has just been, and a second one by another replica
+ * would give the slots to two nodes.
+ */
+function isReplaced(views: readonly NodeView[], id: string): boolean {
+  const claimed = new Set(views.flatMap(({ self }) => slotsOf(self.slots)))
+  const believed = views.flatMap(({ others }) => slotsOf(others.get(id)?.slots ?? []))
+  return believed.every((slot) => claimed.has(slot))
 }
 
 /** One that is linked, if there is any: it has received what the others have, or is about to. */
@@ -108,7 +129,7 @@ function replicaOf(views: readonly NodeView[], primary: string, name: string): N
   const replicas = views.filter(({ self }) => self.primary === primary)
   const chosen = replicas.find(({ linked }) => linked) ?? replicas[0]
   if (chosen !== undefined) return chosen
-  throw new ConfigurationError(`${name} has no replica that could take its place`)
+  throw new ImpossibleChangeError(`${name} has no replica that could take its place`)
 }
 
 /** The primary of a replica, which need not answer itself. */

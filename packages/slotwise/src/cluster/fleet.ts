@@ -179,10 +179,15 @@ export class Fleet {
 
   /** A node by its id, or by its address as it is given or as the others know it. */
   find(views: readonly NodeView[], node: string): NodeView {
-    const found = views.find((view) => [view.self.id, view.node, addressOf(view.meetAt)].includes(node))
+    const found = this.seek(views, node)
     if (found !== undefined) return found
     const known = views.map((view) => view.node).join(', ')
     throw new ConfigurationError(`${shown(node)} is no node of this cluster; its nodes are ${known}`)
+  }
+
+  /** The same, where it need not be there. */
+  seek(views: readonly NodeView[], node: string): NodeView | undefined {
+    return views.find((view) => [view.self.id, view.node, addressOf(view.meetAt)].includes(node))
   }
 
   memberOf(view: NodeView): Member {

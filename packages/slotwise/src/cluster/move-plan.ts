@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../errors.js'
+import { ConfigurationError, ImpossibleChangeError } from '../errors.js'
 import { integer, shown } from '../options.js'
 import { SLOTS } from '../slots.js'
 import { type FleetNode, placeOf, primariesOf } from './fleet.js'
@@ -82,7 +82,7 @@ export function pick(
   for (const slot of slotsOf(target.self.slots)) named.delete(slot)
   const [missing] = named
   if (missing === undefined) return moves
-  throw new ConfigurationError(
+  throw new ImpossibleChangeError(
     `slot ${missing} is served by none of ${sources.map(({ node }) => node).join(', ')}`,
   )
 }
@@ -90,7 +90,7 @@ export function pick(
 function pickCount(sources: readonly NodeView[], target: NodeView, wanted: number): readonly SlotMove[] {
   const available = sources.reduce((sum, { self }) => sum + slotCount(self.slots), 0)
   if (wanted > available) {
-    throw new ConfigurationError(
+    throw new ImpossibleChangeError(
       `slots is ${wanted}, and ${sources.map(({ node }) => node).join(', ')} have ${available}`,
     )
   }

@@ -5,6 +5,7 @@ import { Fleet, type OperateOptions, primariesOf } from './fleet.js'
 import { balance, pick, type SlotMove } from './move-plan.js'
 import { Mover, type WayedMove, waysOf } from './mover.js'
 import { openMoves } from './open-moves.js'
+import { adopting } from './orphans.js'
 import { reclaim } from './reclaim.js'
 import type { NodeView, SlotRange } from './view.js'
 import { type Moved, type MoveLimits, NOTHING_MOVED, together } from './way.js'
@@ -49,7 +50,8 @@ const HEALTHY_MS = 5000
  * @throws KeyTooLargeError a key would hold up its server for too long; see `halfMoved` for its slot
  * @throws SlotMigrationError servers were to move slots by themselves, and somebody cancelled it, or it failed and
  * nothing but that was allowed
- * @throws ConfigurationError a node or slot is not what it is taken for
+ * @throws ImpossibleChangeError the nodes that are to give do not have these slots, or so many
+ * @throws ConfigurationError a node is none of this cluster
  *
  * @example
  * ```ts
@@ -115,7 +117,7 @@ async function operate(
   })
 }
 
-/** Carries a plan out, and waits until every node knows. */
+/** Carries a plan out, and waits until every slot has one owner, and every node knows. */
 export async function moveAll(
   fleet: Fleet,
   views: readonly NodeView[],
@@ -139,7 +141,10 @@ export async function finishOpen(
 ): Promise<{ readonly views: readonly NodeView[]; readonly finished: Moved }> {
   const { signal, timeoutMs = 30_000 } = options
   const toFinish = options.dryRun !== true
-  let views = await fleet.agreed(Math.min(timeoutMs, HEALTHY_MS), signal, { toFinish })
+  let views = await fleet.agreed(Math.min(timeoutMs, HEALTHY_MS), signal, {
+    toFinish,
+    ...(toFinish ? { mend: adopting(fleet) } : {}),
+  })
   if (!toFinish) return { views, finished: NOTHING_MOVED }
   await alone(fleet, views)
   let finished = await new Mover(fleet, options).waitForRunning(views)

@@ -1,3 +1,4 @@
+import { claim } from './claim.js'
 import type { Fleet } from './fleet.js'
 import type { SlotMove } from './move-plan.js'
 import { successor } from './open-moves.js'
@@ -19,9 +20,6 @@ export async function reclaim(
     const lost = slotsOf(slots).filter((slot) => !owned.has(slot))
     const owner = successor(byId, to.id)
     if (owner === undefined || lost.length === 0) continue
-    // What it refuses shows in the next look.
-    await fleet
-      .memberOf(owner)
-      .client.pipeline(lost.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'NODE', owner.self.id] as const))
+    await claim(fleet, views, owner, lost)
   }
 }

@@ -1,4 +1,5 @@
-import { ConfigurationError, ReplyError, UnhealthyClusterError } from '../errors.js'
+import { ImpossibleChangeError, ReplyError, UnhealthyClusterError } from '../errors.js'
+import { departed } from './departed.js'
 import { Fleet, type FleetNode, type OperateOptions, placeOf, primariesOf } from './fleet.js'
 import { balance, type SlotMove } from './move-plan.js'
 import { checkLimits, finishOpen, moveAll } from './move-slots.js'
@@ -24,9 +25,11 @@ export interface RemovedNode extends Moved {
 /**
  * Takes a node out of its cluster. A primary is emptied first: its slots go to the others in equal shares, its replicas
  * to the primaries that have the fewest. Then everybody forgets it, and it is reset: an empty server that belongs
- * nowhere. Safe to stop anywhere and to run again.
+ * nowhere. Safe to stop anywhere and to run again: one that has been forgotten and not reset is reset, and one that is
+ * an empty server by now is left alone. That is seen at its address; an id means nothing any more once it is reset.
  *
- * @throws ConfigurationError fewer than three primaries would be left, which cannot elect one
+ * @throws ImpossibleChangeError fewer than three primaries would be left, which cannot elect one
+ * @throws ConfigurationError there is no such node, or another cluster's or one with data at this address
  * @throws UnhealthyClusterError KeyTooLargeError SlotMigrationError as `moveSlots` does
  *
  * @example
@@ -40,11 +43,15 @@ export async function removeNode(options: RemoveNodeOptions): Promise<RemovedNod
   checkLimits(options)
   return await Fleet.with(options, async (fleet) => {
     const { views, finished } = await finishOpen(fleet, options)
-    const leaving = fleet.find(views, options.node)
+    const leaving = fleet.seek(views, options.node)
+    if (leaving === undefined) {
+      const left = await departed(fleet, views, options)
+      return { node: left && placeOf(left), plan: [], reattached: [], ...finished }
+    }
     const isPrimary = leaving.self.primary === undefined
     const stay = primariesOf(views).filter((view) => view !== leaving)
     if (isPrimary && leaving.self.slots.length > 0 && stay.length < 3) {
-      throw new ConfigurationError(
+      throw new ImpossibleChangeError(
         `without ${leaving.node} there would be ${stay.length} primaries, and fewer than three cannot elect one: add a primary first`,
       )
     }

@@ -1,5 +1,5 @@
 import { SLOTS } from '../slots.js'
-import { type NodeView, type SlotRange, slotCount, slotsOf } from './view.js'
+import { type NodeView, type SlotRange, slotsOf } from './view.js'
 
 /**
  * What still keeps these nodes from being one cluster, or undefined: every node sees every other one at work,
@@ -10,8 +10,8 @@ import { type NodeView, type SlotRange, slotCount, slotsOf } from './view.js'
  * with `toFinish`, and this is left out.
  */
 export function unsettled(views: readonly NodeView[], toFinish = false): string | undefined {
-  const covered = views.reduce((sum, { self }) => sum + slotCount(self.slots), 0)
-  if (covered !== SLOTS) return `${covered} of ${SLOTS} slots are owned`
+  const uneven = unevenlyOwned(views)
+  if (uneven !== undefined) return uneven
   for (const view of views) {
     const wrong = seesWrongly(view, views, toFinish)
     if (wrong !== undefined) return wrong
@@ -21,6 +21,16 @@ export function unsettled(views: readonly NodeView[], toFinish = false): string 
     if (!ok && !(toFinish && isImporting(self))) return `${node} does not accept commands yet`
   }
   return undefined
+}
+
+/** One owner for every slot, slot by slot: two for one and none for another add up as well. */
+function unevenlyOwned(views: readonly NodeView[]): string | undefined {
+  const owners = new Uint8Array(SLOTS)
+  for (const slot of views.flatMap(({ self }) => slotsOf(self.slots))) owners[slot] = (owners[slot] ?? 0) + 1
+  const owned = owners.filter((count) => count > 0).length
+  if (owned !== SLOTS) return `${owned} of ${SLOTS} slots are owned`
+  const twice = owners.findIndex((count) => count > 1)
+  return twice < 0 ? undefined : `slot ${twice} is owned by several nodes`
 }
 
 const isImporting = ({ open }: NodeView['self']) => open.some(({ state }) => state === 'importing')

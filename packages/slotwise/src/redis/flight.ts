@@ -75,6 +75,7 @@ export class Flight {
     if (this.settled) return
     this.#end()
     this.record?.end({ node: this.node, connection: 'shared' })
+    if (this.node !== undefined) this.request.answeredBy?.(this.node)
     this.#resolve(reply)
   }
 

@@ -29,6 +29,11 @@ export interface CommandCall {
    * primary where that node cannot serve it. How much older is not bounded. @defaultValue `false`
    */
   readonly mayBeStale?: boolean
+  /**
+   * Told which node's answer it is, as `host:port` where this process reaches it, just before the call resolves: for
+   * whoever keeps what it read for as long as that node vouches for it. Not for calls on a connection of their own.
+   */
+  readonly answeredBy?: (node: string) => void
 }
 
 /**
@@ -41,6 +46,8 @@ export interface ScriptCall {
   readonly args: readonly Argument[]
   /** @defaultValue `'unsafe'` */
   readonly repeat?: Repeat
+  /** As of a command. */
+  readonly answeredBy?: (node: string) => void
 }
 
 /** Options of {@link RedisPort.call} and {@link RedisPort.pipeline}. */

@@ -18,6 +18,7 @@ export interface Request {
   readonly isDedicated: boolean
   /** `host:port` for a call to one node, which follows no redirection. */
   readonly node: string | undefined
+  readonly answeredBy: ((node: string) => void) | undefined
 }
 
 /** @throws CrossSlotError if the keys of a script have several slots */
@@ -36,6 +37,7 @@ export function requestOf(call: CommandCall | ScriptCall, options?: PortCallOpti
       mayBeStale,
       isDedicated: connectionFor(command) === 'dedicated' || isDedicated,
       node: undefined,
+      answeredBy: call.answeredBy,
     }
   }
   const repeat = call.repeat ?? 'unsafe'
@@ -45,7 +47,17 @@ export function requestOf(call: CommandCall | ScriptCall, options?: PortCallOpti
     throw new CrossSlotError(keys.map((key) => ({ key, slot: slotOf(key) })))
   }
   const command: readonly [string, ...Argument[]] = ['EVALSHA', script.sha1, keys.length, ...keys, ...args]
-  return { slot, command, script, repeat, binary, mayBeStale: false, isDedicated, node: undefined }
+  return {
+    slot,
+    command,
+    script,
+    repeat,
+    binary,
+    mayBeStale: false,
+    isDedicated,
+    node: undefined,
+    answeredBy: call.answeredBy,
+  }
 }
 
 /** A command for one node, whatever it owns. */
@@ -57,7 +69,17 @@ export function requestTo(
 ): Request {
   const { binary = false, dedicated = false } = options
   const isDedicated = connectionFor(command) === 'dedicated' || dedicated
-  return { slot: undefined, command, script: undefined, repeat, binary, mayBeStale: false, isDedicated, node }
+  return {
+    slot: undefined,
+    command,
+    script: undefined,
+    repeat,
+    binary,
+    mayBeStale: false,
+    isDedicated,
+    node,
+    answeredBy: undefined,
+  }
 }
 
 /** The same run with the script's text, which makes the node know it from then on. */

@@ -33,7 +33,10 @@ export function openMemoryPort(redis: MemoryRedis, channels: Channels, namespace
     if (closed) throw new ClosedError('the port is closed')
     options.signal?.throwIfAborted()
     const request = ask()
-    return sent(redis.run(request), request.binary)
+    const reply = sent(redis.run(request), request.binary)
+    const owner = request.slot === undefined ? undefined : redis.layout.ownerOf(request.slot)
+    if (owner !== undefined) request.answeredBy?.(`${owner.host}:${owner.port}`)
+    return reply
   }
   const call = (one: CommandCall | ScriptCall, options?: PortCallOptions): Promise<Reply> =>
     run(() => requestOf(one, options), options)

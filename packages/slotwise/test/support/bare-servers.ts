@@ -16,6 +16,8 @@ export interface BareServers extends AsyncDisposable {
   readonly clients: readonly WireClient[]
   /** Sends the same to all. */
   all(command: WireCommand): Promise<void>
+  /** Starts one anew, with these settings in its file; the connection of `clients` to it is gone. */
+  restart(index: number, more: Readonly<Record<string, string>>): Promise<void>
   /** Makes them empty and strangers to each other again. */
   reset(): Promise<void>
 }
@@ -27,23 +29,12 @@ export async function startBareServers(
   const found = await findServer()
   const dir = await mkdtemp(join(tmpdir(), 'slotwise-test-'))
   const ports = await freePorts(count * 2)
-  const servers = await Promise.all(
-    Array.from({ length: count }, (_, i) =>
-      startServer(
-        found,
-        {
-          dir: join(dir, `node-${i}`),
-          port: ports[i] ?? 0,
-          busPort: ports[count + i] ?? 0,
-          persistent: false,
-          nodeTimeoutMs: 500,
-          more,
-        },
-        { timeoutMs: 2000 },
-        dir,
-      ),
-    ),
-  )
+  const start = (i: number, settings: Readonly<Record<string, string>>) => {
+    const own = { dir: join(dir, `node-${i}`), port: ports[i] ?? 0, busPort: ports[count + i] ?? 0 }
+    const config = { ...own, persistent: false, nodeTimeoutMs: 500, more: settings }
+    return startServer(found, config, { timeoutMs: 2000 }, dir)
+  }
+  const servers = await Promise.all(Array.from({ length: count }, (_, i) => start(i, more)))
   const clients = await Promise.all(
     servers.map(({ config }) =>
       WireClient.connect({ host: '127.0.0.1', port: config.port, timeoutMs: 5000 }),
@@ -58,6 +49,10 @@ export async function startBareServers(
     pids: servers.map(({ guarded }) => guarded.pid),
     clients,
     all,
+    restart: async (index, settings) => {
+      await servers[index]?.guarded.stop()
+      servers[index] = await start(index, settings)
+    },
     reset: async () => {
       // A replica refuses FLUSHALL, and a primary with data refuses RESET.
       await Promise.allSettled(clients.map((client) => client.call(['FLUSHALL'])))

@@ -3,6 +3,7 @@ import { Cache } from '../../src/cache/index.js'
 import { InvalidationPendingError } from '../../src/errors.js'
 import { connect } from '../../src/ioredis/index.js'
 import { SeedCache } from '../cluster/cache/seed.js'
+import { marking } from './cache-marks.js'
 import { SOAK, type Tally, type Task } from './cache-task.js'
 import { sharedNow, Versions } from './versions.js'
 
@@ -11,7 +12,10 @@ await work(JSON.parse(process.argv[2] ?? '{}') as Task)
 async function work({ nodes, file, rows, own, processes, version: whose }: Task): Promise<void> {
   const versions = new Versions(file)
   const port = await connect({ nodes, namespace: SOAK.namespace })
-  const cache = new Cache<number>(port, { name: SOAK.name, ttlMs: 30_000, leaseMs: 2000, budgetMs: 200 })
+  const cache = new Cache<number>(
+    marking(port, (row) => versions.version(row)),
+    { name: SOAK.name, ttlMs: 30_000, leaseMs: 2000, budgetMs: 200 },
+  )
   const article = new SeedCache(port)
   const tally: Tally = {
     reads: 0,

@@ -1,19 +1,26 @@
-import { expect } from 'vitest'
-import { type DoctorOptions, doctor, type Finding, type FindingId } from '../../src/cluster/index.js'
+import type { Finding } from '../../src/cluster/index.js'
 import type { LocalCluster } from '../../src/local/index.js'
 import type { RedisPort, Reply } from '../../src/redis/index.js'
 
 export const idsOf = (findings: readonly Finding[]): readonly string[] => findings.map(({ id }) => id)
 
-/** The commands of Redis that a fix prints. */
-function commandsOf({ fix }: Finding): readonly (readonly [string, ...string[]])[] {
-  return [...fix.matchAll(/`([A-Z]{2,}[^`]*)`/g)].map(([, command = '']) => {
-    const [name = '', ...args] = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(
-      ([, quoted, plain]) => quoted ?? plain ?? '',
+type Words = readonly [string, ...(string | Buffer)[]]
+
+/** The commands of Redis that a fix prints, as redis-cli would read them. */
+function commandsOf({ fix }: Finding): readonly Words[] {
+  return [...fix.matchAll(/`([A-Z]{2,}[^`]*)`/g)].map(([, command = '']): Words => {
+    const [name = '', ...args] = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain = '']) =>
+      quoted === undefined ? plain : unescaped(quoted),
     )
-    return [name, ...args]
+    return [String(name), ...args]
   })
 }
+
+const unescaped = (text: string): Buffer =>
+  Buffer.from(
+    text.replaceAll(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+    'latin1',
+  )
 
 /** Does as the finding says: runs every command that its fix prints, or those that begin so, at its node or at those given. */
 export async function remedy(
@@ -53,10 +60,16 @@ export async function everywhere(
   await Promise.all(cluster.nodes.map((_, index) => at(port, cluster, index, ...command)))
 }
 
-/** A port whose answers of nodes are real, but for those that `edit` changes. */
+const SCRIPTED = new WeakSet<RedisPort>()
+
+/** Whether the port makes up answers of nodes. */
+export const isScripted = (port: RedisPort): boolean => SCRIPTED.has(port)
+
+/** A port whose answers of nodes are real, but for those that `edit` changes; `more` takes the place of its methods. */
 export function altered(
   port: RedisPort,
   edit: (command: string, reply: Reply, node: string) => Reply | Promise<Reply>,
+  more: Partial<RedisPort> = {},
 ): RedisPort {
   const pass: RedisPort = {
     namespace: port.namespace,
@@ -74,22 +87,10 @@ export function altered(
     [Symbol.asyncDispose]: () => port.close(),
     onNode: async (node, command, options) =>
       edit(command.join(' '), await port.onNode(node, command, options), node),
+    ...more,
   }
+  SCRIPTED.add(pass)
   return pass
-}
-
-/** Sees this finding alone at the node, does as it says, and sees nothing; how bad it was. */
-export async function cured(
-  port: RedisPort,
-  node: string,
-  id: FindingId,
-  options?: DoctorOptions,
-): Promise<string | undefined> {
-  const findings = await doctor(port, options)
-  expect(findings.map((finding) => [finding.id, finding.node])).toEqual([[id, node]])
-  for (const finding of findings) await remedy(port, finding)
-  expect(await doctor(port, options)).toEqual([])
-  return findings[0]?.severity
 }
 
 const SETTINGS = [

@@ -25,6 +25,7 @@ export class ScriptedNode {
   /** Names of commands that the user may not run, such as `CLUSTER|MIGRATION`. */
   readonly forbidden = new Set<string>()
   promotedFrom = '0'.repeat(40)
+  epoch: number
   /** What it answers to a command instead of carrying it out. */
   instead: (line: string) => Answer | undefined = () => undefined
   port = 0
@@ -35,6 +36,7 @@ export class ScriptedNode {
 
   constructor(cluster: ScriptedCluster, index: number, dialect: Dialect) {
     this.#cluster = cluster
+    this.epoch = index + 1
     this.id = String(index + 1)
       .repeat(40)
       .slice(0, 40)
@@ -148,7 +150,7 @@ export class ScriptedNode {
       case 'NODES':
         return this.#nodes()
       case 'INFO':
-        return `cluster_state:ok\r\ncluster_current_epoch:${this.#cluster.epochKnown}\r\n${this.migrations?.info() ?? ''}`
+        return `cluster_state:ok\r\ncluster_current_epoch:${this.#cluster.epochKnown}\r\ncluster_my_epoch:${this.epoch}\r\n${this.migrations?.info() ?? ''}`
       case 'COUNTKEYSINSLOT':
         return this.countIn(slot)
       case 'GETKEYSINSLOT':
@@ -195,7 +197,7 @@ export class ScriptedNode {
   }
 
   #nodes(): string {
-    const lines = this.#cluster.nodes.map((node, i) => {
+    const lines = this.#cluster.nodes.map((node) => {
       const flags = node === this ? 'myself,master' : 'master'
       const slots = rangesOf([...node.owned]).map(([first, last]) =>
         first === last ? first : `${first}-${last}`,
@@ -207,7 +209,7 @@ export class ScriptedNode {
               ...[...this.importing].map(([slot, peer]) => `[${slot}-<-${peer}]`),
             ]
           : []
-      const head = `${node.id} 127.0.0.1:${node.port}@${node.port + 10_000} ${flags} - 0 0 ${i + 1} connected`
+      const head = `${node.id} 127.0.0.1:${node.port}@${node.port + 10_000} ${flags} - 0 0 ${node.epoch} connected`
       return [head, ...slots, ...open].join(' ')
     })
     return `${lines.join('\n')}\n`

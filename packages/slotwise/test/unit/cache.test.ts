@@ -55,6 +55,52 @@ describe('options of a cache', () => {
     const cache = new Cache<string>(nowhere, { name: 'test', ttlMs: 60_000 })
     await expect(cache.getOrLoad('id', { ttlMs }, () => 'value')).rejects.toThrow(ConfigurationError)
     await expect(cache.writeThrough('id', { ttlMs }, () => 'value')).rejects.toThrow(ConfigurationError)
+    await expect(cache.set('id', 'value', { ttlMs })).rejects.toThrow(ConfigurationError)
+    await expect(cache.setMany([{ id: 'id', value: 'value' }], { ttlMs })).rejects.toThrow(ConfigurationError)
+    await expect(cache.getOrLoadMany(['id'], { ttlMs }, () => ['value'])).rejects.toThrow(ConfigurationError)
+  })
+
+  it.each([0, -1, Number.NaN, '5'])('are refused, wherever they are given: deadlineMs %s', async (wrong) => {
+    const cache = new Cache<string>(nowhere, { name: 'test', ttlMs: 60_000 })
+    const deadlineMs = wrong as number
+    const calls = [
+      () => cache.get('id', { deadlineMs }),
+      () => cache.getMany(['id'], { deadlineMs }),
+      () => cache.read('id', { deadlineMs }),
+      () => cache.getOrLoad('id', { deadlineMs }, () => 'value'),
+      () => cache.getOrLoadMany(['id'], { deadlineMs }, () => ['value']),
+      () => cache.set('id', 'value', { deadlineMs }),
+      () => cache.writeThrough('id', { deadlineMs }, () => 'value'),
+      () => cache.mutate({ ids: ['id'], deadlineMs }, () => 'value'),
+      () => cache.invalidate('id', { deadlineMs }),
+      () => cache.invalidateMany(['id'], { deadlineMs }),
+      () => cache.invalidateAll({ deadlineMs }),
+    ]
+    for (const call of calls) await expect(call()).rejects.toThrow(ConfigurationError)
+  })
+
+  it.each([
+    ['softTimeoutMs', -1],
+    ['hardTimeoutMs', Number.NaN],
+    ['hardTimeoutMs', 2 ** 31],
+  ])('are refused for one read: %s %s', async (name, value) => {
+    const cache = new Cache<string>(nowhere, { name: 'test', ttlMs: 60_000 })
+    await expect(cache.getOrLoad('id', { [name]: value }, () => 'value')).rejects.toThrow(name)
+  })
+
+  // A timer that is told to wait for longer than it can does not wait at all.
+  it.each([
+    ['intentMs', 0],
+    ['intentMs', 2 ** 31],
+    ['replicaLagMs', -1],
+  ])('are refused for one change: %s %s', async (name, value) => {
+    const cache = new Cache<string>(nowhere, { name: 'test', ttlMs: 60_000 })
+    await expect(cache.mutate({ ids: ['id'], [name]: value }, () => 'value')).rejects.toThrow(name)
+  })
+
+  it.each(['batchSize', 'concurrency'])('are refused for a warm-up: %s 0', async (name) => {
+    const cache = new Cache<string>(nowhere, { name: 'test', ttlMs: 60_000 })
+    await expect(cache.warm(['id'], { [name]: 0 }, () => ['value'])).rejects.toThrow(name)
   })
 
   it.each([[[]], [[{}]], [[['nested']]], [null], [7], [[1.5]]])('name ids that are none: %j', async (id) => {

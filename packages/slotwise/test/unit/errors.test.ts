@@ -27,6 +27,7 @@ const one = [
   new errors.LocalServerError('m', { log: 'l' }),
   new errors.ForeignClusterError('m', { node: 'h:1' }),
   new errors.UnhealthyClusterError('m'),
+  new errors.ImpossibleChangeError('m'),
   new errors.KeyTooLargeError('k', 5e8, { slot: 7, node: 'h:1', halfMoved: false }),
   new errors.SlotMigrationError('r', { slots: '0-9', from: 'h:1', to: 'h:2' }),
 ]
@@ -53,6 +54,7 @@ describe('the errors', () => {
       LocalServerError: 'LOCAL_SERVER',
       ForeignClusterError: 'FOREIGN_CLUSTER',
       UnhealthyClusterError: 'UNHEALTHY_CLUSTER',
+      ImpossibleChangeError: 'IMPOSSIBLE_CHANGE',
       KeyTooLargeError: 'KEY_TOO_LARGE',
       SlotMigrationError: 'SLOT_MIGRATION',
     })

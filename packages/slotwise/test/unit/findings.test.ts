@@ -8,6 +8,35 @@ import { found, judged, USAGES } from '../../src/cluster/doctor/finding.js'
 const repository = fileURLToPath(new URL('../../../../', import.meta.url))
 const ids = Object.keys(FINDINGS) as FindingId[]
 
+/**
+ * What one machine cannot cause, so that servers are made to tell of it: other hosts, versions and clocks, little memory,
+ * huge pages, slow forks, counters of Redis 7.2.
+ */
+const SCRIPTED = [
+  'version-skew',
+  'majority-on-one-host',
+  'replica-beside-primary',
+  'memory-unbounded',
+  'fork-slow',
+  'fork-too-large',
+  'huge-pages',
+  'output-buffers-cut',
+  'clock-skew',
+]
+
+/** The findings that `cycle` of these tests takes all the way: they say what is done about them. */
+function cycles(isMeant: (file: string) => boolean): ReadonlySet<string> {
+  const folders = ['packages/slotwise/test/faults', 'packages/slotwise/test/cluster/cluster']
+  const texts = folders.flatMap((folder) =>
+    readdirSync(join(repository, folder))
+      .filter((file) => file.startsWith('doctor') && isMeant(file))
+      .map((file) => readFileSync(join(repository, folder, file), 'utf8')),
+  )
+  // Their tests use ids as names of properties for remedies only.
+  const named = (id: string) => new RegExp(`'${id}':\\s|[{,]\\s*${id}: `)
+  return new Set(ids.filter((id) => texts.some((text) => named(id).test(text))))
+}
+
 /** The table of docs/patterns/cluster.md. */
 function table(): string {
   const rows = ids.map((id) => {
@@ -30,14 +59,11 @@ describe('the table of findings', () => {
     expect(page.slice(begin, page.indexOf('\n\n', begin))).toBe(table())
   })
 
-  it('is caused by a test, each of its findings', () => {
-    const folders = ['packages/slotwise/test/faults', 'packages/slotwise/test/cluster/cluster']
-    const texts = folders.flatMap((folder) =>
-      readdirSync(join(repository, folder))
-        .filter((file) => /^(doctor|health)/.test(file))
-        .map((file) => readFileSync(join(repository, folder, file), 'utf8')),
-    )
-    expect(ids.filter((id) => !texts.some((text) => new RegExp(`[' ]${id}'`).test(text)))).toEqual([])
+  it('is lived through by tests, each of its findings: not there, caused, seen, gone once its fix was applied', () => {
+    const scripted = cycles((file) => file === 'doctor-told.test.ts')
+    const real = cycles((file) => file !== 'doctor-told.test.ts')
+    expect(ids.filter((id) => !real.has(id) && !scripted.has(id))).toEqual([])
+    expect(ids.filter((id) => !real.has(id))).toEqual(SCRIPTED)
   })
 
   it('has its blanks in backquotes, and nothing that would break a table', () => {

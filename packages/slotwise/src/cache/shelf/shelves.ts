@@ -6,7 +6,8 @@ import { defineScript } from '../../redis/script.js'
 import { Budget } from '../budget.js'
 import { Instance } from '../instance.js'
 import { invalidateKeys } from '../invalidate.js'
-import { type Look, look, lookMany } from '../look.js'
+import { look, lookMany } from '../look.js'
+import type { Look } from '../look-reply.js'
 import { type Put, putAll } from '../put.js'
 import type { Filed } from './filed.js'
 import { type AdapterOptions, FOREVER_MS, settingsFor } from './options.js'
@@ -104,7 +105,7 @@ export class Shelves {
     place: Place,
   ): Promise<{ readonly ageMs: number; readonly leftMs: number | undefined } | undefined> {
     const key = this.#key(place)
-    const seen = await look(this.#instance, key, this.#budget(), true)
+    const seen = await look(this.#instance, key, this.#budget(), { allowStale: true })
     if (seen.state !== 'found') {
       this.#valueOf(key, seen)
       return undefined

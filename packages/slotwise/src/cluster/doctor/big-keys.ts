@@ -4,6 +4,7 @@ import type { Interview } from './interview.js'
 
 /** A key of a sample that takes more memory than a key should. */
 export interface BigKey {
+  /** As `redis-cli` takes it: in quotes, with escapes, where it is not of plain letters. */
   readonly key: string
   readonly bytes: number
 }
@@ -35,10 +36,22 @@ export async function sampleKeys(
   const weighed = await Promise.all(
     keys.slice(0, sampledKeys).map(async (key) => {
       const bytes = await interview.ask(['MEMORY', 'USAGE', key])
-      return typeof bytes === 'number' && bytes > bigKeyBytes ? [{ key: key.toString(), bytes }] : []
+      return typeof bytes === 'number' && bytes > bigKeyBytes ? [{ key: argumentOf(key), bytes }] : []
     }),
   )
   return weighed.flat()
+}
+
+/** A key that were torn in two by its blank would have a fix that removes others. */
+function argumentOf(key: Buffer): string {
+  const text = key.toString('latin1')
+  if (/^[\w:;.,/@#~&*+={}()[\]<>|!?$%^-]+$/.test(text)) return text
+  const escaped = text.replaceAll(
+    // A backquote would end the command in the text around it.
+    /[^ !#-[\]-_a-~]/g,
+    (letter) => `\\x${letter.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  )
+  return `"${escaped}"`
 }
 
 /** Of one node the largest few are named. */
@@ -48,7 +61,7 @@ export function bigKeys({ nodes }: Weighed): Found[] {
   return nodes.flatMap(({ name, bigKeys: keys }) => {
     const largest = keys.toSorted((a, b) => b.bytes - a.bytes).slice(0, NAMED)
     return largest.map(({ key, bytes }) =>
-      found('big-key', name, `${JSON.stringify(key)} takes ${bytes} bytes at ${name}`, { key }),
+      found('big-key', name, `${key} takes ${bytes} bytes at ${name}`, { key }),
     )
   })
 }

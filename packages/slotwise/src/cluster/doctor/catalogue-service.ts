@@ -71,7 +71,7 @@ export const SERVICE_FINDINGS = {
     severity: 'warning',
     means:
       'two primaries have one configuration epoch, which settles nothing between them; Redis mends it in seconds',
-    fix: 'If it stays, the bus between them is cut. Once it is mended: `CLUSTER BUMPEPOCH`.',
+    fix: 'If it stays, the bus between them is cut: open the bus ports (cluster-port, port + 10000 by default) between them, and one takes a new epoch by itself.',
   },
   'version-skew': {
     severity: 'warning',
@@ -91,12 +91,12 @@ export const SERVICE_FINDINGS = {
   'majority-on-one-host': {
     severity: 'warning',
     means: 'without one host no primary could be replaced; not judged where all hosts are loopback',
-    fix: 'Exchange roles with replicas elsewhere, by `failover` (`slotwise failover`); or move nodes.',
+    fix: 'Exchange roles with replicas on other hosts, by `failover` (`slotwise failover`), until no host has most primaries; with two hosts one always has: add a third, and move nodes there.',
   },
   'replica-beside-primary': {
     severity: 'warning',
     means: 'a replica is lost with its primary; not judged where all hosts are loopback',
-    fix: 'Have it follow a primary of another host: `CLUSTER REPLICATE`.',
+    fix: 'Have it follow a primary of another host: `CLUSTER REPLICATE <primary>`. Where there is none, move it to another host.',
   },
   'primary-without-replica': {
     severity: 'warning',
@@ -157,6 +157,6 @@ export const SERVICE_FINDINGS = {
   'command-missing': {
     severity: 'info',
     means: 'something could not be looked at, since the server does not have or offer the command',
-    fix: 'Look it up where the provider of the server shows it.',
+    fix: 'If the server is yours, take the `rename-command` that hides it out of its file and restart it, or upgrade it; else look it up where its provider shows it.',
   },
 } as const satisfies Readonly<Record<string, Kind>>

@@ -1,4 +1,4 @@
-import { type Key, type KeySpace, keyOf } from '../../keys.js'
+import type { Key } from '../../keys.js'
 import type { CallOptions } from '../../options.js'
 import type { CommandCall, RedisPort, Reply, ScriptCall } from '../../redis/port.js'
 import type { CallOf } from '../pending.js'
@@ -19,25 +19,17 @@ type Results = readonly PromiseSettledResult<Reply>[]
 /** The keys of tags, and what is asked of them: each in one command, so that all go in one round trip a node. */
 export class TagStore {
   readonly port: RedisPort
-  readonly #space: KeySpace
+  readonly keyOf: (path: string) => Key
   /** For how long a version is kept from when it was last looked at. */
   readonly #keepMs: number
 
   constructor(
     port: RedisPort,
-    {
-      name,
-      tenant,
-      keepMs,
-    }: { readonly name: string; readonly tenant?: string | undefined; readonly keepMs: number },
+    { keyOf, keepMs }: { readonly keyOf: (path: string) => Key; readonly keepMs: number },
   ) {
     this.port = port
-    this.#space = { namespace: port.namespace, pattern: 'tag', name, tenant }
+    this.keyOf = keyOf
     this.#keepMs = keepMs
-  }
-
-  keyOf(path: string): Key {
-    return keyOf(this.#space, path.split('/'))
   }
 
   /** What gives each of these tags a version, and tells it. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { ClosedError } from '../../errors.js'
-import { type Key, plainName } from '../../keys.js'
+import { type Key, keyOf, plainName } from '../../keys.js'
 import { type CallOptions, integer } from '../../options.js'
 import type { RedisPort } from '../../redis/port.js'
 import type { TagChange } from '../cdn/surrogate.js'
@@ -60,7 +60,11 @@ export class TagView {
     this.#port = port
     this.#settings = settings
     this.#pending = pending
-    this.#store = new TagStore(port, { ...settings, tenant })
+    const space = { namespace: port.namespace, pattern: 'tag', name: settings.name, tenant }
+    this.#store = new TagStore(port, {
+      keyOf: (path) => keyOf(space, path.split('/')),
+      keepMs: settings.keepMs,
+    })
   }
 
   /**

@@ -3,7 +3,13 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
 import { fill } from '../../../src/cache/scripts.js'
-import { ClosedError, ReplyError, UncacheableValueError } from '../../../src/errors.js'
+import {
+  ClosedError,
+  ConfigurationError,
+  RedisUnavailableError,
+  ReplyError,
+  UncacheableValueError,
+} from '../../../src/errors.js'
 import { type Key, keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
 import { gate, heldLoad, turns } from './gate.js'
@@ -61,6 +67,32 @@ describe('cost', () => {
     expect(heard).toMatchObject(
       ['load', 'hit', 'invalidate', 'write'].map((kind) => ({ name: 'test', kind })),
     )
+  })
+
+  it('of a Redis that does not answer is told once, and once more when it answers again', async () => {
+    const id = randomUUID()
+    const name = `silent-${id.slice(0, 8)}`
+    const heard: unknown[] = []
+    const listen = (event: unknown): void => {
+      const { name: whose, kind } = event as { name: string; kind: string }
+      if (whose === name && (kind === 'degraded' || kind === 'recovered')) heard.push(kind)
+    }
+    let isAway = true
+    const flaky = watched(port, () => {
+      if (isAway) throw new RedisUnavailableError('away')
+    })
+    const cache = cacheOf<string>({ name }, flaky)
+    subscribe('slotwise:cache', listen)
+    try {
+      for (let i = 0; i < 3; i++)
+        expect(await cache.fetch(id, () => 'value')).toMatchObject({ how: 'bypass' })
+      expect([cache.stats().degraded, heard]).toEqual([true, ['degraded']])
+      isAway = false
+      expect(await cache.fetch(id, () => 'value')).toMatchObject({ how: 'load' })
+      expect([cache.stats().degraded, heard]).toEqual([false, ['degraded', 'recovered']])
+    } finally {
+      unsubscribe('slotwise:cache', listen)
+    }
   })
 
   it('is told apart: from Redis, loaded, or waited for', async () => {
@@ -168,6 +200,28 @@ describe('time', () => {
     await watching.idle()
     expect(await cache.read(id)).toMatchObject({ found: true, value: 'short', source: 'redis' })
     await expect.poll(() => cache.read(id)).toMatchObject({ found: false })
+  })
+
+  it.each([0, -1, 1.5, Number.NaN, Infinity, 1e15])('cannot be set to %s by a load', async (ttlMs) => {
+    const id = randomUUID()
+    const load = ({ setTtlMs }: { setTtlMs: (ms: number) => void }): string => {
+      setTtlMs(ttlMs)
+      return 'value'
+    }
+    await expect(cacheOf<string>().getOrLoad(id, load)).rejects.toThrow(ConfigurationError)
+    expect(await cacheOf<string>().getOrLoad(id, () => 'next')).toBe('next')
+  })
+
+  it('since an entry was stored is told by a read, with where it came from', async () => {
+    const id = randomUUID()
+    const cache = cacheOf<string>({ jitter: 0 })
+    await cache.set(id, 'value')
+    await port.call({ key: keyFor(id), command: ['PEXPIRE', keyFor(id), 59_000] })
+    const read = await cache.read(id)
+    expect(read).toMatchObject({ found: true, value: 'value', source: 'redis', stale: false })
+    if (!read.found) throw new Error('it was stored')
+    expect(read.ageMs).toBeGreaterThanOrEqual(1000)
+    expect(read.ageMs).toBeLessThan(5000)
   })
 
   it('takes from a load that outlives its lease the right to store, not its value', async () => {

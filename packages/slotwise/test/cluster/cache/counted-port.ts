@@ -15,3 +15,33 @@ export function counted(port: RedisPort): { readonly port: RedisPort; readonly a
   })
   return { port: through, asked }
 }
+
+/** A port that tells how many times somebody has waited for it: what is asked while an answer is still to come is no more. */
+export function roundTripping(port: RedisPort): {
+  readonly port: RedisPort
+  readonly roundTrips: () => number
+} {
+  let underWay = 0
+  let trips = 0
+  const during = async <R>(act: () => Promise<R>): Promise<R> => {
+    if (underWay++ === 0) trips++
+    try {
+      return await act()
+    } finally {
+      underWay--
+    }
+  }
+  const through = new Proxy(port, {
+    get(target, name) {
+      if (name === 'call') return (...args: Parameters<RedisPort['call']>) => during(() => port.call(...args))
+      if (name === 'pipeline') {
+        return (...args: Parameters<RedisPort['pipeline']>) => during(() => port.pipeline(...args))
+      }
+      const member: unknown = Reflect.get(target, name, target)
+      return typeof member === 'function'
+        ? (...args: unknown[]): unknown => Reflect.apply(member, target, args)
+        : member
+    },
+  })
+  return { port: through, roundTrips: () => trips }
+}

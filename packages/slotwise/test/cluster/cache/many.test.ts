@@ -73,6 +73,24 @@ describe('many entries at once', () => {
     expect(await cache.getOrLoad(bad, () => 'now')).toBe('now')
   })
 
+  it('that cannot be stored fail each by itself', async () => {
+    const [good = '', bad = '', circular = ''] = ids(3)
+    const knot: Record<string, unknown> = {}
+    knot['self'] = knot
+    const values = new Map<string, unknown>([
+      [good, 'value'],
+      [circular, knot],
+    ])
+    const results = await bed
+      .cache<unknown>()
+      .getOrLoadMany([good, bad, circular], (missing) => missing.map((id) => values.get(id)))
+    expect(results).toMatchObject([
+      { status: 'fulfilled', value: 'value' },
+      { status: 'rejected', reason: { code: 'UNCACHEABLE_VALUE' } },
+      { status: 'rejected', reason: { code: 'UNCACHEABLE_VALUE' } },
+    ])
+  })
+
   it('fail all with a loader that throws or brings too few', async () => {
     const cache = bed.cache<string>()
     const down = new Error('down')

@@ -99,6 +99,26 @@ describe('set', () => {
   })
 })
 
+describe('delete', () => {
+  it.each(['delete', 'deleteMany'] as const)('is an invalidation: %s', async (name) => {
+    const id = randomUUID()
+    const cache = bed.cache<string>()
+    await cache.set(id, 'there')
+    const other = bed.cache<string>()
+    const remove = () => (name === 'delete' ? cache.delete(id) : cache.deleteMany([id]))
+    await remove()
+    expect(await other.get(id)).toBeUndefined()
+    const slow = heldLoad<string>()
+    const loading = other.getOrLoad(id, slow.load)
+    await slow.called
+    await remove()
+    slow.finish('old')
+    await loading
+    await expect.poll(() => other.stats().refusedFills).toBe(1)
+    expect(await cache.get(id)).toBeUndefined()
+  })
+})
+
 describe('mutate', () => {
   it('keeps everybody from storing from before the change to its end, and empties what shows it', async () => {
     const [one, two] = [randomUUID(), randomUUID()]

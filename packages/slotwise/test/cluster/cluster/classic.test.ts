@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type MoveSlotsOptions, moveSlots } from '../../../src/cluster/index.js'
+import { slotsOf } from '../../../src/cluster/view.js'
 import { KeyTooLargeError, ReplyError, UnhealthyClusterError } from '../../../src/errors.js'
 import { slotOf } from '../../../src/slots.js'
 import { ScriptedCluster, type ScriptedNode } from '../../support/scripted-cluster.js'
@@ -211,12 +212,110 @@ it('a target that has not heard of the epoch of its source takes nothing from it
 it('a slot that its target lost again, after the source let it go, is given to it again', async () => {
   const keys = fill(5, 10)
   // The third node hears of it last.
+  let times = 1
   cluster.node(1).instead = (line) => {
     if (!/SETSLOT 5 NODE/.test(line)) return undefined
-    target.owned.delete(5)
+    if (times-- > 0) target.owned.delete(5)
     return { ok: 'OK' }
   }
   expect(await moveSlots({ ...request, timeoutMs: 2000 })).toMatchObject({ slotsMoved: 10 })
   expect(target.owned.has(5)).toBe(true)
   expect(target.keys).toEqual(new Set(keys))
+  // With a higher epoch than whoever took it away.
+  expect(target.asked('CLUSTER BUMPEPOCH')).toBe(1)
+})
+
+it('a slot that its target lost is given back before the next ones move, not only in the end', async () => {
+  let times = 1
+  cluster.node(1).instead = (line) => {
+    if (!/SETSLOT 5 NODE/.test(line) || times-- <= 0) return undefined
+    target.owned.delete(5)
+    return { ok: 'OK' }
+  }
+  const owned: boolean[] = []
+  source.instead = (line) => {
+    if (/SETSLOT 33 MIGRATING/.test(line)) owned.push(target.owned.has(5))
+    return undefined
+  }
+  expect(await moveSlots({ ...request, slots: [[0, 40]] })).toMatchObject({ slotsMoved: 41 })
+  expect(owned).toEqual([true])
+})
+
+it('a source that takes a higher epoch while its keys move is outbid before it lets go', async () => {
+  fill(5, 10)
+  source.instead = (line) => {
+    if (line.startsWith('MIGRATE')) source.epoch = 2000
+    return undefined
+  }
+  await expect(moveSlots({ ...request, timeoutMs: 200 })).rejects.toThrow(/has not heard/)
+  expect(source.owned.has(5)).toBe(true)
+  expect(target.owned.has(5)).toBe(false)
+  cluster.epochKnown = 2000
+  expect(await moveSlots(request)).toMatchObject({ slotsMoved: 10 })
+})
+
+it('an operation does not end well while a slot has no owner, or two', async () => {
+  const whenAsked = (act: () => void) => {
+    for (const node of cluster.nodes) {
+      node.instead = (line) => {
+        if (line === 'CLUSTER NODES' && target.owned.has(9)) act()
+        return undefined
+      }
+    }
+  }
+  const attempt = (slots: readonly (readonly [number, number])[]) =>
+    moveSlots({ ...request, slots, timeoutMs: 300 })
+  // Whatever it is told, the target does not keep it.
+  whenAsked(() => void target.owned.delete(5))
+  await expect(attempt([[0, 9]])).rejects.toThrow(/16383 of 16384 slots are owned/)
+  cluster.assign(slotsOf([[0, 9]]), source.id)
+  whenAsked(() => void target.owned.add(20))
+  await expect(attempt([[0, 9]])).rejects.toThrow(/slot 20 is owned by several nodes/)
+  cluster.assign(slotsOf([[0, 20]]), source.id)
+  // As many as there should be, but not the same ones.
+  whenAsked(() => {
+    target.owned.add(20)
+    source.owned.delete(21)
+  })
+  await expect(attempt([[0, 9]])).rejects.toThrow(/16383 of 16384 slots are owned/)
+})
+
+it('a slot that nobody calls his own is given to the one who has its keys', async () => {
+  const keys = fill(5, 10)
+  source.owned.delete(5)
+  expect(await moveSlots({ ...request, slots: [[6, 6]], timeoutMs: 5000 })).toMatchObject({ slotsMoved: 1 })
+  expect(source.owned.has(5)).toBe(true)
+  expect(source.keys).toEqual(new Set(keys))
+})
+
+it('a slot that nobody owns and several have keys of is left to somebody who knows more', async () => {
+  const [key = ''] = fill(5, 1)
+  target.keys.add(key)
+  source.owned.delete(5)
+  await expect(moveSlots({ ...request, slots: [[6, 6]], timeoutMs: 1500 })).rejects.toThrow(/16383 of 16384/)
+  expect(cluster.nodes.some(({ owned }) => owned.has(5))).toBe(false)
+})
+
+it('a dry run gives a slot without an owner to nobody', async () => {
+  fill(5, 1)
+  source.owned.delete(5)
+  await expect(moveSlots({ ...request, timeoutMs: 1500, dryRun: true })).rejects.toThrow(/16383 of 16384/)
+  expect(source.owned.has(5)).toBe(false)
+})
+
+it('a target that has come back and does not serve yet is waited for', async () => {
+  const keys = fill(5, 10)
+  let refusals = 2
+  let looks = 0
+  target.instead = (line) => {
+    if (line !== 'CLUSTER INFO' || refusals === 2) return undefined
+    return `cluster_state:${++looks < 4 ? 'fail' : 'ok'}\r\ncluster_current_epoch:1000\r\n`
+  }
+  source.instead = (line) =>
+    line.startsWith('MIGRATE') && refusals-- > 0
+      ? new Error('ERR Target instance replied with error: CLUSTERDOWN The cluster is down')
+      : undefined
+  expect(await moveSlots({ ...request, timeoutMs: 5000 })).toMatchObject({ slotsMoved: 10, keysMoved: 10 })
+  expect(target.keys).toEqual(new Set(keys))
+  expect(looks).toBeGreaterThanOrEqual(4)
 })

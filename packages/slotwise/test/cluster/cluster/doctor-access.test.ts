@@ -1,11 +1,12 @@
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type DoctorOptions, doctor, type FindingId } from '../../../src/cluster/index.js'
+import { doctor, type FindingId } from '../../../src/cluster/index.js'
 import { connect } from '../../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../../src/local/index.js'
 import { freePorts } from '../../../src/local/ports.js'
 import { type Key, keyOf, type RedisPort, slotOf } from '../../../src/redis/index.js'
-import { asStarted, at, cured, everywhere, idsOf, nameOf, remedy } from '../../support/doctor.js'
+import { cycle, printed, said } from '../../support/cycle.js'
+import { asStarted, at, everywhere, idsOf, nameOf, remedy } from '../../support/doctor.js'
 
 let cluster: LocalCluster
 let port: RedisPort
@@ -30,68 +31,91 @@ const FIRST = 0
 const set = (name: string, value: string | number) => at(port, cluster, FIRST, 'CONFIG', 'SET', name, value)
 const name = () => nameOf(cluster.nodes[FIRST] ?? { host: '', port: 0 })
 
-const curedByItsFix = (id: FindingId, options?: DoctorOptions) => cured(port, name(), id, options)
+const through = () => port
 
 describe('connections', () => {
-  it('connections-rejected: who is turned away is counted, and allowed by the fix', async () => {
-    await set('maxclients', 1)
-    const stranger = new Redis(cluster.nodes[FIRST]?.port ?? 0, { lazyConnect: true, retryStrategy: null })
-    stranger.on('error', () => {})
-    await expect(stranger.ping()).rejects.toThrow(/max number of clients|closed/i)
-    expect(await curedByItsFix('connections-rejected')).toBe('warning')
-  })
+  it('connections-rejected: who is turned away is counted, and allowed by the fix', () =>
+    cycle({
+      through,
+      cause: async () => {
+        await set('maxclients', 1)
+        const stranger = new Redis(cluster.nodes[FIRST]?.port ?? 0, {
+          lazyConnect: true,
+          retryStrategy: null,
+        })
+        stranger.on('error', () => {})
+        await expect(stranger.ping()).rejects.toThrow(/max number of clients|closed/i)
+      },
+      seen: (findings) => expect(findings).toMatchObject([{ severity: 'warning', node: name() }]),
+      remedies: { 'connections-rejected': printed() },
+    }))
 
-  it('output-buffers-unbounded: subscribers and replicas that may use up all memory', async () => {
-    await set('client-output-buffer-limit', 'pubsub 0 0 0')
-    expect(await curedByItsFix('output-buffers-unbounded')).toBe('warning')
-    await set('client-output-buffer-limit', 'replica 0 0 0 pubsub 0 0 0')
-    expect(await curedByItsFix('output-buffers-unbounded')).toBe('warning')
-  })
+  it.each([
+    ['subscribers', 'pubsub 0 0 0'],
+    ['subscribers and replicas', 'replica 0 0 0 pubsub 0 0 0'],
+  ])('output-buffers-unbounded: %s that may use up all memory', (_who, limits) =>
+    cycle({
+      through,
+      cause: () => set('client-output-buffer-limit', limits),
+      seen: (findings) => expect(findings).toMatchObject([{ severity: 'warning', node: name() }]),
+      remedies: { 'output-buffers-unbounded': printed('CONFIG SET client-output-buffer-limit') },
+    }),
+  )
 })
 
 describe('a node that takes connections from other machines', () => {
   // An address that no machine has, which a dash allows to be missing: nobody can connect there.
   const BEYOND = '127.0.0.1 -192.0.2.1'
+  const OPEN: readonly FindingId[] = ['open-to-all', 'persistence-off', 'dangerous-commands', 'plaintext']
 
-  it('is held to what does not matter on loopback, each until its fix is applied', async () => {
-    expect(idsOf(await doctor(port))).toEqual([])
-    await set('bind', BEYOND)
-    await set('protected-mode', 'no')
-    const findings = await doctor(port)
-    expect(findings.map(({ id, severity }) => `${severity} ${id}`)).toEqual([
-      'critical open-to-all',
-      'warning persistence-off',
-      'warning dangerous-commands',
-      'warning plaintext',
-    ])
-    expect(idsOf(await doctor(port, { usage: ['ratelimit'] }))).not.toContain('persistence-off')
-    const left = new Set(idsOf(findings))
-    for (const finding of findings) {
-      if (finding.id === 'plaintext') continue
-      await remedy(port, finding)
-      left.delete(finding.id)
-      expect(new Set(idsOf(await doctor(port)))).toEqual(left)
-    }
+  it('is held to open-to-all, persistence-off and dangerous-commands, which do not matter on loopback', async () => {
+    await cycle({
+      through,
+      cause: async () => {
+        await set('bind', BEYOND)
+        await set('protected-mode', 'no')
+      },
+      seen: async (findings) => {
+        expect(idsOf(findings)).toEqual(OPEN)
+        expect(findings.map(({ severity }) => severity)).toEqual([
+          'critical',
+          'warning',
+          'warning',
+          'warning',
+        ])
+        expect(idsOf(await doctor(port, { usage: ['ratelimit'] }))).not.toContain('persistence-off')
+      },
+      remedies: {
+        'open-to-all': printed('CONFIG SET protected-mode yes'),
+        'persistence-off': printed('CONFIG SET appendonly yes'),
+        'dangerous-commands': printed('ACL SETUSER default'),
+      },
+      leaves: ['plaintext'],
+    })
     await at(port, cluster, FIRST, 'ACL', 'SETUSER', 'default', '+@all')
-    await set('bind', '127.0.0.1')
   })
 
   it('plaintext: as long as a plain port is open beside that of TLS', async () => {
     const secure = await startLocalCluster({ replicasPerPrimary: 0, tls: true, nodeTimeoutMs: 1000 })
     const safe = await connect(secure.connectOptions)
-    const plain = async () => idsOf(await doctor(safe)).filter((id) => id === 'plaintext')
     try {
-      await everywhere(safe, secure, 'CONFIG', 'SET', 'bind', BEYOND)
-      expect(await plain()).toEqual([])
-      const [free] = await freePorts(1)
-      await at(safe, secure, 0, 'CONFIG', 'SET', 'port', free ?? 0)
-      const finding = (await doctor(safe)).find(({ id }) => id === 'plaintext')
-      expect(finding).toMatchObject({
-        severity: 'warning',
-        node: nameOf(secure.nodes[0] ?? { host: '', port: 0 }),
+      await cycle({
+        through: () => safe,
+        cause: async () => {
+          const [free] = await freePorts(1)
+          await everywhere(safe, secure, 'CONFIG', 'SET', 'bind', BEYOND)
+          expect(idsOf(await doctor(safe))).not.toContain('plaintext')
+          await at(safe, secure, 0, 'CONFIG', 'SET', 'port', free ?? 0)
+        },
+        seen: (findings) => {
+          const plain = findings.filter(({ id }) => id === 'plaintext')
+          const node = nameOf(secure.nodes[0] ?? { host: '', port: 0 })
+          expect(plain).toMatchObject([{ severity: 'warning', node }])
+        },
+        remedies: { plaintext: printed('CONFIG SET port 0') },
+        // There are no replicas, and nothing of them was mended.
+        leaves: ['primary-without-replica', ...OPEN.filter((id) => id !== 'plaintext')],
       })
-      if (finding) await remedy(safe, finding)
-      expect(await plain()).toEqual([])
     } finally {
       await safe.close()
       await secure.stop()
@@ -101,32 +125,61 @@ describe('a node that takes connections from other machines', () => {
 
 describe('the client', () => {
   it('client-refresh-slow and client-timeout-long: settings that outlast the cluster, until they are changed', async () => {
-    const slow = await connect({
-      ...cluster.connectOptions,
-      topologyRefreshMs: 60_000,
-      commandTimeoutMs: 60_000,
-    })
+    const clients = [port]
+    const change = async (settings: { topologyRefreshMs: number; commandTimeoutMs: number }) =>
+      clients.unshift(await connect({ ...cluster.connectOptions, ...settings }))
     try {
-      expect(idsOf(await doctor(slow))).toEqual(['client-refresh-slow', 'client-timeout-long'])
+      await cycle({
+        through: () => clients[0] ?? port,
+        cause: () => change({ topologyRefreshMs: 60_000, commandTimeoutMs: 60_000 }),
+        seen: (findings) => expect(idsOf(findings)).toEqual(['client-refresh-slow', 'client-timeout-long']),
+        remedies: {
+          'client-refresh-slow': said('Set `topologyRefreshMs` of `connect` to 1000', () =>
+            change({ topologyRefreshMs: 1000, commandTimeoutMs: 60_000 }),
+          ),
+          'client-timeout-long': said('Lower `commandTimeoutMs` of `connect`', () =>
+            change({ topologyRefreshMs: 1000, commandTimeoutMs: 3000 }),
+          ),
+        },
+      })
     } finally {
-      await slow.close()
+      for (const client of clients.filter((each) => each !== port)) await client.close()
     }
-    expect(await doctor(port)).toEqual([])
   })
 })
 
-describe('active probes', () => {
+describe('primaries that take no writes', () => {
+  const refuse = () => set('min-replicas-to-write', 2)
+
+  it('writes-need-replicas: too few follow, until as many as there are will do', () =>
+    cycle({
+      through,
+      cause: refuse,
+      seen: (findings) => expect(findings).toMatchObject([{ severity: 'critical', node: name() }]),
+      remedies: { 'writes-need-replicas': printed('CONFIG SET min-replicas-to-write') },
+    }))
+
   it('canary-failed: what is written, read and expires on every primary tells when one refuses', async () => {
-    await set('min-replicas-to-write', 2)
-    expect(idsOf(await doctor(port))).toEqual(['writes-need-replicas'])
-    const findings = await doctor(port, { active: true })
-    expect(findings).toMatchObject([
-      { id: 'writes-need-replicas', node: name() },
-      { id: 'canary-failed', node: name(), severity: 'critical' },
-    ])
-    expect(findings[1]?.evidence).toMatch(/^write at .* NOREPLICAS/)
-    for (const finding of findings.slice(0, 1)) await remedy(port, finding)
-    expect(await doctor(port, { active: true })).toEqual([])
+    await cycle({
+      through,
+      options: { active: true },
+      cause: async () => {
+        await refuse()
+        expect(idsOf(await doctor(port))).toEqual(['writes-need-replicas'])
+      },
+      seen: async (findings) => {
+        expect(findings).toMatchObject([
+          { id: 'writes-need-replicas', node: name() },
+          { id: 'canary-failed', node: name(), severity: 'critical' },
+        ])
+        expect(findings[1]?.evidence).toMatch(/^write at .* NOREPLICAS/)
+      },
+      remedies: {
+        'canary-failed': said('other findings about the node say more', async () => {
+          for (const finding of await doctor(port)) await remedy(port, finding)
+        }),
+      },
+    })
     await set('min-replicas-to-write', 0)
     for (const index of primaries()) expect(await at(port, cluster, index, 'DBSIZE')).toBe(0)
   })
@@ -134,42 +187,39 @@ describe('active probes', () => {
 
 describe('rights', () => {
   it('permission-missing: names each right that would let it see more, and finds no fault in what it cannot see', async () => {
-    await everywhere(
-      port,
-      cluster,
-      'ACL',
-      'SETUSER',
-      'watcher',
-      'on',
-      '>w',
-      '+cluster',
-      '+ping',
-      '+acl|whoami',
-    )
+    const rules = ['on', '>w', '+@all', '~*'] as const
+    await everywhere(port, cluster, 'ACL', 'SETUSER', 'watcher', ...rules)
     const watcher = await connect({ ...cluster.connectOptions, username: 'watcher', password: 'w' })
+    const missing = (lacking: readonly string[], ...change: string[]) =>
+      cycle({
+        through: () => watcher,
+        operator: port,
+        cause: async () => {
+          await everywhere(port, cluster, 'ACL', 'SETUSER', 'watcher', ...change)
+          // Keys are weighed where there are some.
+          if (!change.includes('-@all')) await at(port, cluster, FIRST, 'SET', keyOn(FIRST), 'x')
+        },
+        seen: (findings) => {
+          for (const { id, severity, fix } of findings) {
+            expect({ id, severity }).toEqual({ id: 'permission-missing', severity: 'info' })
+            expect(fix).toContain('ACL SETUSER watcher ')
+          }
+          const rights = findings.map(({ evidence }) => String(/lacks (\S+)/.exec(evidence)?.[1]))
+          expect(rights.toSorted((a, b) => a.localeCompare(b))).toEqual(lacking)
+        },
+        remedies: { 'permission-missing': printed('ACL SETUSER watcher', cluster.nodes.map(nameOf)) },
+      })
     try {
-      const findings = await doctor(watcher)
-      expect(new Set(findings.map(({ id, severity }) => `${severity} ${id}`))).toEqual(
-        new Set(['info permission-missing']),
+      await missing(
+        ['+acl|dryrun', '+acl|getuser', '+config|get', '+info', '+latency|doctor', '+scan', '+time'],
+        'resetkeys',
+        '-@all',
+        '+cluster',
+        '+ping',
+        '+acl|whoami',
       )
-      expect(
-        findings
-          .map(({ evidence }) => String(/lacks (\S+)/.exec(evidence)?.[1]))
-          .toSorted((a, b) => a.localeCompare(b)),
-      ).toEqual(['+acl|dryrun', '+acl|getuser', '+config|get', '+info', '+latency|doctor', '+scan', '+time'])
-      for (const finding of findings) {
-        expect(finding.fix).toContain('ACL SETUSER watcher +')
-        await remedy(port, finding, cluster.nodes.map(nameOf))
-      }
-      expect(await doctor(watcher)).toEqual([])
-      await at(port, cluster, FIRST, 'SET', keyOn(FIRST), 'x')
-      const more = await doctor(watcher)
-      expect(more.map(({ evidence }) => /lacks (\S+)/.exec(evidence)?.[1])).toEqual(['+memory|usage'])
-      for (const finding of more) await remedy(port, finding, cluster.nodes.map(nameOf))
-      const last = await doctor(watcher)
-      expect(last.map(({ evidence }) => /lacks (\S+)/.exec(evidence)?.[1])).toEqual(['~*'])
-      for (const finding of last) await remedy(port, finding, cluster.nodes.map(nameOf))
-      expect(await doctor(watcher)).toEqual([])
+      await missing(['+memory|usage'], '~*')
+      await missing(['~*'], 'resetkeys')
     } finally {
       await watcher.close()
       await everywhere(port, cluster, 'ACL', 'DELUSER', 'watcher')

@@ -5,7 +5,8 @@ import { type LocalCluster, startLocalCluster } from '../../../src/local/index.j
 import { connect as connectNodeRedis } from '../../../src/node-redis/index.js'
 import type { RedisPort } from '../../../src/redis/index.js'
 import { proxied } from '../../../src/testing/faults/index.js'
-import { altered, at, everywhere, idsOf, nameOf, remedy } from '../../support/doctor.js'
+import { cycle, printed, said } from '../../support/cycle.js'
+import { altered, at, everywhere, idsOf, nameOf } from '../../support/doctor.js'
 
 let cluster: LocalCluster
 beforeAll(async () => {
@@ -49,45 +50,57 @@ describe.each([
     ['to subscribe, for a user without channels', ['resetchannels'], 'subscribe at '],
     ['to publish, for a user without that command', ['allchannels', '-spublish'], 'publish at '],
   ])('channel-denied: %s, until the rights are given that the fix names', async (_case, rules, step) => {
-    await asUser(rules, async (user) => {
-      expect(await doctor(user)).toEqual([])
-      const findings = await doctor(user, LIMIT)
-      expect(findings.map(({ id, severity }) => `${severity} ${id}`)).toEqual(
-        primaries().map(() => 'critical channel-denied'),
-      )
-      expect(new Set(findings.map(({ node }) => node))).toEqual(new Set(primaries()))
-      for (const { node, evidence, affects, fix } of findings) {
-        expect(evidence.startsWith(`${step}${node} (slot `)).toBe(true)
-        expect(evidence).toContain('NOPERM')
-        expect(affects).toEqual(['sessions', 'cache', 'channels', 'boards'])
-        expect(fix).toContain('`ACL SETUSER caller &* +@pubsub`')
-      }
-      expect(await doctor(user, { ...LIMIT, usage: ['locks', 'ratelimit', 'queue'] })).toEqual([])
-      const cacheOnly = await doctor(user, { ...LIMIT, usage: ['cache'] })
-      expect(
-        new Set(cacheOnly.map(({ id, severity }) => `${severity} ${id}`)).has('warning channel-denied'),
-      ).toBe(true)
-      for (const finding of findings) await remedy(port, finding)
-      expect(await doctor(user, LIMIT)).toEqual([])
-    })
+    await asUser(['allchannels'], (user) =>
+      cycle({
+        through: () => user,
+        operator: port,
+        options: LIMIT,
+        cause: async () => {
+          await everywhere(port, cluster, 'ACL', 'SETUSER', 'caller', ...rules)
+          expect(await doctor(user)).toEqual([])
+        },
+        seen: async (findings) => {
+          expect(findings.map(({ id, severity }) => `${severity} ${id}`)).toEqual(
+            primaries().map(() => 'critical channel-denied'),
+          )
+          expect(new Set(findings.map(({ node }) => node))).toEqual(new Set(primaries()))
+          for (const { node, evidence, affects } of findings) {
+            expect(evidence.startsWith(`${step}${node} (slot `)).toBe(true)
+            expect(evidence).toContain('NOPERM')
+            expect(affects).toEqual(['sessions', 'cache', 'channels', 'boards'])
+          }
+          expect(await doctor(user, { ...LIMIT, usage: ['locks', 'ratelimit', 'queue'] })).toEqual([])
+          const cacheOnly = await doctor(user, { ...LIMIT, usage: ['cache'] })
+          expect(cacheOnly[0]).toMatchObject({ severity: 'warning', id: 'channel-denied' })
+        },
+        remedies: { 'channel-denied': printed('ACL SETUSER caller &* +@pubsub') },
+      }),
+    )
   })
 
   it('channel-failed: a primary whose answers to subscriptions are lost on their way, until they are not', async () => {
     const [lost = ''] = primaries()
     await using nodes = await proxied(cluster.connectOptions)
-    const behind = await connect(nodes.connectOptions)
+    let behind = port
     try {
-      // Nobody else speaks RESP3 than a connection for subscriptions.
-      const proxy = nodes.proxies.find(({ target }) => nameOf(target) === lost)
-      proxy?.loseReplies(100_000, { command: 'HELLO' })
-      expect(await doctor(behind)).toEqual([])
-      const findings = await doctor(behind, LIMIT)
-      expect(findings).toMatchObject([{ id: 'channel-failed', severity: 'critical', node: lost }])
-      expect(findings[0]?.evidence).toMatch(/^subscribe at .* could not be subscribed within \d+ ms/)
-      await nodes.heal()
-      expect(await doctor(behind, LIMIT)).toEqual([])
+      await cycle({
+        through: () => behind,
+        options: LIMIT,
+        cause: async () => {
+          // Nobody else speaks RESP3 than a connection for subscriptions.
+          const proxy = nodes.proxies.find(({ target }) => nameOf(target) === lost)
+          proxy?.loseReplies(100_000, { command: 'HELLO' })
+          behind = await connect(nodes.connectOptions)
+          expect(await doctor(behind)).toEqual([])
+        },
+        seen: (findings) => {
+          expect(findings).toMatchObject([{ id: 'channel-failed', severity: 'critical', node: lost }])
+          expect(findings[0]?.evidence).toMatch(/^subscribe at .* could not be subscribed within \d+ ms/)
+        },
+        remedies: { 'channel-failed': said('look at what is between', () => nodes.heal()) },
+      })
     } finally {
-      await behind.close()
+      if (behind !== port) await behind.close()
     }
   })
 

@@ -1,179 +1,295 @@
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { doctor, type Finding, type FindingId } from '../../../src/cluster/index.js'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { clusterInfo, doctor, failover } from '../../../src/cluster/index.js'
 import { connect } from '../../../src/ioredis/index.js'
+import { type LocalCluster, startLocalCluster } from '../../../src/local/index.js'
 import type { RedisPort, Reply } from '../../../src/redis/index.js'
-import { altered, idsOf } from '../../support/doctor.js'
+import { cycle, printed, said } from '../../support/cycle.js'
+import { altered, asStarted, at, everywhere, idsOf, nameOf } from '../../support/doctor.js'
 
 /*
  * What this machine cannot cause (several hosts, versions, clocks, little memory) is told to the doctor by a real
- * cluster some of whose answers are changed on the way. The cluster is shared, so only the finding in question counts.
+ * cluster some of whose answers are made up on the way. What a fix prints is run on the real servers all the same.
  */
 
+let cluster: LocalCluster
 let port: RedisPort
+
 beforeAll(async () => {
-  port = await connect({ nodes: inject('clusterNodes') })
+  cluster = await startLocalCluster({ nodeTimeoutMs: 1000 })
+  port = await connect(cluster.connectOptions)
+}, 60_000)
+afterAll(async () => {
+  await port.close()
+  await cluster.stop()
 })
-afterAll(() => port.close())
+afterEach(async () => {
+  await asStarted(port, cluster)
+  await everywhere(port, cluster, 'CONFIG', 'RESETSTAT')
+})
 
 type Edit = Parameters<typeof altered>[1]
+const AS_IT_IS: Edit = (_command, reply) => reply
 
-const told = async (id: FindingId, edit: Edit): Promise<readonly Finding[]> =>
-  (await doctor(altered(port, edit))).filter((finding) => finding.id === id)
-
-/** The node whose answers are changed. */
-const one = (role: 'primary' | 'replica' = 'primary') => {
-  const node = port.topology().nodes.find((each) => each.role === role)
-  if (node === undefined) throw new Error(`there is no ${role}`)
+const first = () => {
+  const [node] = cluster.nodes
+  if (node === undefined) throw new Error('there is no node')
   return node
 }
+const isFirst = (node: string) => node === first().id || node === nameOf(first())
 
-/** Sets fields of INFO at one node. */
-const info =
-  (fields: Readonly<Record<string, string | number>>, at: string = one().id): Edit =>
-  (command, reply, node) =>
-    command === 'INFO' && node === at ? withFields(String(reply), fields) : reply
-
-function withFields(text: string, fields: Readonly<Record<string, string | number>>): string {
-  const kept = text.split('\r\n').filter((line) => !Object.keys(fields).includes(line.split(':')[0] ?? ''))
-  return [...kept, ...Object.entries(fields).map(([name, value]) => `${name}:${value}`)].join('\r\n')
+interface World {
+  readonly port: RedisPort
+  isSo: boolean
 }
 
-const nameOfOne = () => `${one().host}:${one().port}`
+/** A cluster some of whose answers are made up as long as this is so. */
+function world(edit: Edit): World {
+  const made: World = {
+    isSo: false,
+    port: altered(port, (command, reply, node) => (made.isSo ? edit(command, reply, node) : reply)),
+  }
+  return made
+}
+
+/** Sets fields of INFO. */
+function withFields(reply: Reply, fields: Readonly<Record<string, string | number>>): string {
+  const kept = String(reply)
+    .split('\r\n')
+    .filter((line) => !Object.keys(fields).includes(line.split(':')[0] ?? ''))
+  return [...kept, ...Object.entries(fields).map(([name, value]) => `${name}:${value}`)].join('\r\n')
+}
+const infoOfFirst =
+  (fields: Readonly<Record<string, string | number>>): Edit =>
+  (command, reply, node) =>
+    command === 'INFO' && isFirst(node) ? withFields(reply, fields) : reply
+
 const GB = 2 ** 30
+const HUGE =
+  'I have a few advices for you:\n\n- I detected a non zero amount of anonymous huge pages used by your process.'
+const IN_HALF = { used_memory: 17 * GB, total_system_memory: 32 * GB }
 
-describe.each<[FindingId, string, () => Edit, string]>([
-  ['version-skew', 'another version', () => info({ redis_version: '7.2.4' }), 'versions differ: '],
-  [
-    'output-buffers-cut',
-    'connections ended by Redis 7.2, which counts them',
-    () => info({ client_output_buffer_limit_disconnections: 3 }),
-    'has ended 3 connections',
-  ],
-  ['fork-slow', 'a fork of 350 ms', () => info({ latest_fork_usec: 350_000 }), 'took 350 ms'],
-  [
-    'huge-pages',
-    'huge pages in its process',
-    () => (command, reply, node) =>
-      command === 'LATENCY DOCTOR' && node === one().id
-        ? 'I have a few advices for you:\n\n- I detected a non zero amount of anonymous huge pages used by your process.'
+describe('what is about machines, as scripted', () => {
+  it.each([
+    {
+      id: 'version-skew',
+      edit: infoOfFirst({ redis_version: '7.2.4' }),
+      evidence: 'versions differ: ',
+      remedies: (end: () => unknown) => ({ 'version-skew': said('Finish the upgrade', end) }),
+    },
+    {
+      id: 'huge-pages',
+      edit: ((command, reply, node) =>
+        command === 'LATENCY DOCTOR' && isFirst(node) ? HUGE : reply) satisfies Edit,
+      evidence: 'finds anonymous huge pages',
+      remedies: (end: () => unknown) => ({
+        'huge-pages': said(
+          '`echo never > /sys/kernel/mm/transparent_hugepage/enabled`, then restart the server',
+          end,
+        ),
+      }),
+    },
+    {
+      id: 'fork-too-large',
+      edit: ((command, reply, node) => {
+        if (!isFirst(node)) return reply
+        if (command === 'INFO') return withFields(reply, IN_HALF)
+        return command.startsWith('CONFIG GET')
+          ? [...(reply as readonly Reply[]), 'appendonly', 'yes']
+          : reply
+      }) satisfies Edit,
+      evidence: `uses ${17 * GB} of ${32 * GB} bytes of its machine`,
+      remedies: (end: () => unknown) => ({ 'fork-too-large': said('leave it room: memory', end) }),
+    },
+    {
+      id: 'clock-skew',
+      edit: ((command, reply, node) =>
+        command === 'TIME' && isFirst(node)
+          ? [String(Number((reply as readonly string[])[0]) + 2), (reply as readonly string[])[1] ?? '0']
+          : reply) satisfies Edit,
+      evidence: 'ms ahead of',
+      remedies: (end: () => unknown) => ({ 'clock-skew': said('another NTP client keep the time', end) }),
+    },
+  ])(
+    '$id: one node that tells of it, until it does not any more',
+    async ({ id, edit, evidence, remedies }) => {
+      const made = world(edit)
+      await cycle({
+        through: () => made.port,
+        cause: () => {
+          made.isSo = true
+        },
+        seen: (findings) => {
+          expect(findings).toHaveLength(1)
+          expect(findings[0]?.evidence).toContain(evidence)
+          if (id !== 'version-skew') expect(findings[0]?.node).toBe(nameOf(first()))
+        },
+        remedies: remedies(() => {
+          made.isSo = false
+        }),
+      })
+    },
+  )
+
+  it('memory-unbounded: servers without a limit on a host that is nearly used up, until each has one', async () => {
+    const made = world((command, reply) =>
+      command === 'INFO'
+        ? withFields(reply, { used_memory_rss: 4 * GB, total_system_memory: 32 * GB })
         : reply,
-    'finds anonymous huge pages',
-  ],
-  [
-    'fork-too-large',
-    'a log, and more than half of the memory used',
-    () => (command, reply, node) => {
-      if (node !== one().id) return reply
-      if (command === 'INFO')
-        return withFields(String(reply), { used_memory: 17 * GB, total_system_memory: 32 * GB })
-      return command.startsWith('CONFIG GET') ? [...(reply as readonly Reply[]), 'appendonly', 'yes'] : reply
-    },
-    `uses ${17 * GB} of ${32 * GB} bytes of its machine`,
-  ],
-  [
-    'clock-skew',
-    'a clock that is two seconds ahead',
-    () => (command, reply, node) => {
-      if (command !== 'TIME' || node !== one().id) return reply
-      const [seconds, micros] = reply as readonly string[]
-      return [String(Number(seconds) + 2), micros ?? '0']
-    },
-    'ms ahead of',
-  ],
-])('%s', (id, what, edit, evidence) => {
-  it(`is told of a node that reports ${what}, and not of the cluster as it is`, async () => {
-    const findings = await told(id, edit())
-    expect(findings).toHaveLength(1)
-    expect(findings[0]?.evidence).toContain(evidence)
-    if (id !== 'version-skew') expect(findings[0]?.node).toBe(nameOfOne())
-    expect(idsOf(await doctor(port))).not.toContain(id)
-  })
-})
-
-it('memory-unbounded: every server without a limit on a host that is nearly used up, until each has one', async () => {
-  const used = { used_memory_rss: 4 * GB, total_system_memory: 32 * GB }
-  const everywhere =
-    (fields: Readonly<Record<string, number>>): Edit =>
-    (command, reply) =>
-      command === 'INFO' ? withFields(String(reply), fields) : reply
-  const findings = await told('memory-unbounded', everywhere({ ...used, maxmemory: 0 }))
-  expect(findings).toHaveLength(6)
-  expect(findings[0]?.evidence).toContain(
-    `has no maxmemory, and the servers of its host use ${24 * GB} of ${32 * GB} bytes`,
-  )
-  const [, limit] = /`CONFIG SET maxmemory (\d+)mb`/.exec(findings[0]?.fix ?? '') ?? []
-  expect(Number(limit) * 6 * 2 ** 20).toBeLessThan(32 * GB)
-  const limited = everywhere({ ...used, maxmemory: Number(limit) * 2 ** 20 })
-  expect(await told('memory-unbounded', limited)).toEqual([])
-  expect(await told('memory-unbounded', everywhere({ ...used, used_memory_rss: GB, maxmemory: 0 }))).toEqual(
-    [],
-  )
-})
-
-it('clock-skew: a clock is not blamed for a slow way', async () => {
-  const slow: Edit = async (command, reply, node) => {
-    if (command === 'TIME' && node === one().id) await new Promise((resolve) => setTimeout(resolve, 200))
-    return reply
-  }
-  expect(await told('clock-skew', slow)).toEqual([])
-})
-
-it('clock-skew: a clock that is behind is named as the one that is', async () => {
-  const behind: Edit = (command, reply, node) =>
-    command === 'TIME' && node === one().id
-      ? [String(Number((reply as readonly string[])[0]) - 5), '0']
-      : reply
-  const findings = await told('clock-skew', behind)
-  expect(findings.map(({ node }) => node)).toEqual([nameOfOne()])
-  expect(findings[0]?.evidence).toMatch(/at least [45]\d\d\d ms behind/)
-})
-
-it('epoch-collision: two primaries with one configuration epoch, which Redis itself mends too soon to be caught', async () => {
-  const collide: Edit = (command, reply) =>
-    command === 'CLUSTER NODES'
-      ? String(reply)
-          .split('\n')
-          .map((line) => line.split(' '))
-          .map((parts) => (parts[2]?.includes('master') ? parts.with(6, '9') : parts).join(' '))
-          .join('\n')
-      : reply
-  const findings = await told('epoch-collision', collide)
-  expect(findings).toHaveLength(1)
-  expect(findings[0]?.evidence).toContain('have the same configuration epoch, 9')
-  expect(findings[0]?.fix).toContain('`CLUSTER BUMPEPOCH`')
-})
-
-describe('several hosts', () => {
-  /** A topology in which each node has the host that `hostOf` gives it. */
-  const spread = (hostOf: (role: string, index: number) => string): RedisPort => {
-    const real = port.topology()
-    const index = { primary: 0, replica: 0 }
-    const primaries = real.nodes.filter(({ role }) => role === 'primary').map(({ id }) => id)
-    const nodes = real.nodes.map((node) => ({
-      ...node,
-      // A replica counts as its primary does.
-      host: hostOf(
-        node.role,
-        node.role === 'primary' ? index.primary++ : primaries.indexOf(node.primary ?? ''),
-      ),
-    }))
-    const pass = altered(port, (_command, reply) => reply)
-    return { ...pass, topology: () => ({ ...real, nodes, ownerOf: (slot) => real.ownerOf(slot) }) }
-  }
-  const ids = async (hostOf: (role: string, index: number) => string) =>
-    new Set(idsOf(await doctor(spread(hostOf), { timeoutMs: 500 })).filter((id) => /host|beside/.test(id)))
-
-  it('replica-beside-primary, and majority-on-one-host: what is lost together', async () => {
-    expect(await ids((_, index) => `192.0.2.${index + 1}`)).toEqual(new Set(['replica-beside-primary']))
-    expect(await ids((role) => (role === 'primary' ? '192.0.2.1' : '192.0.2.2'))).toEqual(
-      new Set(['majority-on-one-host']),
     )
+    await cycle({
+      through: () => made.port,
+      cause: () => {
+        made.isSo = true
+      },
+      seen: (findings) => {
+        expect(findings).toHaveLength(6)
+        expect(findings[0]?.evidence).toContain(
+          `has no maxmemory, and the servers of its host use ${24 * GB} of ${32 * GB} bytes`,
+        )
+        const [, limit] = /`CONFIG SET maxmemory (\d+)mb`/.exec(findings[0]?.fix ?? '') ?? []
+        expect(Number(limit) * 6 * 2 ** 20).toBeLessThan(32 * GB)
+      },
+      remedies: { 'memory-unbounded': printed('CONFIG SET maxmemory') },
+    })
   })
 
-  it('are not judged when each replica is elsewhere, nor when all is loopback', async () => {
-    const apart = (role: string, index: number) =>
-      `192.0.2.${(role === 'primary' ? index : (index + 1) % 3) + 1}`
-    expect(await ids(apart)).toEqual(new Set())
-    expect(await ids(() => '127.0.0.1')).toEqual(new Set())
+  it('memory-unbounded is not said where there is room', async () => {
+    const roomy: Edit = (command, reply) =>
+      command === 'INFO' ? withFields(reply, { used_memory_rss: GB, total_system_memory: 32 * GB }) : reply
+    expect(await doctor(altered(port, roomy))).toEqual([])
+  })
+
+  it('fork-slow: a fork of hundreds of milliseconds, until it is counted anew', async () => {
+    // What the fork of a small server takes, as if the server were a large one.
+    const made = world((command, reply, node) => {
+      if (command !== 'INFO' || !isFirst(node)) return reply
+      const took = Number(/latest_fork_usec:(\d+)/.exec(String(reply))?.[1])
+      return withFields(reply, { latest_fork_usec: took === 0 ? 0 : took + 350_000 })
+    })
+    await cycle({
+      through: () => made.port,
+      cause: async () => {
+        made.isSo = true
+        await at(port, cluster, 0, 'BGSAVE')
+        const persistence = () => at(port, cluster, 0, 'INFO', 'persistence')
+        await expect.poll(persistence).toContain('rdb_bgsave_in_progress:0')
+      },
+      seen: (findings) => {
+        expect(findings).toMatchObject([{ id: 'fork-slow', node: nameOf(first()) }])
+        expect(findings[0]?.evidence).toMatch(/took 3[56]\d ms/)
+      },
+      remedies: { 'fork-slow': printed('CONFIG RESETSTAT') },
+    })
+  })
+
+  it('output-buffers-cut: connections ended by Redis 7.2, which counts them, until it counts anew', async () => {
+    let count = 0
+    const made = world((command, reply, node) => {
+      if (!isFirst(node)) return reply
+      if (command === 'CONFIG RESETSTAT') count = 0
+      const fields = { client_output_buffer_limit_disconnections: count }
+      return command === 'INFO' ? withFields(reply, fields) : reply
+    })
+    await cycle({
+      through: () => made.port,
+      cause: () => {
+        made.isSo = true
+        count = 3
+      },
+      seen: (findings) => expect(findings[0]?.evidence).toContain('has ended 3 connections'),
+      remedies: { 'output-buffers-cut': printed('CONFIG RESETSTAT') },
+    })
+  })
+})
+
+describe('a clock', () => {
+  it('is not blamed for a slow way', async () => {
+    const slow: Edit = async (command, reply, node) => {
+      if (command === 'TIME' && isFirst(node)) await new Promise((resolve) => setTimeout(resolve, 200))
+      return reply
+    }
+    expect(idsOf(await doctor(altered(port, slow)))).not.toContain('clock-skew')
+  })
+
+  it('that is behind is named as the one that is', async () => {
+    const behind: Edit = (command, reply, node) =>
+      command === 'TIME' && isFirst(node) ? [String(Number((reply as readonly string[])[0]) - 5), '0'] : reply
+    const findings = await doctor(altered(port, behind))
+    expect(findings.map(({ id, node }) => [id, node])).toEqual([['clock-skew', nameOf(first())]])
+    expect(findings[0]?.evidence).toMatch(/at least [45]\d\d\d ms behind/)
+  })
+})
+
+describe('several hosts, as scripted', () => {
+  /** The cluster as if each of its servers were on the host that is told by its index. */
+  function spread(hosts: readonly string[]): RedisPort {
+    const hostOf = (its: number) => hosts[cluster.nodes.findIndex((node) => node.port === its)] ?? '127.0.0.1'
+    const topology = () => {
+      const real = port.topology()
+      const nodes = real.nodes.map((node) => ({ ...node, host: hostOf(node.port) }))
+      return { ...real, nodes, ownerOf: (slot: number) => real.ownerOf(slot) }
+    }
+    const setup = port.setup && {
+      ...port.setup,
+      reach: (to: { port: number }) => ({ ...to, host: '127.0.0.1' }),
+    }
+    return altered(port, AS_IT_IS, {
+      topology,
+      ...(setup ? { setup } : {}),
+      onNode: (node, ...rest) => port.onNode(node.replace(/^192\.0\.2\.\d+:/, '127.0.0.1:'), ...rest),
+    })
+  }
+  const A = '192.0.2.1'
+  const B = '192.0.2.2'
+  const C = '192.0.2.3'
+  /** The primaries that were at first, by their index, and the replica of each as the nodes tell it now. */
+  async function pairs(): Promise<readonly (readonly [primary: number, replica: number])[]> {
+    const { nodes } = await clusterInfo(port)
+    return [0, 1, 2].map((i) => {
+      const replica = nodes.find(({ primary }) => primary === cluster.nodes[i]?.id)
+      return [i, cluster.nodes.findIndex(({ id }) => id === replica?.id)]
+    })
+  }
+
+  it('replica-beside-primary: what is lost together, until replicas have changed places', async () => {
+    const hosts: string[] = []
+    const made = spread(hosts)
+    await cycle({
+      through: () => made,
+      cause: async () => {
+        for (const [i, [primary, replica]] of (await pairs()).entries()) {
+          hosts[primary] = hosts[replica] = [A, B, C][i] ?? ''
+        }
+      },
+      seen: (findings) =>
+        expect(idsOf(findings).filter((id) => id === 'replica-beside-primary')).toHaveLength(3),
+      remedies: { 'replica-beside-primary': printed('CLUSTER REPLICATE') },
+    })
+    await cluster.whenHealthy()
+  })
+
+  it('majority-on-one-host: until replicas elsewhere have taken over', async () => {
+    const hosts: string[] = []
+    const made = spread(hosts)
+    await cycle({
+      through: () => made,
+      cause: async () => {
+        for (const [i, [primary, replica]] of (await pairs()).entries()) {
+          hosts[primary] = A
+          hosts[replica] = [C, B, C][i] ?? ''
+        }
+      },
+      remedies: {
+        'majority-on-one-host': said('`failover` (`slotwise failover`), until no host has most', async () => {
+          for (const [, replica] of (await pairs()).slice(0, 2)) {
+            await failover({ ...cluster.connectOptions, to: cluster.nodes[replica]?.id })
+          }
+        }),
+      },
+    })
+  })
+
+  it('are not judged when all is loopback', async () => {
+    expect(idsOf(await doctor(spread([])))).toEqual([])
   })
 })

@@ -5,6 +5,7 @@ import acquire from '../../../src/cache/acquire.lua.js'
 import fill from '../../../src/cache/fill.lua.js'
 import intend from '../../../src/cache/intend.lua.js'
 import invalidate from '../../../src/cache/invalidate.lua.js'
+import reprove from '../../../src/cache/local/reprove.lua.js'
 import observe from '../../../src/cache/observe.lua.js'
 import release from '../../../src/cache/release.lua.js'
 import settle from '../../../src/cache/settle.lua.js'
@@ -85,6 +86,7 @@ const PATTERNS: Readonly<
     [intend, [token, ms, orNone]],
     [invalidate, [ms]],
     [observe, [token, ms]],
+    [reprove, [fc.constantFrom(version(1), version(2), version(3))]],
     [release, [token, orNone]],
     [settle, [token, fc.constantFrom(0, 1), value, ms, orNone, orNone]],
     [store, [value, ms, fc.constantFrom('any', 'version', 'mark'), fc.oneof(token, seen)]],

@@ -1,0 +1,207 @@
+import { LRUCache } from 'lru-cache'
+import type { Bond, Reading, Watch } from '../../invalidation/tracking/watch.js'
+import type { Key } from '../../keys.js'
+import { slotOf } from '../../slots.js'
+import { type Codec, type Stamp, versionOf } from '../entry.js'
+import { frozen } from './freeze.js'
+import type { LocalSettings } from './options.js'
+
+/** What a tag was when it was read; the same object for all entries that bear it. */
+export interface KnownTag {
+  version: string | undefined
+  bond: Bond
+}
+
+/** An entry that is held here. */
+export interface Held {
+  /** What Redis had, for a look at whether it still has. */
+  readonly version: Buffer
+  readonly bytes: Buffer
+  /** For all callers, unless each is to have their own. */
+  readonly value: unknown
+  readonly isOwn: boolean
+  readonly stamps: readonly Stamp[]
+  readonly tags: readonly KnownTag[]
+  readonly keptMs: number
+  /** Its age when it was asked for. */
+  readonly ageMs: number
+  /** When it is not fresh any more, by both clocks. */
+  readonly endsAt: number
+  readonly endsAtWall: number
+  readonly bond: Bond
+}
+
+/** An entry as it was read, and what vouches for it. */
+export interface Holding {
+  readonly value: unknown
+  readonly bytes: Buffer
+  readonly stamps: readonly Stamp[]
+  readonly tags: readonly KnownTag[]
+  readonly keptMs: number
+  readonly ageMs: number
+  /** How much longer it is fresh than when it was asked for. */
+  readonly freshForMs: number
+  readonly bond: Bond
+}
+
+/** Nothing vouches for it. */
+const LOOSE: Bond = { link: undefined, at: Number.NEGATIVE_INFINITY, wall: Number.NEGATIVE_INFINITY }
+
+/** The entries and tags that this process holds. What vouches for them is {@link Watch}'s affair. */
+export class LocalLevel {
+  readonly #settings: LocalSettings
+  readonly #codec: Codec
+  readonly #entries: LRUCache<string, Held>
+  readonly #tags: LRUCache<string, KnownTag>
+  readonly #watch: Watch
+
+  constructor(settings: LocalSettings, codec: Codec, watch: (events: LevelEvents) => Watch) {
+    this.#settings = settings
+    this.#codec = codec
+    const { maxEntries, maxBytes } = settings
+    this.#entries = new LRUCache({
+      max: maxEntries,
+      ...(maxBytes === Infinity
+        ? {}
+        : { maxSize: maxBytes, sizeCalculation: ({ bytes }: Held) => Math.max(1, bytes.length) }),
+    })
+    this.#tags = new LRUCache({
+      max: 4 * maxEntries,
+      // Entries that bear it go on holding it, and nobody tells it of changes any more.
+      dispose: (tag) => loosen(tag),
+    })
+    this.#watch = watch({
+      changed: (key) => this.#changed(key),
+      moved: (slots) => this.#moved(slots),
+    })
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** What can be served as it is. All of a local hit is in here: nothing is allocated. */
+  find(key: Key): Held | undefined {
+    const held = this.#entries.get(key)
+    if (held === undefined) return undefined
+    const now = performance.now()
+    const wall = Date.now()
+    if (now >= held.endsAt || wall >= held.endsAtWall || !this.#watch.isFresh(held.bond, now, wall)) {
+      return undefined
+    }
+    const { tags, stamps } = held
+    for (let i = 0; i < tags.length; i++) {
+      const tag = tags[i]
+      if (tag === undefined || tag.version !== stamps[i]?.version) return undefined
+      if (!this.#watch.isFresh(tag.bond, now, wall)) return undefined
+    }
+    return held
+  }
+
+  /** What is held, and has to be proved before it can be served. */
+  suspect(key: Key): Held | undefined {
+    const held = this.#entries.get(key)
+    if (held === undefined) return undefined
+    if (performance.now() < held.endsAt && Date.now() < held.endsAtWall) return held
+    this.#entries.delete(key)
+    return undefined
+  }
+
+  /** What a caller gets of it. */
+  valueOf({ isOwn, value, bytes }: Held): unknown {
+    if (!isOwn) return value
+    const decoded = this.#codec.read(bytes)
+    // It was readable when it came, and the schema has seen it.
+    return decoded instanceof Promise ? decoded.then((late) => late?.value) : decoded?.value
+  }
+
+  /** A value that was just read, as it is handed out: what callers may do with one does not depend on where it came from. */
+  handOut(value: unknown): unknown {
+    if (this.#settings.values === 'frozen') frozen(value)
+    return value
+  }
+
+  begin(key: string): Reading {
+    return this.#watch.begin(key)
+  }
+
+  end(key: string, reading: Reading, node: string | undefined): Bond | undefined {
+    return this.#watch.end(key, reading, node)
+  }
+
+  keep(key: Key, { value, bytes, stamps, tags, keptMs, ageMs, freshForMs, bond }: Holding): void {
+    const { values, maxAgeMs } = this.#settings
+    const lastsMs = Math.min(freshForMs, maxAgeMs)
+    const isOwn = values === 'copied' || (values === 'frozen' && !frozen(value))
+    this.#entries.set(key, {
+      version: versionOf(bytes),
+      bytes,
+      value: isOwn ? undefined : value,
+      isOwn,
+      stamps,
+      tags,
+      keptMs,
+      ageMs,
+      endsAt: bond.at + lastsMs,
+      endsAtWall: bond.wall + lastsMs,
+      bond,
+    })
+  }
+
+  /** What is known of a tag, and is still so; `undefined` if nothing is. */
+  tag(key: string): KnownTag | undefined {
+    const known = this.#tags.get(key)
+    if (known?.version === undefined) return undefined
+    return this.#watch.isFresh(known.bond, performance.now(), Date.now()) ? known : undefined
+  }
+
+  /** What was read of a tag; for an entry to hold on to, it may be replaced here and lives on there. */
+  keepTag(key: string, version: string | undefined, bond: Bond | undefined): KnownTag {
+    const known = this.#tags.get(key)
+    const now = { version, bond: bond ?? LOOSE }
+    if (known === undefined) {
+      if (bond !== undefined) this.#tags.set(key, now)
+      return now
+    }
+    return Object.assign(known, now)
+  }
+
+  /** This process has changed the entry or the tag, or is about to. */
+  forget(key: string): void {
+    this.#watch.pass(key)
+    this.#changed(key)
+  }
+
+  clear(): void {
+    for (const tag of this.#tags.values()) loosen(tag)
+    this.#entries.clear()
+    this.#tags.clear()
+  }
+
+  close(): void {
+    this.#watch.close()
+    this.clear()
+  }
+
+  #changed(key: string): void {
+    this.#entries.delete(key)
+    const tag = this.#tags.peek(key)
+    if (tag !== undefined) loosen(tag)
+  }
+
+  #moved(slots: ReadonlySet<number>): void {
+    for (const [key, { bond }] of this.#entries.entries()) if (slots.has(slotOf(key))) bond.link = undefined
+    for (const [key, tag] of this.#tags.entries()) if (slots.has(slotOf(key))) loosen(tag)
+  }
+}
+
+/** What a level hears of what it holds. */
+export interface LevelEvents {
+  changed(key: string): void
+  moved(slots: ReadonlySet<number>): void
+}
+
+function loosen(tag: KnownTag): void {
+  tag.version = undefined
+  tag.bond = LOOSE
+}

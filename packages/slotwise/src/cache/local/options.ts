@@ -1,0 +1,40 @@
+import { ConfigurationError } from '../../errors.js'
+import { integer, oneOf } from '../../options.js'
+
+/** An in-process level before Redis. Times are in milliseconds. */
+export interface LocalOptions {
+  /** How many entries it may hold; the one that was used longest ago goes first. */
+  readonly maxEntries: number
+  /** How many bytes its entries may have, as they are in Redis. @defaultValue `Infinity` */
+  readonly maxBytes?: number | undefined
+  /** How long an entry is held at most before it is read from Redis again. @defaultValue `300_000` */
+  readonly maxAgeMs?: number | undefined
+  /**
+   * How far a hit may be behind Redis: what is older than the last proof that it is still so is proved again before it is
+   * served. Each primary is asked for a proof four times in that time, while there are hits.
+   */
+  readonly maxStalenessMs: number
+  /**
+   * What callers get. `'frozen'`: one value for all of them, which none can change; what cannot be frozen is decoded for
+   * each. `'copied'`: a value of their own each time, decoded anew. `'shared'`: one value, on their word not to change it.
+   *
+   * @defaultValue `'frozen'`
+   */
+  readonly values?: 'frozen' | 'copied' | 'shared' | undefined
+}
+
+/** The same, checked. */
+export type LocalSettings = { readonly [K in keyof LocalOptions]-?: Exclude<LocalOptions[K], undefined> }
+
+export function localSettings(options: LocalOptions | undefined): LocalSettings | undefined {
+  if (options === undefined) return undefined
+  if (typeof options !== 'object') throw new ConfigurationError('local must be an object')
+  const { maxBytes = Infinity } = options
+  return {
+    maxEntries: integer('local.maxEntries', options.maxEntries, { max: 10_000_000 }),
+    maxBytes: maxBytes === Infinity ? maxBytes : integer('local.maxBytes', maxBytes),
+    maxAgeMs: integer('local.maxAgeMs', options.maxAgeMs ?? 300_000),
+    maxStalenessMs: integer('local.maxStalenessMs', options.maxStalenessMs, { max: 3_600_000 }),
+    values: oneOf('local.values', options.values ?? 'frozen', ['frozen', 'copied', 'shared']),
+  }
+}
