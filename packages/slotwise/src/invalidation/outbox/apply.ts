@@ -39,22 +39,22 @@ export async function apply(
   options: ApplyOptions,
 ): Promise<readonly Outcome[]> {
   const changes = new Map<Key, Change>()
-  const wanted = events.map((event) => {
+  const wanted = events.map((event): { readonly keys: readonly Key[] } | { readonly cause: unknown } => {
     try {
       const own = changesOf(port, event)
       for (const change of own) changes.set(change.key, change)
-      return own.map(({ key }) => key)
-    } catch (error) {
-      return error
+      return { keys: own.map(({ key }) => key) }
+    } catch (cause) {
+      return { cause }
     }
   })
   const failures = await send(port, [...changes.values()], options)
   const whole = new Map<string, Promise<Outcome>>()
   return await Promise.all(
     events.map(async (event, i): Promise<Outcome> => {
-      const keys = wanted[i]
-      if (!Array.isArray(keys)) return judge(keys)
-      const failed = (keys as Key[]).find((key) => failures.has(key))
+      const want = wanted[i] ?? { keys: [] }
+      if ('cause' in want) return judge(want.cause)
+      const failed = want.keys.find((key) => failures.has(key))
       if (failed !== undefined) return judge(failures.get(failed))
       if (!event.everything) return { kind: 'done' }
       const which = JSON.stringify([event.name, event.tenant])

@@ -96,6 +96,25 @@ describe('a change by plain SQL', () => {
     expect(await cached(1)).toBe(2)
   })
 
+  it('is heard by what other processes hold in their memory', async () => {
+    await add(1)
+    const consumer = consuming()
+    await emptied(consumer)
+    const far = await connect({ nodes: inject('clusterNodes'), namespace: 'outbox' })
+    const local = { maxEntries: 100, maxStalenessMs: 200 }
+    const cache = new Cache<number | null>(far, { name: 'items', ttlMs: 600_000, budgetMs: 5000, local })
+    onTestFinished(async () => {
+      await cache.close()
+      await far.close()
+    })
+    await vi.waitFor(async () => {
+      const read = await cache.fetch('1', () => versionOf(1))
+      expect(read).toMatchObject({ value: 1, source: 'local' })
+    })
+    await database.pool.query('update items set version = 2')
+    await vi.waitFor(async () => expect(await cache.getOrLoad('1', () => versionOf(1))).toBe(2))
+  })
+
   it('that is rolled back tells nothing', async () => {
     await add(1)
     const heard: OutboxEvent[] = []
