@@ -32,7 +32,7 @@ export class Handing {
     const timer = setTimeout(
       () => ended.abort(new Error(`the handler has not ended within ${handlerTimeoutMs} ms`)),
       handlerTimeoutMs,
-    )
+    ).unref()
     const given = new Promise<never>((_, reject) => {
       ended.signal.addEventListener('abort', () => reject(ended.signal.reason), { once: true })
     })
@@ -43,7 +43,7 @@ export class Handing {
       if (!signal.aborted) report(error, 'handle')
       return undefined
     } finally {
-      clearTimeout(timer.unref())
+      clearTimeout(timer)
       signal.removeEventListener('abort', stop)
     }
   }

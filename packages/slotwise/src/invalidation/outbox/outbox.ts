@@ -33,7 +33,8 @@ export interface OutboxLag {
  */
 export class Outbox {
   readonly #settings: Settings
-  readonly #sweeper: Sweeper
+  readonly #port: RedisPort
+  readonly #handing: Handing | undefined
   readonly #closing = new AbortController()
   readonly #running: Promise<void>
   #ring: () => void = () => {}
@@ -44,12 +45,12 @@ export class Outbox {
   constructor(port: RedisPort, options: OutboxOptions) {
     const settings = settingsOf(options)
     const { handler } = settings
+    this.#port = port
     this.#settings = settings
-    const handing = handler && new Handing(settings, handler, this.#heard)
-    this.#sweeper = new Sweeper(port, settings, handing)
+    this.#handing = handler && new Handing(settings, handler, this.#heard)
     const { signal } = options
     if (signal?.aborted === true) this.#closing.abort()
-    else signal?.addEventListener('abort', () => void this.close(), { once: true })
+    signal?.addEventListener('abort', () => void this.close(), { once: true, signal: this.#closing.signal })
     this.#running = this.#run()
   }
 
@@ -137,13 +138,16 @@ export class Outbox {
 
   /** Ends only by throwing: what Postgres said, or why it is to end. */
   async #consume(session: Session, signal: AbortSignal): Promise<never> {
+    const sweeper = new Sweeper(this.#port, this.#settings, this.#handing)
     let backoffMs = BACKOFF_MS.min
     for (;;) {
       this.#isRung = false
-      const isDone = await this.#sweeper.sweep(session, signal)
+      const from = performance.now()
+      const isDone = await sweeper.sweep(session, signal)
       signal.throwIfAborted()
-      // While something waits for Redis, what is new is still carried, though not with every notification.
-      if (!isDone) await sleep(BACKOFF_MS.min, undefined, { ref: false, signal })
+      // While something waits for Redis, what is new is still carried, at half of the pace at most that Postgres could.
+      const restMs = Math.max(BACKOFF_MS.min, performance.now() - from)
+      if (!isDone) await sleep(restMs, undefined, { ref: false, signal })
       await this.#wait(isDone ? this.#settings.pollMs : backoffMs * Math.random(), signal)
       backoffMs = isDone ? BACKOFF_MS.min : Math.min(BACKOFF_MS.max, backoffMs * 2)
     }

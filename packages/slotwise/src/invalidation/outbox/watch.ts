@@ -25,7 +25,8 @@ export type Concerned = {
 )
 
 /**
- * The statement that has an outbox watch a table from now on, for your migrations: every `INSERT`, `UPDATE`, `DELETE`, `MERGE` and
+ * The statement that has an outbox watch a table from now on, for your migrations; `table` is a name, or a schema and a name, as
+ * the catalogue has them. Every `INSERT`, `UPDATE`, `DELETE`, `MERGE` and
  * `COPY` notes what it concerns, in its own transaction, once for all its rows; `TRUNCATE` notes everything of each name.
  * Running it again replaces what is noted. It takes a lock that holds up writers for a moment.
  *
