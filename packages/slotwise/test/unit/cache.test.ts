@@ -133,7 +133,7 @@ describe('a stored entry', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         const expected = JSON.parse(JSON.stringify(value)) as unknown
-        expect(codec.read(stored(codec, value))).toEqual({ value: expected, header: times })
+        expect(codec.read(stored(codec, value))).toEqual({ value: expected, header: times, stamps: [] })
       }),
     )
   })
@@ -154,7 +154,7 @@ describe('a stored entry', () => {
   it('of a format that is not known yet is absent, and so is one of another serializer', () => {
     const entry = stored(codecOf(), 'value')
     expect(codecOf({ serializer: { ...json, id: 200 } }).read(entry)).toBeUndefined()
-    entry[0] = 3
+    entry[0] = 9
     expect(codecOf().read(entry)).toBeUndefined()
   })
 
@@ -163,6 +163,42 @@ describe('a stored entry', () => {
     const longer = Buffer.concat([entry.subarray(0, 29), Buffer.from('tags'), entry.subarray(29)])
     longer.writeUInt16BE(33, 3)
     expect(codecOf().read(longer)).toMatchObject({ value: 'value' })
+  })
+
+  it('gives back the tags that it bears, and is no entry for whoever does not check them', () => {
+    const stamp = fc.record({
+      path: fc.string({ minLength: 1, maxLength: 512, unit: 'grapheme' }),
+      version: fc
+        .uint8Array({ minLength: 8, maxLength: 8 })
+        .map((bytes) => Buffer.from(bytes).toString('latin1')),
+    })
+    for (const options of [{}, { compressOverBytes: 0 }]) {
+      const codec = codecOf(options)
+      fc.assert(
+        fc.property(fc.jsonValue(), fc.array(stamp, { minLength: 1, maxLength: 64 }), (value, stamps) => {
+          const entry = codec.wrapped(codec.payload(value), times, stamps)
+          const expected = JSON.parse(JSON.stringify(value)) as unknown
+          expect(entry && codec.read(entry)).toEqual({ value: expected, header: times, stamps })
+          // The format of entries without tags is all that earlier versions know.
+          expect(entry?.[0]).not.toBe(stored(codec, value)[0])
+        }),
+      )
+    }
+  })
+
+  it('whose tags are broken is absent', () => {
+    const codec = codecOf()
+    const stamps = [{ path: 'org:7', version: 'versio\u00ff1' }]
+    const entry = codec.wrapped(codec.payload('value'), times, stamps) ?? Buffer.alloc(0)
+    for (const [at, to] of [
+      [29, 200],
+      [30, 255],
+      [31, 255],
+    ] as const) {
+      const broken = Buffer.from(entry)
+      broken[at] = to
+      expect(codec.read(broken)).toBeUndefined()
+    }
   })
 
   it('is compressed only where that makes it smaller', () => {
@@ -197,7 +233,11 @@ describe('a stored entry', () => {
     const number = z.object({ n: z.coerce.number() })
     const later = z.object({ n: z.string().refine(async (text) => text !== 'bad') })
     const codec = codecOf({ schema: number })
-    expect(await codec.read(stored(codecOf(), { n: '7' }))).toEqual({ value: { n: 7 }, header: times })
+    expect(await codec.read(stored(codecOf(), { n: '7' }))).toEqual({
+      value: { n: 7 },
+      header: times,
+      stamps: [],
+    })
     expect(await codec.read(stored(codecOf(), { n: 'seven' }))).toBeUndefined()
     const slow = codecOf({ schema: later })
     expect(await slow.read(stored(codecOf(), { n: 'good' }))).toMatchObject({ value: { n: 'good' } })

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { balance, pick, rangesOf, type SlotMove } from '../../src/cluster/move-plan.js'
 import { type NodeView, type SlotRange, slotsOf } from '../../src/cluster/view.js'
-import { ConfigurationError } from '../../src/errors.js'
+import { ConfigurationError, ImpossibleChangeError } from '../../src/errors.js'
 import { SLOTS } from '../../src/slots.js'
 import { rounds } from '../support/budget.js'
 
@@ -111,7 +111,7 @@ describe('a plan to move a number of slots', () => {
         if (target === undefined) return
         const available = sources.flatMap(({ self }) => slotsOf(self.slots)).length
         if (wanted > available) {
-          expect(() => pick(sources, target, wanted)).toThrow(ConfigurationError)
+          expect(() => pick(sources, target, wanted)).toThrow(ImpossibleChangeError)
           return
         }
         const moves = pick(sources, target, wanted)

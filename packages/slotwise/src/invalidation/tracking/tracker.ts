@@ -25,8 +25,8 @@ export interface TrackerSettings {
   readonly probe: (n: number) => Key
 }
 
-/** How long a node may take to prove itself, as a multiple of how often it has to. */
-const PATIENCE = 8
+/** How long a node may take to prove itself, before its connection is made anew. What it vouches for is suspect long before. */
+const PATIENCE_MS = 2000
 const BACKOFF_MS = { min: 20, max: 2000 }
 
 /**
@@ -164,7 +164,7 @@ export class Tracker {
   ): Promise<{ readonly at: number; readonly wall: number }> {
     this.wanted = false
     const proof = { at: performance.now(), wall: Date.now() }
-    const options = { deadlineMs: this.#settings.everyMs * PATIENCE }
+    const options = { deadlineMs: PATIENCE_MS }
     const [read] = await connection.pipeline([['EXISTS', key], ['PING']], options)
     if (read?.status !== 'fulfilled') throw read?.reason
     await connection.call(['PING'], options)

@@ -159,10 +159,15 @@ describe('mutate', () => {
   it('lets nobody store what a lagging replica of the database still shows', async () => {
     const id = randomUUID()
     const cache = bed.cache<string>()
-    await cache.mutate({ ids: [id], replicaLagMs: 200 }, () => 'committed')
+    const key = bed.key(id)
+    await cache.mutate({ ids: [id], replicaLagMs: 30_000 }, () => 'committed')
     expect(await cache.getOrLoad(id, () => 'old')).toBe('old')
     expect(await cache.get(id)).toBeUndefined()
-    await expect.poll(() => bed.port.call({ key: bed.key(id), command: ['EXISTS', bed.key(id)] })).toBe(0)
+    const left = Number(await bed.port.call({ key, command: ['PTTL', key] }))
+    expect([left > 20_000, left <= 30_000]).toEqual([true, true])
+    // Its end, and nothing else, ends it.
+    await bed.port.call({ key, command: ['PEXPIRE', key, 1] })
+    await expect.poll(() => bed.port.call({ key, command: ['EXISTS', key] })).toBe(0)
     expect(await cache.getOrLoad(id, () => 'new')).toBe('new')
     await expect.poll(() => cache.get(id)).toBe('new')
   })

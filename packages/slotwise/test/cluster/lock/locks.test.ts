@@ -52,7 +52,8 @@ describe('Locks', () => {
     const resource = something()
     const tokens: bigint[] = []
     const take = async () => {
-      const lock = await locks.acquire(resource, { ttlMs: 20, waitMs: 1000 })
+      // The longest that a request for it may take, too.
+      const lock = await locks.acquire(resource, { ttlMs: 150, waitMs: 2000 })
       tokens.push(lock.token)
       return lock
     }
