@@ -64,9 +64,9 @@ async function fill(): Promise<void> {
 /** Changes items one by one until it is told to stop; how often each was changed. */
 function writing() {
   const versions = new Map<number, number>()
-  let isOver = false
+  const state = { isOver: false }
   const done = (async () => {
-    while (!isOver) {
+    while (!state.isOver) {
       const id = Math.floor(Math.random() * ITEMS)
       const { rows } = await database.pool.query<{ version: number }>(
         'update items set version = version + 1 where id = $1 returning version',
@@ -78,7 +78,7 @@ function writing() {
   })()
   return {
     stop: async () => {
-      isOver = true
+      state.isOver = true
       await done
       return versions
     },

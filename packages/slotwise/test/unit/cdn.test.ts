@@ -108,7 +108,11 @@ describe('the header of a response', () => {
 })
 
 describe('a purge', () => {
-  const sending = (cdn: Cdn, fails: (attempt: number) => unknown = () => undefined, options = {}) => {
+  const sending = (
+    cdn: Cdn,
+    fails: (attempt: number) => Error | undefined = () => undefined,
+    options = {},
+  ) => {
     const sent: (readonly string[])[] = []
     const purge = purging({ cdn, backoffMs: 1, ...options }, async (keys) => {
       sent.push(keys)
@@ -177,7 +181,7 @@ describe('a purge', () => {
   it('ends when its caller does', async () => {
     const stop = new AbortController()
     const { sent, purge } = sending('fastly', () => (stop.abort(new Error('closed')), new Error('no')))
-    await expect(purge({ name: 'p', tags: ['a'] }, { signal: stop.signal })).rejects.toThrow()
+    await expect(purge({ name: 'p', tags: ['a'] }, { signal: stop.signal })).rejects.toThrow('no')
     expect(sent).toHaveLength(1)
     await expect(purge({ name: 'p', tags: ['a'] }, { signal: stop.signal })).rejects.toThrow('closed')
     expect(sent).toHaveLength(1)

@@ -15,10 +15,7 @@ export interface PurgeOptions {
 }
 
 /** Purges keys, as many as the CDN takes in one request: yours, with your client and your token. Rejects if that failed. */
-export type Purge = (
-  keys: readonly string[],
-  context: { readonly signal: AbortSignal },
-) => Promise<unknown> | unknown
+export type Purge = (keys: readonly string[], context: { readonly signal: AbortSignal }) => unknown
 
 /** What a change may be told by: one of tags, or events of an outbox, among which those without a name purge nothing. */
 type Told = Omit<TagChange, 'name'> & { readonly name?: string | undefined }

@@ -40,7 +40,8 @@ export class Handing {
       await Promise.race([this.#run(events, handling), given])
       return aside
     } catch (error) {
-      if (!signal.aborted) report(error, 'handle')
+      // That one who was told to end has not done its work is no news.
+      if (signal.reason === undefined) report(error, 'handle')
       return undefined
     } finally {
       clearTimeout(timer)

@@ -61,11 +61,7 @@ export interface Settings {
   readonly deadlineMs: number | undefined
   readonly handlerTimeoutMs: number
   readonly replicas: number
-  readonly report: (
-    cause: unknown,
-    operation: OutboxErrorContext['operation'],
-    event?: OutboxEvent | undefined,
-  ) => void
+  readonly report: (cause: unknown, operation: OutboxErrorContext['operation'], event?: OutboxEvent) => void
 }
 
 const TIMER = { max: 2 ** 31 - 1 }

@@ -6,8 +6,7 @@ import type { RedisPort } from '../../redis/port.js'
 import { type Events, publish } from '../../telemetry.js'
 import { Handing } from './handing.js'
 import { type OutboxOptions, type Settings, settingsOf } from './options.js'
-import { rowsOf } from './postgres.js'
-import { newer, VERSION, VERSION_OF } from './schema.js'
+import { newer, VERSION, VERSION_OF, versionIn } from './schema.js'
 import { Session } from './session.js'
 import { Sweeper } from './sweep.js'
 import { within } from './within.js'
@@ -70,9 +69,12 @@ export class Outbox {
                  from ${place.quoted()} where failed_at is null)::float8 as oldest,
               (select count(*) from ${place.quoted()} where failed_at is not null)::int as aside`,
     )
-    const [row] = rowsOf<{ rows: number; oldest: number; aside: number }>(
-      await within(answer, ms, { signal: options.signal }),
-    )
+    const { rows } = await within(answer, ms, { signal: options.signal })
+    const [row] = rows as readonly {
+      readonly rows: number
+      readonly oldest: number
+      readonly aside: number
+    }[]
     return { rows: row?.rows ?? 0, oldestMs: Math.max(0, row?.oldest ?? 0), setAside: row?.aside ?? 0 }
   }
 
@@ -94,7 +96,7 @@ export class Outbox {
     const { signal } = this.#closing
     const { place, takeoverMs, timeoutMs, pool, pollMs, report } = this.#settings
     let backoffMs = BACKOFF_MS.min
-    while (!signal.aborted) {
+    while (!this.#isClosed()) {
       let session: Session | undefined
       let pauseMs = pollMs * (0.5 + Math.random() / 2)
       try {
@@ -112,7 +114,7 @@ export class Outbox {
       } catch (error) {
         pauseMs = backoffMs * Math.random()
         backoffMs = Math.min(BACKOFF_MS.max, backoffMs * 2)
-        if (!signal.aborted) {
+        if (!this.#isClosed()) {
           report(error, 'postgres')
           this.#publish('interrupted', error)
         }
@@ -124,10 +126,14 @@ export class Outbox {
     }
   }
 
+  // Asked anew after each wait, which a property that was read once would not be.
+  #isClosed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
   async #check(session: Session): Promise<void> {
     const { name, quoted } = this.#settings.place
-    const [row] = await session.query<{ version: number | null }>(VERSION_OF, [quoted()])
-    const version = row?.version ?? 0
+    const version = versionIn(await session.query(VERSION_OF, [quoted()]))
     if (version > VERSION) throw newer(name, version)
     if (version < VERSION) {
       throw new ConfigurationError(
@@ -183,7 +189,7 @@ export class Outbox {
       events: 0,
       durationMs: 0,
       delayMs: undefined,
-      reason: error === undefined ? undefined : String(error),
+      reason: error instanceof Error ? error.message : undefined,
     }))
   }
 }

@@ -15,8 +15,3 @@ export interface PostgresClient {
   on(event: 'notification' | 'error' | 'end', listener: (told?: unknown) => void): unknown
   removeListener(event: 'notification' | 'error' | 'end', listener: (told?: unknown) => void): unknown
 }
-
-/** The rows of an answer, which our own statements give this shape. */
-export function rowsOf<Row>(answer: { readonly rows: readonly unknown[] }): readonly Row[] {
-  return answer.rows as readonly Row[]
-}

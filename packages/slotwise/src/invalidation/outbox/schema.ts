@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../../errors.js'
 import { literal, type OutboxPlace, type Place, placeOf } from './place.js'
-import { type PostgresPool, rowsOf } from './postgres.js'
+import type { PostgresPool } from './postgres.js'
 
 /** Of what {@link outboxSql} makes. Counted up with every change of it, and never down. */
 export const VERSION = 1
@@ -60,7 +60,7 @@ export async function installOutbox(pool: PostgresPool, options: OutboxSqlOption
     await client.query('begin')
     await client.query('select pg_advisory_xact_lock(hashtextextended($1, 1))', [`slotwise outbox ${name}`])
     const found = await client.query(VERSION_OF, [quoted()])
-    const version = rowsOf<{ version: number | null }>(found)[0]?.version ?? 0
+    const version = versionIn(found.rows)
     if (version > VERSION) throw newer(name, version)
     await client.query(sql)
     await client.query('commit')
@@ -72,6 +72,12 @@ export async function installOutbox(pool: PostgresPool, options: OutboxSqlOption
 
 /** The version of an outbox by the name of its table; null where there is none. */
 export const VERSION_OF = `select substring(obj_description(to_regclass($1), 'pg_class') from '^slotwise outbox ([0-9]+)')::int as version`
+
+/** As {@link VERSION_OF} answers; 0 for none. */
+export function versionIn(rows: readonly unknown[]): number {
+  const [row] = rows as readonly { readonly version: number | null }[]
+  return row?.version ?? 0
+}
 
 export function newer(name: string, version: number): ConfigurationError {
   return new ConfigurationError(

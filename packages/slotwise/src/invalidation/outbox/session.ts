@@ -1,5 +1,5 @@
 import type { Place } from './place.js'
-import { type PostgresClient, type PostgresPool, rowsOf } from './postgres.js'
+import type { PostgresClient, PostgresPool } from './postgres.js'
 import { within } from './within.js'
 
 /** How a session is held. */
@@ -57,14 +57,14 @@ export class Session {
   }
 
   /** After those asked for before it. Whatever fails ends the session: who could not read or delete begins anew. */
-  async query<Row>(text: string, values: unknown[] = []): Promise<readonly Row[]> {
+  async query(text: string, values: unknown[] = []): Promise<readonly unknown[]> {
     const answer = this.#before.then(async () => {
       this.lost.throwIfAborted()
       return await within(this.#client.query(text, values), this.#options.timeoutMs, { signal: this.lost })
     })
     this.#before = answer.catch(() => {})
     try {
-      return rowsOf(await answer)
+      return (await answer).rows
     } catch (error) {
       this.end(error)
       throw error
@@ -83,10 +83,9 @@ export class Session {
 
   async #begin(): Promise<boolean> {
     const { place, takeoverMs, timeoutMs } = this.#options
-    const [lock] = await this.query<{ held: boolean }>(
-      'select pg_try_advisory_lock(hashtextextended($1, 0)) as held',
-      [`slotwise outbox ${place.name}`],
-    )
+    const [lock] = (await this.query('select pg_try_advisory_lock(hashtextextended($1, 0)) as held', [
+      `slotwise outbox ${place.name}`,
+    ])) as readonly { readonly held: boolean }[]
     if (lock?.held !== true) return false
     await this.query(
       `select set_config('idle_session_timeout', $1, false), set_config('statement_timeout', $2, false),

@@ -34,10 +34,10 @@ export class Sweeper {
     let after = 0n
     let isDone = true
     for (;;) {
-      const rows = await session.query<{ event: string }>(
+      const rows = (await session.query(
         `select ${EVENT} as event from ${place.quoted()} where failed_at is null and id > $1 order by id limit $2`,
         [String(after), batchSize],
-      )
+      )) as readonly { readonly event: string }[]
       const events = rows.map(({ event }) => eventOf(event))
       const last = events.at(-1)
       if (last !== undefined) {
@@ -125,21 +125,16 @@ export class Sweeper {
     const [oldest] = done
     if (oldest === undefined) return
     const { place } = this.#settings
-    const [row] = await session.query<{ age: string | number }>(
+    const [row] = (await session.query(
       `with gone as (delete from ${place.quoted()} where id = any ($1::bigint[]) returning at)
        select coalesce(extract(epoch from clock_timestamp() - min(at)) * 1000, 0)::float8 as age from gone`,
       [done.map(({ id }) => String(id))],
-    )
+    )) as readonly { readonly age: number | string }[]
     for (const { id } of done) this.#taken.delete(id)
     this.#publish('applied', done.length, performance.now() - from, Number(row?.age ?? 0))
   }
 
-  #publish(
-    kind: 'applied' | 'failed' | 'set-aside',
-    events: number,
-    durationMs = 0,
-    delayMs: number | undefined = undefined,
-  ): void {
+  #publish(kind: 'applied' | 'failed' | 'set-aside', events: number, durationMs = 0, delayMs?: number): void {
     publish('slotwise:outbox', () => ({
       name: this.#settings.place.name,
       kind,

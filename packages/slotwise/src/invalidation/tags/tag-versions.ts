@@ -142,7 +142,7 @@ export class TagView {
     } catch (error) {
       // It may have been committed all the same: a connection can break between the commit and its answer.
       const results = await settle()
-      this.#take(paths, results, replicas)
+      void Promise.all(this.#take(paths, results, replicas))
       throw error
     }
     this.#leave(paths, await settle(), replicas, written)

@@ -220,9 +220,9 @@ describe('many writers at once', () => {
       await client.query('commit')
       committedAt.set(name, performance.now())
     }
-    let isOver = false
+    const state = { isOver: false }
     const reading = (async () => {
-      while (!isOver) await cached(Math.floor(Math.random() * rows))
+      while (!state.isOver) await cached(Math.floor(Math.random() * rows))
     })()
     await Promise.all(
       Array.from({ length: 8 }, async () => {
@@ -232,7 +232,7 @@ describe('many writers at once', () => {
       }),
     )
     await emptied(consumer)
-    isOver = true
+    state.isOver = true
     await reading
     for (let id = 0; id < rows; id++) {
       const last = (await versionOf(id)) ?? 0
@@ -402,7 +402,7 @@ describe('of several that are open', () => {
       consuming({
         pool: database.another(),
         pollMs: 20,
-        handler: (events) => void (heard[i]! += events.length),
+        handler: (events) => void (heard[i] = (heard[i] ?? 0) + events.length),
       }),
     )
     await vi.waitFor(() => expect(both.filter(({ isConsumer }) => isConsumer)).toHaveLength(1))
@@ -448,6 +448,7 @@ describe('of several that are open', () => {
     const consumer = consuming({ pollMs: 20 })
     await add(1)
     await emptied(consumer)
+    expect(consumer.isConsumer).toBe(true)
     stuck.release(true)
   })
 

@@ -30,10 +30,12 @@ async function taken(table: string): Promise<readonly unknown[]> {
     'delete from slotwise_outbox where source = $1 returning id, name, tenant, entry, tags, everything, payload, operation',
     [`public.${table}`],
   )
-  return (rows as { id: string }[])
-    .toSorted((a, b) => Number(a.id) - Number(b.id))
-    .map(({ id: _, ...row }) =>
-      Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null && value !== false)),
+  return (rows as Record<string, unknown>[])
+    .toSorted((a, b) => Number(a['id']) - Number(b['id']))
+    .map((row) =>
+      Object.fromEntries(
+        Object.entries(row).filter(([name, value]) => name !== 'id' && value !== null && value !== false),
+      ),
     )
 }
 
