@@ -1,4 +1,5 @@
-import { integer } from '../../options.js'
+import { ConfigurationError } from '../../errors.js'
+import { integer, shown } from '../../options.js'
 import type { OutboxEvent } from './event.js'
 import { type OutboxPlace, type Place, placeOf } from './place.js'
 import type { PostgresPool } from './postgres.js'
@@ -67,10 +68,13 @@ export interface Settings {
 const TIMER = { max: 2 ** 31 - 1 }
 
 export function settingsOf(options: OutboxOptions): Settings {
-  const { deadlineMs, onError } = options
+  const { deadlineMs, onError, pool } = options
+  if (typeof (pool as Partial<PostgresPool> | undefined)?.connect !== 'function') {
+    throw new ConfigurationError(`pool must be a pool of connections to Postgres, got ${shown(pool)}`)
+  }
   return {
     place: placeOf(options),
-    pool: options.pool,
+    pool,
     handler: options.handler,
     batchSize: integer('batchSize', options.batchSize ?? 500, { max: 10_000 }),
     pollMs: integer('pollMs', options.pollMs ?? 1000, TIMER),

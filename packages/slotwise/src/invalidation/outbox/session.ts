@@ -29,14 +29,18 @@ export class Session {
   /** Resolves with `undefined` while another session consumes. */
   static async open(pool: PostgresPool, options: SessionOptions): Promise<Session | undefined> {
     const { signal, timeoutMs } = options
-    const late = (client: PostgresClient) => client.release(true)
+    const late = (client: PostgresClient) => {
+      client.on('error', () => {})
+      client.release(true)
+    }
     const client = await within(pool.connect(), timeoutMs, { signal, late })
     const session = new Session(client, options)
+    const stop = () => session.end(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
     try {
       if (await session.#begin()) return session
-    } catch (error) {
-      session.end(error)
-      throw error
+    } finally {
+      signal.removeEventListener('abort', stop)
     }
     session.#stopListening()
     client.release()

@@ -66,7 +66,7 @@ export class Sweeper {
       const outcome = found.get(event)
       if (outcome?.kind === 'impossible') aside.set(event, outcome.cause.message)
       // What comes after one that waits, and has its key, waits as well.
-      else if (outcome?.kind === 'waits' || pass.held.has(event.key)) this.#hold(event, outcome, pass)
+      else if (outcome?.kind === 'waits' || pass.held.has(event.key)) this.#hold(event, outcome, pass, signal)
       else ready.push(event)
     }
     const done = await this.#handled(ready, aside, pass, signal)
@@ -76,9 +76,10 @@ export class Sweeper {
     return done.length + aside.size === events.length
   }
 
-  #hold(event: OutboxEvent, outcome: Outcome | undefined, pass: Pass): void {
+  #hold(event: OutboxEvent, outcome: Outcome | undefined, pass: Pass, signal: AbortSignal): void {
     pass.held.add(event.key)
-    if (outcome?.kind !== 'waits') return
+    // What was broken off is no failure.
+    if (outcome?.kind !== 'waits' || signal.aborted) return
     this.#publish('failed', 1)
     // One dead primary is one failure, however many events wait for it.
     if (!pass.isTold) this.#settings.report(outcome.cause, 'invalidate', event)
@@ -96,7 +97,7 @@ export class Sweeper {
     // After it has failed it gets no later ones, which Redis is told of all the same.
     const given = pass.handlerFails ? undefined : await this.#handing.hand(ready, signal)
     if (given === undefined) {
-      if (!pass.handlerFails) this.#publish('failed', ready.length)
+      if (!pass.handlerFails && !signal.aborted) this.#publish('failed', ready.length)
       pass.handlerFails = true
       for (const { id } of ready) if (this.#taken.size < MOST) this.#taken.add(id)
       return []

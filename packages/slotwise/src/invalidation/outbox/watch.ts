@@ -28,7 +28,8 @@ export type Concerned = {
  * The statement that has an outbox watch a table from now on, for your migrations; `table` is a name, or a schema and a name, as
  * the catalogue has them. Every `INSERT`, `UPDATE`, `DELETE`, `MERGE` and
  * `COPY` notes what it concerns, in its own transaction, once for all its rows; `TRUNCATE` notes everything of each name.
- * Running it again replaces what is noted. It takes a lock that holds up writers for a moment.
+ * Running it again replaces what is noted. It takes a lock that holds up writers for a moment, and is for the owner of the table who
+ * owns the outbox too, or was granted EXECUTE on `…_note`.
  *
  * Not noted: writes to a partition by its own name (watch the partitions then), and what a subscriber of logical replication
  * applies or a session with `session_replication_role = replica` writes.

@@ -8,6 +8,7 @@ import {
   type OutboxEvent,
   type OutboxOptions,
   outbox,
+  purging,
   TagVersions,
   watchSql,
 } from '../../../../src/invalidation/index.js'
@@ -251,6 +252,21 @@ describe('many writers at once', () => {
   })
 })
 
+it('a backlog is carried in large batches', { timeout: 30_000 }, async () => {
+  const count = rounds(20_000, 200_000)
+  await database.pool.query(
+    `insert into items select n, 'o' || n % 100, 1 from generate_series(1, $1::int) as n`,
+    [count],
+  )
+  const from = performance.now()
+  const consumer = consuming()
+  await vi.waitFor(async () => expect((await consumer.lag()).rows).toBe(0), { timeout: 25_000 })
+  const seconds = (performance.now() - from) / 1000
+  console.log(
+    `outbox: a backlog of ${count + 100} events carried in ${seconds.toFixed(1)} s, ${Math.round((count + 100) / seconds)} a second`,
+  )
+})
+
 describe('what cannot be carried', () => {
   it('is set aside where it is seen, and holds up nothing', async () => {
     const errors: string[] = []
@@ -358,6 +374,20 @@ describe('a handler', () => {
     end()
     await emptied(consumer)
     expect(calls).toBeGreaterThan(1)
+  })
+
+  it('may be a purge, of tags and of everything', async () => {
+    const purged = new Set<string>()
+    const purge = purging({ cdn: 'fastly' }, (keys) => {
+      for (const key of keys) purged.add(key)
+    })
+    const consumer = consuming({ handler: purge })
+    await add(1)
+    await emptied(consumer)
+    expect([...purged]).toEqual(['pages~~org:acme'])
+    await database.pool.query('truncate items')
+    await emptied(consumer)
+    expect([...purged]).toEqual(['pages~~org:acme', 'items', 'pages'])
   })
 
   it('gets the events after Redis has taken them, with what the writer said', async () => {
@@ -525,6 +555,25 @@ describe('an outbox', () => {
     await emptied(consumer)
   })
 
+  it('tells of no failure that is only its end', async () => {
+    for (let n = 0; n < 20; n++) {
+      const errors: string[] = []
+      const consumer = outbox(
+        {
+          pool: database.pool,
+          onError: ({ message }) => void errors.push(message),
+          handler: () => sleep(Math.random() * 5),
+        },
+        port,
+      )
+      await add(1000 + n)
+      await sleep(Math.random() * 20)
+      await consumer.close()
+      expect(errors).toEqual([])
+    }
+    await emptied(consuming())
+  })
+
   it('ends by its signal or by close, as often as that is called, and leaves no session behind', async () => {
     const stop = new AbortController()
     const consumer = outbox({ pool: database.pool, signal: stop.signal }, port)
@@ -549,6 +598,7 @@ describe('an outbox', () => {
     [{ takeoverMs: 5 }, 'takeoverMs'],
     [{ table: 'Not fit' }, 'table'],
     [{ replicas: 1.5 }, 'replicas'],
+    [{ pool: undefined as never }, 'pool'],
   ])('refuses %j', (options, name) => {
     expect(() => outbox({ pool: database.pool, ...options }, port)).toThrow(name)
   })
