@@ -201,6 +201,9 @@ describe('when the process that consumes', () => {
   })
 })
 
+const ownerOf = (id: number) =>
+  port.topology().ownerOf(slotOf(keyOf({ namespace: 'faults', pattern: 'cache', name: 'items' }, String(id))))
+
 describe('while Redis', () => {
   const hold = async (options: Partial<OutboxOptions> = {}): Promise<Outbox> => {
     const consumer = outbox({ pool: database.pool, pollMs: 50, ...options }, port)
@@ -208,10 +211,6 @@ describe('while Redis', () => {
     await vi.waitFor(() => expect(consumer.isConsumer).toBe(true))
     return consumer
   }
-  const ownerOf = (id: number) =>
-    port
-      .topology()
-      .ownerOf(slotOf(keyOf({ namespace: 'faults', pattern: 'cache', name: 'items' }, String(id))))
 
   it('has one primary hang, what lives elsewhere is invalidated, and the rest as soon as it answers', async () => {
     await fill()
@@ -295,6 +294,39 @@ describe('while Redis', () => {
     for (const [id, last] of versions)
       expect(told.get(id)).toEqual(Array.from({ length: last }, (_, n) => n + 1))
   })
+})
+
+it('what comes after an event that waits, and has its key, waits as well', async () => {
+  await fill()
+  const told: unknown[] = []
+  const consumer = outbox(
+    {
+      pool: database.pool,
+      pollMs: 50,
+      batchSize: 2,
+      handler: (events) => void told.push(...events.map(({ payload }) => payload)),
+    },
+    port,
+  )
+  onTestFinished(() => consumer.close())
+  await vi.waitFor(() => expect(consumer.isConsumer).toBe(true))
+  const hung = ids.find((id) => ownerOf(id)?.port === cluster.nodes[0]?.port)
+  await cluster.pause(0)
+  try {
+    await database.pool.query(
+      `insert into slotwise_outbox (key, payload, name, entry) values
+       ('chain', '1', 'items', array[$1]), ('chain', '2', null, null), ('other', '3', null, null),
+       ('chain', '4', null, null), ('other', '5', null, null)`,
+      [String(hung)],
+    )
+    await vi.waitFor(() => expect(told).toEqual([3, 5]), 10_000)
+    await sleep(300)
+    expect(told).toEqual([3, 5])
+  } finally {
+    await cluster.resume(0)
+  }
+  await emptied()
+  expect(told).toEqual([3, 5, 1, 2, 4])
 })
 
 describe('when the network to Postgres', () => {
