@@ -106,6 +106,7 @@ const table = (place: Place) => `create table if not exists ${place.quoted()} (
   source text,
   operation text,
   at timestamptz not null default clock_timestamp(),
+  xid xid8 not null default pg_current_xact_id(),
   failed_at timestamptz,
   failure text
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

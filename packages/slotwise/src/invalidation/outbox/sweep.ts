@@ -12,7 +12,9 @@ const MOST = 100_000
 /**
  * Goes through what is in the table, page by page, from the oldest id on, and deletes what is done. By what is there, not by
  * a position: an id is given out before its transaction commits, and one that commits late lies before those already seen.
- * Ids are given out under the lock of the row that was changed, so those of one row are in the order of its commits.
+ * Ids are given out under the lock of the row that was changed, so those of one row are in the order of its commits, and
+ * whoever sees the later sees the earlier. That holds within one snapshot, so all pages are of that of the first: else one
+ * that committed behind the page just read would be overtaken by a later one ahead of it.
  */
 export class Sweeper {
   readonly #port: RedisPort
@@ -32,12 +34,16 @@ export class Sweeper {
     const { batchSize, place } = this.#settings
     const pass: Pass = { held: new Set(), handlerFails: false, isTold: false }
     let after = 0n
+    let snapshot: string | null = null
     let isDone = true
     for (;;) {
       const rows = (await session.query(
-        `select ${EVENT} as event from ${place.quoted()} where failed_at is null and id > $1 order by id limit $2`,
-        [String(after), batchSize],
-      )) as readonly { readonly event: string }[]
+        `select ${EVENT} as event, pg_current_snapshot()::text as snapshot from ${place.quoted()}
+          where failed_at is null and id > $1 and ($3::text is null or pg_visible_in_snapshot(xid, $3::pg_snapshot))
+          order by id limit $2`,
+        [String(after), batchSize, snapshot],
+      )) as readonly { readonly event: string; readonly snapshot: string }[]
+      snapshot ??= rows[0]?.snapshot ?? null
       const events = rows.map(({ event }) => eventOf(event))
       const last = events.at(-1)
       if (last !== undefined) {

@@ -100,3 +100,28 @@ describe('two changes of one row, the later by the older transaction', () => {
     expect((ofRow[0]?.id ?? 0n) < (ofRow[1]?.id ?? 0n)).toBe(true)
   })
 })
+
+it('a row that is changed twice while a page is handed over comes in order too', async () => {
+  const late = await transaction()
+  await late.run("update items set title = 'first' where id = 1")
+  await database.pool.query("update items set title = 'x' where id = 2")
+  const seen: string[] = []
+  const consumer = outbox(
+    {
+      pool: database.pool,
+      pollMs: 20,
+      batchSize: 1,
+      handler: async ([event]) => {
+        seen.push((event?.payload as { title: string }).title)
+        if (seen.length > 1) return
+        // Behind what has been read, and then ahead of it.
+        await late.commit()
+        await database.pool.query("update items set title = 'second' where id = 1")
+      },
+    },
+    port,
+  )
+  onTestFinished(() => consumer.close())
+  await vi.waitFor(() => expect(seen).toHaveLength(3))
+  expect(seen).toEqual(['x', 'first', 'second'])
+})
