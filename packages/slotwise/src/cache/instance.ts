@@ -4,6 +4,7 @@ import type { RedisPort } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
 import { Flights } from './flights.js'
 import { removalOf } from './invalidate.js'
+import { Everywhere } from './local/everywhere.js'
 import type { LocalLevel } from './local/level.js'
 import { openLevel } from './local/open.js'
 import { Origin } from './origin.js'
@@ -57,6 +58,8 @@ export class Instance {
   readonly timed: boolean
   /** What this process holds, if it holds anything. */
   readonly local: LocalLevel | undefined
+  /** Who else holds entries of this cache, or of one that shares its tags. */
+  readonly everywhere: Everywhere
   /** Loads under the eyes of Redis, and loads without; apart, so that neither waits for the other's Redis. */
   readonly flights = new Flights()
   readonly detours = new Flights()
@@ -98,7 +101,11 @@ export class Instance {
       report: (error, key) => this.report(error, 'invalidate', key),
       changed: () => this.#judge(),
     })
+    this.everywhere = new Everywhere(port, settings.tagSpace, (error) => this.report(error, 'track', ''))
     this.local = openLevel(port, settings, (error) => this.report(error, 'track', ''))
+    if (this.local !== undefined && settings.local !== undefined) {
+      this.everywhere.join(this.local, settings.local.maxStalenessMs)
+    }
     this.tags = new Tags(port, settings, this.local, {
       report: (error, key) => this.report(error, 'invalidate', key),
       changed: () => this.#judge(),
@@ -173,6 +180,7 @@ export class Instance {
     this.pending.close()
     this.tags.pending.close()
     this.local?.close()
+    this.everywhere.close()
     await Promise.all(this.storing)
   }
 

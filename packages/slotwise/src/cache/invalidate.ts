@@ -15,12 +15,18 @@ export interface InvalidateOptions extends CallOptions {
    */
   readonly replicas?: number | undefined
   /**
-   * Removes the entries once more, so many milliseconds later, in the background and unless the cache is closed before. Rarely
+   * Removes the entries, or changes the tags, once more, so many milliseconds later, in the background and unless the cache is closed before. Rarely
    * of use: no load that was under way can store, whoever invalidates. It is for what happens behind the cache's back, say a
    * writer elsewhere that stores what it read before; against replicas of the database that lag, `mutate` with `replicaLagMs` is
    * better, which lets nothing be stored in the meantime. @defaultValue none
    */
   readonly again?: { readonly afterMs: number } | undefined
+  /**
+   * Resolves only when no process can serve the older value any more, from what it holds itself either: after the largest
+   * `maxStalenessMs` of all that hold entries of this cache, or as soon as all of them have answered. Not promised to reads
+   * with `allowStale`. @defaultValue `false`
+   */
+  readonly everywhere?: boolean | undefined
 }
 
 /** A day: beyond that, the TTL is what ends an entry. */
@@ -41,9 +47,8 @@ export async function invalidateKeys(
   const { replicas: ownReplicas, keepInvalidatedMs: keepMs } = instance.settings
   const replicas =
     options.replicas === undefined ? ownReplicas : integer('replicas', options.replicas, { min: 0 })
-  const { signal, again } = options
-  const afterMs =
-    again === undefined ? undefined : integer('again.afterMs', again.afterMs, { max: LATEST_MS })
+  const { signal } = options
+  const afterMs = againAfter(options)
   const removals = keys.map((key) => ({ key, replicas }))
   instance.forget(keys)
   const results = await removeAll(instance.port, removals, {
@@ -67,7 +72,13 @@ export async function invalidateKeys(
     return false
   })
   if (left.length > 0) throw entriesPending(left, { cause })
+  if (options.everywhere === true) await instance.everywhere.forgotten(keys, performance.now(), signal)
   return found
+}
+
+/** When it is to be repeated, checked before anything is sent. */
+function againAfter({ again }: InvalidateOptions): number | undefined {
+  return again === undefined ? undefined : integer('again.afterMs', again.afterMs, { max: LATEST_MS })
 }
 
 /** Changes the tags, or rejects and goes on trying with those that are left. */
@@ -79,10 +90,12 @@ export async function changeTags(
   const from = performance.now()
   const { deadlineMs, signal } = options
   const replicas = integer('replicas', options.replicas ?? instance.settings.replicas, { min: 0 })
+  const afterMs = againAfter(options)
   const removals = keys.map((key) => ({ key, replicas }))
   instance.forget(keys)
   const results = await removeAll(instance.port, removals, { callOf: changeOf, deadlineMs, signal })
   instance.forget(keys)
+  if (afterMs !== undefined) instance.tags.pending.again(keys, afterMs, replicas)
   const left: Promise<boolean>[] = []
   let cause: unknown
   for (const [i, key] of keys.entries()) {
@@ -96,6 +109,7 @@ export async function changeTags(
     instance.report(result?.reason, 'invalidate', key)
   }
   if (left.length > 0) throw pendingError(left, ['change a tag', 'change # tags'], { cause })
+  if (options.everywhere === true) await instance.everywhere.forgotten(keys, performance.now(), signal)
 }
 
 /** The error that tells a caller of the entries left. */

@@ -29,6 +29,8 @@ export interface MutationTerms {
   readonly lingerMs: number
   readonly deadlineMs: number | undefined
   readonly ttlMs?: number | undefined
+  /** Resolves only when no process can serve the older value any more. */
+  readonly everywhere?: boolean | undefined
   /** What the stored value bears, with what is above. */
   readonly bears?: readonly string[]
   /** Tags of the same tenant that change with it. */
@@ -88,6 +90,7 @@ export async function mutateKeys<R>(
     const left = failed.map(({ key, pending }) => pending.add(key, instance.settings.replicas))
     throw entriesPending(left, { cause: failed[0]?.cause, written: result })
   }
+  if (terms.everywhere === true) await instance.everywhere.forgotten(everything, performance.now(), undefined)
   for (const key of keys) instance.emit('write', key, from)
   return result
 }

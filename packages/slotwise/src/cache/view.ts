@@ -83,6 +83,7 @@ export class CacheView<T> extends Reading<T> {
       deadlineMs: deadlineOf(options),
       ttlMs: ttlMsOf(options),
       bears: pathsOf(options.tags),
+      everywhere: options.everywhere,
       tags: this.#scope.tags(alsoInvalidateTags),
     }
     return await mutateKeys(this.#scope.instance, [...keys], terms, write, (value) => value)
@@ -110,6 +111,7 @@ export class CacheView<T> extends Reading<T> {
       ...coverOf(instance, what),
       deadlineMs: deadlineOf(what),
       tags: this.#scope.tags(what.tags ?? []),
+      everywhere: what.everywhere,
     }
     return await mutateKeys(instance, [...keys], terms, transaction)
   }

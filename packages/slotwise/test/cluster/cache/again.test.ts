@@ -90,6 +90,18 @@ describe('an invalidation that is to be repeated', () => {
     await cache.close()
   })
 
+  it('changes tags once more as well', async () => {
+    const changes: string[] = []
+    const through = watched(port, (call) => void (nameOf(call) === 'HDEL' && changes.push('tag')))
+    const cache = new Cache<string>(through, { name: 'test', ttlMs: 60_000 })
+    const [id, tag] = [randomUUID(), randomUUID()]
+    await cache.invalidateTags([tag], { again: { afterMs: 300 } })
+    expect(await cache.getOrLoad(id, { tags: [tag] }, () => 'older')).toBe('older')
+    await expect.poll(() => changes, { timeout: 5000 }).toEqual(['tag', 'tag'])
+    await expect.poll(() => cache.getOrLoad(id, { tags: [tag] }, () => 'newer')).toBe('newer')
+    await cache.close()
+  })
+
   it('is given up when the cache is closed', async () => {
     const { state, cache } = counting()
     const id = randomUUID()

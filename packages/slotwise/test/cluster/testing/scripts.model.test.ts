@@ -5,6 +5,8 @@ import acquire from '../../../src/cache/acquire.lua.js'
 import fill from '../../../src/cache/fill.lua.js'
 import intend from '../../../src/cache/intend.lua.js'
 import invalidate from '../../../src/cache/invalidate.lua.js'
+import enrol from '../../../src/cache/local/enrol.lua.js'
+import readers from '../../../src/cache/local/readers.lua.js'
 import reprove from '../../../src/cache/local/reprove.lua.js'
 import observe from '../../../src/cache/observe.lua.js'
 import release from '../../../src/cache/release.lua.js'
@@ -90,6 +92,10 @@ const PATTERNS: Readonly<
     [release, [token, orNone]],
     [settle, [token, fc.constantFrom(0, 1), value, ms, orNone, orNone]],
     [store, [value, ms, fc.constantFrom('any', 'version', 'mark'), fc.oneof(token, seen)]],
+  ],
+  local: [
+    [enrol, [token, ms, ms]],
+    [readers, []],
   ],
   tags: [
     [lookTag, [fc.constantFrom(version(1), version(2), version(3)), ms]],

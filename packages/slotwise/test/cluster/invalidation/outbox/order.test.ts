@@ -111,8 +111,8 @@ it('a row that is changed twice while a page is handed over comes in order too',
       pool: database.pool,
       pollMs: 20,
       batchSize: 1,
-      handler: async ([event]) => {
-        seen.push((event?.payload as { title: string }).title)
+      handler: async (events) => {
+        for (const { payload } of events) seen.push((payload as { title: string }).title)
         if (seen.length > 1) return
         // Behind what has been read, and then ahead of it.
         await late.commit()
