@@ -201,13 +201,16 @@ export const METRICS = {
 export type MetricName = keyof typeof METRICS
 
 /** Upper bounds of the buckets, in seconds: a call takes half a millisecond, a deadline seconds, an absence minutes. */
-const BUCKETS: Readonly<Record<'call' | 'absence', readonly number[]>> = {
+const BUCKETS: Readonly<Record<'call' | 'delay' | 'absence', readonly number[]>> = {
   call: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  // Milliseconds where all is well, an absence where it is not.
+  delay: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 10, 30, 60, 300, 900],
   absence: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900],
 }
 
 /** The buckets of a histogram. */
 export function bucketsOf(name: MetricName): readonly number[] {
+  if (name === 'slotwise.outbox.delay') return BUCKETS.delay
   return name === 'slotwise.redis.node.absence' || name === 'slotwise.redis.subscription.gap'
     ? BUCKETS.absence
     : BUCKETS.call

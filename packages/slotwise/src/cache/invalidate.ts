@@ -15,10 +15,10 @@ export interface InvalidateOptions extends CallOptions {
    */
   readonly replicas?: number | undefined
   /**
-   * Removes the entries, or changes the tags, once more, so many milliseconds later, in the background and unless the cache is closed before. Rarely
-   * of use: no load that was under way can store, whoever invalidates. It is for what happens behind the cache's back, say a
-   * writer elsewhere that stores what it read before; against replicas of the database that lag, `mutate` with `replicaLagMs` is
-   * better, which lets nothing be stored in the meantime. @defaultValue none
+   * Removes the entries, or changes the tags, once more, so many milliseconds later: in the background, and unless the cache
+   * is closed before. Rarely of use, since no load that was under way can store. It is for what happens behind the cache's
+   * back, say a writer elsewhere that stores what it read before; against replicas of the database that lag, `mutate` with
+   * `replicaLagMs` is better, which lets nothing be stored in the meantime. @defaultValue none
    */
   readonly again?: { readonly afterMs: number } | undefined
   /**

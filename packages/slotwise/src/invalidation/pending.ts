@@ -39,8 +39,9 @@ export class PendingInvalidations {
   /** Sent and not answered. An entry that is invalidated anew meanwhile waits as well: the answer says nothing of it. */
   readonly #sent = new Map<Key, Waiting>()
   readonly #stop = new AbortController()
-  /** Those to be removed once more, by the timer that will do it. */
-  readonly #later = new Map<NodeJS.Timeout, number>()
+  /** Timers that will remove entries once more, and of how many. */
+  readonly #timers = new Set<NodeJS.Timeout>()
+  #later = 0
   #running = false
 
   constructor(port: RedisPort, options: PendingOptions) {
@@ -80,24 +81,25 @@ export class PendingInvalidations {
   again(keys: readonly Key[], afterMs: number, replicas = 0): void {
     const [first] = keys
     if (this.#stop.signal.aborted || first === undefined) return
-    const waiting = [...this.#later.values()].reduce((sum, count) => sum + count, keys.length)
-    if (waiting > MOST) {
+    if (this.#later + keys.length > MOST) {
       const told = `more than ${MOST} entries wait to be removed once more; ${keys.length} are not`
       this.#options.report(new RedisUnavailableError(told), first)
       return
     }
     const timer = setTimeout(() => {
-      this.#later.delete(timer)
+      this.#timers.delete(timer)
+      this.#later -= keys.length
       void this.#repeat(keys, replicas)
-    }, afterMs)
-    this.#later.set(timer.unref(), keys.length)
+    }, afterMs).unref()
+    this.#timers.add(timer)
+    this.#later += keys.length
   }
 
   /** Gives up what waits. */
   close(): void {
     this.#stop.abort()
-    for (const timer of this.#later.keys()) clearTimeout(timer)
-    this.#later.clear()
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#timers.clear()
     for (const { settles } of this.#waiting.values()) for (const settle of settles) settle(false)
     this.#waiting.clear()
     this.#options.changed()
