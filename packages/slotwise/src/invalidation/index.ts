@@ -1,5 +1,6 @@
 /**
- * Invalidation without a cache: tags whose change costs one command, whatever number of things bears them.
+ * Invalidation without a cache: tags whose change costs one command, whatever number of things bears them; what changes in
+ * Redis, from the servers themselves; what Postgres commits, by an outbox; and the keys by which CDNs are purged.
  *
  * @module
  */
@@ -27,3 +28,9 @@ export {
   type TagVersionsOptions,
   type TagView,
 } from './tags/tag-versions.js'
+export {
+  type ChangeHandler,
+  type Tracking,
+  type TrackOptions,
+  trackChanges,
+} from './tracking/track-changes.js'
