@@ -91,9 +91,11 @@ export class Session {
       `slotwise outbox ${place.name}`,
     ])) as readonly { readonly held: boolean }[]
     if (lock?.held !== true) return false
+    // A table that is filled and emptied has statistics of another moment: everything here goes by the primary key.
     await this.query(
       `select set_config('idle_session_timeout', $1, false), set_config('statement_timeout', $2, false),
-              set_config('application_name', $3, false)`,
+              set_config('application_name', $3, false), set_config('enable_seqscan', 'off', false),
+              set_config('enable_bitmapscan', 'off', false), set_config('enable_sort', 'off', false)`,
       [String(takeoverMs), String(timeoutMs), `slotwise outbox ${place.name}`.slice(0, 63)],
     )
     await this.query(`listen "${place.channel}"`)

@@ -38,9 +38,12 @@ export class Sweeper {
     let isDone = true
     for (;;) {
       const rows = (await session.query(
-        `select ${EVENT} as event, pg_current_snapshot()::text as snapshot from ${place.quoted()}
-          where failed_at is null and id > $1 and ($3::text is null or pg_visible_in_snapshot(xid, $3::pg_snapshot))
-          order by id limit $2`,
+        `select ${EVENT} as event, pg_current_snapshot()::text as snapshot from (
+           select * from ${place.quoted()}
+            where failed_at is null and id > $1
+              and ($3::text is null or pg_visible_in_snapshot(xid, $3::pg_snapshot))
+            order by id limit $2
+         ) as page order by id`,
         [String(after), batchSize, snapshot],
       )) as readonly { readonly event: string; readonly snapshot: string }[]
       snapshot ??= rows[0]?.snapshot ?? null
