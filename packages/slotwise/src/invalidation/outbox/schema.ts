@@ -141,6 +141,8 @@ declare
   payload text;
   parts text[];
 begin
+  -- The writer has said that it tells everybody itself.
+  if current_setting('${place.table}.quiet', true) = 'on' then return null; end if;
   for item in select value from jsonb_array_elements(tg_argv[0]::jsonb) loop
     if tg_op = 'TRUNCATE' then
       insert into ${place.quoted()} (name, everything, source, operation)

@@ -32,7 +32,8 @@ export type Concerned = {
  * owns the outbox too, or was granted EXECUTE on `…_note`.
  *
  * Not noted: writes to a partition by its own name (watch the partitions then), and what a subscriber of logical replication
- * applies or a session with `session_replication_role = replica` writes.
+ * applies or a session with `session_replication_role = replica` writes; and what a session or transaction writes that has set
+ * `slotwise_outbox.quiet` (the name of the outbox, then `.quiet`) to `on`, because it invalidates by itself.
  *
  * @throws ConfigurationError a name is not fit, or nothing is concerned. Postgres refuses columns that there are not.
  */

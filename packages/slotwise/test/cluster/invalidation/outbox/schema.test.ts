@@ -212,6 +212,25 @@ describe('a watched table', () => {
     expect(() => watchSql('a', [])).toThrow('must concern something')
   })
 
+  it('notes nothing of who says that it tells everybody itself, for as long as it says so', async () => {
+    const table = await watched()
+    const insert = (id: number) => `insert into ${table} (id) values (${id})`
+    const client = await database.pool.connect()
+    try {
+      await client.query("begin; set local slotwise_outbox.quiet = 'on'")
+      await client.query(insert(1))
+      await client.query('commit')
+      await client.query(insert(2))
+      await client.query("set slotwise_outbox.quiet = 'on'")
+      await client.query(insert(3))
+      await database.pool.query(insert(4))
+      await client.query('reset slotwise_outbox.quiet')
+    } finally {
+      client.release()
+    }
+    expect((await taken(table)).map((row) => (row as { entry: string[] }).entry)).toEqual([['2'], ['4']])
+  })
+
   it('takes a change of many rows as one statement', async () => {
     const table = await watched([
       { name: 'c', entry: '{id}' },
