@@ -51,11 +51,9 @@ export async function invalidateKeys(
   const afterMs = againAfter(options)
   const removals = keys.map((key) => ({ key, replicas }))
   instance.forget(keys)
-  const results = await removeAll(instance.port, removals, {
-    callOf: removalOf(keepMs),
-    deadlineMs,
-    signal,
-  })
+  const call = { deadlineMs, signal }
+  const removed = await removeAll(instance.port, removals, { callOf: removalOf(keepMs), ...call })
+  const results = await instance.told(keys, removed, { ...call, replicas })
   instance.forget(keys)
   if (afterMs !== undefined) instance.pending.again(keys, afterMs, replicas)
   const left: Promise<boolean>[] = []
@@ -93,7 +91,9 @@ export async function changeTags(
   const afterMs = againAfter(options)
   const removals = keys.map((key) => ({ key, replicas }))
   instance.forget(keys)
-  const results = await removeAll(instance.port, removals, { callOf: changeOf, deadlineMs, signal })
+  const call = { deadlineMs, signal }
+  const changed = await removeAll(instance.port, removals, { callOf: changeOf, ...call })
+  const results = await instance.told(keys, changed, { ...call, replicas })
   instance.forget(keys)
   if (afterMs !== undefined) instance.tags.pending.again(keys, afterMs, replicas)
   const left: Promise<boolean>[] = []

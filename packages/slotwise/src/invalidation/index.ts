@@ -13,6 +13,15 @@ export {
   type TagChange,
   type Tagged,
 } from './cdn/surrogate.js'
+export {
+  type Invalidation,
+  type InvalidationCursor,
+  type InvalidationHandler,
+  type InvalidationSubscription,
+  Invalidator,
+  type InvalidatorOptions,
+  type SubscribeOptions,
+} from './log/invalidator.js'
 export type { OutboxEvent } from './outbox/event.js'
 export type { OutboxErrorContext, OutboxHandling, OutboxOptions } from './outbox/options.js'
 export { type Outbox, type OutboxLag, outbox } from './outbox/outbox.js'

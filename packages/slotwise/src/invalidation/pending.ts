@@ -27,6 +27,11 @@ interface Waiting {
 interface PendingOptions {
   readonly callOf: CallOf
   readonly report: (error: unknown, key: Key) => void
+  /** What was done counts once this says so. @defaultValue at once */
+  readonly told?: (
+    keys: readonly Key[],
+    results: readonly PromiseSettledResult<Reply>[],
+  ) => Promise<readonly PromiseSettledResult<Reply>[]>
   /** Hears that there are some now, or none any more. */
   readonly changed: () => void
 }
@@ -107,7 +112,8 @@ export class PendingInvalidations {
 
   async #repeat(keys: readonly Key[], replicas: number): Promise<void> {
     const removals = keys.map((key) => ({ key, replicas }))
-    const results = await removeAll(this.#port, removals, this.#options)
+    const removed = await removeAll(this.#port, removals, { callOf: this.#options.callOf })
+    const results = (await this.#options.told?.(keys, removed)) ?? removed
     for (const [i, key] of keys.entries()) {
       const result = results[i]
       if (result?.status === 'fulfilled') continue
@@ -137,7 +143,9 @@ export class PendingInvalidations {
       this.#sent.set(key, waiting)
     }
     const removals = batch.map(([key, { replicas }]) => ({ key, replicas }))
-    const results = await removeAll(this.#port, removals, this.#options)
+    const keys = batch.map(([key]) => key)
+    const removed = await removeAll(this.#port, removals, { callOf: this.#options.callOf })
+    const results = (await this.#options.told?.(keys, removed)) ?? removed
     let all = true
     batch.forEach(([key, waiting], i) => {
       const result = results[i]

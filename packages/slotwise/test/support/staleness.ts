@@ -28,6 +28,7 @@ export interface Staleness {
   /** What changes rows, as another process would. */
   readonly writer: RedisPort
   readonly local: LocalOptions
+  readonly coherence?: 'tracking' | 'log'
   readonly rows: number
   /** So many replicas have each invalidation before it counts as promised: no failover loses it then. */
   readonly replicas: number
@@ -48,9 +49,9 @@ export interface Seen {
  * Reads rows that are being changed, from a cache that holds them in the process, and measures by how much what it
  * serves is behind: since when the invalidation of a newer version had resolved in another process.
  */
-export function measuring({ reader, writer, local, rows, replicas }: Staleness) {
+export function measuring({ reader, writer, local, coherence = 'tracking', rows, replicas }: Staleness) {
   const stop = new AbortController()
-  const options = { name: 'stale', ttlMs: 60_000, budgetMs: 200 }
+  const options = { name: 'stale', ttlMs: 60_000, budgetMs: 200, coherence }
   const reading = new Cache<number>(reader, { ...options, local })
   const writing = new Cache<number>(writer, options)
   const database = Array.from({ length: rows }, () => 0)
