@@ -112,7 +112,8 @@ export class PendingInvalidations {
 
   async #repeat(keys: readonly Key[], replicas: number): Promise<void> {
     const removals = keys.map((key) => ({ key, replicas }))
-    const results = await removeAll(this.#port, removals, this.#options)
+    const removed = await removeAll(this.#port, removals, { callOf: this.#options.callOf })
+    const results = (await this.#options.told?.(keys, removed)) ?? removed
     for (const [i, key] of keys.entries()) {
       const result = results[i]
       if (result?.status === 'fulfilled') continue
