@@ -3,7 +3,7 @@ import { plainName } from '../../keys.js'
 import { type CallOptions, integer } from '../../options.js'
 import type { RedisPort } from '../../redis/port.js'
 import { SLOTS } from '../../slots.js'
-import { concerning, distinct } from '../tags/paths.js'
+import { distinct } from '../tags/paths.js'
 import { writeAll } from '../write-all.js'
 import { ChangeLog, type Position } from './change-log.js'
 import { LogReader } from './log-reader.js'
@@ -98,6 +98,8 @@ export class Invalidator implements AsyncDisposable {
       name: plainName('name', options.name),
       logs: integer('logs', options.logs ?? 8, { max: 1024 }),
       keep: integer('keep', options.keep ?? 10_000, { max: 1_000_000 }),
+      // What kind of name it is stands before it.
+      bare: (name) => name.slice(1),
     })
     this.#maxDelayMs = integer('maxDelayMs', options.maxDelayMs ?? 1000)
     this.#onError = options.onError
@@ -149,9 +151,7 @@ export class Invalidator implements AsyncDisposable {
             missed: (log) =>
               told(() =>
                 handler.missed((name) =>
-                  [`k${name}`, ...concerning([name || '-']).map((tag) => `t${tag}`)].some(
-                    (one) => changes.indexOf(one) === log,
-                  ),
+                  [name, ...pathsAbove(name)].some((one) => changes.indexOf(` ${one}`) === log),
                 ),
               ),
             failed: (error) => this.#failed(error),
@@ -232,4 +232,10 @@ export class Invalidator implements AsyncDisposable {
 function tell(handler: InvalidationHandler, name: string): void {
   if (name.startsWith('k')) handler.key?.(name.slice(1))
   else handler.tag?.(name.slice(1))
+}
+
+/** The tags above a tag; what is no tag has none. */
+function pathsAbove(name: string): readonly string[] {
+  const words = name.split('/')
+  return words.slice(1).map((_, i) => words.slice(0, i + 1).join('/'))
 }
