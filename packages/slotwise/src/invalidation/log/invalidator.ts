@@ -213,7 +213,7 @@ export class Invalidator implements AsyncDisposable {
   /** Ends its subscriptions. The port stays open. Idempotent. */
   close(): void {
     this.#closed = true
-    for (const { subscription } of [...this.#subscriptions]) subscription.close()
+    for (const { subscription } of this.#subscriptions) subscription.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -122,7 +122,7 @@ describe('whoever was away', () => {
     await invalidator.subscribe(
       {
         missed: (isSuspect) =>
-          suspects.push(isSuspect('a'), ...['b', 'c', 'd', 'e', 'f', 'g'].map(isSuspect)),
+          suspects.push(isSuspect('a'), ...Array.from({ length: 30 }, (_, n) => isSuspect(`other ${n}`))),
       },
       { from: cursor },
     )
