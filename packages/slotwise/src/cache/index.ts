@@ -9,6 +9,7 @@ export type { CacheOptions } from './cache-options.js'
 export type { Load, LoadContext } from './course.js'
 export type { CacheStats, ErrorContext } from './instance.js'
 export type { InvalidateOptions } from './invalidate.js'
+export type { LocalOptions } from './local/options.js'
 export type { Mutation, MutationContext } from './mutate.js'
 export type { OriginOptions } from './origin.js'
 export type { BudgetBounds } from './pace.js'
@@ -22,6 +23,7 @@ export type {
   CacheRead,
   LoadOptions,
   MutateOptions,
+  ReadOptions,
   SetOptions,
   Warmed,
   WarmOptions,

@@ -29,6 +29,8 @@ export interface MutationTerms {
   readonly lingerMs: number
   readonly deadlineMs: number | undefined
   readonly ttlMs?: number | undefined
+  /** Resolves only when no process can serve the older value any more. */
+  readonly everywhere?: boolean | undefined
   /** What the stored value bears, with what is above. */
   readonly bears?: readonly string[]
   /** Tags of the same tenant that change with it. */
@@ -88,6 +90,7 @@ export async function mutateKeys<R>(
     const left = failed.map(({ key, pending }) => pending.add(key, instance.settings.replicas))
     throw entriesPending(left, { cause: failed[0]?.cause, written: result })
   }
+  if (terms.everywhere === true) await instance.everywhere.forgotten(everything, performance.now(), undefined)
   for (const key of keys) instance.emit('write', key, from)
   return result
 }
@@ -160,9 +163,13 @@ async function end(
   const filling = entry === undefined ? {} : { store: 1, bytes: entry, ttl_ms: keptMsOf(entry) }
   const calls = keys.map((key, i) => settle.call({ entry: key }, i === 0 ? { ...args, ...filling } : args))
   const writes = calls.map((call) => ({ call, replicas }))
-  const [results, ofTags] = await Promise.all([
+  const [settled, settledTags = []] = await Promise.all([
     writeAll(instance.port, writes, { deadlineMs }),
     tags?.store.settle(tags.paths, token, lingerMs, { deadlineMs, replicas }),
+  ])
+  const [results, ofTags] = await Promise.all([
+    instance.told(keys, settled, { deadlineMs }),
+    instance.told(tagKeysOf({ tags }), settledTags, { deadlineMs }),
   ])
   // What a server refuses to a script that stores, out of memory or over foreign data, it grants to DEL.
   const refused = keys.filter((_, i) => reasonOf(results[i]) instanceof ReplyError)
@@ -177,7 +184,7 @@ async function end(
     else if (gone.has(key)) instance.report(result?.reason, 'write', key)
     else failed.push({ key, cause: result?.reason, pending: instance.pending })
   })
-  ofTags?.forEach((result, i) => {
+  ofTags.forEach((result, i) => {
     const path = tags?.paths[i]
     if (result.status === 'fulfilled' || tags === undefined || path === undefined) return
     failed.push({ key: tags.store.keyOf(path), cause: result.reason, pending: instance.tags.pending })

@@ -53,6 +53,8 @@ export interface WriteOptions {
   readonly alsoInvalidate?: readonly Id[] | undefined
   /** Tags of everything else that shows it; they change before the write and after it. */
   readonly alsoInvalidateTags?: readonly string[] | undefined
+  /** As of an invalidation. */
+  readonly everywhere?: boolean | undefined
   /**
    * How long Redis may take to answer after the write, in milliseconds, before the invalidation counts as pending.
    *
@@ -67,6 +69,8 @@ export interface MutateOptions {
   readonly ids?: readonly Id[] | undefined
   /** Tags of what shows it: they change before it and after it, and nothing is stored under them meanwhile. */
   readonly tags?: readonly string[] | undefined
+  /** As of an invalidation. */
+  readonly everywhere?: boolean | undefined
   /** How long the change may take and be covered. @defaultValue the cache's own `leaseMs` */
   readonly intentMs?: number | undefined
   /** How far the replicas of the database may be behind, if loaders read from them. @defaultValue `0` */

@@ -83,6 +83,7 @@ export class CacheView<T> extends Reading<T> {
       deadlineMs: deadlineOf(options),
       ttlMs: ttlMsOf(options),
       bears: pathsOf(options.tags),
+      everywhere: options.everywhere,
       tags: this.#scope.tags(alsoInvalidateTags),
     }
     return await mutateKeys(this.#scope.instance, [...keys], terms, write, (value) => value)
@@ -110,6 +111,7 @@ export class CacheView<T> extends Reading<T> {
       ...coverOf(instance, what),
       deadlineMs: deadlineOf(what),
       tags: this.#scope.tags(what.tags ?? []),
+      everywhere: what.everywhere,
     }
     return await mutateKeys(instance, [...keys], terms, transaction)
   }
@@ -164,7 +166,8 @@ export class CacheView<T> extends Reading<T> {
   async invalidateAll(options: InvalidateOptions = {}): Promise<number> {
     const found = new Set<Key>()
     for await (const keys of this.#scope.every(options)) {
-      await invalidateKeys(this.#scope.instance, keys, { signal: options.signal, replicas: options.replicas })
+      const { signal, replicas, again, everywhere } = options
+      await invalidateKeys(this.#scope.instance, keys, { signal, replicas, again, everywhere })
       for (const key of keys) found.add(key)
     }
     return found.size

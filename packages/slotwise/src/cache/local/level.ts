@@ -54,6 +54,9 @@ export class LocalLevel {
   readonly #entries: LRUCache<string, Held>
   readonly #tags: LRUCache<string, KnownTag>
   readonly #watch: Watch
+  /** Until when this process is counted as a reader, by both clocks. */
+  #servesUntil = Number.NEGATIVE_INFINITY
+  #servesUntilWall = Number.NEGATIVE_INFINITY
 
   constructor(settings: LocalSettings, codec: Codec, watch: (events: LevelEvents) => Watch) {
     this.#settings = settings
@@ -80,6 +83,12 @@ export class LocalLevel {
     return this.#entries.size
   }
 
+  /** Somebody who invalidates everywhere waits for this process, until then. */
+  serve(until: number, untilWall: number): void {
+    this.#servesUntil = until
+    this.#servesUntilWall = untilWall
+  }
+
   /** What can be served as it is. All of a local hit is in here: nothing is allocated. */
   find(key: Key): Held | undefined {
     const held = this.#entries.get(key)
@@ -89,6 +98,7 @@ export class LocalLevel {
     if (now >= held.endsAt || wall >= held.endsAtWall || !this.#watch.isFresh(held.bond, now, wall)) {
       return undefined
     }
+    if (now >= this.#servesUntil || wall >= this.#servesUntilWall) return undefined
     const { tags, stamps } = held
     for (let i = 0; i < tags.length; i++) {
       const tag = tags[i]
@@ -152,7 +162,9 @@ export class LocalLevel {
   tag(key: string): KnownTag | undefined {
     const known = this.#tags.get(key)
     if (known?.version === undefined) return undefined
-    return this.#watch.isFresh(known.bond, performance.now(), Date.now()) ? known : undefined
+    const [now, wall] = [performance.now(), Date.now()]
+    if (now >= this.#servesUntil || wall >= this.#servesUntilWall) return undefined
+    return this.#watch.isFresh(known.bond, now, wall) ? known : undefined
   }
 
   /** What was read of a tag; for an entry to hold on to, it may be replaced here and lives on there. */

@@ -23,10 +23,12 @@ export interface TrackerSettings {
   readonly everyMs: number
   /** Keys by number, to be asked for and never written, of which each primary owns some. */
   readonly probe: (n: number) => Key
+  /** Proofs are asked for whether anybody says so or not. @defaultValue `false` */
+  readonly isAlwaysWanted?: boolean
 }
 
-/** How long a node may take to prove itself, as a multiple of how often it has to. */
-const PATIENCE = 8
+/** How long a node may take to prove itself, before its connection is made anew. What it vouches for is suspect long before. */
+const PATIENCE_MS = 2000
 const BACKOFF_MS = { min: 20, max: 2000 }
 
 /**
@@ -145,7 +147,7 @@ export class Tracker {
         this.#links.set(connection.node, link)
         const ended = AbortSignal.any([stopped, connection.signal])
         while (!ended.aborted) {
-          if (this.wanted) {
+          if (this.wanted || this.#settings.isAlwaysWanted === true) {
             const proof = await this.#prove(connection, key)
             link.provedAt = proof.at
             link.provedAtWall = proof.wall
@@ -164,7 +166,7 @@ export class Tracker {
   ): Promise<{ readonly at: number; readonly wall: number }> {
     this.wanted = false
     const proof = { at: performance.now(), wall: Date.now() }
-    const options = { deadlineMs: this.#settings.everyMs * PATIENCE }
+    const options = { deadlineMs: PATIENCE_MS }
     const [read] = await connection.pipeline([['EXISTS', key], ['PING']], options)
     if (read?.status !== 'fulfilled') throw read?.reason
     await connection.call(['PING'], options)

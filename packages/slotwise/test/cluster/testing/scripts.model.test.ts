@@ -5,6 +5,8 @@ import acquire from '../../../src/cache/acquire.lua.js'
 import fill from '../../../src/cache/fill.lua.js'
 import intend from '../../../src/cache/intend.lua.js'
 import invalidate from '../../../src/cache/invalidate.lua.js'
+import enrol from '../../../src/cache/local/enrol.lua.js'
+import readers from '../../../src/cache/local/readers.lua.js'
 import reprove from '../../../src/cache/local/reprove.lua.js'
 import clockOfNext from '../../../src/cache/next/clock.lua.js'
 import expireNext from '../../../src/cache/next/expire.lua.js'
@@ -17,6 +19,8 @@ import settle from '../../../src/cache/settle.lua.js'
 import take from '../../../src/cache/shelf/take.lua.js'
 import store from '../../../src/cache/store.lua.js'
 import { ReplyError } from '../../../src/errors.js'
+import appendLog from '../../../src/invalidation/log/append.lua.js'
+import readLog from '../../../src/invalidation/log/read.lua.js'
 import intendTag from '../../../src/invalidation/tags/intend.lua.js'
 import lookTag from '../../../src/invalidation/tags/look.lua.js'
 import settleTag from '../../../src/invalidation/tags/settle.lua.js'
@@ -95,6 +99,17 @@ const PATTERNS: Readonly<
     [release, [token, orNone]],
     [settle, [token, fc.constantFrom(0, 1), value, ms, orNone, orNone]],
     [store, [value, ms, fc.constantFrom('any', 'version', 'mark'), fc.oneof(token, seen)]],
+  ],
+  local: [
+    [enrol, [token, ms, ms]],
+    [readers, []],
+  ],
+  log: [
+    [appendLog, [token, fc.constantFrom('["a"]', '["b"]'), fc.integer({ min: 1, max: 4 }), ms]],
+    [
+      readLog,
+      [fc.integer({ min: -1, max: 9 }), fc.oneof(fc.constant(''), token), fc.integer({ min: 1, max: 3 })],
+    ],
   ],
   tags: [
     [lookTag, [fc.constantFrom(version(1), version(2), version(3)), ms]],

@@ -1,0 +1,135 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { Cache, type CacheOptions } from '../../../src/cache/index.js'
+import { connect } from '../../../src/ioredis/index.js'
+import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { listening } from '../../support/listening.js'
+import { nameOf, watched } from './watched-port.js'
+
+let port: RedisPort
+/** Another process, as far as Redis can tell. */
+let elsewhere: RedisPort
+beforeAll(async () => {
+  const options = { nodes: inject('clusterNodes'), namespace: `every-${randomUUID().slice(0, 8)}` }
+  port = await connect(options)
+  elsewhere = await connect(options)
+})
+afterAll(() => Promise.all([port.close(), elsewhere.close()]))
+
+const T = 600
+
+/** A cache whose readers and tags are its own. */
+function opened(
+  name = `c${randomUUID().slice(0, 8)}`,
+  through = port,
+  options: Partial<CacheOptions<string>> = {},
+) {
+  const local = { maxEntries: 100, maxStalenessMs: T }
+  return new Cache<string>(through, { name, ttlMs: 60_000, budgetMs: 5000, local, ...options })
+}
+
+/** The cache serves the entry without asking. */
+async function held(cache: Cache<string>, id: string, value: string): Promise<void> {
+  const isHeld = async () => {
+    const before = cache.stats().localHits
+    return (await cache.get(id)) === value && cache.stats().localHits > before
+  }
+  await expect.poll(isHeld, { interval: 5, timeout: 5000 }).toBe(true)
+}
+
+/** A port that cannot subscribe: its process is asked, and does not hear it. */
+const deaf = (to: RedisPort): RedisPort =>
+  new Proxy(to, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target)
+      if (name === 'subscribe') return () => Promise.reject(new Error('nothing is heard'))
+      return typeof member === 'function'
+        ? (...args: unknown[]): unknown => Reflect.apply(member, target, args)
+        : member
+    },
+  })
+
+const ways: Record<string, (cache: Cache<string>, id: string) => Promise<unknown>> = {
+  invalidate: (cache, id) => cache.invalidate(id, { everywhere: true }),
+  invalidateTags: (cache) => cache.invalidateTags(['a'], { everywhere: true }),
+  mutate: (cache) => cache.mutate({ tags: ['a'], everywhere: true }, () => {}),
+  writeThrough: (cache, id) => cache.writeThrough(id, { everywhere: true }, () => 'new'),
+}
+
+describe('once it has resolved, no process serves the older value', () => {
+  /** A process that holds the entry, and from then on hears nothing of the server; and another that shares its cache. */
+  async function scene(through: RedisPort) {
+    let isHalfOpen = false
+    const name = `c${randomUUID().slice(0, 8)}`
+    const holder = opened(name, listening(through, { isHalfOpen: () => isHalfOpen }))
+    const other = opened(name, elsewhere)
+    const id = randomUUID()
+    await holder.set(id, 'old', { tags: ['a'] })
+    await held(holder, id, 'old')
+    isHalfOpen = true
+    return {
+      holder,
+      other,
+      id,
+      [Symbol.asyncDispose]: () => Promise.all([holder.close(), other.close()]).then(() => {}),
+    }
+  }
+
+  it('and one that does not wait for that may find it there', async () => {
+    await using scenery = await scene(port)
+    await scenery.other.invalidate(scenery.id)
+    expect(await scenery.holder.get(scenery.id)).toBe('old')
+  })
+
+  it.each(Object.entries(ways))('%s: as soon as all who hold it have answered', async (_, way) => {
+    await using scenery = await scene(port)
+    const { holder, other, id } = scenery
+    const from = performance.now()
+    await way(other, id)
+    const tookMs = performance.now() - from
+    expect(await holder.get(id)).not.toBe('old')
+    expect(tookMs).toBeLessThan(T)
+  })
+
+  it.each(Object.entries(ways))('%s: after the longest time if one does not answer', async (_, way) => {
+    await using scenery = await scene(deaf(port))
+    const { holder, other, id } = scenery
+    const from = performance.now()
+    await way(other, id)
+    expect(performance.now() - from).toBeGreaterThan(T)
+    expect(await holder.get(id)).not.toBe('old')
+  })
+})
+
+it('who is not counted serves nothing from what it holds', async () => {
+  const uncounted = watched(port, (call) => {
+    if (nameOf(call) === 'enrol') throw new Error('not counted')
+  })
+  await using cache = opened(undefined, uncounted)
+  const id = randomUUID()
+  await cache.set(id, 'value')
+  for (let i = 0; i < 50; i++) expect(await cache.get(id)).toBe('value')
+  expect(cache.stats().localHits).toBe(0)
+})
+
+it('nobody is waited for who is counted no more', async () => {
+  const name = `c${randomUUID().slice(0, 8)}`
+  const key = keyOf({ namespace: port.namespace, pattern: 'level', name }, ['readers'])
+  // As one that has died, and whose time is over.
+  await port.call({ key, command: ['HSET', key, 'edead', 1, 'bdead', 60_000] })
+  await using cache = opened(name)
+  const from = performance.now()
+  await cache.invalidate('x', { everywhere: true })
+  expect(performance.now() - from).toBeLessThan(T)
+})
+
+it('a cache that holds nothing can invalidate everywhere as well', async () => {
+  const name = `c${randomUUID().slice(0, 8)}`
+  await using holder = opened(name)
+  await using plain = opened(name, elsewhere, { local: undefined })
+  const id = randomUUID()
+  await holder.set(id, 'old')
+  await held(holder, id, 'old')
+  await plain.invalidate(id, { everywhere: true })
+  expect(await holder.get(id)).toBeUndefined()
+})
