@@ -288,11 +288,12 @@ describe('cacheHandler', () => {
     const found = await reader.get('/p', asked)
     const { postponed: _, ...there } = page('<p>ü</p>', 't')
     expect(found?.value).toEqual(there)
-    const { segmentData, rscData } = found?.value as Partial<ReturnType<typeof page>>
+    expect.assert(found !== null)
+    const { segmentData, rscData } = found.value as ReturnType<typeof page>
     expect(segmentData).toBeInstanceOf(Map)
     expect(Buffer.isBuffer(rscData)).toBe(true)
-    expect(found?.cacheControl).toEqual(control.cacheControl)
-    expect(Math.abs(Date.now() - (found?.lastModified ?? 0))).toBeLessThan(400)
+    expect(found.cacheControl).toEqual(control.cacheControl)
+    expect(Math.abs(Date.now() - found.lastModified)).toBeLessThan(400)
     const route = { kind: 'APP_ROUTE', body: Buffer.from([0, 255]), status: 201, headers: {} }
     await writer.set('/r', route, control)
     expect((await reader.get('/r', { kind: 'APP_ROUTE' }))?.value).toEqual(route)
