@@ -1,4 +1,4 @@
-import type { Opening } from './opening.js'
+import { nameOf, type Opening } from './opening.js'
 import type { Fields } from './record.js'
 import type { Name } from './store.js'
 import type { Stamped } from './tags.js'
@@ -72,16 +72,15 @@ export function incrementalHandler(
     readonly #madeAt = performance.now()
     /** What was asked for and not stored since, and when. */
     readonly #asked = new Map<string, number>()
-    readonly #serverFolder: string | undefined
 
     constructor(context: IncrementalContext = {}) {
-      this.#serverFolder = context.serverDistDir
+      opening.servedFrom(context.serverDistDir)
     }
 
     async get(key: string, context: IncrementalGet = {}): Promise<IncrementalEntry | null> {
       if (!this.#asked.has(key)) this.#asked.set(key, performance.now())
       const store = await opening.store()
-      const name = await this.#nameOf(key, kindOf(context.kind))
+      const name = await nameOf(opening, key, kindOf(context.kind))
       const minded = [...(context.tags ?? []), ...(context.softTags ?? [])]
       const found = name && (await store?.get(name, minded))
       if (found === undefined) return null
@@ -102,7 +101,7 @@ export function incrementalHandler(
       const fields = (data ?? null) as Fields | null
       const store = await opening.store()
       const kind = context.fetchCache === true ? 'fetch' : kindOf(fields?.['kind'])
-      const name = await this.#nameOf(key, kind)
+      const name = await nameOf(opening, key, kind)
       if (store === undefined || name === undefined) return
       const { cacheControl } = context
       await store.put(name, {
@@ -124,11 +123,6 @@ export function incrementalHandler(
     }
 
     resetRequestCache(): void {}
-
-    async #nameOf(key: string, kind: Name['kind']): Promise<Name | undefined> {
-      const buildId = await opening.buildId(this.#serverFolder)
-      return buildId === undefined ? undefined : { buildId, kind, key }
-    }
   }
 }
 

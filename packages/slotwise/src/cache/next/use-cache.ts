@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Opening } from './opening.js'
-import type { Name } from './store.js'
+import { nameOf, type Opening } from './opening.js'
 import { gathered, streamOf } from './stream.js'
 
 /** An entry of `use cache`, as Next makes and takes it. Times in **seconds**, `timestamp` in milliseconds since 1970. */
@@ -46,15 +45,10 @@ const clock = (): number => performance.timeOrigin + performance.now()
 /** The handler for `use cache`, on what will be open when it is first needed. */
 export function useCacheHandler(opening: Opening): UseCacheHandler {
   const pending = new Map<string, Promise<void>>()
-  const nameOf = async (key: string): Promise<Name | undefined> => {
-    const buildId = await opening.buildId()
-    return buildId === undefined ? undefined : { buildId, kind: 'use', key }
-  }
-
   const save = async (key: string, pendingEntry: Promise<UseCacheEntry>): Promise<void> => {
     const { value, timestamp, ...about } = await pendingEntry
     const store = about.expire > 0 ? await opening.store() : undefined
-    const name = await nameOf(key)
+    const name = await nameOf(opening, key, 'use')
     if (store === undefined || name === undefined) {
       await value.cancel()
       return
@@ -77,7 +71,7 @@ export function useCacheHandler(opening: Opening): UseCacheHandler {
     const saving = pending.get(key)
     if (saving !== undefined) await Promise.race([saving, sleep(PENDING_MS, undefined, { ref: false })])
     const store = await opening.store()
-    const name = await nameOf(key)
+    const name = await nameOf(opening, key, 'use')
     const served = name && (await store?.get(name, softTags))
     const bytes = served?.entry.fields?.['value']
     if (served === undefined || !Buffer.isBuffer(bytes)) return undefined

@@ -1,7 +1,15 @@
 import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { NextCache, type NextCacheOptions, type UseCacheEntry } from '../../../src/cache/next/index.js'
-import { ConfigurationError, UncacheableValueError } from '../../../src/errors.js'
+import {
+  ClosedError,
+  ConfigurationError,
+  RedisUnavailableError,
+  UncacheableValueError,
+} from '../../../src/errors.js'
 import type { RedisPort } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
 import { counted } from './counted-port.js'
@@ -417,6 +425,20 @@ describe('builds', () => {
     expect(isAsked).toBe(false)
   })
 
+  it('are known by what Next has written beside them, to both handlers', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'next-'))
+    writeFileSync(join(folder, 'BUILD_ID'), 'of the file\n')
+    const name = fresh()
+    const written = new NextCache(port, { name, budgetMs: 5000 })
+    const handler = new written.CacheHandler({ serverDistDir: join(folder, 'server') })
+    await handler.set('/p', page('p'))
+    await store(written, 'k')
+    const told = new NextCache(port, { name, budgetMs: 5000, buildId: 'of the file' })
+    expect(await new told.CacheHandler().get('/p', asked)).not.toBeNull()
+    expect(await textOf(told, 'k')).toBe('v')
+    rmSync(folder, { recursive: true })
+  })
+
   it('that cannot be found are said to be, and nothing is cached', async () => {
     const errors: Error[] = []
     const cache = new NextCache(port, { name: fresh(), onError: (error) => errors.push(error) })
@@ -458,6 +480,9 @@ describe('the connection', () => {
     expect(isClosed).toBe(true)
     expect(await textOf(cache, 'k1')).toBeUndefined()
     await store(cache, 'k1')
+    await expect(cache.useCache.updateTags(['t'])).rejects.toThrow(ClosedError)
+    await expect(cache.clear()).rejects.toThrow(ClosedError)
+    expect(made).toBe(1)
   })
 
   it('that is given is left open', async () => {
@@ -482,7 +507,11 @@ describe('the connection', () => {
     })
     expect(await textOf(cache, 'k')).toBeUndefined()
     await store(cache, 'k')
-    await expect(cache.useCache.updateTags(['t'])).rejects.toThrow('no Redis here')
+    const cause = expect.objectContaining({ message: 'no Redis here' }) as unknown
+    await expect(cache.useCache.updateTags(['t'])).rejects.toMatchObject({
+      name: RedisUnavailableError.name,
+      cause,
+    })
     expect(errors.length).toBeGreaterThan(0)
     isUp = true
     await expect
@@ -498,6 +527,7 @@ describe('the connection', () => {
     const from = performance.now()
     for (let i = 0; i < 50; i++) expect(await textOf(hanging, `k${i}`)).toBeUndefined()
     expect(performance.now() - from).toBeLessThan(500)
+    await hanging.close()
   })
 })
 
