@@ -2,7 +2,7 @@ import type { RedisPort } from '../../redis/port.js'
 import { Shelves } from '../shelf/shelves.js'
 import type { NextSettings } from './options.js'
 import { type Entry, type Fields, packed, unpacked } from './record.js'
-import { NextTags, type Stamped } from './tags.js'
+import { type NewlyStamped, NextTags, type Stamped } from './tags.js'
 
 /** For so long Redis is left alone after it has not answered. */
 export const REST_MS = 1000
@@ -77,11 +77,13 @@ export class Store {
 
   /** Whether it was stored, as far as is known within the budget; a write that takes longer goes on. */
   async put(name: Name, making: Making): Promise<boolean> {
-    if (this.#rests) return false
     const budget = this.#shelves.budget()
-    const stamped = await this.#stamped(name, making, budget.leftMs)
+    const stamped = this.#rests ? undefined : await this.#stamped(name, making, budget.leftMs)
+    // Only of these Next lets others have what is not finished.
+    if (name.kind === 'use' && stamped?.isOvertaken !== false) this.#tags.overtaken(making.tags)
     if (stamped === undefined) return false
-    return await budget.await(this.#write(name, making, stamped), false)
+    const { isOvertaken: _, ...stamps } = stamped
+    return await budget.await(this.#write(name, making, stamps), false)
   }
 
   /** @throws InvalidationPendingError Redis does not answer; it goes on being tried */
@@ -108,11 +110,12 @@ export class Store {
     name: Name,
     { tags, from, again }: Making,
     deadlineMs: number,
-  ): Promise<Stamped | undefined> {
+  ): Promise<NewlyStamped | undefined> {
     const key = this.#shelves.keyOf(placeOf(name))
     try {
       if (again === undefined) return await this.#tags.stamp(key, tags, from, Math.ceil(deadlineMs))
-      return { ...again, madeAt: await this.#tags.timeAt(key, Math.ceil(deadlineMs)) }
+      const madeAt = await this.#tags.timeAt(key, Math.ceil(deadlineMs))
+      return { ...again, madeAt, isOvertaken: false }
     } catch (error) {
       this.#rest()
       this.#shelves.report(error, 'write', key)

@@ -23,10 +23,16 @@ export interface Stamped {
   readonly madeAt: number
 }
 
+/** {@link Stamped}, of something that is new. */
+export interface NewlyStamped extends Stamped {
+  /** It is stale already: a tag has changed since it was begun. */
+  readonly isOvertaken: boolean
+}
+
 /** Ages are told in whole milliseconds, twice. */
 const ROUNDING_MS = 2
 
-/** Of so many tags it is remembered how this process changed them. */
+/** Of so many tags it is remembered how this process changed them, and when a render of it was overtaken. */
 const REMEMBERED = 1000
 
 /** A change that this process has made, and when it heard that it was made, by `performance.now()`. */
@@ -54,6 +60,8 @@ export class NextTags {
   readonly #pending: PendingInvalidations
   /** What begins after one of these is known to have begun after it, were it by a microsecond. */
   readonly #own = new Map<string, OwnChange>()
+  /** When a render ended that a change of the tag has overtaken, or may have, by `performance.now()`. */
+  readonly #overtaken = new Map<string, number>()
 
   constructor(port: RedisPort, settings: TagSettings) {
     this.#port = port
@@ -76,7 +84,7 @@ export class NextTags {
     tags: readonly string[],
     from: number,
     deadlineMs: number,
-  ): Promise<Stamped | undefined> {
+  ): Promise<NewlyStamped | undefined> {
     const keys = tags.map((tag) => this.#keyOf(tag))
     const terms = {
       since_ms: Math.ceil(performance.now() - from) + deadlineMs,
@@ -88,16 +96,27 @@ export class NextTags {
     const elapsedMs = performance.now() - from + ROUNDING_MS
     const madeAt = clock.decode(results[0] ?? null)
     const stamps: Stamp[] = []
+    let isOvertaken = false
     for (const [i, tag] of tags.entries()) {
       const { version, endedMs, changedMs, former, change } = stamp.decode(results[i + 1] ?? null)
       if (this.#isPending(tag)) return undefined
       const own = this.#own.get(tag)
       const isAfter = (agoMs: number | undefined): boolean =>
         !isWithin(agoMs, elapsedMs) || (own?.change === change && own.heardAt <= from)
-      if (!isAfter(endedMs)) return undefined
+      if (!isAfter(endedMs) || this.#mayHold(tag, from)) return undefined
+      isOvertaken ||= !isAfter(changedMs)
       stamps.push([tag, isAfter(changedMs) ? version : former])
     }
-    return { stamps, begunAt: madeAt - Math.ceil(elapsedMs), madeAt }
+    return { stamps, begunAt: madeAt - Math.ceil(elapsedMs), madeAt, isOvertaken }
+  }
+
+  /**
+   * Something that bears these tags was rendered and may be older than they are. Next gives a `use cache` that is being
+   * rendered to other requests as well, also to those that begin after a change, and what they render of it begins later
+   * than it did: nothing of theirs is stored that bears one of the tags and began before this.
+   */
+  overtaken(tags: readonly string[]): void {
+    for (const tag of tags) remember(this.#overtaken, tag, performance.now())
   }
 
   /** What time it is for the server that has the entry. */
@@ -166,7 +185,7 @@ export class NextTags {
     for (const [i, { tag, key, change }] of changed.entries()) {
       const result = results[i]
       if (result?.status === 'fulfilled') {
-        this.#remember(tag, { change, heardAt: performance.now() })
+        remember(this.#own, tag, { change, heardAt: performance.now() })
         continue
       }
       cause ??= result?.reason
@@ -194,11 +213,9 @@ export class NextTags {
     return expire.call({ tag }, { change, keep_ms: this.#settings.keepMs })
   }
 
-  #remember(tag: string, own: OwnChange): void {
-    this.#own.delete(tag)
-    this.#own.set(tag, own)
-    const [oldest] = this.#own.keys()
-    if (this.#own.size > REMEMBERED && oldest !== undefined) this.#own.delete(oldest)
+  #mayHold(tag: string, from: number): boolean {
+    const endedAt = this.#overtaken.get(tag)
+    return endedAt !== undefined && from <= endedAt
   }
 
   async #ask(calls: readonly ScriptCall[], deadlineMs: number): Promise<readonly Reply[]> {
@@ -211,3 +228,11 @@ export class NextTags {
 }
 
 const isWithin = (agoMs: number | undefined, ms: number): boolean => agoMs !== undefined && agoMs <= ms
+
+/** The newest last; of too many the oldest is forgotten. */
+function remember<V>(map: Map<string, V>, tag: string, value: V): void {
+  map.delete(tag)
+  map.set(tag, value)
+  const [oldest] = map.keys()
+  if (map.size > REMEMBERED && oldest !== undefined) map.delete(oldest)
+}

@@ -120,6 +120,28 @@ describe('use cache', () => {
       .toBe('of after')
   })
 
+  it.each([
+    ['ends', undefined],
+    ['makes stale', { expire: 600 }],
+  ])('stores nothing that may hold a render which a change %s, though it was begun later', async (_, how) => {
+    const { a, b } = instances()
+    const tag = fresh()
+    // Next gives what it renders to another request, which begins after the change and renders a page of it.
+    const inner = { tags: [tag], timestamp: now() }
+    await renderTime()
+    await b.useCache.updateTags([tag], how)
+    await renderTime()
+    const [timestamp, request] = [now(), new a.CacheHandler()]
+    await store(a, 'inner', inner)
+    await renderTime()
+    await store(a, 'outer', { tags: [tag], timestamp })
+    await request.set('/p', page('p', tag))
+    expect(await textOf(b, 'outer')).toBeUndefined()
+    expect(await new b.CacheHandler().get('/p', asked)).toBeNull()
+    await store(a, 'outer', { tags: [tag] })
+    expect((await b.useCache.get('outer'))?.revalidate).toBe(900)
+  })
+
   it('minds the soft tags of whoever reads, which the entry does not bear', async () => {
     const { a, b } = instances()
     const [page, other] = [`_N_T_/${fresh()}`, `_N_T_/${fresh()}`]
@@ -161,7 +183,7 @@ describe('use cache', () => {
   })
 
   it('serves what was begun before such a change as stale, and what ended earlier not again', async () => {
-    const { a } = instances()
+    const { a, b } = instances()
     const tag = fresh()
     const from = now()
     // Nobody has seen the tag yet.
@@ -169,7 +191,7 @@ describe('use cache', () => {
     await store(a, 'k', { tags: [tag], timestamp: from })
     expect((await a.useCache.get('k'))?.revalidate).toBe(-1)
     await a.useCache.updateTags([tag], { expire: 60 })
-    await store(a, 'k2', { tags: [tag], timestamp: from })
+    await store(b, 'k2', { tags: [tag], timestamp: from })
     expect((await a.useCache.get('k2'))?.revalidate).toBe(-1)
     await a.useCache.updateTags([tag], { expire: 0 })
     await a.useCache.updateTags([tag], { expire: 60 })
