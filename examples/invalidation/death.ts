@@ -4,6 +4,7 @@ import { keyOf, type RedisPort } from 'slotwise/redis'
 interface Strategy {
   getOrLoad(id: string, load: () => Promise<string>): Promise<string>
   change(id: string, commit: () => Promise<void>): Promise<void>
+  close(): Promise<void>
 }
 
 /** Commit, then DEL. */
@@ -21,6 +22,7 @@ function deleting(redis: RedisPort): Strategy {
       await commit()
       await redis.call({ key, command: ['DEL', key] })
     },
+    close: async () => {},
   }
 }
 
@@ -29,14 +31,16 @@ function announcing(redis: RedisPort): Strategy {
   return {
     getOrLoad: (id, load) => cache.getOrLoad(id, load),
     change: (id, commit) => cache.mutate({ ids: [id] }, commit),
+    close: () => cache.close(),
   }
 }
 
 /** What is read after the commit of a process that dies before it can say so: nothing that follows the commit ever runs. */
 async function race(open: () => Strategy): Promise<string> {
   let title = 'old'
-  const [reader, writer] = [open(), open()]
-  await reader.getOrLoad('7', async () => title)
+  const [before, writer, after] = [open(), open(), open()]
+  await before.getOrLoad('7', async () => title)
+  await before.close()
   await new Promise<void>((committed) => {
     void writer.change('7', () => {
       title = 'new'
@@ -44,7 +48,7 @@ async function race(open: () => Strategy): Promise<string> {
       return new Promise(() => {})
     })
   })
-  return await reader.getOrLoad('7', async () => title)
+  return await after.getOrLoad('7', async () => title)
 }
 
 export const naive = (redis: RedisPort) => race(() => deleting(redis))

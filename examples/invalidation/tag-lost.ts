@@ -9,11 +9,11 @@ interface Strategy {
 
 /** The number of a tag, absent being nought, as it was before the load. */
 function counting(redis: RedisPort): Strategy {
-  const key = keyOf({ namespace: redis.namespace, pattern: 'naive', name: 'lost' }, '7')
   const tagKey = keyOf({ namespace: redis.namespace, pattern: 'tag', name: 'naive' }, ['org:7'])
   const count = async () => Number((await redis.call({ key: tagKey, command: ['GET', tagKey] })) ?? 0)
   return {
-    async getOrLoad(_, __, load) {
+    async getOrLoad(id, _, load) {
+      const key = keyOf({ namespace: redis.namespace, pattern: 'naive', name: 'lost' }, id)
       const before = await count()
       const [title, stored] = [await redis.call({ key, command: ['HMGET', key, 'title', 'count'] })].flat()
       if (typeof title === 'string' && Number(stored) === before) return title
@@ -37,6 +37,8 @@ async function race(redis: RedisPort, name: string, open: () => Strategy): Promi
   await reader.close()
   title = 'new'
   await writer.invalidateTags(tags)
+  // Something else bears the tag as it is now, so that there is something to be lost.
+  await writer.getOrLoad('8', { tags }, async () => title)
   const key = keyOf({ namespace: redis.namespace, pattern: 'tag', name }, tags)
   await redis.call({ key, command: ['DEL', key] })
   return await writer.getOrLoad('7', { tags }, async () => title)

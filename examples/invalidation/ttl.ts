@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Cache } from 'slotwise/cache'
 import { keyOf, type RedisPort } from 'slotwise/redis'
 
-const TTL_MS = 1000
+const TTL_MS = 2000
 const LEASE_MS = 200
 
 interface Strategy {
