@@ -1,6 +1,8 @@
+import { integer } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
 import { type CacheOptions, settingsOf } from './cache-options.js'
 import { type CacheStats, Instance } from './instance.js'
+import { type HotKey, hottest } from './local/hottest.js'
 import { CacheView } from './view.js'
 
 /**
@@ -44,6 +46,17 @@ export class Cache<T> extends CacheView<T> {
   /** Over all tenants, since this object was made. */
   stats(): CacheStats {
     return this.#instance.stats()
+  }
+
+  /**
+   * The keys that are read most often in this process, over all tenants, the most read one first; none unless the cache has a
+   * level with `holds: 'hot'`. They name tenants and ids, which may be personal data: that is why no metric has them.
+   *
+   * @throws ConfigurationError `top` (10) is not a whole number above zero
+   */
+  hotKeys({ top = 10 }: { readonly top?: number | undefined } = {}): readonly HotKey[] {
+    const { local } = this.#instance
+    return local === undefined ? [] : hottest(local, integer('top', top))
   }
 
   /**

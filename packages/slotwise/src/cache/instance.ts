@@ -20,12 +20,16 @@ export interface ErrorContext {
   readonly key: string
 }
 
-/** Counted since the cache was made; `pending` and `degraded` are levels. */
+/** Counted since the cache was made; `pending`, `degraded` and `hotKeys` are levels. */
 export interface CacheStats {
   /** Answers that this process held, and that were proved to be no more than `maxStalenessMs` behind. */
   readonly localHits: number
   /** Answers read from Redis at once. */
   readonly hits: number
+  /** Those that were answered by a read of Redis which another caller had sent; only with `holds: 'hot'`. */
+  readonly sharedReads: number
+  /** How many keys are hot now; only with `holds: 'hot'`. Which ones, `hotKeys` tells. */
+  readonly hotKeys: number
   /** Those among the hits that were stale. */
   readonly staleHits: number
   /** Reads that found nothing usable in Redis. */
@@ -48,7 +52,7 @@ export interface CacheStats {
   readonly degraded: boolean
 }
 
-type Counter = Exclude<keyof CacheStats, 'pending' | 'degraded'>
+type Counter = Exclude<keyof CacheStats, 'pending' | 'degraded' | 'hotKeys'>
 
 /** What the views of one cache share. */
 export class Instance {
@@ -76,6 +80,7 @@ export class Instance {
   readonly #counters: Record<Counter, number> = {
     localHits: 0,
     hits: 0,
+    sharedReads: 0,
     staleHits: 0,
     misses: 0,
     loads: 0,
@@ -131,7 +136,8 @@ export class Instance {
   }
 
   stats(): CacheStats {
-    return { ...this.#counters, pending: this.#left, degraded: this.#degraded }
+    const hotKeys = this.local?.hot().length ?? 0
+    return { ...this.#counters, hotKeys, pending: this.#left, degraded: this.#degraded }
   }
 
   /** Whether it is worth asking Redis for an entry, and its answer may be believed. */

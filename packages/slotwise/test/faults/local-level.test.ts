@@ -63,7 +63,7 @@ async function behind(
   reader ??= await open()
   const writer = await open()
   const rows = 200
-  const measured = measuring({ reader: through(reader), writer, local: LOCAL, rows, replicas: 1 })
+  const measured = measuring({ readers: [through(reader)], writer, local: LOCAL, rows, replicas: 1 })
   const hits = () => measured.seen().localHits
   await expect.poll(hits, { timeout: 10_000 }).toBeGreaterThan(rounds(2000, 50_000))
   await fault(writer)
