@@ -3,6 +3,11 @@
  *
  * @module
  */
+export type { AuditFinding, AuditLook, AuditStats, CacheAudit, Explanation } from './audit/audit.js'
+export type { HistoryEvent, HistoryKind } from './audit/history.js'
+export type { AuditedEntry, AuditOptions } from './audit/options.js'
+export type { Outcome, WindowTally } from './audit/tally.js'
+export type { Because } from './audit/verdict.js'
 export type { LoadMany, LoadManyContext } from './batch.js'
 export { Cache } from './cache.js'
 export type { CacheOptions } from './cache-options.js'

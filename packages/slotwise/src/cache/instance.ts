@@ -2,6 +2,7 @@ import { PendingInvalidations } from '../invalidation/pending.js'
 import type { Key } from '../keys.js'
 import type { RedisPort } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
+import type { CacheAudit } from './audit/audit.js'
 import { Flights } from './flights.js'
 import { removalOf } from './invalidate.js'
 import { Everywhere } from './local/everywhere.js'
@@ -15,7 +16,7 @@ import { Wakes } from './wakes.js'
 
 /** Where a failure that did not reach a caller happened. */
 export interface ErrorContext {
-  readonly operation: 'read' | 'load' | 'store' | 'write' | 'invalidate' | 'track'
+  readonly operation: 'read' | 'load' | 'store' | 'write' | 'invalidate' | 'track' | 'audit'
   /** Empty for what concerns no entry. */
   readonly key: string
 }
@@ -77,6 +78,8 @@ export class Instance {
   /** What is on its way to be stored. */
   readonly storing = new Set<Promise<unknown>>()
   closed = false
+  /** Hears of what happens to entries, while somebody audits. */
+  audit: CacheAudit | undefined
   readonly #counters: Record<Counter, number> = {
     localHits: 0,
     hits: 0,
@@ -183,6 +186,7 @@ export class Instance {
   /** Loads that have not come back yet are not waited for: nothing of theirs will be stored. */
   async close(): Promise<void> {
     this.closed = true
+    this.audit?.close()
     this.pending.close()
     this.tags.pending.close()
     this.local?.close()
@@ -190,7 +194,12 @@ export class Instance {
     await Promise.all(this.storing)
   }
 
-  emit(kind: Events['slotwise:cache']['kind'], key: Key | '', from: number): void {
+  emit(
+    kind: Exclude<Events['slotwise:cache']['kind'], 'degraded' | 'recovered'>,
+    key: Key | '',
+    from: number,
+  ): void {
+    if (this.audit !== undefined && key !== '') this.audit.saw(kind, key, from)
     publish('slotwise:cache', () => ({
       name: this.settings.name,
       kind,

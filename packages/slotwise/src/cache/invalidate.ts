@@ -77,6 +77,7 @@ export async function changeTags(
   instance.forget(keys)
   const results = await removeAll(instance.port, removals, { callOf: changeOf, deadlineMs, signal })
   instance.forget(keys)
+  instance.audit?.sawTags(keys, from)
   const left: Promise<boolean>[] = []
   let cause: unknown
   for (const [i, key] of keys.entries()) {

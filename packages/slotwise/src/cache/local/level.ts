@@ -61,6 +61,8 @@ export class LocalLevel {
   readonly #hot: HotKeys | undefined
   /** Of what is hot. */
   readonly #shared: SharedReads
+  /** Told of the news that a key has changed, while somebody wants to know. */
+  news: ((key: string) => void) | undefined
   /** Until when this process is counted as a reader, by both clocks. */
   #servesUntil = Number.NEGATIVE_INFINITY
   #servesUntilWall = Number.NEGATIVE_INFINITY
@@ -83,7 +85,10 @@ export class LocalLevel {
       dispose: (tag) => loosen(tag),
     })
     this.#watch = watch({
-      changed: (key) => this.#changed(key),
+      changed: (key) => {
+        this.#changed(key)
+        this.news?.(key)
+      },
       moved: (slots) => this.#moved(slots),
     })
   }

@@ -142,7 +142,9 @@ async function ask(
       return timedBytes(await instance.port.pipeline(calls, options), 0, false)
     }
     const call = { ...reprove.call({ entry: key }, { version: known.version }), answeredBy }
-    return provedBytes(await instance.port.call(call, options), known)
+    const proved = provedBytes(await instance.port.call(call, options), known)
+    if (proved?.bytes === known.bytes) instance.audit?.saw('proof', key)
+    return proved
   })
   const judged = judge(instance, found)
   return judged instanceof Promise ? await judged : judged
