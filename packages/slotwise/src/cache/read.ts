@@ -32,7 +32,7 @@ export async function readWithToken<T>(
   if (local !== undefined && held !== undefined) {
     const { value, ageMs = 0 } = lookOf(local, held)
     instance.count('localHits')
-    instance.audit?.saw('hit', key, undefined, held.version)
+    instance.audit?.sawHeld(key, held.version)
     const token = tokenOf.version(held.version)
     return { found: true, value: (await value) as T, source: 'local', ageMs, stale: false, token }
   }

@@ -46,7 +46,7 @@ export class Reading<T> {
     // All of a hit in this process: what a promise more would cost is as much as all of this.
     if (local !== undefined && held !== undefined && mayBeLocal(rest)) {
       instance.count('localHits')
-      if (instance.audit !== undefined) instance.audit.saw('hit', key, undefined, held.version)
+      if (instance.audit !== undefined) instance.audit.sawHeld(key, held.version)
       const value = local.valueOf(held)
       return (value instanceof Promise ? await value : value) as T
     }

@@ -64,6 +64,8 @@ const LOOKED_AFTER: ReadonlySet<HistoryKind> = new Set([
   'invalidate',
   'tag',
 ])
+/** Of the hits in this process. */
+const ONE_IN = 16
 const LATE_MS = 1000
 const TURN_MS = 60_000
 const FINDINGS = 20
@@ -86,6 +88,7 @@ export class CacheAudit implements Disposable {
   readonly #stop = new AbortController()
   readonly #unlisten: () => void
   readonly #turning: NodeJS.Timeout
+  #untilHeld = 1
   #passedOver = 0
 
   /** @internal */
@@ -143,6 +146,14 @@ export class CacheAudit implements Disposable {
   saw(kind: HistoryKind, key: Key, from?: number, version?: Buffer): void {
     if (!this.#sample.has(key)) return
     this.#add(kind, this.#keys.get(key) ?? this.#admit(key), from, version)
+  }
+
+  /** @internal A hit in this process, of which there are so many that a few of them have to do. */
+  sawHeld(key: Key, version: Buffer): void {
+    if (--this.#untilHeld > 0) return
+    // At random, so that what is read in turns is not passed over each time.
+    this.#untilHeld = 1 + Math.floor(2 * ONE_IN * Math.random())
+    this.saw('hit', key, undefined, version)
   }
 
   /** @internal This process has changed tags. */
