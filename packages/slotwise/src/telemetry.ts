@@ -53,6 +53,24 @@ export interface Events {
     readonly key: string
     readonly durationMs: number
   }
+  /** An audit of a cache has looked at an entry. Rare. */
+  'slotwise:cache:audit': {
+    readonly name: string
+    readonly key: string
+    /** How long after something had happened to the entry. */
+    readonly windowMs: number
+    readonly outcome: 'consistent' | 'inconsistent' | 'absent' | 'moving' | 'failed'
+    /** If it is inconsistent: who gives readers something else than the origin has, and why. */
+    readonly where: 'redis' | 'local' | undefined
+    readonly because:
+      | 'invalidation-lost'
+      | 'filled-with-old'
+      | 'never-invalidated'
+      | 'held-too-long'
+      | undefined
+    /** Of the look, or the second of two. */
+    readonly durationMs: number
+  }
   /** A limiter decided. */
   'slotwise:ratelimit': {
     readonly name: string
@@ -173,6 +191,7 @@ export interface Events {
 /** Held for good: Node forgets a channel that nobody holds, and to look it up for each call would cost more than the call. */
 const channels: { readonly [K in keyof Events]: Channel } = {
   'slotwise:cache': channel('slotwise:cache'),
+  'slotwise:cache:audit': channel('slotwise:cache:audit'),
   'slotwise:ratelimit': channel('slotwise:ratelimit'),
   'slotwise:lock': channel('slotwise:lock'),
   'slotwise:outbox': channel('slotwise:outbox'),

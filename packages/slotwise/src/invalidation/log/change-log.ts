@@ -18,6 +18,16 @@ const IN_ONE = 100
 /** So many entries are read at a time. */
 const AT_A_TIME = 500
 
+/** Of which logs, and how long they are. */
+export interface ChangeLogSettings {
+  readonly name: string
+  readonly logs: number
+  /** So many entries of each stay. */
+  readonly keep: number
+  /** What of a name decides which log has it. @defaultValue all of it */
+  readonly bare?: (name: string) => string
+}
+
 /** How far a log was read: the number of the entry read last, and its tag. */
 export interface Position {
   readonly number: number
@@ -33,18 +43,19 @@ export type Page =
 export class ChangeLog {
   readonly port: RedisPort
   readonly logs: readonly Key[]
-  readonly #keep: number
+  readonly #settings: ChangeLogSettings
 
-  constructor(port: RedisPort, { name, logs, keep }: { name: string; logs: number; keep: number }) {
+  constructor(port: RedisPort, settings: ChangeLogSettings) {
     this.port = port
-    const space = { namespace: port.namespace, pattern: 'changes', name }
-    this.logs = Array.from({ length: logs }, (_, n) => keyOf(space, [n]))
-    this.#keep = keep
+    const space = { namespace: port.namespace, pattern: 'changes', name: settings.name }
+    this.logs = Array.from({ length: settings.logs }, (_, n) => keyOf(space, [n]))
+    this.#settings = settings
   }
 
   /** Which of the logs has it. */
   indexOf(name: string): number {
-    return slotOf(name) % this.logs.length
+    const { bare = (same) => same } = this.#settings
+    return slotOf(bare(name)) % this.logs.length
   }
 
   /** What appends the names, each to its log. */
@@ -63,7 +74,7 @@ export class ChangeLog {
           {
             tag: randomBytes(8),
             items: JSON.stringify(all.slice(i * IN_ONE, (i + 1) * IN_ONE)),
-            keep: this.#keep,
+            keep: this.#settings.keep,
             for_ms: FOR_MS,
           },
         ),

@@ -2,7 +2,8 @@ import { ClosedError } from '../../errors.js'
 import { plainName } from '../../keys.js'
 import { type CallOptions, integer } from '../../options.js'
 import type { RedisPort } from '../../redis/port.js'
-import { concerning, distinct } from '../tags/paths.js'
+import { SLOTS } from '../../slots.js'
+import { distinct } from '../tags/paths.js'
 import { writeAll } from '../write-all.js'
 import { ChangeLog, type Position } from './change-log.js'
 import { LogReader } from './log-reader.js'
@@ -86,7 +87,10 @@ export class Invalidator implements AsyncDisposable {
   readonly #changes: ChangeLog
   readonly #maxDelayMs: number
   readonly #onError: ((error: Error) => void) | undefined
-  readonly #subscriptions = new Set<InvalidationSubscription>()
+  readonly #subscriptions = new Set<{
+    readonly subscription: InvalidationSubscription
+    readonly readers: readonly LogReader[]
+  }>()
   #closed = false
 
   constructor(port: RedisPort, options: InvalidatorOptions) {
@@ -94,6 +98,8 @@ export class Invalidator implements AsyncDisposable {
       name: plainName('name', options.name),
       logs: integer('logs', options.logs ?? 8, { max: 1024 }),
       keep: integer('keep', options.keep ?? 10_000, { max: 1_000_000 }),
+      // What kind of name it is stands before it.
+      bare: (name) => name.slice(1),
     })
     this.#maxDelayMs = integer('maxDelayMs', options.maxDelayMs ?? 1000)
     this.#onError = options.onError
@@ -145,9 +151,7 @@ export class Invalidator implements AsyncDisposable {
             missed: (log) =>
               told(() =>
                 handler.missed((name) =>
-                  [`k${name}`, ...concerning([name || '-']).map((tag) => `t${tag}`)].some(
-                    (one) => changes.indexOf(one) === log,
-                  ),
+                  [name, ...pathsAbove(name)].some((one) => changes.indexOf(` ${one}`) === log),
                 ),
               ),
             failed: (error) => this.#failed(error),
@@ -155,7 +159,7 @@ export class Invalidator implements AsyncDisposable {
         ),
     )
     const close = (): void => {
-      this.#subscriptions.delete(subscription)
+      this.#subscriptions.delete(entry)
       for (const reader of readers) reader.close()
     }
     const subscription: InvalidationSubscription = {
@@ -168,7 +172,8 @@ export class Invalidator implements AsyncDisposable {
       close,
       [Symbol.asyncDispose]: () => Promise.resolve(close()),
     }
-    this.#subscriptions.add(subscription)
+    const entry = { subscription, readers }
+    this.#subscriptions.add(entry)
     const late = AbortSignal.timeout(deadlineMs)
     const given = signal === undefined ? late : AbortSignal.any([signal, late])
     try {
@@ -185,16 +190,30 @@ export class Invalidator implements AsyncDisposable {
     }
   }
 
-  /** The least of what its subscriptions know; `-Infinity` without any. */
-  proof(): { readonly freshAsOfMs: number } {
-    const all = [...this.#subscriptions].map(({ freshAsOfMs }) => freshAsOfMs)
-    return { freshAsOfMs: all.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...all) }
+  /**
+   * The least of what its subscriptions know, `-Infinity` without any; and the slots (as `slotOf` tells them of a name) whose
+   * logs cannot be read now, so that nothing is known of the names in them.
+   */
+  proof(): { readonly freshAsOfMs: number; readonly suspectSlots: ReadonlySet<number> } {
+    const all = [...this.#subscriptions]
+    const logs = this.#changes.logs.map((_, log) => log)
+    const suspects = new Set(
+      logs.filter((log) => !all.every(({ readers }) => readers[log]?.link !== undefined)),
+    )
+    const slots = Array.from({ length: SLOTS }, (_, slot) => slot)
+    return {
+      freshAsOfMs:
+        all.length === 0
+          ? Number.NEGATIVE_INFINITY
+          : Math.min(...all.map(({ subscription }) => subscription.freshAsOfMs)),
+      suspectSlots: new Set(slots.filter((slot) => all.length === 0 || suspects.has(slot % logs.length))),
+    }
   }
 
   /** Ends its subscriptions. The port stays open. Idempotent. */
   close(): void {
     this.#closed = true
-    for (const subscription of this.#subscriptions) subscription.close()
+    for (const { subscription } of this.#subscriptions) subscription.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -213,4 +232,10 @@ export class Invalidator implements AsyncDisposable {
 function tell(handler: InvalidationHandler, name: string): void {
   if (name.startsWith('k')) handler.key?.(name.slice(1))
   else handler.tag?.(name.slice(1))
+}
+
+/** The tags above a tag; what is no tag has none. */
+function pathsAbove(name: string): readonly string[] {
+  const words = name.split('/')
+  return words.slice(1).map((_, i) => words.slice(0, i + 1).join('/'))
 }

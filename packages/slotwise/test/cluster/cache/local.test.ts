@@ -203,6 +203,35 @@ describe('a read that a change overtakes', () => {
   })
 })
 
+describe('a tagged read that a change overtakes while its tags are looked at', () => {
+  it('is held by nobody', async () => {
+    const [asked, go] = [gate(), gate()]
+    let isHeldUp = false
+    const slow = watched(port, undefined, async (call) => {
+      // The entry is there already.
+      if (!isHeldUp || nameOf(call) !== 'HGET') return
+      isHeldUp = false
+      asked.open()
+      await go.passed
+    })
+    await using cache = open<string>({}, slow)
+    const [id, other] = [randomUUID(), randomUUID()]
+    await cache.set(id, 'value')
+    await held(cache, id)
+    await cache.set(other, 'old', { tags: [randomUUID()] })
+    isHeldUp = true
+    const reading = cache.get(other)
+    await asked.passed
+    await elsewhere.call({ key: keyIn(other), command: ['DEL', keyIn(other)] })
+    await elsewhere.call({ key: keyIn(id), command: ['DEL', keyIn(id)] })
+    await expect.poll(() => cache.get(id), POLL).toBeUndefined()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    go.open()
+    expect(await reading).toBe('old')
+    expect(await cache.get(other)).toBeUndefined()
+  })
+})
+
 describe('values', () => {
   const value = { text: 'old', tags: ['a'], author: { name: 'A' } }
 

@@ -55,6 +55,7 @@ describe('what is published', () => {
       await expect.poll(() => subscription.freshAsOfMs > at, POLL).toBe(true)
       expect(told).toContain(`key ${i}`)
       expect(invalidator.proof().freshAsOfMs).toBeGreaterThan(at)
+      expect(invalidator.proof().suspectSlots.size).toBe(0)
     }
   })
 
@@ -121,7 +122,7 @@ describe('whoever was away', () => {
     await invalidator.subscribe(
       {
         missed: (isSuspect) =>
-          suspects.push(isSuspect('a'), ...['b', 'c', 'd', 'e', 'f', 'g'].map(isSuspect)),
+          suspects.push(isSuspect('a'), ...Array.from({ length: 30 }, (_, n) => isSuspect(`other ${n}`))),
       },
       { from: cursor },
     )
@@ -165,6 +166,7 @@ it('a handler that throws is told so, and hears the next', async () => {
 
 it('once closed takes nothing and tells nothing', async () => {
   const invalidator = opened()
+  expect(invalidator.proof().suspectSlots.size).toBe(16_384)
   const { told } = await hearing(invalidator)
   invalidator.close()
   await expect(invalidator.publish({ keys: ['a'] })).rejects.toMatchObject({ code: 'CLOSED' })
