@@ -15,26 +15,31 @@ import * as ttl from './invalidation/ttl.js'
 import * as version from './invalidation/version.js'
 import * as writeThrough from './invalidation/write-through.js'
 
-const RACES = {
+const modules = {
   ttl,
-  'delete-after-commit': deleteAfterCommit,
-  'second-delete': secondDelete,
+  deleteAfterCommit,
+  secondDelete,
   death,
-  'write-through': writeThrough,
+  writeThrough,
   version,
-  'tag-during-load': tagDuringLoad,
-  'tag-lost': tagLost,
+  tagDuringLoad,
+  tagLost,
   lease,
-  'lagging-replica': laggingReplica,
+  laggingReplica,
 }
+/** By the names of their files. */
+const races = Object.entries(modules).map(
+  ([name, race]) => [name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), race] as const,
+)
 
 const named = process.argv.slice(2)
-const unknown = named.filter((name) => !Object.keys(RACES).includes(name))
-if (unknown.length > 0) throw new Error(`there is no race ${unknown.join()}: ${Object.keys(RACES).join()}`)
+const names = races.map(([name]) => name)
+const unknown = named.filter((name) => !names.includes(name))
+if (unknown.length > 0) throw new Error(`there is no race ${unknown.join()}, but ${names.join()}`)
 
 await using cluster = await startLocalCluster()
 await using redis = await connect({ ...cluster.connectOptions, namespace: 'races' })
-for (const [name, { naive, ours }] of Object.entries(RACES)) {
+for (const [name, { naive, ours }] of races) {
   if (named.length > 0 && !named.includes(name)) continue
   const [theirs, mine] = await Promise.all([naive(redis), ours(redis)])
   console.log(`${name}: naive ${theirs}, ours ${mine}`)

@@ -110,7 +110,7 @@ export const promises: Readonly<Record<string, (scene: Scene) => Promise<string>
   'what Redis did not take is not served': async ({ holder }) => {
     const id = randomUUID()
     holder.faults.isRefused = true
-    await expect(holder.levels.set(id, 'old')).rejects.toThrow()
+    await expect(holder.levels.set(id, 'old')).rejects.toBeInstanceOf(Error)
     holder.faults.isRefused = false
     return (await holder.levels.get(id)) ?? 'nothing'
   },
@@ -194,8 +194,8 @@ async function inTheEnd({ holder }: Scene, id: string): Promise<string> {
 }
 
 /** An entry that the same primary holds. */
-function beside(id: string, { port, keyOf: keyIn }: Scene): string {
-  const ownerOf = (one: string) => port.topology().ownerOf(slotOf(keyIn(one)))?.id
+function beside(id: string, scene: Scene): string {
+  const ownerOf = (one: string) => scene.port.topology().ownerOf(slotOf(scene.keyOf(one)))?.id
   for (;;) {
     const other = randomUUID()
     if (ownerOf(other) === ownerOf(id)) return other
