@@ -94,6 +94,15 @@ export function measure(sink: Sink, { perNode }: { readonly perNode: boolean }):
     hear('slotwise:lock', ({ name, kind, durationMs }) => {
       sink('slotwise.lock.operation.duration', durationMs / 1000, { name: bounds.of('locks', name), kind })
     }),
+    hear('slotwise:outbox', ({ name: given, kind, events, delayMs }) => {
+      const name = bounds.of('outbox', given)
+      if (kind === 'elected' || kind === 'interrupted') {
+        sink('slotwise.outbox.changes', 1, { name, kind })
+        return
+      }
+      sink('slotwise.outbox.events', events, { name, kind })
+      if (delayMs !== undefined) sink('slotwise.outbox.delay', delayMs / 1000, { name })
+    }),
   ]
   return () => {
     for (const stop of stops) stop()

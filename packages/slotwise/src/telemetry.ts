@@ -86,6 +86,28 @@ export interface Events {
     readonly kind: 'acquired' | 'busy' | 'unavailable' | 'extended' | 'released' | 'lost'
     readonly durationMs: number
   }
+  /** An outbox carried changes of Postgres, or could not, or began or ceased to. */
+  'slotwise:outbox': {
+    /** The table, with its schema. */
+    readonly name: string
+    readonly kind: /** Redis and the handler have taken them, and they are gone from the table. */
+      | 'applied'
+      /** They could not be carried this time, and wait. */
+      | 'failed'
+      /** They can never be carried, and stay in the table, marked. */
+      | 'set-aside'
+      /** This process consumes from here on. */
+      | 'elected'
+      /** Postgres failed it: it does not consume, and tries to. */
+      | 'interrupted'
+    /** How many. */
+    readonly events: number
+    readonly durationMs: number
+    /** For `'applied'`: how long ago the oldest of them had been written. */
+    readonly delayMs: number | undefined
+    /** For `'interrupted'`. */
+    readonly reason: string | undefined
+  }
   /** A port learnt something about the cluster, lost or regained a node, or a call is tried again. Rare. */
   'slotwise:redis': /** The table of who serves what is different; what exactly is told by the events behind this one. */
     | { readonly kind: 'topology'; readonly version: number }
@@ -172,6 +194,7 @@ const channels: { readonly [K in keyof Events]: Channel } = {
   'slotwise:cache:audit': channel('slotwise:cache:audit'),
   'slotwise:ratelimit': channel('slotwise:ratelimit'),
   'slotwise:lock': channel('slotwise:lock'),
+  'slotwise:outbox': channel('slotwise:outbox'),
   'slotwise:redis': channel('slotwise:redis'),
   'slotwise:redis:start': channel('slotwise:redis:start'),
   'slotwise:redis:call': channel('slotwise:redis:call'),

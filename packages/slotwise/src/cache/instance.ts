@@ -1,13 +1,16 @@
+import type { ChangeLog } from '../invalidation/log/change-log.js'
 import { PendingInvalidations } from '../invalidation/pending.js'
+import type { ChangeOptions } from '../invalidation/tags/tag-store.js'
+import { writeAll } from '../invalidation/write-all.js'
 import type { Key } from '../keys.js'
-import type { RedisPort } from '../redis/port.js'
+import type { RedisPort, Reply } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
 import type { CacheAudit } from './audit/audit.js'
 import { Flights } from './flights.js'
 import { removalOf } from './invalidate.js'
 import { Everywhere } from './local/everywhere.js'
 import type { LocalLevel } from './local/level.js'
-import { openLevel } from './local/open.js'
+import { openLevel, openLog } from './local/open.js'
 import { Origin } from './origin.js'
 import { Pace } from './pace.js'
 import type { Settings } from './settings.js'
@@ -75,6 +78,8 @@ export class Instance {
   readonly pace: Pace
   readonly wakes: Wakes
   readonly #origin: Origin | undefined
+  /** Where other processes are told of what this one changes, if servers do not tell. */
+  readonly #log: ChangeLog | undefined
   /** What is on its way to be stored. */
   readonly storing = new Set<Promise<unknown>>()
   closed = false
@@ -106,15 +111,18 @@ export class Instance {
     this.#origin = settings.origin === undefined ? undefined : new Origin(settings.origin)
     this.pending = new PendingInvalidations(port, {
       callOf: removalOf(settings.keepInvalidatedMs),
+      told: (keys, results) => this.told(keys, results, {}),
       report: (error, key) => this.report(error, 'invalidate', key),
       changed: () => this.#judge(),
     })
     this.everywhere = new Everywhere(port, settings.tagSpace, (error) => this.report(error, 'track', ''))
-    this.local = openLevel(port, settings, (error) => this.report(error, 'track', ''))
+    this.#log = openLog(port, settings)
+    this.local = openLevel(port, settings, this.#log, (error) => this.report(error, 'track', ''))
     if (this.local !== undefined && settings.local !== undefined) {
       this.everywhere.join(this.local, settings.local.maxStalenessMs)
     }
     this.tags = new Tags(port, settings, this.local, {
+      told: (keys, results) => this.told(keys, results, {}),
       report: (error, key) => this.report(error, 'invalidate', key),
       changed: () => this.#judge(),
     })
@@ -127,6 +135,26 @@ export class Instance {
   forget(keys: readonly Key[]): void {
     if (this.local === undefined) return
     for (const key of keys) this.local.forget(key)
+  }
+
+  /**
+   * What has been done to the keys counts once other processes can hear of it: at once where servers tell, else when it is
+   * in the log.
+   */
+  async told(
+    keys: readonly Key[],
+    results: readonly PromiseSettledResult<Reply>[],
+    { replicas = this.settings.replicas, ...options }: ChangeOptions,
+  ): Promise<readonly PromiseSettledResult<Reply>[]> {
+    if (this.#log === undefined) return results
+    const calls = this.#log.appending(keys.filter((_, i) => results[i]?.status === 'fulfilled'))
+    const told = await writeAll(
+      this.port,
+      calls.map((call) => ({ call, replicas })),
+      options,
+    )
+    const failed = told.find((result) => result.status === 'rejected')
+    return failed === undefined ? results : results.map(() => failed)
   }
 
   /** The next reading of a counter that orders what happens in this process. */

@@ -60,12 +60,13 @@ async function behind(
   fault: (writer: RedisPort) => Promise<void>,
   through: (reader: RedisPort) => RedisPort = (one) => one,
   reader?: RedisPort,
+  coherence: 'tracking' | 'log' = 'tracking',
   local: LocalOptions = LOCAL,
 ): Promise<Seen> {
   reader ??= await open()
   const writer = await open()
   const rows = 200
-  const measured = measuring({ readers: [through(reader)], writer, local, rows, replicas: 1 })
+  const measured = measuring({ readers: [through(reader)], writer, local, coherence, rows, replicas: 1 })
   const hits = () => measured.seen().localHits
   await expect.poll(hits, { timeout: 10_000 }).toBeGreaterThan(rounds(2000, 50_000))
   await fault(writer)
@@ -137,16 +138,11 @@ describe('what a process holds is never more behind than was allowed', () => {
   })
 
   it('when a primary is paused, replaced and wakes up', async () => {
-    expectFresh(
-      await behind(async (writer) => {
-        const index = busiest(writer)
-        await cluster.pause(index)
-        await promotion(cluster, writer, index)
-        await sleep(500)
-        await cluster.resume(index)
-        await cluster.whenHealthy()
-      }),
-    )
+    expectFresh(await behind(replaced))
+  })
+
+  it('the same, where caches tell each other in logs', async () => {
+    expectFresh(await behind(replaced, undefined, undefined, 'log'))
   })
 
   it('when a primary hands over to its replica', async () => {
@@ -162,7 +158,11 @@ describe('what a process holds is never more behind than was allowed', () => {
     const fault = async (writer: RedisPort) => {
       await failover({ ...cluster.connectOptions, from: writer.topology().ownerOf(0)?.id ?? '' })
     }
-    const seen = await behind(fault, undefined, undefined, { ...LOCAL, holds: 'hot', maxEntries: 60 })
+    const seen = await behind(fault, undefined, undefined, 'tracking', {
+      ...LOCAL,
+      holds: 'hot',
+      maxEntries: 60,
+    })
     expectFresh(seen)
     expect(seen.sharedReads).toBeGreaterThan(0)
   })
@@ -180,6 +180,17 @@ describe('what a process holds is never more behind than was allowed', () => {
 
   it('when a primary is cut off from the others, and clients still reach it', async () => {
     expectFresh(await behind(cutOff))
+  })
+
+  it('when all that is there is removed', async () => {
+    expectFresh(
+      await behind(async (writer) => {
+        const [first] = writer.topology().nodes.filter(({ role }) => role === 'primary')
+        await writer.onNode(first?.id ?? '', ['FLUSHDB'])
+        await sleep(100)
+        await writer.onEachPrimary(['FLUSHALL'])
+      }),
+    )
   })
 
   it('when this process stands still', async () => {
@@ -227,6 +238,15 @@ describe('when a primary is cut off from the others together with a client', () 
     expect(worstMs).toBeGreaterThan(2 * MAX_STALENESS_MS)
   })
 })
+
+async function replaced(writer: RedisPort): Promise<void> {
+  const index = busiest(writer)
+  await cluster.pause(index)
+  await promotion(cluster, writer, index)
+  await sleep(500)
+  await cluster.resume(index)
+  await cluster.whenHealthy()
+}
 
 async function cutOff(writer: RedisPort): Promise<void> {
   const index = busiest(writer)

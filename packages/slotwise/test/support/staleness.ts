@@ -28,6 +28,7 @@ export interface Staleness {
   /** What changes rows, as another process would. */
   readonly writer: RedisPort
   readonly local: LocalOptions
+  readonly coherence?: 'tracking' | 'log'
   readonly rows: number
   /** So many replicas have each invalidation before it counts as promised: no failover loses it then. */
   readonly replicas: number
@@ -55,13 +56,14 @@ export function measuring({
   readers,
   writer,
   local,
+  coherence = 'tracking',
   rows,
   replicas,
   // Some rows are read much more often than they change.
   pick = () => Math.floor(Math.random() ** 3 * rows),
 }: Staleness) {
   const stop = new AbortController()
-  const options = { name: 'stale', ttlMs: 60_000, budgetMs: 200 }
+  const options = { name: 'stale', ttlMs: 60_000, budgetMs: 200, coherence }
   const caches = readers.map((reader) => new Cache<number>(reader, { ...options, local }))
   const writing = new Cache<number>(writer, options)
   const database = Array.from({ length: rows }, () => 0)

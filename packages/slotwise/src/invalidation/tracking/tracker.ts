@@ -23,6 +23,8 @@ export interface TrackerSettings {
   readonly everyMs: number
   /** Keys by number, to be asked for and never written, of which each primary owns some. */
   readonly probe: (n: number) => Key
+  /** Proofs are asked for whether anybody says so or not. @defaultValue `false` */
+  readonly isAlwaysWanted?: boolean
 }
 
 /** How long a node may take to prove itself, before its connection is made anew. What it vouches for is suspect long before. */
@@ -145,7 +147,7 @@ export class Tracker {
         this.#links.set(connection.node, link)
         const ended = AbortSignal.any([stopped, connection.signal])
         while (!ended.aborted) {
-          if (this.wanted) {
+          if (this.wanted || this.#settings.isAlwaysWanted === true) {
             const proof = await this.#prove(connection, key)
             link.provedAt = proof.at
             link.provedAtWall = proof.wall
