@@ -95,8 +95,8 @@ export async function changeTags(
   const changed = await removeAll(instance.port, removals, { callOf: changeOf, ...call })
   const results = await instance.told(keys, changed, { ...call, replicas })
   instance.forget(keys)
-  instance.audit?.sawTags(keys, from)
   if (afterMs !== undefined) instance.tags.pending.again(keys, afterMs, replicas)
+  instance.audit?.sawTags(keys, from)
   const left: Promise<boolean>[] = []
   let cause: unknown
   for (const [i, key] of keys.entries()) {

@@ -60,8 +60,8 @@ async function behind(
   fault: (writer: RedisPort) => Promise<void>,
   through: (reader: RedisPort) => RedisPort = (one) => one,
   reader?: RedisPort,
-  coherence: 'tracking' | 'log' = 'tracking',
   local: LocalOptions = LOCAL,
+  coherence: 'tracking' | 'log' = 'tracking',
 ): Promise<Seen> {
   reader ??= await open()
   const writer = await open()
@@ -142,7 +142,7 @@ describe('what a process holds is never more behind than was allowed', () => {
   })
 
   it('the same, where caches tell each other in logs', async () => {
-    expectFresh(await behind(replaced, undefined, undefined, 'log'))
+    expectFresh(await behind(replaced, undefined, undefined, LOCAL, 'log'))
   })
 
   it('when a primary hands over to its replica', async () => {
@@ -158,11 +158,7 @@ describe('what a process holds is never more behind than was allowed', () => {
     const fault = async (writer: RedisPort) => {
       await failover({ ...cluster.connectOptions, from: writer.topology().ownerOf(0)?.id ?? '' })
     }
-    const seen = await behind(fault, undefined, undefined, 'tracking', {
-      ...LOCAL,
-      holds: 'hot',
-      maxEntries: 60,
-    })
+    const seen = await behind(fault, undefined, undefined, { ...LOCAL, holds: 'hot', maxEntries: 60 })
     expectFresh(seen)
     expect(seen.sharedReads).toBeGreaterThan(0)
   })
