@@ -86,8 +86,16 @@ export const METRICS = {
     unit: 's',
     labels: ['name', 'kind'],
     means:
-      'reads and invalidations by what became of them: `hit`, `load`, `wait`, `bypass`, `invalidate`, `error`, …',
+      'reads and invalidations by what became of them: `local`, `hit`, `load`, `wait`, `bypass`, `invalidate`, `error`, …',
     alert: '`bypass` or `error` go on: Redis does not serve the cache; or the share of `hit` falls',
+  },
+  'slotwise.cache.audit.looks': {
+    kind: 'counter',
+    unit: '{look}',
+    labels: ['name', 'window', 'outcome'],
+    means:
+      'entries that an audit looked at, by how long after something had happened to them (`1s`, `10s`, `60s`): `consistent`, `inconsistent`, `absent`, `moving`, `failed`',
+    alert: '`inconsistent` by `consistent` and `inconsistent` together is above 0 in the longest window',
   },
   'slotwise.ratelimit.decision.duration': {
     kind: 'histogram',

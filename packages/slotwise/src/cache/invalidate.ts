@@ -96,6 +96,7 @@ export async function changeTags(
   const results = await instance.told(keys, changed, { ...call, replicas })
   instance.forget(keys)
   if (afterMs !== undefined) instance.tags.pending.again(keys, afterMs, replicas)
+  instance.audit?.sawTags(keys, from)
   const left: Promise<boolean>[] = []
   let cause: unknown
   for (const [i, key] of keys.entries()) {

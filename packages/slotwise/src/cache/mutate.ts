@@ -92,6 +92,7 @@ export async function mutateKeys<R>(
   }
   if (terms.everywhere === true) await instance.everywhere.forgotten(everything, performance.now(), undefined)
   for (const key of keys) instance.emit('write', key, from)
+  instance.audit?.sawTags(tagKeysOf(terms), from)
   return result
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { LocalOptions } from '../../src/cache/index.js'
 import { failover, moveSlots } from '../../src/cluster/index.js'
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
@@ -59,12 +60,13 @@ async function behind(
   fault: (writer: RedisPort) => Promise<void>,
   through: (reader: RedisPort) => RedisPort = (one) => one,
   reader?: RedisPort,
+  local: LocalOptions = LOCAL,
   coherence: 'tracking' | 'log' = 'tracking',
 ): Promise<Seen> {
   reader ??= await open()
   const writer = await open()
   const rows = 200
-  const measured = measuring({ reader: through(reader), writer, local: LOCAL, coherence, rows, replicas: 1 })
+  const measured = measuring({ readers: [through(reader)], writer, local, coherence, rows, replicas: 1 })
   const hits = () => measured.seen().localHits
   await expect.poll(hits, { timeout: 10_000 }).toBeGreaterThan(rounds(2000, 50_000))
   await fault(writer)
@@ -140,7 +142,7 @@ describe('what a process holds is never more behind than was allowed', () => {
   })
 
   it('the same, where caches tell each other in logs', async () => {
-    expectFresh(await behind(replaced, undefined, undefined, 'log'))
+    expectFresh(await behind(replaced, undefined, undefined, LOCAL, 'log'))
   })
 
   it('when a primary hands over to its replica', async () => {
@@ -150,6 +152,15 @@ describe('what a process holds is never more behind than was allowed', () => {
         await failover({ ...cluster.connectOptions, from: owner?.id ?? '' })
       }),
     )
+  })
+
+  it('when hot keys alone are held and reads are shared, and a primary hands over to its replica', async () => {
+    const fault = async (writer: RedisPort) => {
+      await failover({ ...cluster.connectOptions, from: writer.topology().ownerOf(0)?.id ?? '' })
+    }
+    const seen = await behind(fault, undefined, undefined, { ...LOCAL, holds: 'hot', maxEntries: 60 })
+    expectFresh(seen)
+    expect(seen.sharedReads).toBeGreaterThan(0)
   })
 
   it('when slots move', async () => {

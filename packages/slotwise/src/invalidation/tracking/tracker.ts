@@ -108,7 +108,7 @@ export class Tracker {
       const key = this.#keyOwnedBy(node.id, probe)
       const from = performance.now()
       try {
-        if (key !== undefined) await this.#listen(key, stopped)
+        if (key !== undefined) await this.#listen(node.id, key, stopped)
       } catch (error) {
         this.#failed(error, node, stopped)
       }
@@ -123,7 +123,7 @@ export class Tracker {
     if (!stopped.aborted) this.#events.failed(error, `${host}:${port}`)
   }
 
-  async #listen(key: Key, stopped: AbortSignal): Promise<void> {
+  async #listen(id: string, key: Key, stopped: AbortSignal): Promise<void> {
     let link: Link | undefined
     const onPush = (message: readonly Reply[]): void => {
       if (message[0] !== 'invalidate') return
@@ -140,6 +140,8 @@ export class Tracker {
       }
     }
     await this.#port.borrow({ key, onPush, signal: stopped }, async (connection) => {
+      // The slot went to another primary while a connection was waited for, and whoever is listened to as that one is another.
+      if (this.#port.topology().ownerOf(slotOf(key))?.id !== id) return
       const prefixes = this.#settings.prefixes.flatMap((prefix) => ['PREFIX', prefix])
       try {
         await connection.call(['CLIENT', 'TRACKING', 'ON', 'BCAST', ...prefixes])

@@ -85,7 +85,9 @@ describe('metrics', () => {
   it('have the names, kinds, units and attributes of the table, and no other', async () => {
     const { collect } = measuring({ ports: { main: port }, health: true })
     const cache = new Cache<string>(port, { name: 'prices', ttlMs: 60_000, budgetMs: 5000 })
+    const audit = cache.audit({ ppm: 1_000_000, windowsMs: [1], load: () => 'secret' })
     await cache.forTenant('tenant-7').getOrLoad('id-7', async () => 'secret')
+    await expect.poll(() => audit.stats().windows[0]?.consistent ?? 0).toBeGreaterThan(0)
     const tiers = { burst: tokenBucket({ capacity: 1, refillPerSecond: 0.001 }) }
     const limiter = new RateLimiter(port, {
       name: 'api',
