@@ -81,6 +81,18 @@ describe('a tag that changes', () => {
     expect(await later).toBe('new')
   })
 
+  it('and whose load fails holds nobody up: there is no older value to be served meanwhile', async () => {
+    await using cache = bed.cache<string>({ staleRetryMs: 10_000 })
+    const id = randomUUID()
+    await cache.set(id, 'old', { tags: ['a'] })
+    await cache.invalidateTags(['a'])
+    const failing = cache.getOrLoad(id, { tags: ['a'] }, () => Promise.reject(new Error('no database')))
+    await expect(failing).rejects.toThrow('no database')
+    const from = performance.now()
+    expect(await cache.getOrLoad(id, { tags: ['a'] }, () => 'new')).toBe('new')
+    expect(performance.now() - from).toBeLessThan(2000)
+  })
+
   it('belongs to its tenant', async () => {
     await using cache = bed.cache<string>()
     const id = randomUUID()
