@@ -308,6 +308,23 @@ describe('what a tag is found to be', () => {
     for (let i = 0; i < 20; i++) expect(await cache.getOrLoad(id, refuse)).toBe('value')
   })
 
+  it('stays known while others load what bears it', async () => {
+    await using cache = open<string>()
+    await using other = open<string>({ local: undefined }, elsewhere)
+    const [id, tag] = [randomUUID(), randomUUID()]
+    await other.set(id, 'value', { tags: [tag] })
+    await held(cache, id)
+    const before = cache.stats().localHits
+    for (let i = 0; i < 20; i++) {
+      await other.getOrLoad(randomUUID(), { tags: [tag] }, () => 'another')
+      // What is told of a change by then has been told.
+      await elsewhere.call({ key: keyIn(id), command: ['EXISTS', keyIn(id)] })
+      await turns()
+      await cache.get(id)
+    }
+    expect(cache.stats().localHits - before).toBeGreaterThan(15)
+  })
+
   it('is not taken back by an answer to who had asked before', async () => {
     const [id, tag] = [randomUUID(), randomUUID()]
     const holding: { tag?: Promise<void> | undefined; entry?: Promise<void> | undefined } = {}
