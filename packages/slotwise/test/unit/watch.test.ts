@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { tellingServers } from '../../src/invalidation/tracking/servers.js'
 import { Watch } from '../../src/invalidation/tracking/watch.js'
-import { slotOf } from '../../src/slots.js'
 import type { BorrowedConnection, BorrowTarget, RedisPort, Topology } from '../../src/redis/index.js'
+import { slotOf } from '../../src/slots.js'
 
 const NODE = '127.0.0.1:7000'
 const node = { id: 'a', host: '127.0.0.1', port: 7000, role: 'primary', epoch: 1 } as const
@@ -36,7 +36,8 @@ function portTo(server: Server): RedisPort {
     namespace: 'unit',
     topology: () => topology,
     onTopology: (listener: Parameters<RedisPort['onTopology']>[0]) => {
-      server.move = (slot) => listener(topology, [{ kind: 'slots-moved', slots: [slot], from: node, to: node }])
+      server.move = (slot) =>
+        listener(topology, [{ kind: 'slots-moved', slots: [slot], from: node, to: node }])
       return () => {}
     },
     borrow: async (target: BorrowTarget, use: (connection: BorrowedConnection) => Promise<unknown>) => {
