@@ -333,9 +333,9 @@ describe('what a tag is found to be', () => {
       const key = 'command' in call ? String(call.command[1]) : ''
       const kind = key.includes(':tag:') ? 'tag' : nameOf(call) === 'HMGET' ? 'entry' : undefined
       if (kind === undefined) return
-      const held = holding[kind]
+      const until = holding[kind]
       holding[kind] = undefined
-      await held
+      await until
       if (kind === 'tag') tagsAnswered++
     })
     await using cache = open<string>({}, through)
