@@ -1,5 +1,5 @@
-import { median, quantile } from '../measuring/rates.js'
 import type { Outcome } from '../measuring/held.js'
+import { median, quantile } from '../measuring/rates.js'
 import { table } from '../measuring/table.js'
 import { IN_FLIGHT } from './hits.js'
 import { BOUND_MS, type Probed } from './probes.js'

@@ -1,7 +1,7 @@
-import { TTL_MS, type Value } from '../cache/subject.js'
 import { Cache, type LocalOptions } from 'slotwise/cache'
 import { connect } from 'slotwise/ioredis'
 import type { RedisPort } from 'slotwise/redis'
+import { TTL_MS, type Value } from '../cache/subject.js'
 import { type Levels, type LevelsPlace, MAX_ENTRIES } from './subject.js'
 
 /** How far a hit may be behind in all measurements that do not say otherwise. */
@@ -41,7 +41,12 @@ async function connectTo({ nodes, bus }: LevelsPlace): Promise<RedisPort> {
     telling.borrow(target, (connection) => {
       const [host = '', at] = connection.node.split(':')
       const node = nodes[indexOf(bus, { host, port: Number(at) })]
-      return use(node === undefined ? connection : { ...connection, node: `${node.host}:${node.port}` })
+      return use({
+        node: node === undefined ? connection.node : `${node.host}:${node.port}`,
+        signal: connection.signal,
+        call: (command, options) => connection.call(command, options),
+        pipeline: (commands, options) => connection.pipeline(commands, options),
+      })
     })
   return new Proxy(port, {
     get(target, name) {

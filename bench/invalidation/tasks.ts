@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { valueOf } from '../cache/subject.js'
 import { Gate } from '../measuring/gate.js'
+import { type OneByOne, oneByOne } from './one-by-one.js'
 import type { Levels, LevelsPlace, OpenLevels } from './subject.js'
 
 const TAG = 'tag'
@@ -96,21 +97,10 @@ export class Tasks {
       loads++
       return valueOf('loaded')
     }
-    const cpu = process.cpuUsage()
-    const from = performance.now()
-    const until = from + ms
-    let calls = 0
     const before = levels.localHits?.() ?? 0
-    while (performance.now() < until) {
-      // The clock is asked once for many, since to ask costs as much as a hit.
-      for (let n = 0; n < 500; n++) await levels.read(ids[calls++ % count] ?? '', load)
-      // What tells of changes is to be heard, as in a process that serves.
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-    const took = performance.now() - from
+    const took = await oneByOne((i) => levels.read(ids[i % count] ?? '', load), ms)
     const local = levels.localHits?.()
-    const { user, system } = process.cpuUsage(cpu)
-    return { ns: (took * 1e6) / calls, cpuNs: ((user + system) * 1e3) / calls, calls, loads, others: local === undefined ? 0 : calls - (local - before) }
+    return { ...took, loads, others: local === undefined ? 0 : took.calls - (local - before) }
   }
 
   get #one(): Levels {
@@ -127,12 +117,7 @@ export interface TagDuringLoad {
   readonly isStored: boolean
 }
 
-/** Of each hit. */
-export interface LocalHits {
-  readonly ns: number
-  /** Time of a processor that this process took, all its threads together. */
-  readonly cpuNs: number
-  readonly calls: number
+export interface LocalHits extends OneByOne {
   readonly loads: number
   /** Those that came from somewhere else than the first level, where it tells. */
   readonly others: number
