@@ -61,7 +61,7 @@ if (values.help) {
   console.log(HELP)
   process.exit(0)
 }
-const { only, data = process.env.SLOTWISE_DATA } = values
+const { only, data = process.env['SLOTWISE_DATA'] } = values
 if (only !== undefined && !PARTS.some((part) => part === only)) {
   throw new Error(`--only takes ${PARTS.join(', ')}, got ${only}`)
 }

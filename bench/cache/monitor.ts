@@ -27,7 +27,7 @@ export async function monitor(cluster: LocalCluster, prefix: string) {
       seen = []
       await act()
       await sleep(SEEN_MS)
-      return seen
+      return [...seen]
     },
     close() {
       for (const client of [...clients, ...monitors]) client.disconnect()

@@ -5,23 +5,28 @@ import type { LocalCluster } from 'slotwise/local'
 import type { RedisPort } from 'slotwise/redis'
 import { placeIn } from '../cache/probes.js'
 import { TTL_MS, type Value, valueOf } from '../cache/subject.js'
+import { inTurns, median } from '../measuring/rates.js'
 import { MAX_STALENESS_MS } from './slotwise.js'
 import { MAX_ENTRIES } from './subject.js'
 
 const KEYS = 100
 const CHANGES_PER_SECOND = 100
-const SECONDS = 5
+const SECONDS = 4
+const ROUNDS = 3
 
 /** What a level costs each primary, each second, beyond what the same process without one does. */
-export interface Cost {
+export interface Cost extends Spent {
   readonly what: string
+}
+
+interface Spent {
   readonly commands: number
   readonly bytes: number
 }
 
 /** By the servers' own counts. */
 export async function measureCost(cluster: LocalCluster, port: RedisPort): Promise<readonly Cost[]> {
-  const run = async (hasLevel: boolean, isBusy: boolean, changes: boolean) => {
+  const run = async (hasLevel: boolean, isBusy: boolean, changes: boolean): Promise<Spent> => {
     const { prefix } = placeIn(cluster)
     const level = { local: { maxEntries: MAX_ENTRIES, maxStalenessMs: MAX_STALENESS_MS } }
     await using own = await connect({ ...cluster.connectOptions, namespace: 'bench' })
@@ -37,10 +42,11 @@ export async function measureCost(cluster: LocalCluster, port: RedisPort): Promi
     await sleep(2 * MAX_STALENESS_MS)
     const before = await counted(port)
     const from = performance.now()
-    for (let n = 0; performance.now() - from < SECONDS * 1000; n++) {
+    // The same number of each in every run, however late the machine is.
+    for (let n = 0; n < SECONDS * CHANGES_PER_SECOND; n++) {
       if (isBusy) await readAll()
       if (changes) await writer.set(`changed-${n}`, valueOf('changed'))
-      await sleep(1000 / CHANGES_PER_SECOND)
+      await sleep(Math.max(0, from + ((n + 1) * 1000) / CHANGES_PER_SECOND - performance.now()))
     }
     const after = await counted(port)
     const each = (performance.now() - from) / 1000 / after.primaries
@@ -49,17 +55,26 @@ export async function measureCost(cluster: LocalCluster, port: RedisPort): Promi
       bytes: (after.bytes - before.bytes) / each,
     }
   }
-  const without = await run(false, false, false)
-  const changing = await run(false, false, true)
-  const minus = (what: string, one: Omit<Cost, 'what'>, other: Omit<Cost, 'what'>): Cost => ({
-    what,
-    commands: one.commands - other.commands,
-    bytes: one.bytes - other.bytes,
-  })
+  const [quiet, changing, idle, busy, told] = await inTurns(ROUNDS, [
+    () => run(false, false, false),
+    () => run(false, false, true),
+    () => run(true, false, false),
+    () => run(true, true, false),
+    () => run(true, false, true),
+  ])
+  const beyond = (
+    what: string,
+    those: readonly Spent[] | undefined,
+    without: readonly Spent[] | undefined,
+  ): Cost => {
+    const of = (field: keyof Spent) =>
+      median((those ?? []).map((one, round) => one[field] - (without?.[round]?.[field] ?? Number.NaN)))
+    return { what, commands: of('commands'), bytes: of('bytes') }
+  }
   return [
-    minus('idle', await run(true, false, false), without),
-    minus('busy: hits all the time', await run(true, true, false), without),
-    minus(`idle, ${CHANGES_PER_SECOND} changes a second elsewhere`, await run(true, false, true), changing),
+    beyond('idle', idle, quiet),
+    beyond('busy: hits all the time', busy, quiet),
+    beyond(`idle, ${CHANGES_PER_SECOND} changes a second elsewhere`, told, changing),
   ]
 }
 
