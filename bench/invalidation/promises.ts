@@ -103,10 +103,12 @@ export function traceFindings(replayed: readonly Replayed[], shared: readonly Sh
       .filter(({ hasLevel }) => hasLevel)
       .map((one): Finding => {
         const alone = shared.find(({ hasLevel, processes }) => !hasLevel && processes === one.processes)
-        const redis = alone?.loads ?? Number.NaN
+        const asked = ({ loads, bypasses }: Shared) => loads - bypasses
+        const loads = (those: Shared) => `${those.loads} loads (${those.bypasses} since Redis was late)`
+        if (alone === undefined) return { holds: false, line: 'Redis alone was not measured' }
         return {
-          holds: one.loads <= redis * 1.01,
-          line: `web12 shared by ${one.processes}, ${SHARED_ENTRIES} entries each: ${(one.localHits / one.requests).toFixed(3)} hits in the processes, ${one.loads} loads, ${(one.ms / 1000).toFixed(1)} s; Redis alone ${redis} loads, ${((alone?.ms ?? 0) / 1000).toFixed(1)} s (promised: not a hundredth more loads)`,
+          holds: asked(one) <= asked(alone) * 1.01,
+          line: `web12 shared by ${one.processes}, ${SHARED_ENTRIES} entries each: ${(one.localHits / one.requests).toFixed(3)} hits in the processes, ${loads(one)}, ${(one.ms / 1000).toFixed(1)} s; Redis alone ${loads(alone)}, ${(alone.ms / 1000).toFixed(1)} s (promised: not a hundredth more loads while Redis answers)`,
         }
       }),
   ]

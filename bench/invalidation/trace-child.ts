@@ -14,6 +14,13 @@ interface Part {
   readonly of: number
 }
 
+interface Replay {
+  readonly requests: number
+  readonly localHits: number
+  readonly loads: number
+  readonly bypasses: number
+}
+
 /** Requests that one process has under way at any time. */
 const AT_ONCE = 8
 
@@ -31,7 +38,7 @@ export class TraceTasks {
     this.#cache = new Cache<Value>(port, { name: place.prefix, ttlMs: TTL_MS, ...(local && { local }) })
   }
 
-  async run(): Promise<{ readonly requests: number; readonly localHits: number; readonly loads: number }> {
+  async run(): Promise<Replay> {
     const { folder, part, of } = this.#part
     const cache = this.#cache
     if (cache === undefined) throw new Error('nothing was opened')
@@ -50,7 +57,8 @@ export class TraceTasks {
       }
     }
     await Promise.all(Array.from({ length: AT_ONCE }, worker))
-    return { requests: ids.length, localHits: cache.stats().localHits, loads }
+    const { localHits, bypasses } = cache.stats()
+    return { requests: ids.length, localHits, loads, bypasses }
   }
 }
 
