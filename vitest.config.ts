@@ -55,7 +55,11 @@ export default defineConfig({
       // The same promises of the patterns, kept by their twins.
       project('memory', 'packages/slotwise/test/cluster/{cache,invalidation,lock,ratelimit}/*.test.ts', 1, {
         // Of memory, of bytes on the way, of what a failover loses and of what it tells unasked, only a server knows.
-        exclude: ['**/memory-usage.test.ts', '**/lost-change.test.ts', '**/cache/{local,local-trace,everywhere}.test.ts'],
+        exclude: [
+          '**/memory-usage.test.ts',
+          '**/lost-change.test.ts',
+          '**/{local,local-trace,everywhere,track-changes}.test.ts',
+        ],
         provide: { inMemory: true },
         ...WAITING,
       }),

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Cache } from 'slotwise/cache'
 import type { LocalCluster } from 'slotwise/local'
-import { type Key, keyOf, type RedisPort } from 'slotwise/redis'
+import { type Key, keyOf, type RedisPort, slotOf } from 'slotwise/redis'
 import { monitor } from '../cache/monitor.js'
 import { placeIn } from '../cache/probes.js'
 import { TTL_MS, type Value, valueOf } from '../cache/subject.js'
@@ -61,7 +61,7 @@ export interface Borne {
   readonly reloaded: number
 }
 
-const INVALIDATIONS = 50
+const INVALIDATIONS = 500
 const SAMPLE = 10
 
 /** What it takes to invalidate a tag that so many entries bear, in turns. */
@@ -73,7 +73,8 @@ export async function measureBorne(
   const { prefix } = placeIn(cluster)
   await using cache = new Cache<string>(port, { name: prefix, ttlMs: TTL_MS })
   const idOf = (count: number, n: number) => `of-${count}-${n}`
-  const tagOf = (count: number) => `borne-by-${count}`
+  const tags = new Map(counts.map((count) => [count, tagAt(port, prefix, `borne-by-${count}`)]))
+  const tagOf = (count: number) => tags.get(count) ?? ''
   for (const count of counts) {
     await cache.set('template', 'small', { tags: [tagOf(count)] })
     await copy(port, prefix, (n) => idOf(count, n), count)
@@ -115,6 +116,16 @@ export async function measureBorne(
     ms: took[i] ?? [],
     reloaded: reloaded[i] ?? 0,
   }))
+}
+
+/** A tag that the owner of the first slot has, so that it is the same server that is asked each time. */
+function tagAt(port: RedisPort, name: string, word: string): string {
+  const topology = port.topology()
+  for (let n = 0; ; n++) {
+    const tag = `${word}-${n}`
+    const slot = slotOf(keyOf({ namespace: port.namespace, pattern: 'tag', name }, tag))
+    if (topology.ownerOf(slot)?.id === topology.ownerOf(0)?.id) return tag
+  }
 }
 
 /** So many at a time: all of it together is not to be held in this process. */

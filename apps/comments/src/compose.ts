@@ -17,6 +17,7 @@ import { HealthService } from './services/health.js'
 import { LikeService } from './services/likes.js'
 import { LimitService } from './services/limits.js'
 import { MetricsService } from './services/metrics.js'
+import { carryChanges } from './services/outbox.js'
 import { TenantService } from './services/tenants.js'
 
 /** The service, serving. */
@@ -61,6 +62,10 @@ export async function startService(config: Config, options: ServiceOptions = {})
     open.push(async () => metrics.close())
     const caches = new Caches(port, { enabled: config.cache, onError })
     open.push(() => caches.close())
+    if (config.cache) {
+      const carrying = carryChanges(db.pool, port, onError)
+      open.push(() => carrying.close())
+    }
     const locks = new Locks(port, { name: 'likes' })
 
     const limits = new LimitService(port, (error) => logger.warn({ err: error }, 'nobody counts'))

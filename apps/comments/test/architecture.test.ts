@@ -27,6 +27,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   slotwise: ['problems', 'services'],
   'slotwise/cache': ['services'],
+  'slotwise/invalidation': ['db', 'services'],
   'slotwise/lock': ['services', 'compose'],
   'slotwise/prometheus': ['services'],
   'slotwise/ratelimit': ['services'],

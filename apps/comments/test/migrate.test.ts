@@ -29,7 +29,8 @@ describe('the schema', () => {
     `)
     expect(rows.length).toBeGreaterThanOrEqual(5)
     for (const { table, columns, key } of rows) {
-      if (table.startsWith('import_')) continue
+      // The outbox holds names of what is to be told, for a moment, and nothing of what it says.
+      if (table.startsWith('import_') || table === 'slotwise_outbox') continue
       expect([table, columns]).toEqual([table, expect.arrayContaining(['tenant_id'])])
       // A key is looked up before it is known whose it is.
       if (table !== 'api_keys') expect([table, key[0]]).toEqual([table, 'tenant_id'])

@@ -78,6 +78,7 @@ async function everyAnswer(
     ['DELETE', comment, mine, { user: 'bob' }, 403],
     ['DELETE', comment, mine, { user: 'ann' }, 204],
     ['DELETE', comment, mine, { user: 'ann' }, 404],
+    ['DELETE', '/v1/cache', '/v1/cache', {}, 204],
     ['GET', '/demo/tenants', '/demo/tenants', {}, 200],
     ['GET', '/healthz', '/healthz', {}, 200],
     ['GET', '/readyz', '/readyz', {}, 200],

@@ -23,7 +23,7 @@ it('a busy thread is loaded anew before its entry ends, while its readers get th
   const entry = Buffer.from((await bytes()) as Buffer)
   entry.writeUInt32BE(0xffff_ffff, LOAD_MS_AT)
   await port.call({ key, command: ['HSET', key, 'v', entry] })
-  // Nobody tells the caches of it.
+  // Nobody tells the caches of it, and no trigger does: this is a connection of the service.
   await service.db.kysely
     .updateTable('comments')
     .set({ content: 'second' })

@@ -38,6 +38,7 @@ const EVERYTHING: readonly [method: string, path: string, call: Call][] = [
   ['GET', '/v1/comments/c', {}],
   ['POST', '/v1/entities/e/comments', { user: 'u', body: { content: 'written by A', parentId: 'c' } }],
   ['PUT', '/v1/entities/e', { body: { title: 'named by A' } }],
+  ['DELETE', '/v1/cache', {}],
   ['DELETE', '/v1/comments/reply', { user: 'u' }],
   ['GET', '/v1/entities/e/comments', {}],
 ]

@@ -80,6 +80,10 @@ export function measure(sink: Sink, { perNode }: { readonly perNode: boolean }):
     hear('slotwise:cache', ({ name, kind, durationMs }) => {
       sink('slotwise.cache.operation.duration', durationMs / 1000, { name: bounds.of('cache', name), kind })
     }),
+    hear('slotwise:cache:audit', ({ name: given, windowMs, outcome }) => {
+      const [name, window] = [bounds.of('cache', given), bounds.of('window', `${windowMs / 1000}s`)]
+      sink('slotwise.cache.audit.looks', 1, { name, window, outcome })
+    }),
     hear('slotwise:ratelimit', ({ name: given, outcome, violated, durationMs }) => {
       const name = bounds.of('limiter', given)
       sink('slotwise.ratelimit.decision.duration', durationMs / 1000, { name, outcome })
@@ -89,6 +93,15 @@ export function measure(sink: Sink, { perNode }: { readonly perNode: boolean }):
     }),
     hear('slotwise:lock', ({ name, kind, durationMs }) => {
       sink('slotwise.lock.operation.duration', durationMs / 1000, { name: bounds.of('locks', name), kind })
+    }),
+    hear('slotwise:outbox', ({ name: given, kind, events, delayMs }) => {
+      const name = bounds.of('outbox', given)
+      if (kind === 'elected' || kind === 'interrupted') {
+        sink('slotwise.outbox.changes', 1, { name, kind })
+        return
+      }
+      sink('slotwise.outbox.events', events, { name, kind })
+      if (delayMs !== undefined) sink('slotwise.outbox.delay', delayMs / 1000, { name })
     }),
   ]
   return () => {

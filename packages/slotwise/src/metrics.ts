@@ -86,8 +86,16 @@ export const METRICS = {
     unit: 's',
     labels: ['name', 'kind'],
     means:
-      'reads and invalidations by what became of them: `hit`, `load`, `wait`, `bypass`, `invalidate`, `error`, …',
+      'reads and invalidations by what became of them: `local`, `hit`, `load`, `wait`, `bypass`, `invalidate`, `error`, …',
     alert: '`bypass` or `error` go on: Redis does not serve the cache; or the share of `hit` falls',
+  },
+  'slotwise.cache.audit.looks': {
+    kind: 'counter',
+    unit: '{look}',
+    labels: ['name', 'window', 'outcome'],
+    means:
+      'entries that an audit looked at, by how long after something had happened to them (`1s`, `10s`, `60s`): `consistent`, `inconsistent`, `absent`, `moving`, `failed`',
+    alert: '`inconsistent` by `consistent` and `inconsistent` together is above 0 in the longest window',
   },
   'slotwise.ratelimit.decision.duration': {
     kind: 'histogram',
@@ -110,6 +118,28 @@ export const METRICS = {
     labels: ['name', 'kind'],
     means: 'what became of locks: `acquired`, `busy`, `unavailable`, `extended`, `released`, `lost`',
     alert: 'any `lost`: a holder was too slow or Redis away; `unavailable` goes on',
+  },
+  'slotwise.outbox.events': {
+    kind: 'counter',
+    unit: '{event}',
+    labels: ['name', 'kind'],
+    means:
+      'changes of Postgres that an outbox carried (`applied`), will try again (`failed`) or gave up (`set-aside`)',
+    alert: 'any `set-aside`: the table says why; `failed` goes on while `applied` does not',
+  },
+  'slotwise.outbox.delay': {
+    kind: 'histogram',
+    unit: 's',
+    labels: ['name'],
+    means: 'how long ago the oldest change of a batch had been written when it was carried',
+    alert: 'longer than your transactions take, for minutes; and ask `lag()` for what waits',
+  },
+  'slotwise.outbox.changes': {
+    kind: 'counter',
+    unit: '{change}',
+    labels: ['name', 'kind'],
+    means: 'that this process began to consume (`elected`), or Postgres failed it (`interrupted`)',
+    alert: '`interrupted` goes on',
   },
   'slotwise.redis.calls.active': {
     kind: 'updowncounter',
@@ -179,13 +209,16 @@ export const METRICS = {
 export type MetricName = keyof typeof METRICS
 
 /** Upper bounds of the buckets, in seconds: a call takes half a millisecond, a deadline seconds, an absence minutes. */
-const BUCKETS: Readonly<Record<'call' | 'absence', readonly number[]>> = {
+const BUCKETS: Readonly<Record<'call' | 'delay' | 'absence', readonly number[]>> = {
   call: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  // Milliseconds where all is well, an absence where it is not.
+  delay: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 10, 30, 60, 300, 900],
   absence: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900],
 }
 
 /** The buckets of a histogram. */
 export function bucketsOf(name: MetricName): readonly number[] {
+  if (name === 'slotwise.outbox.delay') return BUCKETS.delay
   return name === 'slotwise.redis.node.absence' || name === 'slotwise.redis.subscription.gap'
     ? BUCKETS.absence
     : BUCKETS.call

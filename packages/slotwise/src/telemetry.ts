@@ -38,6 +38,7 @@ export interface Events {
   'slotwise:cache': {
     readonly name: string
     readonly kind:
+      | 'local'
       | 'hit'
       | 'stale'
       | 'load'
@@ -51,6 +52,24 @@ export interface Events {
       | 'recovered'
     /** Empty for what is not about one entry. */
     readonly key: string
+    readonly durationMs: number
+  }
+  /** An audit of a cache has looked at an entry. Rare. */
+  'slotwise:cache:audit': {
+    readonly name: string
+    readonly key: string
+    /** How long after something had happened to the entry. */
+    readonly windowMs: number
+    readonly outcome: 'consistent' | 'inconsistent' | 'absent' | 'moving' | 'failed'
+    /** If it is inconsistent: who gives readers something else than the origin has, and why. */
+    readonly where: 'redis' | 'local' | undefined
+    readonly because:
+      | 'invalidation-lost'
+      | 'filled-with-old'
+      | 'never-invalidated'
+      | 'held-too-long'
+      | undefined
+    /** Of the look, or the second of two. */
     readonly durationMs: number
   }
   /** A limiter decided. */
@@ -67,6 +86,28 @@ export interface Events {
     readonly resource: string
     readonly kind: 'acquired' | 'busy' | 'unavailable' | 'extended' | 'released' | 'lost'
     readonly durationMs: number
+  }
+  /** An outbox carried changes of Postgres, or could not, or began or ceased to. */
+  'slotwise:outbox': {
+    /** The table, with its schema. */
+    readonly name: string
+    readonly kind: /** Redis and the handler have taken them, and they are gone from the table. */
+      | 'applied'
+      /** They could not be carried this time, and wait. */
+      | 'failed'
+      /** They can never be carried, and stay in the table, marked. */
+      | 'set-aside'
+      /** This process consumes from here on. */
+      | 'elected'
+      /** Postgres failed it: it does not consume, and tries to. */
+      | 'interrupted'
+    /** How many. */
+    readonly events: number
+    readonly durationMs: number
+    /** For `'applied'`: how long ago the oldest of them had been written. */
+    readonly delayMs: number | undefined
+    /** For `'interrupted'`. */
+    readonly reason: string | undefined
   }
   /** A port learnt something about the cluster, lost or regained a node, or a call is tried again. Rare. */
   'slotwise:redis': /** The table of who serves what is different; what exactly is told by the events behind this one. */
@@ -151,8 +192,10 @@ export interface Events {
 /** Held for good: Node forgets a channel that nobody holds, and to look it up for each call would cost more than the call. */
 const channels: { readonly [K in keyof Events]: Channel } = {
   'slotwise:cache': channel('slotwise:cache'),
+  'slotwise:cache:audit': channel('slotwise:cache:audit'),
   'slotwise:ratelimit': channel('slotwise:ratelimit'),
   'slotwise:lock': channel('slotwise:lock'),
+  'slotwise:outbox': channel('slotwise:outbox'),
   'slotwise:redis': channel('slotwise:redis'),
   'slotwise:redis:start': channel('slotwise:redis:start'),
   'slotwise:redis:call': channel('slotwise:redis:call'),
@@ -169,11 +212,14 @@ export function publish<K extends keyof Events>(name: K, event: () => Events[K])
 }
 
 const starts = channels['slotwise:redis:start']
+const cache = channels['slotwise:cache']
 const calls = channels['slotwise:redis:call']
 
 /** Whether anybody would hear of beginnings, and of ends, of calls: asked for each call, so by the shortest way. */
 export const areStartsHeard = (): boolean => starts.hasSubscribers
 export const areCallsHeard = (): boolean => calls.hasSubscribers
+/** The same of what caches do, for hits that take no longer than the question. */
+export const areCachesHeard = (): boolean => cache.hasSubscribers
 
 /** Hears a channel until the function that is returned is called. */
 export function hear<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): () => void {

@@ -36,6 +36,8 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
       : // The client's own bound is for a server that hangs and cannot keep its.
         { statement_timeout: statementTimeoutMs, query_timeout: statementTimeoutMs + 1000 }),
     application_name: 'comments',
+    // What is changed here is told to the caches here, under an intent; the outbox is for what others change.
+    options: '-c slotwise_outbox.quiet=on',
     allowExitOnIdle: true,
   })
   pool.on('error', options.onError ?? (() => {}))

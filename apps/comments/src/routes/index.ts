@@ -60,7 +60,7 @@ export function routes(services: Services, { demo, pageFolder, logger }: RouterO
   metricsRoutes(router, metrics)
   if (demo) demoRoutes(router, tenants)
   router.use('/v1/*', guard(tenants, limits))
-  tenantRoutes(router, limits)
+  tenantRoutes(router, tenants, limits)
   entityRoutes(router, entities, comments)
   commentRoutes(router, comments, likes)
 

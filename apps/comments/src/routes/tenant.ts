@@ -13,6 +13,17 @@ const whoAmI = createRoute({
   responses: { 200: json(Tenant, 'The tenant.'), ...refusals() },
 })
 
+const purge = createRoute({
+  method: 'delete',
+  path: '/v1/cache',
+  summary: 'Takes everything of this tenant out of the cache',
+  security: [{ key: [] }],
+  responses: {
+    204: { description: 'The next reader of each thing gets it from the database.' },
+    ...refusals(),
+  },
+})
+
 const demo = createRoute({
   method: 'get',
   path: '/demo/tenants',
@@ -21,10 +32,15 @@ const demo = createRoute({
   responses: { 200: json(DemoTenants, 'The tenants.'), ...failures },
 })
 
-export function tenantRoutes(router: Router, limits: LimitService): void {
+export function tenantRoutes(router: Router, tenants: TenantService, limits: LimitService): void {
   router.openapi(whoAmI, (context) => {
     const tenant = context.get('tenant')
     return context.json({ ...tenant, limit: limits.of(tenant.plan) }, 200)
+  })
+
+  router.openapi(purge, async (context) => {
+    await tenants.purge(context.get('tenant').id)
+    return context.body(null, 204)
   })
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { InvalidationPendingError } from 'slotwise'
 import { Cache, type ErrorContext, type Load, type LoadContext } from 'slotwise/cache'
 import type { RedisPort } from 'slotwise/redis'
@@ -18,6 +19,17 @@ export interface CachesOptions {
   readonly enabled?: boolean
   readonly onError?: (error: Error, context: ErrorContext) => void
 }
+
+/** Below it is everything that a tenant has in the cache. */
+const SITE = 'site'
+const COMMENT_TAGS = [`${SITE}/comments`]
+
+/** What the tree of an entity bears. Ids hold anything, slashes too, and a tag below another is more than a name. */
+const treeTag = (entityId: string): string =>
+  `${SITE}/trees/${createHash('sha256').update(entityId).digest('base64url')}`
+
+/** Comments and trees of a tenant bear tags of one space, so that one of them can take all of it away. */
+const TAG_SPACE = 'comments-service'
 
 /** A process that dies between its commit and its invalidation leaves the older value for so long at most. */
 const TTL_MS = 600_000
@@ -40,20 +52,33 @@ export class Caches implements AsyncDisposable {
 
   constructor(port: RedisPort, { enabled = true, onError = () => {} }: CachesOptions = {}) {
     this.#enabled = enabled
-    this.#comments = new Cache(port, { name: 'comments', ttlMs: TTL_MS, onError })
+    this.#comments = new Cache(port, {
+      name: 'comments',
+      tagSpace: TAG_SPACE,
+      ttlMs: TTL_MS,
+      onError,
+    })
     // A long thread takes a while to load. One reader of a busy one sees to the next before anybody has to wait for it.
     // Not `staleMs`: what has gone from the database without a word to the cache would be shown for as much longer.
-    this.#threads = new Cache(port, { name: 'threads', ttlMs: TTL_MS, earlyRefresh: 1, onError })
+    this.#threads = new Cache(port, {
+      name: 'threads',
+      tagSpace: TAG_SPACE,
+      ttlMs: TTL_MS,
+      earlyRefresh: 1,
+      onError,
+    })
     // A key that is taken back, or a new plan, is felt within this time even if nobody tells the cache.
-    this.#keys = new Cache(port, { name: 'api-keys', ttlMs: 60_000, onError })
+    // Every request asks for one, so this process holds those that are used.
+    const local = { maxEntries: 10_000, maxStalenessMs: 1000 }
+    this.#keys = new Cache(port, { name: 'api-keys', ttlMs: 60_000, local, onError })
   }
 
   async comment(tenant: string, id: string, load: Load<Comment>): Promise<Comment> {
-    return this.#read(this.#comments, tenant, id, load)
+    return this.#read(this.#comments, tenant, id, COMMENT_TAGS, load)
   }
 
   async thread(tenant: string, entityId: string, load: Load<CachedThread>): Promise<CachedThread> {
-    return this.#read(this.#threads, tenant, entityId, load)
+    return this.#read(this.#threads, tenant, entityId, [treeTag(entityId)], load)
   }
 
   /** The tenant of a key, by the hash of the key. It says nothing about where the answer itself came from. */
@@ -72,14 +97,13 @@ export class Caches implements AsyncDisposable {
     { id, entityId }: { readonly id: string; readonly entityId: string },
     write: () => Promise<Comment>,
   ): Promise<Comment> {
-    const options = { deadlineMs: INVALIDATE_MS }
     const comments = this.#comments.forTenant(tenant)
-    const threads = this.#threads.forTenant(tenant)
-    return await timed('write', () =>
-      written(() =>
-        threads.mutate({ ids: [entityId], ...options }, () => comments.writeThrough(id, options, write)),
-      ),
-    )
+    const options = {
+      tags: COMMENT_TAGS,
+      alsoInvalidateTags: [treeTag(entityId)],
+      deadlineMs: INVALIDATE_MS,
+    }
+    return await timed('write', () => written(() => comments.writeThrough(id, options, write)))
   }
 
   /**
@@ -91,16 +115,9 @@ export class Caches implements AsyncDisposable {
     { id, entityId }: { readonly id: string; readonly entityId: string },
     run: () => Promise<R>,
   ): Promise<R> {
-    const options = { deadlineMs: INVALIDATE_MS }
     const comments = this.#comments.forTenant(tenant)
-    const threads = this.#threads.forTenant(tenant)
-    return await timed('write', () =>
-      written(() =>
-        threads.mutate({ ids: [entityId], ...options }, () =>
-          comments.mutate({ ids: [id], ...options }, run),
-        ),
-      ),
-    )
+    const what = { ids: [id], tags: [treeTag(entityId)], deadlineMs: INVALIDATE_MS }
+    return await timed('write', () => written(() => comments.mutate(what, run)))
   }
 
   /**
@@ -118,10 +135,18 @@ export class Caches implements AsyncDisposable {
     const [comments, threads] = await timed('invalidate', () =>
       Promise.all([
         told(this.#comments.forTenant(tenant).invalidateMany(commentIds, options)),
-        told(this.#threads.forTenant(tenant).invalidateMany(entityIds, options)),
+        told(this.#threads.forTenant(tenant).invalidateTags(entityIds.map(treeTag), options)),
       ]),
     )
     return comments && threads
+  }
+
+  /** Takes everything of a tenant away, in one command, however much it is. Whether Redis knows of it. */
+  async purge(tenant: string): Promise<boolean> {
+    const options = { deadlineMs: INVALIDATE_MS }
+    return await timed('invalidate', () =>
+      told(this.#threads.forTenant(tenant).invalidateTags([SITE], options)),
+    )
   }
 
   async close(): Promise<void> {
@@ -132,9 +157,15 @@ export class Caches implements AsyncDisposable {
     await this.close()
   }
 
-  async #read<T>(cache: Cache<T>, tenant: string, id: string, load: Load<T>): Promise<T> {
+  async #read<T>(
+    cache: Cache<T>,
+    tenant: string,
+    id: string,
+    tags: readonly string[],
+    load: Load<T>,
+  ): Promise<T> {
     if (!this.#enabled) return load(never)
-    const { value, how, durationMs } = await cache.forTenant(tenant).fetch(id, load)
+    const { value, how, durationMs } = await cache.forTenant(tenant).fetch(id, { tags }, load)
     recordTiming('cache', durationMs, how)
     const trace = traceOfRequest()
     if (trace !== undefined) trace.origin = how === 'wait' ? 'load' : how

@@ -30,6 +30,11 @@ export class TenantService {
     })
   }
 
+  /** Takes everything that the cache has of a tenant away: after its data was changed past this service, say. */
+  async purge(tenant: string): Promise<void> {
+    await this.#caches.purge(tenant)
+  }
+
   /** Every tenant with a key that works for a day. Only hashes are stored, so this process makes keys of its own. */
   async demo(): Promise<readonly (Tenant & { readonly key: string })[]> {
     const tenants = await this.#tenants.all()

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../errors.js'
 import { plainName } from '../keys.js'
-import { integer, shown } from '../options.js'
+import { integer, oneOf, shown } from '../options.js'
 import { Codec } from './entry.js'
 import type { ErrorContext } from './instance.js'
 import { type LocalOptions, localSettings } from './local/options.js'
@@ -81,6 +81,13 @@ export interface CacheOptions<T = unknown> {
   /** A level in this process, before Redis. @defaultValue none */
   readonly local?: LocalOptions | undefined
   /**
+   * How processes with a level hear of changes. `'tracking'`: from the servers, whoever changes what. `'log'`: from logs that
+   * caches write what they have changed to, where a user may not use `CLIENT TRACKING`; one more command for each change, and
+   * what expires early, is evicted or changed by other programs is not heard of. The same for every process that shares
+   * the cache, with a level or without. @defaultValue `'tracking'`
+   */
+  readonly coherence?: 'tracking' | 'log' | undefined
+  /**
    * So many replicas are to know of an invalidation before it resolves: what a failover to one of them cannot lose.
    * Each then waits for their answer, on a connection of its own. @defaultValue `0`
    */
@@ -127,6 +134,7 @@ export function settingsOf<T>(options: CacheOptions<T>): Settings {
     replicas: integer('replicas', options.replicas ?? 0, { min: 0 }),
     origin: originOf(options.origin),
     local: localSettings(options.local),
+    coherence: oneOf('coherence', options.coherence ?? 'tracking', ['tracking', 'log']),
     codec: new Codec({
       serializer: checkedSerializer(options.serializer ?? json),
       schema: options.schema,

@@ -1,6 +1,10 @@
+import { integer } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
+import { CacheAudit } from './audit/audit.js'
+import { type AuditOptions, auditSettings } from './audit/options.js'
 import { type CacheOptions, settingsOf } from './cache-options.js'
 import { type CacheStats, Instance } from './instance.js'
+import { type HotKey, hottest } from './local/hottest.js'
 import { CacheView } from './view.js'
 
 /**
@@ -44,6 +48,40 @@ export class Cache<T> extends CacheView<T> {
   /** Over all tenants, since this object was made. */
   stats(): CacheStats {
     return this.#instance.stats()
+  }
+
+  /**
+   * The keys that are read most often in this process, over all tenants, the most read one first; none unless the cache has a
+   * level with `holds: 'hot'`. They name tenants and ids, which may be personal data: that is why no metric has them.
+   *
+   * @throws ConfigurationError `top` (10) is not a whole number above zero
+   */
+  hotKeys({ top = 10 }: { readonly top?: number | undefined } = {}): readonly HotKey[] {
+    const { local } = this.#instance
+    return local === undefined ? [] : hottest(local, integer('top', top))
+  }
+
+  /**
+   * Looks, for a sample of the keys, whether what readers get is what the origin has: after each hit, fill and invalidation, a second, ten
+   * seconds and a minute later. Costs nothing before it is called. Ends with {@link CacheAudit.close}, or with the cache.
+   *
+   * It does not repair anything, and sees what this process does alone. An entry counts as inconsistent if two looks have found the same one, and the
+   * origin, asked before and after, has had something else all the time: what has just been changed does not count.
+   *
+   * @throws ConfigurationError for a wrong option, or if an audit of this cache is running
+   *
+   * @example
+   * ```ts
+   * import type { Cache } from 'slotwise/cache'
+   *
+   * export function watched(cache: Cache<string | null>, find: (id: string) => Promise<string | null>) {
+   *   return cache.audit({ ppm: 1000, load: ({ id }) => find(id.join('/')) })
+   * }
+   * ```
+   */
+  audit(options: AuditOptions<T>): CacheAudit {
+    const { settings } = this.#instance
+    return new CacheAudit(this.#instance, auditSettings(options, settings.local?.maxStalenessMs ?? 0))
   }
 
   /**

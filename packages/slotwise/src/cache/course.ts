@@ -277,7 +277,10 @@ class Ride {
         // since tags lie in other slots. Readers of the entry see that it is out of date.
         this.#holds(this.#stamps ?? []).catch(() => false),
       ])
-      if (accepted) return { accepted: holds, since }
+      if (accepted) {
+        instance.audit?.saw('fill', key, from, versionOf(landing.entry))
+        return { accepted: holds, since }
+      }
       instance.count('refusedFills')
       instance.emit('refused-fill', key, from)
     } catch (error) {

@@ -1,12 +1,16 @@
+import type { ChangeLog } from '../invalidation/log/change-log.js'
 import { PendingInvalidations } from '../invalidation/pending.js'
+import type { ChangeOptions } from '../invalidation/tags/tag-store.js'
+import { writeAll } from '../invalidation/write-all.js'
 import type { Key } from '../keys.js'
-import type { RedisPort } from '../redis/port.js'
+import type { RedisPort, Reply } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
+import type { CacheAudit } from './audit/audit.js'
 import { Flights } from './flights.js'
 import { removalOf } from './invalidate.js'
 import { Everywhere } from './local/everywhere.js'
 import type { LocalLevel } from './local/level.js'
-import { openLevel } from './local/open.js'
+import { openLevel, openLog } from './local/open.js'
 import { Origin } from './origin.js'
 import { Pace } from './pace.js'
 import type { Settings } from './settings.js'
@@ -15,17 +19,21 @@ import { Wakes } from './wakes.js'
 
 /** Where a failure that did not reach a caller happened. */
 export interface ErrorContext {
-  readonly operation: 'read' | 'load' | 'store' | 'write' | 'invalidate' | 'track'
+  readonly operation: 'read' | 'load' | 'store' | 'write' | 'invalidate' | 'track' | 'audit'
   /** Empty for what concerns no entry. */
   readonly key: string
 }
 
-/** Counted since the cache was made; `pending` and `degraded` are levels. */
+/** Counted since the cache was made; `pending`, `degraded` and `hotKeys` are levels. */
 export interface CacheStats {
   /** Answers that this process held, and that were proved to be no more than `maxStalenessMs` behind. */
   readonly localHits: number
   /** Answers read from Redis at once. */
   readonly hits: number
+  /** Those that were answered by a read of Redis which another caller had sent; only with `holds: 'hot'`. */
+  readonly sharedReads: number
+  /** How many keys are hot now; only with `holds: 'hot'`. Which ones, `hotKeys` tells. */
+  readonly hotKeys: number
   /** Those among the hits that were stale. */
   readonly staleHits: number
   /** Reads that found nothing usable in Redis. */
@@ -48,7 +56,9 @@ export interface CacheStats {
   readonly degraded: boolean
 }
 
-type Counter = Exclude<keyof CacheStats, 'pending' | 'degraded'>
+type Counter = Exclude<keyof CacheStats, 'pending' | 'degraded' | 'hotKeys'>
+
+type CacheEvent = Events['slotwise:cache']
 
 /** What the views of one cache share. */
 export class Instance {
@@ -70,12 +80,17 @@ export class Instance {
   readonly pace: Pace
   readonly wakes: Wakes
   readonly #origin: Origin | undefined
+  /** Where other processes are told of what this one changes, if servers do not tell. */
+  readonly #log: ChangeLog | undefined
   /** What is on its way to be stored. */
   readonly storing = new Set<Promise<unknown>>()
   closed = false
+  /** Hears of what happens to entries, while somebody audits. */
+  audit: CacheAudit | undefined
   readonly #counters: Record<Counter, number> = {
     localHits: 0,
     hits: 0,
+    sharedReads: 0,
     staleHits: 0,
     misses: 0,
     loads: 0,
@@ -98,15 +113,18 @@ export class Instance {
     this.#origin = settings.origin === undefined ? undefined : new Origin(settings.origin)
     this.pending = new PendingInvalidations(port, {
       callOf: removalOf(settings.keepInvalidatedMs),
+      told: (keys, results) => this.told(keys, results, {}),
       report: (error, key) => this.report(error, 'invalidate', key),
       changed: () => this.#judge(),
     })
     this.everywhere = new Everywhere(port, settings.tagSpace, (error) => this.report(error, 'track', ''))
-    this.local = openLevel(port, settings, (error) => this.report(error, 'track', ''))
+    this.#log = openLog(port, settings)
+    this.local = openLevel(port, settings, this.#log, (error) => this.report(error, 'track', ''))
     if (this.local !== undefined && settings.local !== undefined) {
       this.everywhere.join(this.local, settings.local.maxStalenessMs)
     }
     this.tags = new Tags(port, settings, this.local, {
+      told: (keys, results) => this.told(keys, results, {}),
       report: (error, key) => this.report(error, 'invalidate', key),
       changed: () => this.#judge(),
     })
@@ -121,6 +139,26 @@ export class Instance {
     for (const key of keys) this.local.forget(key)
   }
 
+  /**
+   * What has been done to the keys counts once other processes can hear of it: at once where servers tell, else when it is
+   * in the log.
+   */
+  async told(
+    keys: readonly Key[],
+    results: readonly PromiseSettledResult<Reply>[],
+    { replicas = this.settings.replicas, ...options }: ChangeOptions,
+  ): Promise<readonly PromiseSettledResult<Reply>[]> {
+    if (this.#log === undefined) return results
+    const calls = this.#log.appending(keys.filter((_, i) => results[i]?.status === 'fulfilled'))
+    const told = await writeAll(
+      this.port,
+      calls.map((call) => ({ call, replicas })),
+      options,
+    )
+    const failed = told.find((result) => result.status === 'rejected')
+    return failed === undefined ? results : results.map(() => failed)
+  }
+
   /** The next reading of a counter that orders what happens in this process. */
   tick(): number {
     return ++this.#reading
@@ -131,7 +169,8 @@ export class Instance {
   }
 
   stats(): CacheStats {
-    return { ...this.#counters, pending: this.#left, degraded: this.#degraded }
+    const hotKeys = this.local?.hot().length ?? 0
+    return { ...this.#counters, hotKeys, pending: this.#left, degraded: this.#degraded }
   }
 
   /** Whether it is worth asking Redis for an entry, and its answer may be believed. */
@@ -177,6 +216,7 @@ export class Instance {
   /** Loads that have not come back yet are not waited for: nothing of theirs will be stored. */
   async close(): Promise<void> {
     this.closed = true
+    this.audit?.close()
     this.pending.close()
     this.tags.pending.close()
     this.local?.close()
@@ -184,7 +224,17 @@ export class Instance {
     await Promise.all(this.storing)
   }
 
-  emit(kind: Events['slotwise:cache']['kind'], key: Key | '', from: number): void {
+  emit(
+    kind: Exclude<Events['slotwise:cache']['kind'], 'degraded' | 'recovered'>,
+    key: Key | '',
+    from: number,
+  ): void {
+    if (this.audit !== undefined && key !== '') this.audit.saw(kind === 'local' ? 'hit' : kind, key, from)
+    this.publish(kind, key, from)
+  }
+
+  /** {@link emit} of which the audit knows already. */
+  publish(kind: CacheEvent['kind'], key: Key | '', from: number): void {
     publish('slotwise:cache', () => ({
       name: this.settings.name,
       kind,

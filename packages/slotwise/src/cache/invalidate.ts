@@ -15,12 +15,22 @@ export interface InvalidateOptions extends CallOptions {
    */
   readonly replicas?: number | undefined
   /**
+   * Removes the entries, or changes the tags, once more, so many milliseconds later: in the background, and unless the cache
+   * is closed before. Rarely of use, since no load that was under way can store. It is for what happens behind the cache's
+   * back, say a writer elsewhere that stores what it read before; against replicas of the database that lag, `mutate` with
+   * `replicaLagMs` is better, which lets nothing be stored in the meantime. @defaultValue none
+   */
+  readonly again?: { readonly afterMs: number } | undefined
+  /**
    * Resolves only when no process can serve the older value any more, from what it holds itself either: after the largest
    * `maxStalenessMs` of all that hold entries of this cache, or as soon as all of them have answered. Not promised to reads
    * with `allowStale`. @defaultValue `false`
    */
   readonly everywhere?: boolean | undefined
 }
+
+/** A day: beyond that, the TTL is what ends an entry. */
+const LATEST_MS = 86_400_000
 
 /**
  * Removes the entries, or rejects and goes on trying with those that are left. Whether each was there; an answer that
@@ -38,14 +48,14 @@ export async function invalidateKeys(
   const replicas =
     options.replicas === undefined ? ownReplicas : integer('replicas', options.replicas, { min: 0 })
   const { signal } = options
+  const afterMs = againAfter(options)
   const removals = keys.map((key) => ({ key, replicas }))
   instance.forget(keys)
-  const results = await removeAll(instance.port, removals, {
-    callOf: removalOf(keepMs),
-    deadlineMs,
-    signal,
-  })
+  const call = { deadlineMs, signal }
+  const removed = await removeAll(instance.port, removals, { callOf: removalOf(keepMs), ...call })
+  const results = await instance.told(keys, removed, { ...call, replicas })
   instance.forget(keys)
+  if (afterMs !== undefined) instance.pending.again(keys, afterMs, replicas)
   const left: Promise<boolean>[] = []
   let cause: unknown
   const found = keys.map((key, i) => {
@@ -64,6 +74,11 @@ export async function invalidateKeys(
   return found
 }
 
+/** When it is to be repeated, checked before anything is sent. */
+function againAfter({ again }: InvalidateOptions): number | undefined {
+  return again === undefined ? undefined : integer('again.afterMs', again.afterMs, { max: LATEST_MS })
+}
+
 /** Changes the tags, or rejects and goes on trying with those that are left. */
 export async function changeTags(
   instance: Instance,
@@ -73,10 +88,15 @@ export async function changeTags(
   const from = performance.now()
   const { deadlineMs, signal } = options
   const replicas = integer('replicas', options.replicas ?? instance.settings.replicas, { min: 0 })
+  const afterMs = againAfter(options)
   const removals = keys.map((key) => ({ key, replicas }))
   instance.forget(keys)
-  const results = await removeAll(instance.port, removals, { callOf: changeOf, deadlineMs, signal })
+  const call = { deadlineMs, signal }
+  const changed = await removeAll(instance.port, removals, { callOf: changeOf, ...call })
+  const results = await instance.told(keys, changed, { ...call, replicas })
   instance.forget(keys)
+  if (afterMs !== undefined) instance.tags.pending.again(keys, afterMs, replicas)
+  instance.audit?.sawTags(keys, from)
   const left: Promise<boolean>[] = []
   let cause: unknown
   for (const [i, key] of keys.entries()) {

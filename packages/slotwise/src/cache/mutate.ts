@@ -92,6 +92,7 @@ export async function mutateKeys<R>(
   }
   if (terms.everywhere === true) await instance.everywhere.forgotten(everything, performance.now(), undefined)
   for (const key of keys) instance.emit('write', key, from)
+  instance.audit?.sawTags(tagKeysOf(terms), from)
   return result
 }
 
@@ -163,9 +164,13 @@ async function end(
   const filling = entry === undefined ? {} : { store: 1, bytes: entry, ttl_ms: keptMsOf(entry) }
   const calls = keys.map((key, i) => settle.call({ entry: key }, i === 0 ? { ...args, ...filling } : args))
   const writes = calls.map((call) => ({ call, replicas }))
-  const [results, ofTags] = await Promise.all([
+  const [settled, settledTags = []] = await Promise.all([
     writeAll(instance.port, writes, { deadlineMs }),
     tags?.store.settle(tags.paths, token, lingerMs, { deadlineMs, replicas }),
+  ])
+  const [results, ofTags] = await Promise.all([
+    instance.told(keys, settled, { deadlineMs }),
+    instance.told(tagKeysOf({ tags }), settledTags, { deadlineMs }),
   ])
   // What a server refuses to a script that stores, out of memory or over foreign data, it grants to DEL.
   const refused = keys.filter((_, i) => reasonOf(results[i]) instanceof ReplyError)
@@ -180,7 +185,7 @@ async function end(
     else if (gone.has(key)) instance.report(result?.reason, 'write', key)
     else failed.push({ key, cause: result?.reason, pending: instance.pending })
   })
-  ofTags?.forEach((result, i) => {
+  ofTags.forEach((result, i) => {
     const path = tags?.paths[i]
     if (result.status === 'fulfilled' || tags === undefined || path === undefined) return
     failed.push({ key: tags.store.keyOf(path), cause: result.reason, pending: instance.tags.pending })

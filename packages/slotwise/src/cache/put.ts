@@ -64,7 +64,8 @@ export async function putAll(
   const keys = puts.map(({ key }) => key)
   instance.forget(keys)
   const answers = (await writeAll(instance.port, sent, { deadlineMs })).values()
-  const results = writes.map((write) => (write === undefined ? NOT_STORED : answers.next().value))
+  const done = writes.map((write) => (write === undefined ? NOT_STORED : (answers.next().value ?? LOST)))
+  const results = await instance.told(keys, done, { deadlineMs })
   instance.forget(keys)
   const left: Promise<boolean>[] = []
   let cause: unknown
@@ -87,6 +88,7 @@ export async function putAll(
   return stored
 }
 
+const LOST: PromiseRejectedResult = { status: 'rejected', reason: new Error('an answer was lost') }
 const NOT_STORED: PromiseFulfilledResult<Reply> = { status: 'fulfilled', value: 0 }
 
 function payloadOf(instance: Instance, { value }: Put): Uint8Array {

@@ -32,6 +32,7 @@ export async function readWithToken<T>(
   if (local !== undefined && held !== undefined) {
     const { value, ageMs = 0 } = lookOf(local, held)
     instance.count('localHits')
+    instance.audit?.sawHeld(key, held.version)
     const token = tokenOf.version(held.version)
     return { found: true, value: (await value) as T, source: 'local', ageMs, stale: false, token }
   }
@@ -56,6 +57,7 @@ export async function readWithToken<T>(
       const { header, value } = decoded
       const ageMs = Math.max(0, header.keptMs - seen.leftMs)
       instance.count('hits')
+      instance.audit?.saw('hit', key)
       return {
         found: true,
         value: (local === undefined ? value : local.handOut(value)) as T,

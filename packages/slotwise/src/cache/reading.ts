@@ -1,4 +1,5 @@
 import type { Id, Key } from '../keys.js'
+import { areCachesHeard } from '../telemetry.js'
 import { unlessAborted } from './abort.js'
 import { Batch, type LoadMany } from './batch.js'
 import { Budget } from './budget.js'
@@ -46,12 +47,14 @@ export class Reading<T> {
     // All of a hit in this process: what a promise more would cost is as much as all of this.
     if (local !== undefined && held !== undefined && mayBeLocal(rest)) {
       instance.count('localHits')
+      if (instance.audit !== undefined) instance.audit.sawHeld(key, held.version)
+      if (areCachesHeard()) instance.publish('local', key, performance.now())
       const value = local.valueOf(held)
       return (value instanceof Promise ? await value : value) as T
     }
     const from = performance.now()
     const found = await readThrough<T>(instance, key, this.#wishOf(rest))
-    instance.emit(found.how, key, from)
+    instance.emit(found.source === 'local' ? 'local' : found.how, key, from)
     return found.value
   }
 
@@ -145,7 +148,7 @@ export class Reading<T> {
     options.signal?.throwIfAborted()
     const terms = { isStrict: options.strict ?? false }
     const seen = await unlessAborted(look(instance, key, budgetOf(instance, options), terms), options.signal)
-    return this.#fresh([seen])[0]
+    return this.#fresh([key], [seen])[0]
   }
 
   /** {@link get} for many: one round trip a node, all nodes in parallel, wherever the slots are. */
@@ -154,7 +157,7 @@ export class Reading<T> {
     const keys = this.#scope.keys(ids)
     options.signal?.throwIfAborted()
     const looks = lookMany(instance, keys, budgetOf(instance, options), { isStrict: options.strict ?? false })
-    return this.#fresh(await unlessAborted(looks, options.signal))
+    return this.#fresh(keys, await unlessAborted(looks, options.signal))
   }
 
   /**
@@ -221,15 +224,17 @@ export class Reading<T> {
   }
 
   #answer(key: Key, found: Found<T>, from: number): CacheAnswer<T> {
-    this.#scope.instance.emit(found.how, key, from)
+    this.#scope.instance.emit(found.source === 'local' ? 'local' : found.how, key, from)
     return { ...found, durationMs: performance.now() - from }
   }
 
-  #fresh(looks: readonly Look[]): (T | undefined)[] {
+  #fresh(keys: readonly Key[], looks: readonly Look[]): (T | undefined)[] {
     const { instance } = this.#scope
-    return looks.map((seen) => {
+    return looks.map((seen, i) => {
       if (seen.state === 'found' && !seen.stale) {
         instance.count(seen.source === 'local' ? 'localHits' : 'hits')
+        const key = keys[i]
+        if (instance.audit !== undefined && key !== undefined) instance.audit.saw('hit', key)
         return seen.value as T
       }
       if (seen.state !== 'unreachable') instance.count('misses')

@@ -1,10 +1,10 @@
 import { ClosedError } from '../errors.js'
+import { everyKey } from '../invalidation/everything.js'
 import { distinct } from '../invalidation/tags/paths.js'
 import type { TagStore } from '../invalidation/tags/tag-store.js'
 import { type Id, type Key, keyOf, keysOf } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import { deadlineOf } from './call-options.js'
-import { everyKey } from './everything.js'
 import type { Instance } from './instance.js'
 
 /** Where the entries of one view lie: those of one tenant, or of a cache without tenants. */

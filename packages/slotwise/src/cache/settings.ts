@@ -29,6 +29,7 @@ export interface Settings {
   readonly replicas: number
   readonly origin: OriginOptions | undefined
   readonly local: LocalSettings | undefined
+  readonly coherence: 'tracking' | 'log'
   readonly codec: Codec
   readonly onError: (error: Error, context: ErrorContext) => void
 }

@@ -22,7 +22,7 @@ export class Tags {
     port: RedisPort,
     settings: Settings,
     local: LocalLevel | undefined,
-    events: { readonly report: (error: unknown, key: Key) => void; readonly changed: () => void },
+    events: Omit<ConstructorParameters<typeof PendingInvalidations>[1], 'callOf'>,
   ) {
     this.port = port
     this.#settings = settings

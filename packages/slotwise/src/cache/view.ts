@@ -166,7 +166,8 @@ export class CacheView<T> extends Reading<T> {
   async invalidateAll(options: InvalidateOptions = {}): Promise<number> {
     const found = new Set<Key>()
     for await (const keys of this.#scope.every(options)) {
-      await invalidateKeys(this.#scope.instance, keys, { signal: options.signal, replicas: options.replicas })
+      const { signal, replicas, again, everywhere } = options
+      await invalidateKeys(this.#scope.instance, keys, { signal, replicas, again, everywhere })
       for (const key of keys) found.add(key)
     }
     return found.size

@@ -27,6 +27,11 @@ interface Waiting {
 interface PendingOptions {
   readonly callOf: CallOf
   readonly report: (error: unknown, key: Key) => void
+  /** What was done counts once this says so. @defaultValue at once */
+  readonly told?: (
+    keys: readonly Key[],
+    results: readonly PromiseSettledResult<Reply>[],
+  ) => Promise<readonly PromiseSettledResult<Reply>[]>
   /** Hears that there are some now, or none any more. */
   readonly changed: () => void
 }
@@ -39,6 +44,9 @@ export class PendingInvalidations {
   /** Sent and not answered. An entry that is invalidated anew meanwhile waits as well: the answer says nothing of it. */
   readonly #sent = new Map<Key, Waiting>()
   readonly #stop = new AbortController()
+  /** Timers that will remove entries once more, and of how many. */
+  readonly #timers = new Set<NodeJS.Timeout>()
+  #later = 0
   #running = false
 
   constructor(port: RedisPort, options: PendingOptions) {
@@ -71,12 +79,47 @@ export class PendingInvalidations {
     })
   }
 
+  /**
+   * Removes the entries once more in the background, and with those that Redis does not take goes on like {@link add}.
+   * Until then it knows of them no more than of others.
+   */
+  again(keys: readonly Key[], afterMs: number, replicas = 0): void {
+    const [first] = keys
+    if (this.#stop.signal.aborted || first === undefined) return
+    if (this.#later + keys.length > MOST) {
+      const told = `more than ${MOST} entries wait to be removed once more; ${keys.length} are not`
+      this.#options.report(new RedisUnavailableError(told), first)
+      return
+    }
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      this.#later -= keys.length
+      void this.#repeat(keys, replicas)
+    }, afterMs).unref()
+    this.#timers.add(timer)
+    this.#later += keys.length
+  }
+
   /** Gives up what waits. */
   close(): void {
     this.#stop.abort()
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#timers.clear()
     for (const { settles } of this.#waiting.values()) for (const settle of settles) settle(false)
     this.#waiting.clear()
     this.#options.changed()
+  }
+
+  async #repeat(keys: readonly Key[], replicas: number): Promise<void> {
+    const removals = keys.map((key) => ({ key, replicas }))
+    const removed = await removeAll(this.#port, removals, { callOf: this.#options.callOf })
+    const results = (await this.#options.told?.(keys, removed)) ?? removed
+    for (const [i, key] of keys.entries()) {
+      const result = results[i]
+      if (result?.status === 'fulfilled') continue
+      this.#options.report(result?.reason, key)
+      void this.add(key, replicas)
+    }
   }
 
   async #run(): Promise<void> {
@@ -100,7 +143,9 @@ export class PendingInvalidations {
       this.#sent.set(key, waiting)
     }
     const removals = batch.map(([key, { replicas }]) => ({ key, replicas }))
-    const results = await removeAll(this.#port, removals, this.#options)
+    const keys = batch.map(([key]) => key)
+    const removed = await removeAll(this.#port, removals, { callOf: this.#options.callOf })
+    const results = (await this.#options.told?.(keys, removed)) ?? removed
     let all = true
     batch.forEach(([key, waiting], i) => {
       const result = results[i]

@@ -16,6 +16,7 @@ const ENDS: Readonly<Record<string, readonly string[]>> = {
     "tree: [ 'c-1' ]",
     'a total that was overtaken is stored: false',
   ],
+  'outbox.ts': ['before: first', 'after: second'],
   'lock.ts': ['the next token is larger: true'],
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { LocalOptions } from '../../src/cache/index.js'
 import { failover, moveSlots } from '../../src/cluster/index.js'
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
@@ -59,11 +60,13 @@ async function behind(
   fault: (writer: RedisPort) => Promise<void>,
   through: (reader: RedisPort) => RedisPort = (one) => one,
   reader?: RedisPort,
+  local: LocalOptions = LOCAL,
+  coherence: 'tracking' | 'log' = 'tracking',
 ): Promise<Seen> {
   reader ??= await open()
   const writer = await open()
   const rows = 200
-  const measured = measuring({ reader: through(reader), writer, local: LOCAL, rows, replicas: 1 })
+  const measured = measuring({ readers: [through(reader)], writer, local, coherence, rows, replicas: 1 })
   const hits = () => measured.seen().localHits
   await expect.poll(hits, { timeout: 10_000 }).toBeGreaterThan(rounds(2000, 50_000))
   await fault(writer)
@@ -135,16 +138,11 @@ describe('what a process holds is never more behind than was allowed', () => {
   })
 
   it('when a primary is paused, replaced and wakes up', async () => {
-    expectFresh(
-      await behind(async (writer) => {
-        const index = busiest(writer)
-        await cluster.pause(index)
-        await promotion(cluster, writer, index)
-        await sleep(500)
-        await cluster.resume(index)
-        await cluster.whenHealthy()
-      }),
-    )
+    expectFresh(await behind(replaced))
+  })
+
+  it('the same, where caches tell each other in logs', async () => {
+    expectFresh(await behind(replaced, undefined, undefined, LOCAL, 'log'))
   })
 
   it('when a primary hands over to its replica', async () => {
@@ -154,6 +152,15 @@ describe('what a process holds is never more behind than was allowed', () => {
         await failover({ ...cluster.connectOptions, from: owner?.id ?? '' })
       }),
     )
+  })
+
+  it('when hot keys alone are held and reads are shared, and a primary hands over to its replica', async () => {
+    const fault = async (writer: RedisPort) => {
+      await failover({ ...cluster.connectOptions, from: writer.topology().ownerOf(0)?.id ?? '' })
+    }
+    const seen = await behind(fault, undefined, undefined, { ...LOCAL, holds: 'hot', maxEntries: 60 })
+    expectFresh(seen)
+    expect(seen.sharedReads).toBeGreaterThan(0)
   })
 
   it('when slots move', async () => {
@@ -169,6 +176,17 @@ describe('what a process holds is never more behind than was allowed', () => {
 
   it('when a primary is cut off from the others, and clients still reach it', async () => {
     expectFresh(await behind(cutOff))
+  })
+
+  it('when all that is there is removed', async () => {
+    expectFresh(
+      await behind(async (writer) => {
+        const [first] = writer.topology().nodes.filter(({ role }) => role === 'primary')
+        await writer.onNode(first?.id ?? '', ['FLUSHDB'])
+        await sleep(100)
+        await writer.onEachPrimary(['FLUSHALL'])
+      }),
+    )
   })
 
   it('when this process stands still', async () => {
@@ -216,6 +234,15 @@ describe('when a primary is cut off from the others together with a client', () 
     expect(worstMs).toBeGreaterThan(2 * MAX_STALENESS_MS)
   })
 })
+
+async function replaced(writer: RedisPort): Promise<void> {
+  const index = busiest(writer)
+  await cluster.pause(index)
+  await promotion(cluster, writer, index)
+  await sleep(500)
+  await cluster.resume(index)
+  await cluster.whenHealthy()
+}
 
 async function cutOff(writer: RedisPort): Promise<void> {
   const index = busiest(writer)

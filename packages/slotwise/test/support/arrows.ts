@@ -28,7 +28,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   local: [...GROUND, 'redis', 'cluster', 'testing/faults'],
   invalidation: [...GROUND, 'redis'],
   cache: [...GROUND, 'redis', 'invalidation'],
-  'cache/shelf': [...GROUND, 'redis', 'cache'],
+  'cache/shelf': [...GROUND, 'redis', 'invalidation', 'cache'],
   'cache/keyv': [...GROUND, 'redis', 'cache/shelf'],
   'cache/bentocache': [...GROUND, 'redis', 'cache/shelf'],
   'cache/unstorage': [...GROUND, 'redis', 'cache/shelf'],

@@ -23,20 +23,24 @@ class Promises {
 
 /** Settings of {@link measuring}. */
 export interface Staleness {
-  /** What reads, holding what it has read. */
-  readonly reader: RedisPort
+  /** What read, each holding what it has read. */
+  readonly readers: readonly RedisPort[]
   /** What changes rows, as another process would. */
   readonly writer: RedisPort
   readonly local: LocalOptions
+  readonly coherence?: 'tracking' | 'log'
   readonly rows: number
   /** So many replicas have each invalidation before it counts as promised: no failover loses it then. */
   readonly replicas: number
+  /** The row that is read next. @defaultValue some much more often than others */
+  readonly pick?: () => number
 }
 
 /** What was seen so far. */
 export interface Seen {
   readonly reads: number
   readonly localHits: number
+  readonly sharedReads: number
   readonly changes: number
   /** By how much the oldest value was behind what had been promised, in milliseconds. */
   readonly worstMs: number
@@ -48,10 +52,19 @@ export interface Seen {
  * Reads rows that are being changed, from a cache that holds them in the process, and measures by how much what it
  * serves is behind: since when the invalidation of a newer version had resolved in another process.
  */
-export function measuring({ reader, writer, local, rows, replicas }: Staleness) {
+export function measuring({
+  readers,
+  writer,
+  local,
+  coherence = 'tracking',
+  rows,
+  replicas,
+  // Some rows are read much more often than they change.
+  pick = () => Math.floor(Math.random() ** 3 * rows),
+}: Staleness) {
   const stop = new AbortController()
-  const options = { name: 'stale', ttlMs: 60_000, budgetMs: 200 }
-  const reading = new Cache<number>(reader, { ...options, local })
+  const options = { name: 'stale', ttlMs: 60_000, budgetMs: 200, coherence }
+  const caches = readers.map((reader) => new Cache<number>(reader, { ...options, local }))
   const writing = new Cache<number>(writer, options)
   const database = Array.from({ length: rows }, () => 0)
   const promises = database.map(() => new Promises())
@@ -64,13 +77,12 @@ export function measuring({ reader, writer, local, rows, replicas }: Staleness) 
     const since = promises[row]?.newerThan(value, database[row] ?? 0)
     if (since !== undefined) seen.worstMs = Math.max(seen.worstMs, at - since)
   }
-  const read = async (): Promise<void> => {
+  const read = async (cache: Cache<number>): Promise<void> => {
     while (!stop.signal.aborted) {
       for (let i = 0; i < 100; i++) {
-        // Some rows are read much more often than they change.
-        const row = Math.floor(Math.random() ** 3 * rows)
+        const row = pick()
         const at = performance.now()
-        check(row, await reading.getOrLoad(String(row), async () => database[row] ?? 0), at)
+        check(row, await cache.getOrLoad(String(row), async () => database[row] ?? 0), at)
       }
       await new Promise((resolve) => setImmediate(resolve))
     }
@@ -90,11 +102,14 @@ export function measuring({ reader, writer, local, rows, replicas }: Staleness) 
       await sleep(2 + Math.random() * 6)
     }
   }
-  const running = [read(), read(), write(), write()]
+  const running = [...caches.flatMap((cache) => [read(cache), read(cache)]), write(), write()]
+  const sum = (of: (cache: Cache<number>) => number) => caches.reduce((all, cache) => all + of(cache), 0)
   return {
+    caches: caches as readonly Cache<number>[],
     seen: (): Seen => ({
       ...seen,
-      localHits: reading.stats().localHits,
+      localHits: sum((cache) => cache.stats().localHits),
+      sharedReads: sum((cache) => cache.stats().sharedReads),
       stoodStillMs: delay.max / 1e6,
     }),
     async stop(): Promise<Seen> {
@@ -102,7 +117,7 @@ export function measuring({ reader, writer, local, rows, replicas }: Staleness) 
       await Promise.all(running)
       const last = this.seen()
       delay.disable()
-      await Promise.all([reading.close(), writing.close()])
+      await Promise.all([...caches, writing].map((cache) => cache.close()))
       return last
     },
   }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { tellingServers } from '../../src/invalidation/tracking/servers.js'
 import { Watch } from '../../src/invalidation/tracking/watch.js'
 import type { BorrowedConnection, BorrowTarget, RedisPort, Topology } from '../../src/redis/index.js'
 
@@ -45,13 +46,11 @@ const KEY = 'unit:cache:test:{7}'
 
 function watching(server: Server) {
   const changed: string[] = []
+  const spaces = [{ namespace: 'unit', pattern: 'cache', name: 'test' }]
   const watch = new Watch(
-    portTo(server),
-    {
-      spaces: [{ namespace: 'unit', pattern: 'cache', name: 'test' }],
-      maxStalenessMs: MAX_STALENESS_MS,
-    },
+    MAX_STALENESS_MS,
     { changed: (key) => changed.push(key), moved: () => {}, failed: () => {} },
+    (heard) => tellingServers(portTo(server), { spaces, maxStalenessMs: MAX_STALENESS_MS }, heard),
   )
   return { watch, changed, [Symbol.dispose]: () => watch.close() }
 }

@@ -3,8 +3,11 @@ import type { Bond, Reading, Watch } from '../../invalidation/tracking/watch.js'
 import type { Key } from '../../keys.js'
 import { slotOf } from '../../slots.js'
 import { type Codec, type Stamp, versionOf } from '../entry.js'
+import type { Look } from '../look-reply.js'
 import { frozen } from './freeze.js'
+import { HotKeys, type Reads } from './hot-keys.js'
 import type { LocalSettings } from './options.js'
+import { SharedReads } from './shared-reads.js'
 
 /** What a tag was when it was read; the same object for all entries that bear it. */
 export interface KnownTag {
@@ -54,6 +57,12 @@ export class LocalLevel {
   readonly #entries: LRUCache<string, Held>
   readonly #tags: LRUCache<string, KnownTag>
   readonly #watch: Watch
+  /** What may be held, where that is not everything. */
+  readonly #hot: HotKeys | undefined
+  /** Of what is hot. */
+  readonly #shared: SharedReads
+  /** Told of the news that a key has changed, while somebody wants to know. */
+  news: ((key: string) => void) | undefined
   /** Until when this process is counted as a reader, by both clocks. */
   #servesUntil = Number.NEGATIVE_INFINITY
   #servesUntilWall = Number.NEGATIVE_INFINITY
@@ -61,7 +70,9 @@ export class LocalLevel {
   constructor(settings: LocalSettings, codec: Codec, watch: (events: LevelEvents) => Watch) {
     this.#settings = settings
     this.#codec = codec
-    const { maxEntries, maxBytes } = settings
+    const { maxEntries, maxBytes, holds, maxStalenessMs } = settings
+    this.#hot = holds === 'hot' ? new HotKeys(maxEntries) : undefined
+    this.#shared = new SharedReads(maxStalenessMs)
     this.#entries = new LRUCache({
       max: maxEntries,
       ...(maxBytes === Infinity
@@ -74,7 +85,10 @@ export class LocalLevel {
       dispose: (tag) => loosen(tag),
     })
     this.#watch = watch({
-      changed: (key) => this.#changed(key),
+      changed: (key) => {
+        this.#changed(key)
+        this.news?.(key)
+      },
       moved: (slots) => this.#moved(slots),
     })
   }
@@ -105,7 +119,35 @@ export class LocalLevel {
       if (tag === undefined || tag.version !== stamps[i]?.version) return undefined
       if (!this.#watch.isFresh(tag.bond, now, wall)) return undefined
     }
+    if (this.#hot !== undefined) this.#hot.read(key)
     return held
+  }
+
+  /** The key is read, and not found here. */
+  missed(key: Key): void {
+    this.#hot?.read(key)
+  }
+
+  /** A read of a hot key under way that answers whoever begins now; as little as a hit, if this process is not counted. */
+  sharedRead(key: Key): Promise<Look | undefined> | undefined {
+    if (this.#hot === undefined) return undefined
+    const [now, wall] = [performance.now(), Date.now()]
+    if (now >= this.#servesUntil || wall >= this.#servesUntilWall) return undefined
+    return this.#shared.find(key, now, wall)
+  }
+
+  /** Others may join the read, if the key is hot. */
+  share(key: Key, reading: Reading, seen: Promise<Look | undefined>): void {
+    if (this.#hot?.isHot(key) === true) this.#shared.add(key, reading, seen)
+  }
+
+  /** The keys that are read most often, where that is counted. */
+  hot(): readonly Reads[] {
+    return this.#hot?.hot() ?? []
+  }
+
+  holds(key: string): boolean {
+    return this.#entries.has(key)
   }
 
   /** What is held, and has to be proved before it can be served. */
@@ -118,7 +160,7 @@ export class LocalLevel {
   }
 
   /** What a caller gets of it. */
-  valueOf({ isOwn, value, bytes }: Held): unknown {
+  valueOf({ isOwn, value, bytes }: Pick<Held, 'isOwn' | 'value' | 'bytes'>): unknown {
     if (!isOwn) return value
     const decoded = this.#codec.read(bytes)
     // It was readable when it came, and the schema has seen it.
@@ -131,6 +173,12 @@ export class LocalLevel {
     return value
   }
 
+  /** Whether each caller has to have one of their own. */
+  isOwn(value: unknown): boolean {
+    const { values } = this.#settings
+    return values === 'copied' || (values === 'frozen' && !frozen(value))
+  }
+
   begin(key: string): Reading {
     return this.#watch.begin(key)
   }
@@ -140,15 +188,18 @@ export class LocalLevel {
   }
 
   keep(key: Key, { value, bytes, stamps, tags, keptMs, ageMs, freshForMs, bond }: Holding): void {
-    const { values, maxAgeMs } = this.#settings
-    const lastsMs = Math.min(freshForMs, maxAgeMs)
-    const isOwn = values === 'copied' || (values === 'frozen' && !frozen(value))
+    if (this.#hot?.isHot(key) === false) {
+      this.#entries.delete(key)
+      return
+    }
+    const lastsMs = Math.min(freshForMs, this.#settings.maxAgeMs)
+    const isOwn = this.isOwn(value)
     this.#entries.set(key, {
       version: versionOf(bytes),
       bytes,
       value: isOwn ? undefined : value,
       isOwn,
-      stamps,
+      stamps: stamps.map((stamp, i) => sharing(stamp, tags[i])),
       tags,
       keptMs,
       ageMs,
@@ -170,7 +221,9 @@ export class LocalLevel {
   /** What was read of a tag; for an entry to hold on to, it may be replaced here and lives on there. */
   keepTag(key: string, version: string | undefined, bond: Bond | undefined): KnownTag {
     const known = this.#tags.get(key)
-    const now = { version, bond: bond ?? LOOSE }
+    // Where it is what it was, entries go on sharing its text.
+    const same = known?.version === version ? known?.version : version
+    const now = { version: same, bond: bond ?? LOOSE }
     if (known === undefined) {
       if (bond !== undefined) this.#tags.set(key, now)
       return now
@@ -188,6 +241,7 @@ export class LocalLevel {
     for (const tag of this.#tags.values()) loosen(tag)
     this.#entries.clear()
     this.#tags.clear()
+    this.#shared.clear()
   }
 
   close(): void {
@@ -197,6 +251,7 @@ export class LocalLevel {
 
   #changed(key: string): void {
     this.#entries.delete(key)
+    this.#shared.forget(key)
     const tag = this.#tags.peek(key)
     if (tag !== undefined) loosen(tag)
   }
@@ -211,6 +266,11 @@ export class LocalLevel {
 export interface LevelEvents {
   changed(key: string): void
   moved(slots: ReadonlySet<number>): void
+}
+
+/** The same text in the same place, so that to compare the two on a hit is to compare where they are. */
+function sharing(stamp: Stamp, tag: KnownTag | undefined): Stamp {
+  return tag?.version === stamp.version ? { path: stamp.path, version: tag.version } : stamp
 }
 
 function loosen(tag: KnownTag): void {

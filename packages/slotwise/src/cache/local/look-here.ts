@@ -1,4 +1,3 @@
-import type { Bond } from '../../invalidation/tracking/watch.js'
 import type { Key } from '../../keys.js'
 import type { Reply } from '../../redis/port.js'
 import { defineScript } from '../../redis/script.js'
@@ -6,7 +5,7 @@ import type { Budget } from '../budget.js'
 import type { Instance } from '../instance.js'
 import { type Bytes, judge, type Look, timedBytes, timedCalls, UNREACHABLE } from '../look-reply.js'
 import { TagCheck } from '../tags.js'
-import type { Held, LocalLevel } from './level.js'
+import type { Held, Holding, LocalLevel } from './level.js'
 import reproveSource from './reprove.lua.js'
 
 /** What a look wants besides the entry. */
@@ -28,8 +27,8 @@ export function lookOf(local: LocalLevel, held: Held): Extract<Look, { readonly 
 
 /**
  * What this process holds, if it is proved; else what Redis has, which is held from then on. An entry that is held and not
- * proved is only compared, and not sent again. One round trip, and one more for tags of which nothing is known.
- * Never rejects.
+ * proved is only compared, and not sent again. One round trip, and one more for tags of which nothing is known. Of a hot
+ * key, a read under way answers whoever begins soon enough after it. Never rejects.
  */
 export async function lookHere(
   instance: Instance,
@@ -44,26 +43,19 @@ export async function lookHere(
     const seen = lookOf(local, here)
     return seen.value instanceof Promise ? { ...seen, value: await seen.value } : seen
   }
-  const from = performance.now()
+  if (!isStrict) local.missed(key)
   try {
     const check = new TagCheck(instance.tags, key, { named, deadlineMs: budget.leftMs, isStrict })
-    const { seen, bond } = await seenOf(instance, local, key, budget)
-    instance.answered(performance.now() - from)
-    if (seen === undefined) return { state: 'nothing' }
-    if (seen.state !== 'found') return seen
-    if (seen.stamps.length > 0) {
-      const [holds] = await check.hold([seen.stamps], budget)
-      if (holds !== true) {
-        local.forget(key)
-        return { state: 'outdated', bytes: seen.bytes }
-      }
+    // After an invalidation has resolved, no strict read that begins later may get what was read before it.
+    const shared = isStrict ? undefined : local.sharedRead(key)
+    const theirs = shared && (await budget.await(shared.catch(nothing), undefined))
+    if (theirs !== undefined) {
+      instance.count('sharedReads')
+      const value = theirs.state === 'found' ? await anotherOf(local, theirs) : undefined
+      const seen = theirs.state === 'found' ? { ...theirs, value } : theirs
+      return await checked(local, key, seen, check, budget)
     }
-    const freshForMs = seen.freshForMs ?? 0
-    if (bond !== undefined && !seen.stale && seen.ageMs !== undefined && freshForMs > 0) {
-      const { value, bytes, stamps, keptMs, ageMs } = seen
-      local.keep(key, { value, bytes, stamps, tags: check.tagsOf(stamps), keptMs, ageMs, freshForMs, bond })
-    }
-    return { ...seen, value: local.handOut(seen.value) }
+    return await read(instance, local, key, budget, check, isStrict)
   } catch (error) {
     instance.unanswered()
     instance.report(error, 'read', key)
@@ -71,35 +63,91 @@ export async function lookHere(
   }
 }
 
-async function seenOf(
+const nothing = (): undefined => undefined
+
+/** Nobody but its caller has it, unless nobody can change it. */
+function anotherOf(local: LocalLevel, { value, bytes }: Seen): unknown {
+  return local.valueOf({ isOwn: local.isOwn(value), value, bytes })
+}
+
+type Seen = Extract<Look, { readonly state: 'found' }>
+
+/** What Redis has. It is held, if nothing is heard of the key until all that is to be known of it is known. */
+async function read(
   instance: Instance,
   local: LocalLevel,
   key: Key,
   budget: Budget,
-): Promise<{ readonly seen: Look | undefined; readonly bond: Bond | undefined }> {
-  const known = local.suspect(key)
+  check: TagCheck,
+  isStrict: boolean,
+): Promise<Look> {
+  const from = performance.now()
   const reading = local.begin(key)
   let node: string | undefined
-  let bond: Bond | undefined
-  let found: Bytes | undefined
+  let held: Omit<Holding, 'bond'> | undefined
   try {
-    const answeredBy = (by: string): void => {
+    const asked = ask(instance, local, key, budget, (by) => {
       node = by
-    }
-    found = await budget.spend(async (deadlineMs) => {
-      const options = { deadlineMs, binary: true }
-      if (known === undefined) {
-        const calls = timedCalls(key).map((call) => ({ ...call, answeredBy }))
-        return timedBytes(await instance.port.pipeline(calls, options), 0, false)
-      }
-      const call = { ...reprove.call({ entry: key }, { version: known.version }), answeredBy }
-      return provedBytes(await instance.port.call(call, options), known)
     })
+    if (!isStrict) local.share(key, reading, asked)
+    const seen = await asked
+    instance.answered(performance.now() - from)
+    const found = await checked(local, key, seen, check, budget)
+    const { freshForMs = 0, ageMs, stale } = found.state === 'found' ? found : NOT_FOUND
+    if (found.state === 'found' && !stale && ageMs !== undefined && freshForMs > 0) {
+      const { value, bytes, stamps, keptMs } = found
+      held = { value, bytes, stamps, tags: check.tagsOf(stamps), keptMs, ageMs, freshForMs }
+    }
+    return found
   } finally {
-    bond = local.end(key, reading, node)
+    const bond = local.end(key, reading, node)
+    if (bond !== undefined && held !== undefined) local.keep(key, { ...held, bond })
   }
+}
+
+const NOT_FOUND = { freshForMs: 0, ageMs: undefined, stale: false }
+
+/** The same, if its tags have not changed since. */
+async function checked(
+  local: LocalLevel,
+  key: Key,
+  seen: Look | undefined,
+  check: TagCheck,
+  budget: Budget,
+): Promise<Look> {
+  if (seen === undefined) return { state: 'nothing' }
+  if (seen.state !== 'found') return seen
+  if (seen.stamps.length > 0) {
+    const [holds] = await check.hold([seen.stamps], budget)
+    if (holds !== true) {
+      local.forget(key)
+      return { state: 'outdated', bytes: seen.bytes }
+    }
+  }
+  return { ...seen, value: local.handOut(seen.value) }
+}
+
+async function ask(
+  instance: Instance,
+  local: LocalLevel,
+  key: Key,
+  budget: Budget,
+  answeredBy: (node: string) => void,
+): Promise<Look | undefined> {
+  const known = local.suspect(key)
+  const found = await budget.spend(async (deadlineMs) => {
+    const options = { deadlineMs, binary: true }
+    if (known === undefined) {
+      const calls = timedCalls(key).map((call) => ({ ...call, answeredBy }))
+      return timedBytes(await instance.port.pipeline(calls, options), 0, false)
+    }
+    const call = { ...reprove.call({ entry: key }, { version: known.version }), answeredBy }
+    const proved = provedBytes(await instance.port.call(call, options), known)
+    if (proved?.bytes === known.bytes) instance.audit?.saw('proof', key)
+    return proved
+  })
   const judged = judge(instance, found)
-  return { seen: judged instanceof Promise ? await judged : judged, bond }
+  return judged instanceof Promise ? await judged : judged
 }
 
 function provedBytes(reply: Reply, known: Held): Bytes | undefined {

@@ -1,7 +1,7 @@
 import { RedisUnavailableError } from '../../errors.js'
+import { everyKey } from '../../invalidation/everything.js'
 import { type Key, type KeySpace, keysOf, readKey } from '../../keys.js'
 import { Budget } from '../budget.js'
-import { everyKey } from '../everything.js'
 import type { Instance } from '../instance.js'
 import { invalidateKeys } from '../invalidate.js'
 import { lookMany } from '../look.js'

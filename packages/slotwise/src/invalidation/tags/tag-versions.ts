@@ -3,6 +3,7 @@ import { ClosedError } from '../../errors.js'
 import { type Key, keyOf, plainName } from '../../keys.js'
 import { type CallOptions, integer } from '../../options.js'
 import type { RedisPort } from '../../redis/port.js'
+import type { TagChange } from '../cdn/surrogate.js'
 import { PendingInvalidations, pendingError, removeAll } from '../pending.js'
 import { concerning, distinct } from './paths.js'
 import type { Version } from './scripts.js'
@@ -24,6 +25,11 @@ export interface TagVersionsOptions {
   readonly replicas?: number | undefined
   /** Told of every failure that does not reach a caller: a change that is tried again, an intent that Redis did not take. */
   readonly onError?: ((error: Error, context: { readonly key: string }) => void) | undefined
+  /**
+   * Told of tags after Redis has taken their change, by this object; to purge a CDN, with {@link purging}. Nobody waits for it,
+   * and what it throws goes to `onError`: who must not miss one hangs it to an `outbox`. @defaultValue none
+   */
+  readonly onChange?: ((change: TagChange) => unknown) | undefined
 }
 
 /**
@@ -46,9 +52,11 @@ export class TagView {
   readonly #settings: Settings
   readonly #pending: PendingInvalidations
   readonly #store: TagStore
+  readonly #tenant: string | undefined
 
   /** @internal */
   constructor(port: RedisPort, settings: Settings, pending: PendingInvalidations, tenant?: string) {
+    this.#tenant = tenant
     this.#port = port
     this.#settings = settings
     this.#pending = pending
@@ -70,10 +78,11 @@ export class TagView {
     this.#checkOpen()
     const { deadlineMs, signal } = options
     const replicas = integer('replicas', options.replicas ?? this.#settings.replicas, { min: 0 })
-    const keys = distinct(tags).map((tag) => this.#store.keyOf(tag))
+    const paths = distinct(tags)
+    const keys = paths.map((tag) => this.#store.keyOf(tag))
     const removals = keys.map((key) => ({ key, replicas }))
     const results = await removeAll(this.#port, removals, { callOf: changeOf, deadlineMs, signal })
-    this.#leave(keys, results, replicas)
+    this.#leave(paths, results, replicas)
   }
 
   /** What is known of these tags and of those above them. Take it **before** what bears them is read. */
@@ -133,31 +142,45 @@ export class TagView {
     } catch (error) {
       // It may have been committed all the same: a connection can break between the commit and its answer.
       const results = await settle()
-      for (const [i, key] of keys.entries()) {
-        if (results[i]?.status === 'rejected') void this.#pending.add(key, replicas)
-      }
+      void Promise.all(this.#take(paths, results, replicas))
       throw error
     }
-    this.#leave(keys, await settle(), replicas, written)
+    this.#leave(paths, await settle(), replicas, written)
     return written
   }
 
   #leave(
-    keys: readonly Key[],
+    paths: readonly string[],
     results: readonly PromiseSettledResult<unknown>[],
     replicas: number,
     written?: unknown,
   ): void {
-    const left: Promise<boolean>[] = []
+    const left = this.#take(paths, results, replicas)
     let cause: unknown
-    for (const [i, key] of keys.entries()) {
+    for (const [i, path] of paths.entries()) {
       const result = results[i]
       if (result?.status === 'fulfilled') continue
       cause ??= result?.reason
-      left.push(this.#pending.add(key, replicas))
-      this.#settings.report(result?.reason, key)
+      this.#settings.report(result?.reason, this.#store.keyOf(path))
     }
     if (left.length > 0) throw pendingError(left, ['change a tag', 'change # tags'], { cause, written })
+  }
+
+  /** Goes on trying with what Redis did not take, and tells of the rest, now or then. */
+  #take(
+    paths: readonly string[],
+    results: readonly PromiseSettledResult<unknown>[],
+    replicas: number,
+  ): readonly Promise<boolean>[] {
+    const tell = (tags: readonly string[]) => this.#settings.tell(tags, this.#tenant)
+    tell(paths.filter((_, i) => results[i]?.status === 'fulfilled'))
+    return paths
+      .filter((_, i) => results[i]?.status !== 'fulfilled')
+      .map(async (path) => {
+        const isReached = await this.#pending.add(this.#store.keyOf(path), replicas)
+        if (isReached) tell([path])
+        return isReached
+      })
   }
 
   #checkOpen(): void {
@@ -231,13 +254,15 @@ interface Settings {
   readonly replicas: number
   readonly closed: AbortSignal
   readonly report: (error: unknown, key: Key | undefined) => void
+  /** Tells `onChange`. */
+  readonly tell: (tags: readonly string[], tenant: string | undefined) => void
 }
 
 function settingsOf(
-  { name, keepMs = 86_400_000, replicas = 0, onError }: TagVersionsOptions,
+  { name, keepMs = 86_400_000, replicas = 0, onError, onChange }: TagVersionsOptions,
   closed: AbortSignal,
 ): Settings {
-  return {
+  const settings: Settings = {
     name: plainName('name', name),
     keepMs: integer('keepMs', keepMs),
     replicas: integer('replicas', replicas, { min: 0 }),
@@ -249,5 +274,11 @@ function settingsOf(
         // A listener that throws must not break what is being tried again.
       }
     },
+    tell: (tags, tenant) => {
+      if (onChange === undefined || tags.length === 0) return
+      const told = async () => await onChange({ name, tenant, tags })
+      void told().catch((error: unknown) => settings.report(error, undefined))
+    },
   }
+  return settings
 }

@@ -23,6 +23,8 @@ export interface TrackerSettings {
   readonly everyMs: number
   /** Keys by number, to be asked for and never written, of which each primary owns some. */
   readonly probe: (n: number) => Key
+  /** Proofs are asked for whether anybody says so or not. @defaultValue `false` */
+  readonly isAlwaysWanted?: boolean
 }
 
 /** How long a node may take to prove itself, before its connection is made anew. What it vouches for is suspect long before. */
@@ -106,7 +108,7 @@ export class Tracker {
       const key = this.#keyOwnedBy(node.id, probe)
       const from = performance.now()
       try {
-        if (key !== undefined) await this.#listen(key, stopped)
+        if (key !== undefined) await this.#listen(node.id, key, stopped)
       } catch (error) {
         this.#failed(error, node, stopped)
       }
@@ -121,7 +123,7 @@ export class Tracker {
     if (!stopped.aborted) this.#events.failed(error, `${host}:${port}`)
   }
 
-  async #listen(key: Key, stopped: AbortSignal): Promise<void> {
+  async #listen(id: string, key: Key, stopped: AbortSignal): Promise<void> {
     let link: Link | undefined
     const onPush = (message: readonly Reply[]): void => {
       if (message[0] !== 'invalidate') return
@@ -138,6 +140,8 @@ export class Tracker {
       }
     }
     await this.#port.borrow({ key, onPush, signal: stopped }, async (connection) => {
+      // The slot went to another primary while a connection was waited for, and whoever is listened to as that one is another.
+      if (this.#port.topology().ownerOf(slotOf(key))?.id !== id) return
       const prefixes = this.#settings.prefixes.flatMap((prefix) => ['PREFIX', prefix])
       try {
         await connection.call(['CLIENT', 'TRACKING', 'ON', 'BCAST', ...prefixes])
@@ -145,7 +149,7 @@ export class Tracker {
         this.#links.set(connection.node, link)
         const ended = AbortSignal.any([stopped, connection.signal])
         while (!ended.aborted) {
-          if (this.wanted) {
+          if (this.wanted || this.#settings.isAlwaysWanted === true) {
             const proof = await this.#prove(connection, key)
             link.provedAt = proof.at
             link.provedAtWall = proof.wall

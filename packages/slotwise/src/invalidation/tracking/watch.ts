@@ -1,7 +1,4 @@
-import { type KeySpace, keyOf, prefixOf } from '../../keys.js'
-import type { RedisPort } from '../../redis/port.js'
 import type { Link } from './link.js'
-import { Tracker } from './tracker.js'
 
 /** What keeps what was read of a key, and has to know when it is not as it was any more. */
 export interface WatchEvents {
@@ -12,10 +9,13 @@ export interface WatchEvents {
   failed(error: unknown, node: string): void
 }
 
-/** What is watched. */
-export interface WatchSettings {
-  readonly spaces: readonly KeySpace[]
-  readonly maxStalenessMs: number
+/** Who tells of changes, and vouches that it has. */
+export interface Witness {
+  /** Who tells of the key, if `node` (`host:port`) has answered what was read of it. */
+  linkOf(key: string, node: string): Link | undefined
+  /** Somebody wants to know whether everything has been told. Written on every local hit, so it is no method. */
+  wanted: boolean
+  close(): void
 }
 
 /** A read on its way. */
@@ -39,7 +39,7 @@ export interface Bond {
 }
 
 /** How many proofs there are in the time that a hit may be behind. */
-const PROOFS = 4
+export const PROOFS = 4
 
 /**
  * Vouches for what this process has read: a key's value was, at most `maxStalenessMs` ago, still what it was when it was
@@ -49,30 +49,19 @@ const PROOFS = 4
  * overtaken is bound to nothing, and neither is one that another node answered than the one that is listened to.
  */
 export class Watch {
-  readonly #tracker: Tracker
+  readonly #witness: Witness
   readonly #fences = new Map<string, Fence>()
   readonly #maxStalenessMs: number
 
-  constructor(port: RedisPort, { spaces, maxStalenessMs }: WatchSettings, events: WatchEvents) {
+  constructor(maxStalenessMs: number, events: WatchEvents, witness: (events: WatchEvents) => Witness) {
     this.#maxStalenessMs = maxStalenessMs
-    const [{ name }] = spaces as readonly [KeySpace]
-    this.#tracker = new Tracker(
-      port,
-      {
-        prefixes: spaces.map(prefixOf),
-        everyMs: Math.max(1, maxStalenessMs / PROOFS),
-        probe: (n) => keyOf({ namespace: port.namespace, pattern: 'probe', name }, [n]),
+    this.#witness = witness({
+      ...events,
+      changed: (key) => {
+        this.pass(key)
+        events.changed(key)
       },
-      {
-        ...events,
-        // What is bound to it grows old by itself.
-        lost: () => {},
-        changed: (key) => {
-          this.pass(key)
-          events.changed(key)
-        },
-      },
-    )
+    })
   }
 
   /** A read begins; to be ended in any case. */
@@ -87,7 +76,7 @@ export class Watch {
   end(key: string, { at, wall, fence }: Reading, node: string | undefined): Bond | undefined {
     if (--fence.readers === 0 && this.#fences.get(key) === fence) this.#fences.delete(key)
     if (fence.isPassed || node === undefined) return undefined
-    const link = this.#tracker.linkTo(node)
+    const link = this.#witness.linkOf(key, node)
     return link?.isLive === true && link.since <= at ? { link, at, wall } : undefined
   }
 
@@ -101,7 +90,7 @@ export class Watch {
 
   /** Whether what was read is at most `maxStalenessMs` behind. */
   isFresh({ link, at, wall }: Bond, now: number, wallNow: number): boolean {
-    this.#tracker.wanted = true
+    this.#witness.wanted = true
     const most = this.#maxStalenessMs
     if (link === undefined) return false
     return (
@@ -110,18 +99,7 @@ export class Watch {
     )
   }
 
-  /** By node: how old the last proof is, in milliseconds; `Infinity` before the first. */
-  ages(): ReadonlyMap<string, number> {
-    const [now, wall] = [performance.now(), Date.now()]
-    return new Map(
-      this.#tracker.heard.links.map((link) => [
-        link.node,
-        Math.max(now - link.provedAt, wall - link.provedAtWall),
-      ]),
-    )
-  }
-
   close(): void {
-    this.#tracker.close()
+    this.#witness.close()
   }
 }

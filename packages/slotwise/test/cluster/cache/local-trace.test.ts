@@ -43,7 +43,11 @@ it('holds what was used last: no more is read from Redis than any list of that s
   const options = { name: 'trace', ttlMs: 60_000 }
   await using filler = new Cache<string>(port, options)
   for (const id of new Set(requests())) await filler.set(id, id)
-  await using cache = new Cache<string>(port, { ...options, local: LOCAL, budgetMs: { min: 5000, max: 5000 } })
+  await using cache = new Cache<string>(port, {
+    ...options,
+    local: LOCAL,
+    budgetMs: { min: 5000, max: 5000 },
+  })
   const first = 'heard from the beginning'
   await filler.set(first, first)
   const hits = () => cache.stats().localHits

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
 import { connect } from '../../../src/ioredis/index.js'
@@ -109,6 +110,26 @@ describe('what a process holds', () => {
   })
 })
 
+it('every answer from the process is told to who listens', async () => {
+  await using cache = open<string>()
+  const id = randomUUID()
+  await cache.set(id, 'value')
+  await held(cache, id)
+  const kinds: string[] = []
+  const listen = (event: unknown) => {
+    const { key, kind } = event as { key: string; kind: string }
+    if (key === keyIn(id)) kinds.push(kind)
+  }
+  subscribe('slotwise:cache', listen)
+  try {
+    await cache.getOrLoad(id, refuse)
+    await cache.fetch(id, refuse)
+  } finally {
+    unsubscribe('slotwise:cache', listen)
+  }
+  expect(kinds).toEqual(['local', 'local'])
+})
+
 describe('a change is seen, within maxStalenessMs at the latest', () => {
   const changes: Record<string, (id: string, key: Key) => Promise<unknown>> = {
     'an invalidation elsewhere': async (id) => {
@@ -194,6 +215,35 @@ describe('a read that a change overtakes', () => {
     const key = keyIn(other)
     await elsewhere.call({ key, command: ['DEL', key] })
     // The news has arrived once a later one has.
+    await elsewhere.call({ key: keyIn(id), command: ['DEL', keyIn(id)] })
+    await expect.poll(() => cache.get(id), POLL).toBeUndefined()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    go.open()
+    expect(await reading).toBe('old')
+    expect(await cache.get(other)).toBeUndefined()
+  })
+})
+
+describe('a tagged read that a change overtakes while its tags are looked at', () => {
+  it('is held by nobody', async () => {
+    const [asked, go] = [gate(), gate()]
+    let isHeldUp = false
+    const slow = watched(port, undefined, async (call) => {
+      // The entry is there already.
+      if (!isHeldUp || nameOf(call) !== 'HGET') return
+      isHeldUp = false
+      asked.open()
+      await go.passed
+    })
+    await using cache = open<string>({}, slow)
+    const [id, other] = [randomUUID(), randomUUID()]
+    await cache.set(id, 'value')
+    await held(cache, id)
+    await cache.set(other, 'old', { tags: [randomUUID()] })
+    isHeldUp = true
+    const reading = cache.get(other)
+    await asked.passed
+    await elsewhere.call({ key: keyIn(other), command: ['DEL', keyIn(other)] })
     await elsewhere.call({ key: keyIn(id), command: ['DEL', keyIn(id)] })
     await expect.poll(() => cache.get(id), POLL).toBeUndefined()
     await new Promise((resolve) => setTimeout(resolve, 50))

@@ -25,6 +25,7 @@ import { bucketsOf, METRICS, type MetricName } from '../../../src/metrics.js'
 import { type InstrumentOptions, instrument } from '../../../src/otel/index.js'
 import { RateLimiter, tokenBucket } from '../../../src/ratelimit/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { publish } from '../../../src/telemetry.js'
 
 let port: RedisPort
 beforeAll(async () => {
@@ -84,7 +85,9 @@ describe('metrics', () => {
   it('have the names, kinds, units and attributes of the table, and no other', async () => {
     const { collect } = measuring({ ports: { main: port }, health: true })
     const cache = new Cache<string>(port, { name: 'prices', ttlMs: 60_000, budgetMs: 5000 })
+    const audit = cache.audit({ ppm: 1_000_000, windowsMs: [1], load: () => 'secret' })
     await cache.forTenant('tenant-7').getOrLoad('id-7', async () => 'secret')
+    await expect.poll(() => audit.stats().windows[0]?.consistent ?? 0).toBeGreaterThan(0)
     const tiers = { burst: tokenBucket({ capacity: 1, refillPerSecond: 0.001 }) }
     const limiter = new RateLimiter(port, {
       name: 'api',
@@ -98,6 +101,10 @@ describe('metrics', () => {
     await port.call({ key: key('id-7'), command: ['LPUSH', key('id-7'), 'secret'] }).catch(() => undefined)
     await port.call({ key: key('id-7'), command: ['GET', key('id-7')] }, { dedicated: true })
     await cache.close()
+    // An outbox needs a Postgres, and its own tests show that it says this.
+    const carried = { name: 'public.outbox', events: 2, durationMs: 1, delayMs: 3, reason: undefined }
+    publish('slotwise:outbox', () => ({ ...carried, kind: 'applied' }))
+    publish('slotwise:outbox', () => ({ ...carried, kind: 'elected', events: 0, delayMs: undefined }))
 
     const collected = await collect()
     for (const [name, { descriptor, dataPoints, dataPointType }] of collected) {

@@ -14,6 +14,8 @@ import settle from '../../../src/cache/settle.lua.js'
 import take from '../../../src/cache/shelf/take.lua.js'
 import store from '../../../src/cache/store.lua.js'
 import { ReplyError } from '../../../src/errors.js'
+import appendLog from '../../../src/invalidation/log/append.lua.js'
+import readLog from '../../../src/invalidation/log/read.lua.js'
 import intendTag from '../../../src/invalidation/tags/intend.lua.js'
 import lookTag from '../../../src/invalidation/tags/look.lua.js'
 import settleTag from '../../../src/invalidation/tags/settle.lua.js'
@@ -96,6 +98,13 @@ const PATTERNS: Readonly<
   local: [
     [enrol, [token, ms, ms]],
     [readers, []],
+  ],
+  log: [
+    [appendLog, [token, fc.constantFrom('["a"]', '["b"]'), fc.integer({ min: 1, max: 4 }), ms]],
+    [
+      readLog,
+      [fc.integer({ min: -1, max: 9 }), fc.oneof(fc.constant(''), token), fc.integer({ min: 1, max: 3 })],
+    ],
   ],
   tags: [
     [lookTag, [fc.constantFrom(version(1), version(2), version(3)), ms]],

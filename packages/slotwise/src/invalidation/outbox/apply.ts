@@ -1,0 +1,140 @@
+import { ConfigurationError, RedisUnavailableError, ReplyError } from '../../errors.js'
+import { type Key, type KeySpace, keyOf, keysOf, plainName } from '../../keys.js'
+import type { CommandCall, RedisPort, ScriptCall } from '../../redis/port.js'
+import { everyKey } from '../everything.js'
+import { distinct } from '../tags/paths.js'
+import { changeOf } from '../tags/tag-store.js'
+import { writeAll } from '../write-all.js'
+import type { OutboxEvent } from './event.js'
+
+/** What became of one event: Redis took it, or it waits for Redis, or it can never be carried out. */
+export type Outcome =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'waits'; readonly cause: unknown }
+  | { readonly kind: 'impossible'; readonly cause: Error }
+
+/** Bounds on what is sent. */
+export interface ApplyOptions {
+  readonly replicas: number
+  readonly deadlineMs: number | undefined
+  readonly signal: AbortSignal
+}
+
+/** What changes at one key. */
+interface Change {
+  readonly key: Key
+  readonly call: CommandCall | ScriptCall
+}
+
+/** How long it may take to find everything of a name. */
+const EVERYTHING_MS = 60_000
+
+/**
+ * Removes the entries that events name, and changes their tags: each thing once, one round trip a node. What a dead primary
+ * holds waits, and holds up nothing else. Never rejects.
+ */
+export async function apply(
+  port: RedisPort,
+  events: readonly OutboxEvent[],
+  options: ApplyOptions,
+): Promise<readonly Outcome[]> {
+  const changes = new Map<Key, Change>()
+  const wanted = events.map((event): { readonly keys: readonly Key[] } | { readonly cause: unknown } => {
+    try {
+      const own = changesOf(port, event)
+      for (const change of own) changes.set(change.key, change)
+      return { keys: own.map(({ key }) => key) }
+    } catch (cause) {
+      return { cause }
+    }
+  })
+  const failures = await send(port, [...changes.values()], options)
+  const whole = new Map<string, Promise<Outcome>>()
+  return await Promise.all(
+    events.map(async (event, i): Promise<Outcome> => {
+      const want = wanted[i] ?? { keys: [] }
+      if ('cause' in want) return judge(want.cause)
+      const failed = want.keys.find((key) => failures.has(key))
+      if (failed !== undefined) return judge(failures.get(failed))
+      if (!event.everything) return { kind: 'done' }
+      const which = JSON.stringify([event.name, event.tenant])
+      const removed = whole.get(which) ?? removeEverything(port, event, options)
+      whole.set(which, removed)
+      return await removed
+    }),
+  )
+}
+
+/** @throws ConfigurationError the event names what cannot be */
+function changesOf(
+  port: RedisPort,
+  { name, tenant, entry, tags, everything }: OutboxEvent,
+): readonly Change[] {
+  if (name === undefined) {
+    if (entry === undefined && tags.length === 0 && !everything) return []
+    throw new ConfigurationError('an event that concerns something must name the cache or the tags')
+  }
+  const space = { namespace: port.namespace, name: plainName('name', name), tenant }
+  return [
+    ...(entry === undefined ? [] : [removalOf(keyOf({ ...space, pattern: 'cache' }, entry))]),
+    ...distinct(tags).map((tag) => tagChangeOf(keyOf({ ...space, pattern: 'tag' }, tag.split('/')))),
+  ]
+}
+
+const removalOf = (key: Key): Change => ({ key, call: { key, command: ['DEL', key], repeat: 'safe' } })
+const tagChangeOf = (key: Key): Change => ({ key, call: changeOf(key) })
+
+/** What Redis did not take, and why. */
+async function send(
+  port: RedisPort,
+  changes: readonly Change[],
+  { replicas, deadlineMs, signal }: ApplyOptions,
+): Promise<ReadonlyMap<Key, unknown>> {
+  const failures = new Map<Key, unknown>()
+  const sent = changes.filter(({ key }) => {
+    const breaker = port.breaker(key)
+    // To wait for it would hold up what is for other primaries.
+    if (breaker.state === 'open') failures.set(key, new RedisUnavailableError(breaker.reason))
+    return breaker.state === 'closed'
+  })
+  const results = await writeAll(
+    port,
+    sent.map(({ call }) => ({ call, replicas })),
+    { deadlineMs, signal },
+  )
+  sent.forEach(({ key }, i) => {
+    const result = results[i]
+    if (result?.status === 'rejected') failures.set(key, result.reason)
+  })
+  return failures
+}
+
+async function removeEverything(
+  port: RedisPort,
+  event: OutboxEvent,
+  options: ApplyOptions,
+): Promise<Outcome> {
+  const space = { namespace: port.namespace, name: event.name ?? '', tenant: event.tenant }
+  const kinds: readonly [KeySpace, (key: Key) => Change][] = [
+    [{ ...space, pattern: 'cache' }, removalOf],
+    [{ ...space, pattern: 'tag' }, tagChangeOf],
+  ]
+  try {
+    for (const [each, changeAt] of kinds) {
+      const bounds = { deadlineMs: EVERYTHING_MS, signal: options.signal }
+      for await (const keys of everyKey(port, keysOf(each), bounds)) {
+        for (const reason of (await send(port, keys.map(changeAt), options)).values()) return judge(reason)
+      }
+    }
+    return { kind: 'done' }
+  } catch (error) {
+    return judge(error)
+  }
+}
+
+/** Only what no later moment can mend is impossible: a name that cannot be, or something else at the key of a tag. */
+function judge(cause: unknown): Outcome {
+  const isImpossible =
+    cause instanceof ConfigurationError || (cause instanceof ReplyError && cause.replyCode === 'WRONGTYPE')
+  return isImpossible ? { kind: 'impossible', cause } : { kind: 'waits', cause }
+}

@@ -1,0 +1,32 @@
+/** Waits for Postgres no longer than `ms`, and no longer than the signal lets it. What comes later is handed to `late`. */
+export async function within<R>(
+  promise: Promise<R>,
+  ms: number,
+  { signal, late }: { readonly signal?: AbortSignal | undefined; readonly late?: (result: R) => void } = {},
+): Promise<R> {
+  let end: (reason: unknown) => void = () => {}
+  let isLate = false
+  const ended = new Promise<never>((_, reject) => {
+    end = (reason) => {
+      isLate = true
+      reject(reason)
+    }
+  })
+  const timer = setTimeout(() => end(new Error(`Postgres has not answered within ${ms} ms`)), ms)
+  timer.unref()
+  const stop = () => end(signal?.reason)
+  signal?.addEventListener('abort', stop, { once: true })
+  if (signal?.aborted === true) stop()
+  const watched = promise.then((result) => {
+    if (isLate) late?.(result)
+    return result
+  })
+  // Once it is given up nobody asks what became of it.
+  watched.catch(() => {})
+  try {
+    return await Promise.race([watched, ended])
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', stop)
+  }
+}

@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Cache, type CacheOptions } from '../../../src/cache/index.js'
+import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { anyPort } from '../../support/any-port.js'
+import { refuse } from './caches.js'
+import { roundTripping } from './counted-port.js'
+import { nameOf, watched } from './watched-port.js'
+
+let port: RedisPort
+/** A user who may not use CLIENT TRACKING. */
+let forbidden: RedisPort
+beforeAll(async () => {
+  port = await anyPort({ namespace: `log-${randomUUID().slice(0, 8)}` })
+  forbidden = new Proxy(port, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target)
+      if (name === 'borrow') return () => Promise.reject(new Error('NOPERM'))
+      return typeof member === 'function'
+        ? (...args: unknown[]): unknown => Reflect.apply(member, target, args)
+        : member
+    },
+  })
+})
+afterAll(() => port.close())
+
+const T = 400
+const POLL = { interval: 5, timeout: 5000 }
+
+function opened(name: string, options: Partial<CacheOptions<string>> = {}, through = forbidden) {
+  const local = { maxEntries: 100, maxStalenessMs: T }
+  return new Cache<string>(through, {
+    name,
+    ttlMs: 60_000,
+    jitter: 0,
+    budgetMs: 5000,
+    local,
+    coherence: 'log',
+    ...options,
+  })
+}
+const fresh = () => `c${randomUUID().slice(0, 8)}`
+
+async function held(cache: Cache<string>, id: string): Promise<void> {
+  const isHeld = async () => {
+    const before = cache.stats().localHits
+    await cache.get(id)
+    return cache.stats().localHits > before
+  }
+  await expect.poll(isHeld, POLL).toBe(true)
+}
+
+it('what is held costs no round trip, with its tags checked', async () => {
+  const { port: through, roundTrips } = roundTripping(forbidden)
+  await using cache = opened(fresh(), {}, through)
+  await cache.set('a', 'value', { tags: ['org:7/x'] })
+  await held(cache, 'a')
+  // The log is read on and on; between two readings nobody is asked.
+  await expect
+    .poll(async () => {
+      const before = roundTrips()
+      const value = await cache.getOrLoad('a', { tags: ['org:7/x'] }, refuse)
+      return value === 'value' && roundTrips() === before
+    }, POLL)
+    .toBe(true)
+})
+
+describe('a change by another process, with a level or without, is seen within maxStalenessMs', () => {
+  const changes: Record<string, (cache: Cache<string>) => Promise<unknown>> = {
+    invalidate: (cache) => cache.invalidate('a'),
+    invalidateTags: (cache) => cache.invalidateTags(['org:7']),
+    set: (cache) => cache.set('a', 'new', { tags: ['org:7'] }),
+    writeThrough: (cache) => cache.writeThrough('a', () => 'new'),
+    'mutate of an entry': (cache) => cache.mutate({ ids: ['a'] }, () => {}),
+    'mutate of a tag': (cache) => cache.mutate({ tags: ['org:7'] }, () => {}),
+    'everywhere, which waits for it': (cache) => cache.invalidate('a', { everywhere: true }),
+  }
+  it.each(Object.entries(changes))('%s', async (what, change) => {
+    const name = fresh()
+    await using holder = opened(name)
+    await using other = opened(name, { local: undefined })
+    await holder.set('a', 'old', { tags: ['org:7/x'] })
+    await held(holder, 'a')
+    await change(other)
+    const from = performance.now()
+    if (what.startsWith('everywhere')) expect(await holder.get('a')).not.toBe('old')
+    while ((await holder.get('a')) === 'old' && performance.now() - from <= T) {
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    expect(await holder.get('a')).not.toBe('old')
+  })
+})
+
+describe('a change that could not be told', () => {
+  it('is pending until it is, and then seen', async () => {
+    const name = fresh()
+    let isRefused = false
+    const refusing = watched(forbidden, (call) => {
+      if (isRefused && nameOf(call) === 'append') throw new Error('refused')
+    })
+    await using holder = opened(name)
+    await using other = opened(name, { local: undefined }, refusing)
+    await holder.set('a', 'old')
+    await held(holder, 'a')
+    isRefused = true
+    const error: unknown = await other.invalidate('a').catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'INVALIDATION_PENDING' })
+    isRefused = false
+    await expect((error as { settled: Promise<boolean> }).settled).resolves.toBe(true)
+    await expect.poll(() => holder.get('a'), POLL).toBeUndefined()
+  })
+
+  it('because the log was lost leaves nothing that is vouched for', async () => {
+    const name = fresh()
+    await using holder = opened(name)
+    await using other = opened(name, { local: undefined })
+    const ids = Array.from({ length: 20 }, (_, n) => `${n}`)
+    for (const id of ids) await holder.set(id, 'old')
+    for (const id of ids) await held(holder, id)
+    const log = (n: number) => keyOf({ namespace: port.namespace, pattern: 'changes', name }, [n])
+    for (const id of ids) await other.invalidate(id)
+    for (let n = 0; n < 8; n++) await port.call({ key: log(n), command: ['DEL', log(n)] })
+    const from = performance.now()
+    const stale = async () => (await holder.getMany(ids)).filter((value) => value !== undefined)
+    while ((await stale()).length > 0 && performance.now() - from <= T + 100) {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    expect(await stale()).toEqual([])
+  })
+})
