@@ -110,7 +110,7 @@ const measurements: Record<Part, () => Promise<Omit<Result, 'part'>>> = {
     return { measured: costs, findings: costFindings(costs) }
   },
   async traces() {
-    if (!hasTraces(data)) {
+    if (data === undefined || !hasTraces(data)) {
       const line = 'no traces were replayed: there are none in --data or SLOTWISE_DATA'
       return { measured: undefined, findings: [{ line }] }
     }

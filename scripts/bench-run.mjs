@@ -6,7 +6,10 @@ import { bold, Progress } from './progress.mjs'
 
 const folder = join(root, 'bench')
 /** What is compared with ours, by benchmark: what only one of them needs is not installed for the others. */
-const peers = { cache: 'cache/peers', invalidation: 'cache/peers' }
+const peers = new Map([
+  ['cache', 'cache/peers'],
+  ['invalidation', 'cache/peers'],
+])
 
 await runScript(async () => {
   const names = readdirSync(folder)
@@ -34,7 +37,8 @@ ${names.map((name) => `  ${name}`).join('\n')}`
     // Standard output belongs to the results.
     const options = { progress: new Progress(process.stderr), signal: installing.signal }
     await ensurePackages('dev', options)
-    const folders = [folder, ...(name in peers ? [join(folder, peers[name])] : [])]
+    const beside = peers.get(name)
+    const folders = [folder, ...(beside === undefined ? [] : [join(folder, beside)])]
     for (const one of folders) await ensurePackages('run', { ...options, folder: one })
   } catch (error) {
     if (installing.signal.aborted) return 130

@@ -24,16 +24,19 @@ export async function countCommands(cluster: LocalCluster, port: RedisPort): Pro
   await sleep(SEEN_MS)
   const monitored = await monitor(cluster, prefix)
   try {
-    const { during } = monitored
     let beforeValue: readonly string[] = []
     const load = async () => {
       await sleep(SEEN_MS)
       beforeValue = monitored.seen()
       return valueOf('counted')
     }
-    const inAll = await during(() => cache.getOrLoad('counted', load))
-    const hit = await during(() => cache.getOrLoad('counted', load))
-    return { miss: { beforeValue, inAll }, hit, invalidate: await during(() => cache.invalidate('counted')) }
+    const inAll = await monitored.during(() => cache.getOrLoad('counted', load))
+    const hit = await monitored.during(() => cache.getOrLoad('counted', load))
+    return {
+      miss: { beforeValue, inAll },
+      hit,
+      invalidate: await monitored.during(() => cache.invalidate('counted')),
+    }
   } finally {
     monitored.close()
     await Promise.all([cache.close(), warm.close()])

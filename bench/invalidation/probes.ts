@@ -76,7 +76,7 @@ interface Pair {
   readonly reader: HeldLevels
   readonly proxies: ProxiedNodes<object>
   /** A value that both have read changes, `during` which something may be the matter: how long the reader gives the old one. */
-  change(id: string, during?: () => Promise<void>): Promise<Stale>
+  readonly change: (id: string, during?: () => Promise<void>) => Promise<Stale>
 }
 
 async function paired<R>(cluster: LocalCluster, name: Name, use: (pair: Pair) => Promise<R>): Promise<R> {
@@ -108,16 +108,16 @@ async function paired<R>(cluster: LocalCluster, name: Name, use: (pair: Pair) =>
 type Cut = { readonly well: Stale } & Pick<Probed, 'killed' | 'afterwards'>
 
 const cut = (cluster: LocalCluster, name: Name): Promise<Cut> =>
-  paired(cluster, name, async ({ change, proxies: { proxies, heal } }) => {
+  paired(cluster, name, async ({ change, proxies: nodes }) => {
     const well = await change('well')
     if (well.kind === 'done' && well.result === undefined) return { well }
     let healed: Promise<void> | undefined
     const killed = await change('killed', async () => {
-      for (const proxy of proxies) {
+      for (const proxy of nodes.proxies) {
         proxy.refuse()
         proxy.reset()
       }
-      healed = sleep(CUT_MS).then(heal)
+      healed = sleep(CUT_MS).then(() => nodes.heal())
     })
     await healed
     if (killed.kind === 'crashed') return { well, killed }

@@ -31,7 +31,7 @@ export async function measureTagged(
   const reads = COUNTS.map((count) => {
     const wishes = Array.from({ length: KEYS }, (_, n) => ({
       id: `tagged-${count}-${n}`,
-      options: { tags: Array.from({ length: count }, (_, i) => `tag-${(n * 17 + i) % TAGS}`) },
+      options: { tags: Array.from({ length: count }, (__, i) => `tag-${(n * 17 + i) % TAGS}`) },
     }))
     return (i: number) => {
       const wish = wishes[i % KEYS]

@@ -27,8 +27,8 @@ export type Replayed = (typeof KNOWN)[number] & { readonly requests: number; rea
 
 const fileOf = (folder: string, name: TraceName) => join(folder, 'traces', `cache2k-${name}.trace.gz`)
 
-export const hasTraces = (folder: string | undefined): folder is string =>
-  folder !== undefined && existsSync(fileOf(folder, 'web12')) && existsSync(fileOf(folder, 'web07'))
+export const hasTraces = (folder: string): boolean =>
+  existsSync(fileOf(folder, 'web12')) && existsSync(fileOf(folder, 'web07'))
 
 /** The ids that were asked for, in their order. */
 export function traceOf(folder: string, name: TraceName): readonly string[] {
