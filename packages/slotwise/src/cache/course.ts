@@ -262,8 +262,9 @@ class Ride {
     if (!this.#granted) return refused
     const { settings } = instance
     if (!landing.ok || landing.entry === undefined || instance.closed) {
-      const isError = !landing.ok && !this.#signal.aborted
-      await this.#release(isError ? settings.staleRetryMs : 0)
+      // Only where an older value is served meanwhile: one whose tags have changed is there as well, and is not.
+      const isHeld = this.#departure.isRefresh === true && !landing.ok && !this.#signal.aborted
+      await this.#release(isHeld ? settings.staleRetryMs : 0)
       return refused
     }
     const { key } = this.#departure

@@ -2,7 +2,7 @@ import { ConfigurationError, UncacheableValueError } from '../errors.js'
 import { type Write, writeAll } from '../invalidation/write-all.js'
 import type { Key } from '../keys.js'
 import type { Reply } from '../redis/port.js'
-import { keptMsOf } from './entry.js'
+import { keptMsOf, type Stamp } from './entry.js'
 import type { Instance } from './instance.js'
 import { entriesPending } from './invalidate.js'
 import { store } from './scripts.js'
@@ -30,7 +30,11 @@ interface Expected {
 }
 
 export const tokenOf = {
-  version: (version: Buffer): ReadToken => `v${version.toString('base64url')}` as ReadToken,
+  /** With what the entry was found to bear: a tag that changes leaves the entry as it is. */
+  version: (version: Buffer, stamps: readonly Stamp[] = []): ReadToken => {
+    const borne = stamps.length === 0 ? '' : `.${Buffer.from(JSON.stringify(stamps)).toString('base64url')}`
+    return `v${version.toString('base64url')}${borne}` as ReadToken
+  },
   mark: (mark: Buffer): ReadToken => `m${mark.toString('base64url')}` as ReadToken,
   /** Of a read that saw a write under way: nothing may be stored after it. */
   none: 'n' as ReadToken,
@@ -38,12 +42,23 @@ export const tokenOf = {
 
 function expected(token: ReadToken | undefined): Expected {
   if (token === undefined) return { mode: 'any', token: '' }
-  const rest = Buffer.from(token.slice(1), 'base64url')
+  const rest = Buffer.from(token.slice(1).split('.')[0] ?? '', 'base64url')
   if (token.startsWith('v')) return { mode: 'version', token: rest }
   if (token.startsWith('m')) return { mode: 'mark', token: rest }
   // No mark is empty.
   if (token === tokenOf.none) return { mode: 'mark', token: '-' }
   throw new ConfigurationError('token must be one that a read of this entry gave')
+}
+
+/** What the entry was found to bear by the read that gave the token. */
+function seenBy(token: ReadToken | undefined): readonly Stamp[] {
+  const borne = token?.split('.')[1]
+  if (borne === undefined) return []
+  try {
+    return JSON.parse(Buffer.from(borne, 'base64url').toString()) as readonly Stamp[]
+  } catch (cause) {
+    throw new ConfigurationError('token must be one that a read of this entry gave', { cause })
+  }
 }
 
 /**
@@ -100,7 +115,10 @@ function payloadOf(instance: Instance, { value }: Put): Uint8Array {
   )
 }
 
-/** `undefined` where one of its tags is being changed, so that nothing can be stored under it. */
+/**
+ * What was read under tags bears them when it is stored again. `undefined` where one of its tags is being changed or, of
+ * those, has changed, so that nothing can be stored under it.
+ */
 async function writeOf(
   instance: Instance,
   { key, value, ttlMs, token, tags = [] }: Put,
@@ -108,9 +126,13 @@ async function writeOf(
   deadlineMs: number | undefined,
 ): Promise<Write | undefined> {
   const { settings } = instance
+  const seen = seenBy(token)
+  const paths = [...new Set([...tags, ...seen.map(({ path }) => path)])]
   const stamps = await instance.tags
-    .stamps(key, tags, deadlineMs ?? settings.budget.max)
+    .stamps(key, paths, deadlineMs ?? settings.budget.max)
     .catch((error: unknown) => instance.report(error, 'write', key))
+  const versions = new Map(stamps?.map(({ path, version }) => [path, version]))
+  if (seen.some(({ path, version }) => versions.get(path) !== version)) return undefined
   const times = lifetimes(settings, value, { ttlMs, loadMs: 0 })
   const bytes = stamps && settings.codec.wrapped(payload, times, stamps)
   if (bytes === undefined) return undefined

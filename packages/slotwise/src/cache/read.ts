@@ -33,7 +33,7 @@ export async function readWithToken<T>(
     const { value, ageMs = 0 } = lookOf(local, held)
     instance.count('localHits')
     instance.audit?.sawHeld(key, held.version)
-    const token = tokenOf.version(held.version)
+    const token = tokenOf.version(held.version, held.stamps)
     return { found: true, value: (await value) as T, source: 'local', ageMs, stale: false, token }
   }
   if (!instance.reachable(key)) return { found: false, token: tokenOf.none }
@@ -46,13 +46,13 @@ export async function readWithToken<T>(
     )
     instance.answered(performance.now() - from)
     if (seen.state === 'found') {
-      const token = tokenOf.version(versionOf(seen.bytes))
+      const version = versionOf(seen.bytes)
       const decoded = await codec.read(seen.bytes)
       const isCurrent =
         decoded !== undefined && (await holds(instance, key, decoded.stamps, budget, isStrict))
       if (decoded === undefined || !isCurrent) {
         instance.count('misses')
-        return { found: false, token }
+        return { found: false, token: tokenOf.version(version) }
       }
       const { header, value } = decoded
       const ageMs = Math.max(0, header.keptMs - seen.leftMs)
@@ -64,7 +64,7 @@ export async function readWithToken<T>(
         source: 'redis',
         ageMs,
         stale: ageMs >= header.freshMs,
-        token,
+        token: tokenOf.version(version, decoded.stamps),
       }
     }
     instance.count('misses')

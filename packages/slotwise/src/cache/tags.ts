@@ -65,7 +65,13 @@ export class Tags {
   }
 }
 
-type Known = ReadonlyMap<string, KnownTag>
+/** What a tag was when this reader learnt it. The object is shared, and others may write to it what they had asked for earlier. */
+interface KnownHere {
+  readonly version: string | undefined
+  readonly tag: KnownTag
+}
+
+type Known = ReadonlyMap<string, KnownHere>
 
 /** What is known of the tags of entries of one tenant while they are being read. */
 export class TagCheck {
@@ -109,7 +115,7 @@ export class TagCheck {
       if (known.has(path)) continue
       const held = this.#held(path)
       if (held === undefined) rest.add(path)
-      else known.set(path, held)
+      else known.set(path, { version: held.version, tag: held })
     }
     if (rest.size > 0) {
       const asked = await budget.spend((deadlineMs) => this.#ask([...rest], deadlineMs))
@@ -121,7 +127,7 @@ export class TagCheck {
 
   /** What the tags were found to be, to be held on to; after {@link hold}. */
   tagsOf(stamps: readonly Stamp[]): readonly KnownTag[] {
-    return stamps.flatMap(({ path }) => this.#known.get(path) ?? [])
+    return stamps.flatMap(({ path }) => this.#known.get(path)?.tag ?? [])
   }
 
   #held(path: string): KnownTag | undefined {
@@ -145,7 +151,7 @@ export class TagCheck {
       .pipeline(calls, { deadlineMs, binary: true })
       .catch((reason: unknown) => calls.map((): PromiseRejectedResult => ({ status: 'rejected', reason })))
     let failure: PromiseRejectedResult | undefined
-    const known = new Map<string, KnownTag>()
+    const known = new Map<string, KnownHere>()
     for (const [i, { path, key, reading, node }] of reads.entries()) {
       const result = results[i]
       const bond = reading && local?.end(key, reading, node)
@@ -154,10 +160,8 @@ export class TagCheck {
       // Redis still has what this process was told to change.
       const isPending = pending.has(key)
       const version = isPending ? undefined : versionOf(result.value)?.toString('latin1')
-      known.set(
-        path,
-        local?.keepTag(key, version, isPending ? undefined : bond) ?? { version, bond: NO_BOND },
-      )
+      const tag = local?.keepTag(key, version, isPending ? undefined : bond) ?? { version, bond: NO_BOND }
+      known.set(path, { version, tag })
     }
     if (failure !== undefined) throw failure.reason
     return known

@@ -87,7 +87,8 @@ export interface SetOptions {
   readonly token?: ReadToken | undefined
   /**
    * What the entry bears. What they are is read now: a tag that has changed since the value was read from where it came
-   * is not noticed, so prefer `getOrLoad`, which reads them before. @defaultValue none
+   * is not noticed, so prefer `getOrLoad`, which reads them before. With the `token` of a read that has found something,
+   * what that bore is borne as well, and a change of it since is noticed. @defaultValue none
    */
   readonly tags?: readonly string[] | undefined
   /** How long Redis may take. @defaultValue what the port allows for a call */

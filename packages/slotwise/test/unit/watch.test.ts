@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { tellingServers } from '../../src/invalidation/tracking/servers.js'
 import { Watch } from '../../src/invalidation/tracking/watch.js'
 import type { BorrowedConnection, BorrowTarget, RedisPort, Topology } from '../../src/redis/index.js'
+import { slotOf } from '../../src/slots.js'
 
 const NODE = '127.0.0.1:7000'
 const node = { id: 'a', host: '127.0.0.1', port: 7000, role: 'primary', epoch: 1 } as const
@@ -12,6 +13,7 @@ const topology: Topology = { version: 1, nodes: [node], ownerOf: () => node, rep
 interface Server {
   readonly answer: (commands: readonly string[]) => Promise<void> | void
   push?: BorrowTarget['onPush']
+  move?: (slot: number) => void
 }
 
 /** A port to a cluster of one node that is scripted. */
@@ -33,7 +35,11 @@ function portTo(server: Server): RedisPort {
   return {
     namespace: 'unit',
     topology: () => topology,
-    onTopology: () => () => {},
+    onTopology: (listener: Parameters<RedisPort['onTopology']>[0]) => {
+      server.move = (slot) =>
+        listener(topology, [{ kind: 'slots-moved', slots: [slot], from: node, to: node }])
+      return () => {}
+    },
     borrow: async (target: BorrowTarget, use: (connection: BorrowedConnection) => Promise<unknown>) => {
       server.push = target.onPush
       return await use(connection)
@@ -146,6 +152,16 @@ describe('a read', () => {
     expect(scene.watch.end(KEY, reading, NODE)).toBeUndefined()
     expect(scene.watch.end(KEY, next, NODE)).toBeDefined()
     expect(scene.changed).toEqual([KEY])
+  })
+
+  it('that is under way while its slot moves is known of by nobody: whoever answers may be the old owner', async () => {
+    const server: Server = { answer: () => {} }
+    using scene = watching(server)
+    await bound(scene.watch)
+    const reading = scene.watch.begin(KEY)
+    server.move?.(slotOf(KEY))
+    expect(scene.watch.end(KEY, reading, NODE)).toBeUndefined()
+    expect(scene.watch.end(KEY, scene.watch.begin(KEY), NODE)).toBeDefined()
   })
 
   it('is not known of once everything has been removed', async () => {

@@ -66,6 +66,8 @@ export class LocalLevel {
   /** Until when this process is counted as a reader, by both clocks. */
   #servesUntil = Number.NEGATIVE_INFINITY
   #servesUntilWall = Number.NEGATIVE_INFINITY
+  /** Since when it has been counted without a break. */
+  #countedSince = Number.POSITIVE_INFINITY
 
   constructor(settings: LocalSettings, codec: Codec, watch: (events: LevelEvents) => Watch) {
     this.#settings = settings
@@ -97,8 +99,18 @@ export class LocalLevel {
     return this.#entries.size
   }
 
-  /** Somebody who invalidates everywhere waits for this process, until then. */
+  /**
+   * Somebody who invalidates everywhere waits for this process, until then. Nobody did while it was not counted, so what it
+   * read before is to be proved again.
+   */
   serve(until: number, untilWall: number): void {
+    const now = performance.now()
+    if (now >= this.#servesUntil || Date.now() >= this.#servesUntilWall) {
+      this.#countedSince = now
+      for (const { bond } of this.#entries.values()) bond.link = undefined
+      for (const tag of this.#tags.values()) loosen(tag)
+      this.#shared.clear()
+    }
     this.#servesUntil = until
     this.#servesUntilWall = untilWall
   }
@@ -184,7 +196,8 @@ export class LocalLevel {
   }
 
   end(key: string, reading: Reading, node: string | undefined): Bond | undefined {
-    return this.#watch.end(key, reading, node)
+    const bond = this.#watch.end(key, reading, node)
+    return reading.at >= this.#countedSince ? bond : undefined
   }
 
   keep(key: Key, { value, bytes, stamps, tags, keptMs, ageMs, freshForMs, bond }: Holding): void {

@@ -7,7 +7,7 @@
 --
 -- @key tag
 -- @arg fresh    8 random bytes
--- @arg keep_ms  for how long it is to be comparable, at least
+-- @arg keep_ms  for how long it is to be comparable, at least; at most twice as long
 -- @return the version, 8 bytes | nil: a change is under way, and nothing loaded now can be told from what was before
 local saved = redis.call('HMGET', KEYS[1], 'v', 'm')
 local version = saved[1]
@@ -23,5 +23,7 @@ end
 
 -- A failed write, for want of memory, is the caller's error: nothing may be stored without a version.
 if not version then redis.call('HSET', KEYS[1], 'v', ARGV[1]) end
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+-- Twice as long as asked for, so that most looks write nothing: whoever tracks the tag is told of a longer life too.
+local keep = tonumber(ARGV[2])
+if redis.call('PTTL', KEYS[1]) < keep then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', 2 * keep)) end
 return version or ARGV[1]

@@ -1,3 +1,4 @@
+import { slotOf } from '../../slots.js'
 import type { Link } from './link.js'
 
 /** What keeps what was read of a key, and has to know when it is not as it was any more. */
@@ -60,6 +61,11 @@ export class Watch {
       changed: (key) => {
         this.pass(key)
         events.changed(key)
+      },
+      moved: (slots) => {
+        // Who answers late is the old owner, which may tell of nothing any more.
+        for (const key of this.#fences.keys()) if (slots.has(slotOf(key))) this.pass(key)
+        events.moved(slots)
       },
     })
   }

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
 import { connect } from '../../../src/ioredis/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { listening } from '../../support/listening.js'
+import { gate } from './gate.js'
 import { nameOf, watched } from './watched-port.js'
 
 let port: RedisPort
@@ -110,6 +112,30 @@ it('who is not counted serves nothing from what it holds', async () => {
   await cache.set(id, 'value')
   for (let i = 0; i < 50; i++) expect(await cache.get(id)).toBe('value')
   expect(cache.stats().localHits).toBe(0)
+})
+
+it('who is counted anew proves what it read before: nobody waited for it', async () => {
+  const name = `c${randomUUID().slice(0, 8)}`
+  const counted = gate()
+  let isHalfOpen = false
+  const late = watched(listening(port, { isHalfOpen: () => isHalfOpen }), (call) =>
+    nameOf(call) === 'enrol' ? counted.passed : undefined,
+  )
+  // It would serve what it has read for long.
+  await using holder = opened(name, late, { local: { maxEntries: 100, maxStalenessMs: 10_000 } })
+  await using other = opened(name, elsewhere)
+  const id = randomUUID()
+  await other.set(id, 'old')
+  // Nothing tells from outside when the server is listened to.
+  for (const until = performance.now() + 400; performance.now() < until; await sleep(10)) {
+    expect(await holder.get(id)).toBe('old')
+  }
+  isHalfOpen = true
+  await other.invalidate(id, { everywhere: true })
+  counted.open()
+  const key = keyOf({ namespace: port.namespace, pattern: 'level', name }, ['readers'])
+  await expect.poll(() => port.call({ key, command: ['HLEN', key] })).toBeGreaterThan(2)
+  for (let i = 0; i < 20; i++) expect(await holder.get(id)).toBeUndefined()
 })
 
 it('nobody is waited for who is counted no more', async () => {

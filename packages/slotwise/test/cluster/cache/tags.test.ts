@@ -81,6 +81,39 @@ describe('a tag that changes', () => {
     expect(await later).toBe('new')
   })
 
+  it('and whose load fails holds nobody up: there is no older value to be served meanwhile', async () => {
+    await using cache = bed.cache<string>({ staleRetryMs: 10_000 })
+    const id = randomUUID()
+    await cache.set(id, 'old', { tags: ['a'] })
+    await cache.invalidateTags(['a'])
+    const failing = cache.getOrLoad(id, { tags: ['a'] }, () => Promise.reject(new Error('no database')))
+    await expect(failing).rejects.toThrow('no database')
+    const from = performance.now()
+    expect(await cache.getOrLoad(id, { tags: ['a'] }, () => 'new')).toBe('new')
+    expect(performance.now() - from).toBeLessThan(2000)
+  })
+
+  it.each([{ tags: ['a'] }, {}])('is something that has happened to what was read: %j', async (options) => {
+    await using cache = bed.cache<string>()
+    const id = randomUUID()
+    await cache.set(id, 'old', { tags: ['a'] })
+    const { token } = await cache.read(id)
+    await cache.invalidateTags(['a'])
+    expect(await cache.set(id, 'made of the old one', { ...options, token })).toBe(false)
+    expect(await cache.get(id)).toBeUndefined()
+  })
+
+  it('takes away what was stored again without naming it', async () => {
+    await using cache = bed.cache<string>()
+    const id = randomUUID()
+    await cache.set(id, 'old', { tags: ['a'] })
+    const { token } = await cache.read(id)
+    expect(await cache.set(id, 'made of the old one', { token })).toBe(true)
+    expect(await cache.get(id)).toBe('made of the old one')
+    await cache.invalidateTags(['a'])
+    expect(await cache.get(id)).toBeUndefined()
+  })
+
   it('belongs to its tenant', async () => {
     await using cache = bed.cache<string>()
     const id = randomUUID()

@@ -3,7 +3,7 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'invalidation/tags/look',
-sha1: '53c56cf46a3f22cd244c0ca11b3a32a9e814ceaa',
+sha1: 'babdd1ba034f61b3c6c77590d8ae9e36a5fb2a63',
 run(redis) {
 let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "v", "m")
 let version: lua.Value = lua.index(saved, 1)
@@ -19,8 +19,9 @@ version = false
 if (!lua.yes(version)) {
 redis.call("HSET", lua.index(redis.KEYS, 1), "v", lua.index(redis.ARGV, 1))
 }
-if (lua.yes(lua.lt(redis.call("PTTL", lua.index(redis.KEYS, 1)), lua.tonumber(lua.index(redis.ARGV, 2))))) {
-redis.call("PEXPIRE", lua.index(redis.KEYS, 1), lua.index(redis.ARGV, 2))
+let keep: lua.Value = lua.tonumber(lua.index(redis.ARGV, 2))
+if (lua.yes(lua.lt(redis.call("PTTL", lua.index(redis.KEYS, 1)), keep))) {
+redis.call("PEXPIRE", lua.index(redis.KEYS, 1), lua.format("%.0f", (2 * lua.num(keep))))
 }
 return lua.or(version, () => lua.index(redis.ARGV, 1))
 },
