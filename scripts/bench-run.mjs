@@ -1,10 +1,15 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { launch, onStop, runScript } from './launch.mjs'
 import { Explained, ensurePackages, root } from './packages.mjs'
 import { bold, Progress } from './progress.mjs'
 
 const folder = join(root, 'bench')
+/** What is compared with ours, by benchmark: what only one of them needs is not installed for the others. */
+const peers = new Map([
+  ['cache', 'cache/peers'],
+  ['invalidation', 'cache/peers'],
+])
 
 await runScript(async () => {
   const names = readdirSync(folder)
@@ -32,10 +37,8 @@ ${names.map((name) => `  ${name}`).join('\n')}`
     // Standard output belongs to the results.
     const options = { progress: new Progress(process.stderr), signal: installing.signal }
     await ensurePackages('dev', options)
-    // What only one benchmark compares ours with is not installed for the others.
-    const folders = [folder, join(folder, name, 'peers')].filter((one) =>
-      existsSync(join(one, 'package.json')),
-    )
+    const beside = peers.get(name)
+    const folders = [folder, ...(beside === undefined ? [] : [join(folder, beside)])]
     for (const one of folders) await ensurePackages('run', { ...options, folder: one })
   } catch (error) {
     if (installing.signal.aborted) return 130

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Redis } from 'ioredis'
 import { Cache } from 'slotwise/cache'
 import type { LocalCluster } from 'slotwise/local'
 import { type Key, keyOf, type RedisPort } from 'slotwise/redis'
+import { monitor, SEEN_MS } from './monitor.js'
 import { placeIn } from './probes.js'
 import { TTL_MS, type Value, valueOf } from './subject.js'
 
@@ -14,9 +14,6 @@ export interface Counted {
   readonly invalidate: readonly string[]
 }
 
-/** Long enough for what is sent to be seen. */
-const SEEN_MS = 100
-
 /** What one hit, one miss and one invalidation send, as the servers themselves tell it (MONITOR). */
 export async function countCommands(cluster: LocalCluster, port: RedisPort): Promise<Counted> {
   const { prefix } = placeIn(cluster)
@@ -25,37 +22,23 @@ export async function countCommands(cluster: LocalCluster, port: RedisPort): Pro
   // Every primary is to know the scripts: the first run of each on each sends it twice.
   for (let n = 0; n < 50; n++) await warm.getOrLoad(`${n}`, async () => valueOf(`${n}`))
   await sleep(SEEN_MS)
-  let seen: string[] = []
-  const clients = cluster.nodes
-    .filter(({ role }) => role === 'primary')
-    .map(({ host, port: at }) => new Redis({ host, port: at }))
-  const monitors: Redis[] = []
+  const monitored = await monitor(cluster, prefix)
   try {
-    for (const client of clients) {
-      const monitor = await client.monitor()
-      monitors.push(monitor)
-      monitor.on('monitor', (_time: string, [name = '', ...args]: readonly string[], source: string) => {
-        if (source !== 'lua' && args.some((arg) => arg.includes(`${prefix}:`))) seen.push(name.toUpperCase())
-      })
-      monitor.on('error', () => {})
-    }
-    const during = async (act: () => Promise<unknown>): Promise<readonly string[]> => {
-      seen = []
-      await act()
-      await sleep(SEEN_MS)
-      return seen
-    }
     let beforeValue: readonly string[] = []
     const load = async () => {
       await sleep(SEEN_MS)
-      beforeValue = [...seen]
+      beforeValue = monitored.seen()
       return valueOf('counted')
     }
-    const inAll = await during(() => cache.getOrLoad('counted', load))
-    const hit = await during(() => cache.getOrLoad('counted', load))
-    return { miss: { beforeValue, inAll }, hit, invalidate: await during(() => cache.invalidate('counted')) }
+    const inAll = await monitored.during(() => cache.getOrLoad('counted', load))
+    const hit = await monitored.during(() => cache.getOrLoad('counted', load))
+    return {
+      miss: { beforeValue, inAll },
+      hit,
+      invalidate: await monitored.during(() => cache.invalidate('counted')),
+    }
   } finally {
-    for (const client of [...clients, ...monitors]) client.disconnect()
+    monitored.close()
     await Promise.all([cache.close(), warm.close()])
   }
 }

@@ -1,6 +1,6 @@
 import type { LocalCluster } from 'slotwise/local'
 import { inTurns } from '../measuring/rates.js'
-import { Held } from './held.js'
+import { start } from './held.js'
 import { placeIn } from './probes.js'
 import type { Name } from './subjects.js'
 import type { Hits } from './tasks.js'
@@ -21,7 +21,7 @@ export async function measureHits(
   names: readonly Name[],
   { rounds, ms, progress }: { rounds: number; ms: number; progress: (line: string) => void },
 ): Promise<readonly Measured[]> {
-  const held = await Promise.all(names.map((name) => Held.start(name, placeIn(cluster))))
+  const held = await Promise.all(names.map((name) => start(name, placeIn(cluster))))
   try {
     for (const one of held) {
       progress(`storing ${KEYS} entries through ${one.name}`)
@@ -47,7 +47,7 @@ export async function measureHits(
 /** Loads for one cold key that five processes ask for a hundred times each, all at once. */
 export async function measureHerd(cluster: LocalCluster, name: Name): Promise<number> {
   const place = placeIn(cluster)
-  const held = await Promise.all(Array.from({ length: 5 }, () => Held.start(name, place)))
+  const held = await Promise.all(Array.from({ length: 5 }, () => start(name, place)))
   try {
     await Promise.all(held.map((one) => one.must('open', [])))
     const loads = await Promise.all(held.map((one) => one.must('calls', [100])))

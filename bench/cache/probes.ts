@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { LocalCluster } from 'slotwise/local'
-import { Held, type Outcome } from './held.js'
+import type { Outcome } from '../measuring/held.js'
+import { type HeldSubject, start } from './held.js'
 import { type Name, OURS, PEERS } from './subjects.js'
 import type { Removal } from './tasks.js'
 
@@ -37,8 +38,8 @@ export async function probe(surroundings: Surroundings): Promise<readonly Probed
   for (const name of names) {
     progress(`probing ${name}`)
     // A process for each: what one leaves behind, in whatever state, must not show in the next.
-    const alone = async <R>(use: (held: Held) => Promise<R>): Promise<R> => {
-      const held = await Held.start(name, placeIn(cluster))
+    const alone = async <R>(use: (held: HeldSubject) => Promise<R>): Promise<R> => {
+      const held = await start(name, placeIn(cluster))
       try {
         return await use(held)
       } finally {
@@ -81,7 +82,7 @@ interface Fault {
 
 /** All connect while all is well; then the fault, and all read something that they have not read yet. */
 async function during({ cluster }: Surroundings, names: readonly Name[], { begin, end }: Fault) {
-  const held = await Promise.all(names.map((name) => Held.start(name, placeIn(cluster))))
+  const held = await Promise.all(names.map((name) => start(name, placeIn(cluster))))
   try {
     for (const one of held) {
       await one.must('open', [])

@@ -1,18 +1,11 @@
+import type { Outcome } from '../measuring/held.js'
 import { median, quantile } from '../measuring/rates.js'
-import type { Outcome } from './held.js'
+import { table } from '../measuring/table.js'
 import { IN_FLIGHT } from './hits.js'
 import { BOUND_MS, type Probed } from './probes.js'
 import type { Speed } from './promises.js'
 import type { Name } from './subjects.js'
 import type { Hits, Removal } from './tasks.js'
-
-const table = (rows: readonly (readonly string[])[]): string => {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
-  return rows
-    .map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
-    .map((line) => line.trimEnd())
-    .join('\n')
-}
 
 function told<R>(outcome: Outcome<R>, tell: (result: R) => string): string {
   if (outcome.kind === 'done') return tell(outcome.result)

@@ -1,13 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Gate } from '../measuring/gate.js'
 import { rateOf } from '../measuring/rates.js'
 import { type Open, type Place, type Subject, valueOf } from './subject.js'
-
-class Gate {
-  open = (): void => {}
-  readonly opened = new Promise<void>((resolve) => {
-    this.open = resolve
-  })
-}
 
 /** What a process that holds one subject can be asked to do. All of it starts cold, but for what `store` has stored. */
 export class Tasks {

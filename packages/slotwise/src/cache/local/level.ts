@@ -212,7 +212,7 @@ export class LocalLevel {
       bytes,
       value: isOwn ? undefined : value,
       isOwn,
-      stamps,
+      stamps: stamps.map((stamp, i) => sharing(stamp, tags[i])),
       tags,
       keptMs,
       ageMs,
@@ -234,7 +234,9 @@ export class LocalLevel {
   /** What was read of a tag; for an entry to hold on to, it may be replaced here and lives on there. */
   keepTag(key: string, version: string | undefined, bond: Bond | undefined): KnownTag {
     const known = this.#tags.get(key)
-    const now = { version, bond: bond ?? LOOSE }
+    // Where it is what it was, entries go on sharing its text.
+    const same = known?.version === version ? known?.version : version
+    const now = { version: same, bond: bond ?? LOOSE }
     if (known === undefined) {
       if (bond !== undefined) this.#tags.set(key, now)
       return now
@@ -277,6 +279,11 @@ export class LocalLevel {
 export interface LevelEvents {
   changed(key: string): void
   moved(slots: ReadonlySet<number>): void
+}
+
+/** The same text in the same place, so that to compare the two on a hit is to compare where they are. */
+function sharing(stamp: Stamp, tag: KnownTag | undefined): Stamp {
+  return tag?.version === stamp.version ? { path: stamp.path, version: tag.version } : stamp
 }
 
 function loosen(tag: KnownTag): void {
