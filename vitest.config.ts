@@ -58,7 +58,7 @@ export default defineConfig({
         exclude: [
           '**/memory-usage.test.ts',
           '**/lost-change.test.ts',
-          '**/{local,everywhere,track-changes}.test.ts',
+          '**/{local,everywhere,seed-levels,track-changes}.test.ts',
         ],
         provide: { inMemory: true },
         ...WAITING,

@@ -5,7 +5,9 @@ import { Explained, ensurePackages, root } from './packages.mjs'
 import { bold, dim, Progress, seconds } from './progress.mjs'
 
 const folder = join(root, 'conformance')
-const NAMES = ['keyv', 'bentocache', 'unstorage', 'cache-manager']
+const NAMES = ['keyv', 'bentocache', 'unstorage', 'cache-manager', 'next']
+/** Run when they are asked for. */
+const MORE = ['next-15']
 
 const HELP = `${bold('npm run conformance')} -- [NAME...] [--theirs]
 
@@ -16,6 +18,8 @@ them, and the examples in the documents, against the owners' types. Installs wha
   bentocache     the published suite of BentoCache 1
   unstorage      what unstorage 1 documents; its own suite is not published
   cache-manager  what cache-manager 7 documents, through Keyv
+  next           what Next 16 documents of its caches: an application, built, and run as several instances
+  next-15        the same of Next 15; not among all
 
 Without a name, all. Options:
   --theirs       the stores for Redis that the owners publish instead of ours, as a comparison
@@ -41,12 +45,16 @@ await runScript(async () => {
     console.log(HELP)
     return 0
   }
-  const unknown = names.find((name) => !NAMES.includes(name))
+  const unknown = names.find((name) => ![...NAMES, ...MORE].includes(name))
   if (unknown !== undefined) {
     throw new Explained(
       `There is no suite ${JSON.stringify(unknown)}; \`npm run conformance -- --help\` lists them.`,
     )
   }
+  // Next publishes no store for Redis.
+  const wanted = (names.length > 0 ? names : NAMES).filter(
+    (name) => theirs !== true || !name.startsWith('next'),
+  )
   const startedMs = Date.now()
   const installing = new AbortController()
   onStop(() => installing.abort())
@@ -54,6 +62,9 @@ await runScript(async () => {
     const how = { progress: new Progress(process.stderr), signal: installing.signal }
     await ensurePackages('dev', how)
     await ensurePackages('run', { ...how, folder })
+    for (const name of wanted.filter((one) => one.startsWith('next'))) {
+      await ensurePackages('run', { ...how, folder: join(folder, name) })
+    }
   } catch (error) {
     if (installing.signal.aborted) return 130
     throw error
@@ -64,7 +75,7 @@ await runScript(async () => {
     [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder],
     [...flags, 'scripts/check-docs.ts', '--conformance'],
   ]
-  const suites = [...flags, join(folder, 'run.ts'), ...(names.length > 0 ? names : NAMES)]
+  const suites = [...flags, join(folder, 'run.ts'), ...wanted]
   for (const step of theirs === true ? [[[...suites, '--theirs']]] : [types, [suites]]) {
     const ended = await Promise.all(step.map((args) => launch(args, { graceMs: 3000 })))
     const stopped = ended.find(({ stoppedBy }) => stoppedBy !== undefined)

@@ -12,8 +12,8 @@ describe('npm run conformance', () => {
   it('lists its suites, each of which there is, and ends well', () => {
     const { status, stdout } = conformance('--help')
     expect(status).toBe(0)
-    const names = [...stdout.matchAll(/^ {2}([a-z][a-z-]+) {2,}(?:the|what)/gm)].map(([, name]) => name)
-    expect(names).toEqual(['keyv', 'bentocache', 'unstorage', 'cache-manager'])
+    const names = [...stdout.matchAll(/^ {2}([a-z][a-z0-9-]+) {2,}(?:the|what)/gm)].map(([, name]) => name)
+    expect(names).toEqual(['keyv', 'bentocache', 'unstorage', 'cache-manager', 'next', 'next-15'])
     for (const name of names) {
       const file = `../../conformance/${name}.suite.ts`
       expect(existsSync(fileURLToPath(new URL(file, import.meta.url)))).toBe(true)

@@ -86,7 +86,7 @@ export const METRICS = {
     unit: 's',
     labels: ['name', 'kind'],
     means:
-      'reads and invalidations by what became of them: `hit`, `load`, `wait`, `bypass`, `invalidate`, `error`, …',
+      'reads and invalidations by what became of them: `local`, `hit`, `load`, `wait`, `bypass`, `invalidate`, `error`, …',
     alert: '`bypass` or `error` go on: Redis does not serve the cache; or the share of `hit` falls',
   },
   'slotwise.cache.audit.looks': {

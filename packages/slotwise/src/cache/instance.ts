@@ -58,6 +58,8 @@ export interface CacheStats {
 
 type Counter = Exclude<keyof CacheStats, 'pending' | 'degraded' | 'hotKeys'>
 
+type CacheEvent = Events['slotwise:cache']
+
 /** What the views of one cache share. */
 export class Instance {
   readonly port: RedisPort
@@ -227,7 +229,12 @@ export class Instance {
     key: Key | '',
     from: number,
   ): void {
-    if (this.audit !== undefined && key !== '') this.audit.saw(kind, key, from)
+    if (this.audit !== undefined && key !== '') this.audit.saw(kind === 'local' ? 'hit' : kind, key, from)
+    this.publish(kind, key, from)
+  }
+
+  /** {@link emit} of which the audit knows already. */
+  publish(kind: CacheEvent['kind'], key: Key | '', from: number): void {
     publish('slotwise:cache', () => ({
       name: this.settings.name,
       kind,

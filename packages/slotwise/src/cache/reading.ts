@@ -1,4 +1,5 @@
 import type { Id, Key } from '../keys.js'
+import { areCachesHeard } from '../telemetry.js'
 import { unlessAborted } from './abort.js'
 import { Batch, type LoadMany } from './batch.js'
 import { Budget } from './budget.js'
@@ -47,12 +48,13 @@ export class Reading<T> {
     if (local !== undefined && held !== undefined && mayBeLocal(rest)) {
       instance.count('localHits')
       if (instance.audit !== undefined) instance.audit.sawHeld(key, held.version)
+      if (areCachesHeard()) instance.publish('local', key, performance.now())
       const value = local.valueOf(held)
       return (value instanceof Promise ? await value : value) as T
     }
     const from = performance.now()
     const found = await readThrough<T>(instance, key, this.#wishOf(rest))
-    instance.emit(found.how, key, from)
+    instance.emit(found.source === 'local' ? 'local' : found.how, key, from)
     return found.value
   }
 
@@ -222,7 +224,7 @@ export class Reading<T> {
   }
 
   #answer(key: Key, found: Found<T>, from: number): CacheAnswer<T> {
-    this.#scope.instance.emit(found.how, key, from)
+    this.#scope.instance.emit(found.source === 'local' ? 'local' : found.how, key, from)
     return { ...found, durationMs: performance.now() - from }
   }
 

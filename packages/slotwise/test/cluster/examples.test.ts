@@ -18,6 +18,18 @@ const ENDS: Readonly<Record<string, readonly string[]>> = {
   ],
   'outbox.ts': ['before: first', 'after: second'],
   'lock.ts': ['the next token is larger: true'],
+  'races.ts': [
+    'ttl',
+    'delete-after-commit',
+    'second-delete',
+    'death',
+    'write-through',
+    'version',
+    'tag-during-load',
+    'tag-lost',
+    'lease',
+    'lagging-replica',
+  ].map((race) => `${race}: naive old, ours new`),
 }
 
 it.each(programs)('examples/%s runs as it stands, and ends by itself', { timeout: 60_000 }, async (name) => {

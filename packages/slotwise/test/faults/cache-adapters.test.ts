@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bentocacheDriver } from '../../src/cache/bentocache/index.js'
 import { KeyvStore, type KeyvStoreOptions } from '../../src/cache/keyv/index.js'
+import { NextCache } from '../../src/cache/next/index.js'
 import { unstorageDriver } from '../../src/cache/unstorage/index.js'
 import { moveSlots } from '../../src/cluster/index.js'
 import { InvalidationPendingError, RedisUnavailableError } from '../../src/errors.js'
@@ -164,6 +165,65 @@ describe('while a primary hangs', () => {
       await cluster.resume(0)
     }
     await expect.poll(() => failure(driver.getItem(hung)), { timeout: 10_000 }).toBeUndefined()
+  })
+})
+
+describe('while all primaries hang', () => {
+  const page = (tag: string) => ({ kind: 'APP_PAGE', html: 'p', headers: { 'x-next-cache-tags': tag } })
+
+  it('a page of Next waits for them once, whatever it is made of, and what it revalidates is not lost', async () => {
+    const name = fresh()
+    const tag = fresh()
+    const make = (budgetMs: number) => new NextCache(port, { name, buildId: 'b', budgetMs })
+    const [cache, elsewhere] = [make(BUDGET_MS), make(3000)]
+    const { useCache } = cache
+    const request = () => new cache.CacheHandler()
+    const keys = Array.from({ length: 20 }, (_, i) => `k${i}`)
+    const entry = () => ({
+      value: new Blob(['v']).stream() as ReadableStream<Uint8Array>,
+      tags: [tag],
+      stale: 1,
+      expire: 600,
+      revalidate: 600,
+      timestamp: performance.timeOrigin + performance.now(),
+    })
+    for (const key of keys) await elsewhere.useCache.set(key, Promise.resolve(entry()))
+    await new elsewhere.CacheHandler().set('/p', page(tag))
+    await Promise.all([0, 1, 2].map((i) => cluster.pause(i)))
+    let revalidation: unknown
+    try {
+      const { ms } = await timed(async () => {
+        const handler = request()
+        expect(await handler.get('/p', {})).toBeNull()
+        for (const key of keys) {
+          await useCache.refreshTags()
+          expect(await useCache.get(key, ['_N_T_/p'])).toBeUndefined()
+          await useCache.set(key, Promise.resolve(entry()))
+        }
+        await handler.set('/p', page(tag))
+      })
+      expect(ms).toBeLessThan(BUDGET_MS + SLACK_MS)
+      const change = await timed(() => failure(useCache.updateTags([tag])))
+      expect(change.ms).toBeLessThan(1000 + SLACK_MS)
+      revalidation = change.result
+    } finally {
+      await Promise.all([0, 1, 2].map((i) => cluster.resume(i)))
+    }
+    expect.assert(revalidation instanceof InvalidationPendingError)
+    expect(await revalidation.settled).toBe(true)
+    expect(await elsewhere.useCache.get('k0')).toBeUndefined()
+    expect(await new elsewhere.CacheHandler().get('/p', {})).toBeNull()
+    // And it is a cache again.
+    await expect
+      .poll(
+        async () => {
+          await request().set('/q', page(fresh()))
+          return await request().get('/q', {})
+        },
+        { timeout: 10_000 },
+      )
+      .not.toBeNull()
+    await Promise.all([cache.close(), elsewhere.close()])
   })
 })
 

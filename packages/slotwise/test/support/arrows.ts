@@ -31,6 +31,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'cache/shelf': [...GROUND, 'redis', 'invalidation', 'cache'],
   'cache/keyv': [...GROUND, 'redis', 'cache/shelf'],
   'cache/bentocache': [...GROUND, 'redis', 'cache/shelf'],
+  'cache/next': [...GROUND, 'redis', 'invalidation', 'cache', 'cache/shelf'],
   'cache/unstorage': [...GROUND, 'redis', 'cache/shelf'],
   ratelimit: [...GROUND, 'redis'],
   lock: [...GROUND, 'redis'],

@@ -171,17 +171,25 @@ export class CacheAudit implements Disposable {
     if (LOOKED_AFTER.has(kind)) this.#plan(watched)
   }
 
-  /** One look a window at a time: of a key that is read often, what is found holds for all of its reads. */
+  /** One look a window at a time, and another one after it if something has happened since it was planned. */
   #plan(watched: Watched): void {
     let isNew = false
     const { windowsMs } = this.#settings
     for (let window = 0; window < windowsMs.length; window++) {
-      if (watched.planned[window] === true) continue
-      watched.planned[window] = isNew = true
-      watched.pending++
-      this.#agenda.plan({ watched, window }, windowsMs[window] ?? 0)
+      if (watched.planned[window] === true) {
+        watched.again[window] = true
+        continue
+      }
+      isNew = true
+      this.#planIn(watched, window)
     }
     if (isNew) this.#keys.renew(watched)
+  }
+
+  #planIn(watched: Watched, window: number): void {
+    watched.planned[window] = true
+    watched.pending++
+    this.#agenda.plan({ watched, window }, this.#settings.windowsMs[window] ?? 0)
   }
 
   #admit(key: Key): Watched | undefined {
@@ -227,7 +235,11 @@ export class CacheAudit implements Disposable {
     }
     watched.planned[window] = false
     watched.pending--
-    if (!this.#isClosed) this.#end(watched, windowMs, found, from)
+    if (this.#isClosed) return
+    this.#end(watched, windowMs, found, from)
+    if (watched.again[window] !== true) return
+    watched.again[window] = false
+    this.#planIn(watched, window)
   }
 
   #end(watched: Watched, windowMs: number, { outcome, difference }: Found, from: number): void {
@@ -270,6 +282,7 @@ export class CacheAudit implements Disposable {
     if ((await this.#ask(watched)) !== first.origin) return { outcome: 'moving' }
     const sight = await sightOf(this.#instance, watched.key, this.#print, this.#settings.deadlineMs)
     const difference = differenceOf(sight, first.origin)
+    if (sight.redis === undefined && sight.local === undefined) return { outcome: 'absent' }
     if (difference === undefined) return { outcome: 'consistent' }
     const { where, version } = first.difference
     const isSame = difference.where === where && difference.version === version

@@ -17,7 +17,7 @@ export type HistoryKind =
   | 'tag'
   /** What the process holds was compared with Redis, and is the same. */
   | 'proof'
-  /** Redis told that the key has changed. */
+  /** The level in the process was told that the key has changed. */
   | 'news'
   /** A replica took over the node of the key. */
   | 'failover'

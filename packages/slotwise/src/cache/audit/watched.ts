@@ -9,6 +9,8 @@ export interface Watched {
   readonly history: History
   /** By window: whether a look is planned already. */
   readonly planned: boolean[]
+  /** And whether something has happened since, so that it is not the last one. */
+  readonly again: boolean[]
   /** Looks that are planned or under way, second ones among them. */
   pending: number
   /** Keys of the tags that the entry bore when it was seen. */
@@ -46,7 +48,15 @@ export class WatchedKeys {
       if (oldest === undefined || oldest.pending > 0) return undefined
       this.#byKey.delete(oldest.key)
     }
-    const watched: Watched = { key, entry, history: new History(), planned: [], pending: 0, tags: NONE }
+    const watched: Watched = {
+      key,
+      entry,
+      history: new History(),
+      planned: [],
+      again: [],
+      pending: 0,
+      tags: NONE,
+    }
     this.#byKey.set(key, watched)
     return watched
   }

@@ -4,7 +4,7 @@ import { oneOf, shown } from '../../options.js'
 import type { RedisPort, Reply } from '../../redis/port.js'
 import { defineScript } from '../../redis/script.js'
 import { Budget } from '../budget.js'
-import { Instance } from '../instance.js'
+import { type ErrorContext, Instance } from '../instance.js'
 import { invalidateKeys } from '../invalidate.js'
 import { look, lookMany } from '../look.js'
 import type { Look } from '../look-reply.js'
@@ -26,6 +26,11 @@ export interface Filing extends Place {
   readonly ttlMs: number | undefined
 }
 
+/** What a look at a place finds. */
+export type Sought =
+  | { readonly state: 'found'; readonly value: unknown }
+  | { readonly state: 'nothing' | 'unreachable' }
+
 /** Not repeated: the value may have gone with an answer that was lost. */
 const takeOut = defineScript(takeSource, { repeat: 'unsafe', decode: bytesOrNothing })
 
@@ -45,13 +50,37 @@ export class Shelves {
   /** `undefined` as well for what cannot be read, and unless told otherwise while Redis does not answer in time. */
   async get(place: Place): Promise<unknown> {
     const key = this.#key(place)
-    return this.#valueOf(key, await look(this.#instance, key, this.#budget()))
+    return this.#valueOf(key, await look(this.#instance, key, this.budget()))
+  }
+
+  /** {@link get} that tells "not there" from "not known", within a budget that others share. */
+  async seek(place: Place, budget: Budget): Promise<Sought> {
+    const key = this.#key(place)
+    const seen = await look(this.#instance, key, budget)
+    if (seen.state === 'found') return { state: 'found', value: (seen.value as Filed).value }
+    const isKnown = seen.state !== 'unreachable' || this.#instance.pending.has(key)
+    return { state: isKnown ? 'nothing' : 'unreachable' }
+  }
+
+  /** What one read may spend on Redis. */
+  budget(): Budget {
+    return new Budget(this.#instance.pace.budgetMs)
+  }
+
+  /** Where it lies. */
+  keyOf(place: Place): Key {
+    return this.#key(place)
+  }
+
+  /** Tells `onError` of a failure that no caller will see. */
+  report(error: unknown, operation: ErrorContext['operation'], key: Key | ''): void {
+    this.#instance.report(error, operation, key)
   }
 
   /** One round trip a node, all nodes in parallel. */
   async getMany(places: readonly Place[]): Promise<readonly unknown[]> {
     const keys = places.map((place) => this.#key(place))
-    const looks = await lookMany(this.#instance, keys, this.#budget())
+    const looks = await lookMany(this.#instance, keys, this.budget())
     return keys.map((key, i) => this.#valueOf(key, looks[i] ?? { state: 'nothing' }))
   }
 
@@ -105,7 +134,7 @@ export class Shelves {
     place: Place,
   ): Promise<{ readonly ageMs: number; readonly leftMs: number | undefined } | undefined> {
     const key = this.#key(place)
-    const seen = await look(this.#instance, key, this.#budget(), { allowStale: true })
+    const seen = await look(this.#instance, key, this.budget(), { allowStale: true })
     if (seen.state !== 'found') {
       this.#valueOf(key, seen)
       return undefined
@@ -145,10 +174,6 @@ export class Shelves {
     const isMiss = seen.state !== 'unreachable' || this.#instance.pending.has(key)
     if (isMiss || this.#whenUnavailable === 'miss') return undefined
     throw new RedisUnavailableError('Redis has not answered within the budget of a read')
-  }
-
-  #budget(): Budget {
-    return new Budget(this.#instance.pace.budgetMs)
   }
 
   #space(shelf: string): KeySpace {

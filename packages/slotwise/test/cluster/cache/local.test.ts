@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
 import { connect } from '../../../src/ioredis/index.js'
@@ -107,6 +108,26 @@ describe('what a process holds', () => {
         .toBe(2)
     }
   })
+})
+
+it('every answer from the process is told to who listens', async () => {
+  await using cache = open<string>()
+  const id = randomUUID()
+  await cache.set(id, 'value')
+  await held(cache, id)
+  const kinds: string[] = []
+  const listen = (event: unknown) => {
+    const { key, kind } = event as { key: string; kind: string }
+    if (key === keyIn(id)) kinds.push(kind)
+  }
+  subscribe('slotwise:cache', listen)
+  try {
+    await cache.getOrLoad(id, refuse)
+    await cache.fetch(id, refuse)
+  } finally {
+    unsubscribe('slotwise:cache', listen)
+  }
+  expect(kinds).toEqual(['local', 'local'])
 })
 
 describe('a change is seen, within maxStalenessMs at the latest', () => {

@@ -8,6 +8,11 @@ import invalidate from '../../../src/cache/invalidate.lua.js'
 import enrol from '../../../src/cache/local/enrol.lua.js'
 import readers from '../../../src/cache/local/readers.lua.js'
 import reprove from '../../../src/cache/local/reprove.lua.js'
+import clockOfNext from '../../../src/cache/next/clock.lua.js'
+import expireNext from '../../../src/cache/next/expire.lua.js'
+import seenNext from '../../../src/cache/next/seen.lua.js'
+import softenNext from '../../../src/cache/next/soften.lua.js'
+import stampNext from '../../../src/cache/next/stamp.lua.js'
 import observe from '../../../src/cache/observe.lua.js'
 import release from '../../../src/cache/release.lua.js'
 import settle from '../../../src/cache/settle.lua.js'
@@ -110,6 +115,13 @@ const PATTERNS: Readonly<
     [lookTag, [fc.constantFrom(version(1), version(2), version(3)), ms]],
     [intendTag, [token, ms]],
     [settleTag, [token, orNone]],
+  ],
+  next: [
+    [clockOfNext, []],
+    [seenNext, [fc.constantFrom<Argument>('', 'v1', 'v2', 'v3')]],
+    [stampNext, [fc.constantFrom('v1', 'v2', 'v3'), orNone, ms]],
+    [softenNext, [fc.constantFrom('v1', 'v2', 'v3'), fc.constantFrom('v4', 'v5'), token, ms, ms]],
+    [expireNext, [token, ms]],
   ],
   lock: [
     [acquireLock, [token, ms, orNone]],

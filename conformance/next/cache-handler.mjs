@@ -1,0 +1,3 @@
+import { cache } from './cache.mjs'
+
+export default cache.CacheHandler
