@@ -16,6 +16,7 @@ const EVERY_MS = 10_000
 /** What is left of that when it stops serving: clocks run at different speeds, by no more than this. */
 const DRIFT = 0.02
 const AGAIN_MS = 200
+const LEAVING_MS = 1000
 /** So many keys go into one message. */
 const KEYS_IN_ONE = 100
 
@@ -44,6 +45,7 @@ export class Everywhere {
   readonly #waiting = new Map<string, (process: string) => void>()
   #listening: Promise<ShardSubscription | undefined> | undefined
   #calls = 0
+  #hasJoined = false
 
   constructor(port: RedisPort, name: string, report: (error: unknown) => void) {
     this.#port = port
@@ -56,6 +58,7 @@ export class Everywhere {
 
   /** This process serves from the level from when it is counted, for as long as it is. */
   join(level: LocalLevel, maxStalenessMs: number): void {
+    this.#hasJoined = true
     void this.#goOnCounting(level, maxStalenessMs)
     this.#subscriptions.push(this.#subscribe(this.#heard, (payload) => this.#forget(level, payload)))
   }
@@ -138,6 +141,7 @@ export class Everywhere {
       try {
         await enrol.run(this.#port, { readers: this.#readers }, args, { deadlineMs: EVERY_MS, signal })
         isCounted = true
+        if (this.#isStopped()) return
         const lastsMs = COUNTS_MS * (1 - DRIFT)
         level.serve(at + lastsMs, wall + lastsMs)
       } catch (error) {
@@ -169,7 +173,16 @@ export class Everywhere {
     return undefined
   }
 
+  /** Nobody is to wait for this process any more, which serves nothing from now on. Best effort: it ends by itself. */
+  #leave(): void {
+    const key = this.#readers
+    const command = ['HDEL', key, `e${this.#process}`, `b${this.#process}`] as const
+    void this.#port.call({ key, command, repeat: 'safe' }, { deadlineMs: LEAVING_MS }).catch(() => {})
+  }
+
+  /** To be called once the level that has joined is closed. */
   close(): void {
+    if (!this.#isStopped() && this.#hasJoined) this.#leave()
     this.#stop.abort()
     for (const one of [...this.#subscriptions, this.#listening]) void one?.then((live) => live?.close())
   }

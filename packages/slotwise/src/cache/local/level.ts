@@ -259,6 +259,7 @@ export class LocalLevel {
 
   close(): void {
     this.#watch.close()
+    this.#servesUntil = Number.NEGATIVE_INFINITY
     this.clear()
   }
 

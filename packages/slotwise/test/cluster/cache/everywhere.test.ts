@@ -149,6 +149,19 @@ it('nobody is waited for who is counted no more', async () => {
   expect(performance.now() - from).toBeLessThan(T)
 })
 
+it('nobody is waited for who has closed', async () => {
+  const name = `c${randomUUID().slice(0, 8)}`
+  await using other = opened(name, elsewhere)
+  const holder = opened(name)
+  const id = randomUUID()
+  await holder.set(id, 'old')
+  await held(holder, id, 'old')
+  await holder.close()
+  const from = performance.now()
+  await other.invalidate(id, { everywhere: true })
+  expect(performance.now() - from).toBeLessThan(T)
+})
+
 it('a cache that holds nothing can invalidate everywhere as well', async () => {
   const name = `c${randomUUID().slice(0, 8)}`
   await using holder = opened(name)
