@@ -11,11 +11,11 @@ const soak = process.env['SLOTWISE_SOAK'] === undefined ? {} : { testTimeout: 1_
 /** Most tests wait for servers rather than compute, so there are more workers than two cores. */
 const WAITING = { maxWorkers: 3 }
 /**
- * Those that take nodes away or watch the clock run two at a time, so that what they measure is the product and not the
+ * Those that take nodes away or watch the clock run one at a time, so that what they measure is the product and not the
  * neighbour. Their files share their process: to load the sources anew for each takes longer than many of them run. A file
  * that replaces a module (`vi.mock`) cannot be among them.
  */
-const WATCHING = { maxWorkers: 2, isolate: false }
+const WATCHING = { maxWorkers: 1, isolate: false }
 
 /** Groups run one after the other, the cheap ones first. All of a group have the same number of workers. */
 const project = (name: string, include: string, order: number, more: object = {}) => ({
