@@ -75,11 +75,11 @@ export async function failover(options: FailoverOptions): Promise<FailedOver> {
       slotsTotal: 0,
       keysMoved: 0,
     })
-    await fleet.order(
-      replica,
-      mode === 'planned' ? ['CLUSTER', 'FAILOVER'] : ['CLUSTER', 'FAILOVER', 'TAKEOVER'],
-    )
-    const slots = await promoted(fleet, replica, lossless, timeoutMs, signal)
+    const order = () =>
+      fleet.order(replica, mode === 'planned' ? ['CLUSTER', 'FAILOVER'] : ['CLUSTER', 'FAILOVER', 'TAKEOVER'])
+    await order()
+    const again = lossless ? order : undefined
+    const slots = await promoted(fleet, replica, { isAgreed: lossless, again, timeoutMs, signal })
     const tookMs = took()
     if (lossless) await afterLosslessMove?.(slots, placeOf(replica))
     return { ...result, tookMs }
@@ -140,14 +140,27 @@ function followedBy({ self, others }: NodeView, views: readonly NodeView[]): Fle
   return line && { id: line.id, host: line.host, port: line.port }
 }
 
+/** A replica that has not caught up, or got no majority, for five seconds gives a planned failover up without a word. */
+const GIVEN_UP_MS = 6000
+
 async function promoted(
   fleet: Fleet,
   replica: NodeView,
-  isAgreed: boolean,
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
+  {
+    isAgreed,
+    again,
+    timeoutMs,
+    signal,
+  }: {
+    readonly isAgreed: boolean
+    /** Orders it once more. */
+    readonly again: (() => Promise<unknown>) | undefined
+    readonly timeoutMs: number
+    readonly signal: AbortSignal | undefined
+  },
 ): Promise<readonly number[]> {
   const deadline = performance.now() + timeoutMs
+  let ordered = performance.now()
   for (;;) {
     signal?.throwIfAborted()
     const views = await fleet.look()
@@ -158,6 +171,11 @@ async function promoted(
     if (performance.now() > deadline) {
       const why = isPrimary ? missing : `${replica.node} was not promoted`
       throw new UnhealthyClusterError(`the failover did not end in time: ${why}`)
+    }
+    if (!isPrimary && performance.now() - ordered > GIVEN_UP_MS) {
+      ordered = performance.now()
+      // It may have become one in between, and then says so.
+      await again?.().catch(() => {})
     }
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
