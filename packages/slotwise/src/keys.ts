@@ -34,8 +34,14 @@ const LONGEST = 128
  * are represented by 256 bits of SHA-256.
  */
 export function keyOf(space: KeySpace, id: Id): Key {
+  return keyMaker(space)(id)
+}
+
+/** {@link keyOf} for many ids of one space, what they have in common made once. */
+export function keyMaker(space: KeySpace): (id: Id) => Key {
   const tenant = space.tenant === undefined ? '' : `@${bounded(escapePart(space.tenant))}:`
-  return `${prefixOf(space)}{${tenant}${bounded(escapeId(id))}}` as Key
+  const before = `${prefixOf(space)}{${tenant}`
+  return (id) => `${before}${bounded(escapeId(id))}}` as Key
 }
 
 /**

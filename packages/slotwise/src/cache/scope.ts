@@ -2,7 +2,7 @@ import { ClosedError } from '../errors.js'
 import { everyKey } from '../invalidation/everything.js'
 import { distinct } from '../invalidation/tags/paths.js'
 import type { TagStore } from '../invalidation/tags/tag-store.js'
-import { type Id, type Key, keyOf, keysOf } from '../keys.js'
+import { type Id, type Key, keyMaker, keysOf } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import { deadlineOf } from './call-options.js'
 import type { Instance } from './instance.js'
@@ -11,6 +11,8 @@ import type { Instance } from './instance.js'
 export class Scope {
   readonly instance: Instance
   readonly #tenant: string | undefined
+  /** Made when first asked for: a tenant that is none is the first call's error. */
+  #keyOf: ((id: Id) => Key) | undefined
 
   constructor(instance: Instance, tenant: string | undefined) {
     this.instance = instance
@@ -20,7 +22,8 @@ export class Scope {
   /** @throws ClosedError the cache is closed, so that no operation gets as far as to Redis */
   key(id: Id): Key {
     if (this.instance.closed) throw new ClosedError('the cache is closed')
-    return keyOf(this.#space(), id)
+    this.#keyOf ??= keyMaker(this.#space())
+    return this.#keyOf(id)
   }
 
   keys(ids: readonly Id[]): Key[] {
