@@ -58,11 +58,13 @@ class IoredisLink implements Link {
   }
 
   #sendOne(outgoing: Outgoing, collector: object): void {
-    const [name, ...args] = outgoing.command
-    const values = args.map((arg) =>
-      typeof arg === 'string' ? arg : arg instanceof Uint8Array ? asBuffer(arg) : String(arg),
-    )
-    const command = new Command(name, values, outgoing.binary ? BYTES : TEXT)
+    const { command: words, binary } = outgoing
+    const values: (string | Buffer)[] = []
+    for (let i = 1; i < words.length; i++) {
+      const arg = words[i]
+      values.push(typeof arg === 'string' ? arg : arg instanceof Uint8Array ? asBuffer(arg) : String(arg))
+    }
+    const command = new Command(words[0], values, binary ? BYTES : TEXT)
     const sent = this.#redis.sendCommand(command, collector as never) as Promise<Reply>
     void sent.then(
       (reply) => outgoing.settled({ kind: 'reply', reply }),

@@ -56,6 +56,9 @@ function acknowledgements(waited: PromiseSettledResult<Reply> | undefined): numb
   throw new UnexpectedReplyError(`the write was executed, and WAIT was not: ${why}`, { cause: reason })
 }
 
+/** Asked for before each read of a cache. */
+const CLOSED: BreakerState = { state: 'closed' }
+
 /** What Redis ships with, taken where CONFIG is forbidden. */
 const DEFAULT_NODE_TIMEOUT_MS = 15_000
 
@@ -211,7 +214,7 @@ export class ClusterPort implements RedisPort {
     const owner = this.#ownerOf(slot)
     if (owner === undefined) return { state: 'open', forMs: 0, reason: `no primary serves slot ${slot}` }
     const queue = this.#nodes.queueOf(owner)
-    if (queue.ready) return { state: 'closed' }
+    if (queue.ready) return CLOSED
     const cause = queue.downBecause
     const forMs = performance.now() - (queue.downSince ?? performance.now())
     return { state: 'open', forMs, reason: cause instanceof Error ? cause.message : String(cause) }

@@ -30,28 +30,29 @@ export function pipelined(
       results[at] = result
       if (--open === 0) resolve(results)
     }
-    const launch = (at: number, request: Request): void => {
-      ways.launch(
-        request,
-        (value) => settle(at, { status: 'fulfilled', value }),
-        (reason) => settle(at, { status: 'rejected', reason }),
-      )
-    }
-    const byNode = new Map<string | undefined, { readonly at: number; readonly request: Request }[]>()
-    for (const [at, call] of calls.entries()) {
+    const byNode = new Map<string | undefined, { readonly at: number[]; readonly requests: Request[] }>()
+    for (let at = 0; at < calls.length; at++) {
       try {
-        const request = requestOf(call, options)
+        const request = requestOf(calls[at] as CommandCall | ScriptCall, options)
         const owner = request.slot === undefined ? undefined : ways.ownerOf(request.slot)
-        const those = byNode.get(owner)
-        if (those === undefined) byNode.set(owner, [{ at, request }])
-        else those.push({ at, request })
+        let those = byNode.get(owner)
+        if (those === undefined) byNode.set(owner, (those = { at: [], requests: [] }))
+        those.at.push(at)
+        those.requests.push(request)
       } catch (reason) {
         settle(at, { status: 'rejected', reason })
       }
     }
     for (const [owner, those] of byNode) {
-      for (const { at, request } of those) launch(at, request)
-      if (owner !== undefined && those.length >= OWN_WRITE) ways.flush(owner)
+      those.requests.forEach((request, i) => {
+        const at = those.at[i] ?? 0
+        ways.launch(
+          request,
+          (value) => settle(at, { status: 'fulfilled', value }),
+          (reason) => settle(at, { status: 'rejected', reason }),
+        )
+      })
+      if (owner !== undefined && those.requests.length >= OWN_WRITE) ways.flush(owner)
     }
   })
 }
