@@ -9,6 +9,7 @@ import { InvalidationPendingError, RedisUnavailableError } from '../../src/error
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
 import { type ClusterNode, keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
+import { portWith } from '../support/port-with.js'
 
 const NAME = 'test'
 let cluster: LocalCluster
@@ -299,21 +300,14 @@ describe('while slots move', () => {
       await storeOf(space).setMany(words.map((word) => ({ key: `${space}:${word}`, value: 'v' })))
     })
     let left = false
-    const through = new Proxy(port, {
-      get(target, name) {
-        if (name !== 'onNode') {
-          const member: unknown = Reflect.get(target, name, target)
-          return typeof member === 'function' ? member.bind(target) : member
-        }
-        return async (...[id, command]: Parameters<RedisPort['onNode']>) => {
-          if (id === from.id && command[0] === 'SCAN' && !left) {
-            left = true
-            await migrate(stays)
-          }
-          return await target.onNode(id, command)
-        }
-      },
-    })
+    const onNode: RedisPort['onNode'] = async (id, command) => {
+      if (id === from.id && command[0] === 'SCAN' && !left) {
+        left = true
+        await migrate(stays)
+      }
+      return await port.onNode(id, command)
+    }
+    const through = portWith(port, { onNode })
     const found: unknown[] = []
     for await (const [key] of storeOf(space, {}, through).iterator(space)) found.push(key)
     expect(left).toBe(true)

@@ -1,44 +1,27 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { Cache } from '../../src/cache/index.js'
-import { connect } from '../../src/ioredis/index.js'
-import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
+import type { LocalCluster } from '../../src/local/index.js'
 import { type Key, keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
 import { isLost, marking } from '../support/cache-marks.js'
-import { SOAK, type Tally, type Task } from '../support/cache-task.js'
+import { type CacheStage, openCacheStage } from '../support/cache-stage.js'
+import { SOAK, type Tally } from '../support/cache-task.js'
 import { promotion } from '../support/port-traffic.js'
-import { sharedNow, sizeOf, Versions } from '../support/versions.js'
+import { sharedNow, type Versions } from '../support/versions.js'
 
 const ROWS = 100
-const CHILD = fileURLToPath(new URL('../support/cache-child.ts', import.meta.url))
 
+let stage: CacheStage
 let cluster: LocalCluster
 let port: RedisPort
-let folder: string
 let versions: Versions
-const children: ChildProcess[] = []
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'slotwise-lost-'))
-  await writeFile(join(folder, 'versions'), Buffer.alloc(sizeOf(ROWS)))
-  versions = new Versions(join(folder, 'versions'))
-  cluster = await startLocalCluster({ nodeTimeoutMs: 1000, dir: join(folder, 'data') })
-  port = await connect({ ...cluster.connectOptions, namespace: SOAK.namespace })
+  stage = await openCacheStage(ROWS, SOAK.namespace)
+  ;({ cluster, port, versions } = stage)
 }, 60_000)
-afterAll(async () => {
-  for (const child of children) if (child.exitCode === null) child.kill('SIGKILL')
-  await port.close()
-  await cluster.stop()
-  versions.close()
-  await rm(folder, { recursive: true, force: true })
-})
+afterAll(() => stage.close())
 beforeEach(() => cluster.whenHealthy())
 
 const entryOf = (row: number): Key => keyOf({ ...SOAK, pattern: 'cache' }, String(row))
@@ -96,28 +79,12 @@ it('the server that took over shows which of two acknowledged invalidations was 
 })
 
 it('a process that stood still as long as a primary that was replaced is not told what that one still holds', async () => {
-  await writeFile(join(folder, 'versions'), Buffer.alloc(sizeOf(ROWS)))
+  await stage.reset()
   const tallies: Tally[] = []
-  const start = (own: number) => {
-    const { nodes } = cluster.connectOptions
-    const task: Task = {
-      nodes,
-      file: join(folder, 'versions'),
-      rows: ROWS,
-      own,
-      processes: 2,
-      version: 'ours',
-    }
-    const child = fork(CHILD, [JSON.stringify(task)], {
-      execArgv: ['--conditions=slotwise-source', '--import', 'tsx'],
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  const start = (own: number) =>
+    stage.start({ own, processes: 2, version: 'ours' }, (tally) => {
+      tallies[own] = tally
     })
-    children.push(child)
-    child.on('message', (message) => {
-      tallies[own] = message as Tally
-    })
-    return { child, ended: once(child, 'exit') }
-  }
   const [stalled, writer] = [start(0), start(1)]
   await expect.poll(() => tallies.filter(({ reads }) => reads > 500).length, { timeout: 30_000 }).toBe(2)
 

@@ -1,45 +1,28 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { failover, moveSlots } from '../../src/cluster/index.js'
-import { connect } from '../../src/ioredis/index.js'
-import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
+import type { LocalCluster } from '../../src/local/index.js'
 import { keyOf, type RedisPort, SLOTS, slotOf } from '../../src/redis/index.js'
 import { rounds } from '../support/budget.js'
 import { isLost } from '../support/cache-marks.js'
+import { type CacheStage, openCacheStage } from '../support/cache-stage.js'
 import { type Less, SOAK, type Tally, type Task } from '../support/cache-task.js'
-import { sizeOf, Versions } from '../support/versions.js'
+import type { Versions } from '../support/versions.js'
 
 const PROCESSES = 5
 const ROWS = 200
 const NODE_TIMEOUT_MS = 1000
-const CHILD = fileURLToPath(new URL('../support/cache-child.ts', import.meta.url))
 
+let stage: CacheStage
 let cluster: LocalCluster
 let port: RedisPort
-let folder: string
 let versions: Versions
-const children: ChildProcess[] = []
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'slotwise-soak-'))
-  await writeFile(join(folder, 'versions'), Buffer.alloc(sizeOf(ROWS)))
-  versions = new Versions(join(folder, 'versions'))
-  cluster = await startLocalCluster({ nodeTimeoutMs: NODE_TIMEOUT_MS, dir: join(folder, 'data') })
-  port = await connect({ ...cluster.connectOptions })
+  stage = await openCacheStage(ROWS)
+  ;({ cluster, port, versions } = stage)
 }, 60_000)
-afterAll(async () => {
-  for (const child of children) if (child.exitCode === null) child.kill('SIGKILL')
-  await port.close()
-  await cluster.stop()
-  versions.close()
-  await rm(folder, { recursive: true, force: true })
-})
+afterAll(() => stage.close())
 
 /** Slots whose primary was lost without anybody's asking. */
 const lost = new Set<number>()
@@ -157,27 +140,12 @@ function start(version: Task['version']): {
   const judge = async (less: Less): Promise<Judged> => ({ less, exception: await exceptionOf(less) })
   const ends: Promise<unknown>[] = []
   for (let own = 0; own < PROCESSES; own++) {
-    const { nodes } = cluster.connectOptions
-    const task: Task = {
-      nodes,
-      file: join(folder, 'versions'),
-      rows: ROWS,
-      own,
-      processes: PROCESSES,
-      version,
-    }
-    const child = fork(CHILD, [JSON.stringify(task)], {
-      execArgv: ['--conditions=slotwise-source', '--import', 'tsx'],
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    })
-    children.push(child)
-    child.on('message', (message) => {
-      const tally = message as Tally
+    const { ended } = stage.start({ own, processes: PROCESSES, version }, (tally) => {
       const fresh = tally.less.slice(tallies[own]?.less.length ?? 0)
       tallies[own] = tally
       if (version === 'ours') judged.push(...fresh.map(judge))
     })
-    ends.push(once(child, 'exit'))
+    ends.push(ended)
   }
   return { tallies, judged, ended: Promise.all(ends) }
 }
@@ -243,7 +211,7 @@ it('no process reads what another has replaced, while primaries hang, die, are r
 })
 
 it("the article's own version is caught by the same processes, without anything going wrong", async () => {
-  await writeFile(join(folder, 'versions'), Buffer.alloc(sizeOf(ROWS)))
+  await stage.reset()
   const { tallies, ended } = start('article')
   await expect.poll(() => tallies.flatMap(({ less }) => less).length, { timeout: 30_000 }).toBeGreaterThan(0)
   versions.isOver = true

@@ -8,8 +8,9 @@ import {
   type ScriptCall,
   type ScriptSource,
 } from '../../src/redis/index.js'
-import { type Call, watched } from '../cluster/cache/watched-port.js'
+import type { Call } from '../cluster/cache/watched-port.js'
 import { type Less, SOAK } from './cache-task.js'
+import { portWith } from './port-with.js'
 import { sharedNow } from './versions.js'
 
 /** More than any row is invalidated by between a loss and the look for it. */
@@ -48,12 +49,12 @@ export function marking(port: RedisPort, versionOf: (row: number) => number): Re
       repeat: 'safe',
     } satisfies ScriptCall
   }
-  return {
-    ...watched(port),
+  const members: Pick<RedisPort, 'call' | 'pipeline' | 'writeThenWait'> = {
     call: (call, options) => port.call(withMark(call), options),
     pipeline: (calls, options) => port.pipeline(calls.map(withMark), options),
     writeThenWait: (call, options) => port.writeThenWait(withMark(call), options),
   }
+  return portWith(port, members)
 }
 
 function rowOf(key: Key): string {

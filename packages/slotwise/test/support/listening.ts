@@ -1,31 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BorrowedConnection, RedisPort } from '../../src/redis/index.js'
+import { portWith } from './port-with.js'
 
 /** A port whose connections that tell of changes misbehave. */
 export function listening(
   reader: RedisPort,
   { isHalfOpen = () => false, readsNothing = false }: { isHalfOpen?: () => boolean; readsNothing?: boolean },
 ): RedisPort {
-  return new Proxy(reader, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name, target)
-      if (name === 'borrow') {
-        const borrow: RedisPort['borrow'] = (wanted, use) => {
-          const { onPush } = wanted
-          const hearing = onPush && {
-            onPush: (message: Parameters<typeof onPush>[0]) => {
-              if (!isHalfOpen()) onPush(message)
-            },
-          }
-          return target.borrow({ ...wanted, ...hearing }, (connection) => use(mute(connection)))
-        }
-        return borrow
-      }
-      return typeof member === 'function'
-        ? (...args: unknown[]): unknown => Reflect.apply(member, target, args)
-        : member
-    },
-  })
+  const borrow: RedisPort['borrow'] = (wanted, use) => {
+    const { onPush } = wanted
+    const hearing = onPush && {
+      onPush: (message: Parameters<typeof onPush>[0]) => {
+        if (!isHalfOpen()) onPush(message)
+      },
+    }
+    return reader.borrow({ ...wanted, ...hearing }, (connection) => use(mute(connection)))
+  }
+  return portWith(reader, { borrow })
 
   function mute(connection: BorrowedConnection): BorrowedConnection {
     const heard = async <R>(reply: R, deadlineMs = 500): Promise<R> => {

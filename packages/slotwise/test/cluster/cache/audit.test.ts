@@ -5,6 +5,7 @@ import { type AuditOptions, Cache, type CacheAudit, type CacheOptions } from '..
 import { connect } from '../../../src/ioredis/index.js'
 import type { RedisPort, Reply } from '../../../src/redis/index.js'
 import { heardOn } from '../../support/events.js'
+import { portWith } from '../../support/port-with.js'
 import { type Call, nameOf } from './watched-port.js'
 
 let port: RedisPort
@@ -52,46 +53,24 @@ class Database {
 /** A port that answers these commands as if they were done, and does not send them. */
 function dropping(to: RedisPort, name: string): RedisPort {
   const isDropped = (call: Call) => nameOf(call) === name
-  return new Proxy(to, {
-    get(target, member) {
-      if (member === 'call') {
-        return async (...[call, options]: Parameters<RedisPort['call']>) =>
-          isDropped(call) ? 1 : await target.call(call, options)
-      }
-      if (member === 'pipeline') {
-        return async (...[calls, options]: Parameters<RedisPort['pipeline']>) => {
-          const sent = await target.pipeline(
-            calls.filter((call) => !isDropped(call)),
-            options,
-          )
-          const rest = sent.values()
-          const done: PromiseFulfilledResult<Reply> = { status: 'fulfilled', value: 1 }
-          return calls.map((call) => (isDropped(call) ? done : (rest.next().value ?? done)))
-        }
-      }
-      const value: unknown = Reflect.get(target, member, target)
-      return typeof value === 'function'
-        ? (...args: unknown[]): unknown => Reflect.apply(value, target, args)
-        : value
-    },
-  })
+  const call: RedisPort['call'] = async (one, options) => (isDropped(one) ? 1 : await to.call(one, options))
+  const pipeline: RedisPort['pipeline'] = async (calls, options) => {
+    const sent = await to.pipeline(
+      calls.filter((one) => !isDropped(one)),
+      options,
+    )
+    const rest = sent.values()
+    const done: PromiseFulfilledResult<Reply> = { status: 'fulfilled', value: 1 }
+    return calls.map((one) => (isDropped(one) ? done : (rest.next().value ?? done)))
+  }
+  return portWith(to, { call, pipeline })
 }
 
 /** A port whose connections prove themselves and never tell of a change. */
 function withoutNews(to: RedisPort): RedisPort {
-  return new Proxy(to, {
-    get(target, member) {
-      if (member === 'borrow') {
-        const borrow: RedisPort['borrow'] = (options, use) =>
-          target.borrow('onPush' in options ? { ...options, onPush: () => {} } : options, use)
-        return borrow
-      }
-      const value: unknown = Reflect.get(target, member, target)
-      return typeof value === 'function'
-        ? (...args: unknown[]): unknown => Reflect.apply(value, target, args)
-        : value
-    },
-  })
+  const borrow: RedisPort['borrow'] = (options, use) =>
+    to.borrow('onPush' in options ? { ...options, onPush: () => {} } : options, use)
+  return portWith(to, { borrow })
 }
 
 const of = (audit: CacheAudit, what: 'consistent' | 'inconsistent' | 'absent' | 'moving' | 'failed') =>

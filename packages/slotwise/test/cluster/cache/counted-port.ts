@@ -1,4 +1,5 @@
 import type { RedisPort } from '../../../src/redis/index.js'
+import { portWith } from '../../support/port-with.js'
 
 /** A port that tells how often it was asked, by the name of the method. */
 export function counted(port: RedisPort): { readonly port: RedisPort; readonly asked: string[] } {
@@ -31,17 +32,9 @@ export function roundTripping(port: RedisPort): {
       underWay--
     }
   }
-  const through = new Proxy(port, {
-    get(target, name) {
-      if (name === 'call') return (...args: Parameters<RedisPort['call']>) => during(() => port.call(...args))
-      if (name === 'pipeline') {
-        return (...args: Parameters<RedisPort['pipeline']>) => during(() => port.pipeline(...args))
-      }
-      const member: unknown = Reflect.get(target, name, target)
-      return typeof member === 'function'
-        ? (...args: unknown[]): unknown => Reflect.apply(member, target, args)
-        : member
-    },
+  const through = portWith(port, {
+    call: (...args: Parameters<RedisPort['call']>) => during(() => port.call(...args)),
+    pipeline: (...args: Parameters<RedisPort['pipeline']>) => during(() => port.pipeline(...args)),
   })
   return { port: through, roundTrips: () => trips }
 }

@@ -5,6 +5,7 @@ import { Cache, type CacheOptions } from '../../../src/cache/index.js'
 import { connect } from '../../../src/ioredis/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { listening } from '../../support/listening.js'
+import { withoutHearing } from '../../support/port-with.js'
 import { gate } from './gate.js'
 import { nameOf, watched } from './watched-port.js'
 
@@ -38,18 +39,6 @@ async function held(cache: Cache<string>, id: string, value: string): Promise<vo
   }
   await expect.poll(isHeld, { interval: 5, timeout: 5000 }).toBe(true)
 }
-
-/** A port that cannot subscribe: its process is asked, and does not hear it. */
-const deaf = (to: RedisPort): RedisPort =>
-  new Proxy(to, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name, target)
-      if (name === 'subscribe') return () => Promise.reject(new Error('nothing is heard'))
-      return typeof member === 'function'
-        ? (...args: unknown[]): unknown => Reflect.apply(member, target, args)
-        : member
-    },
-  })
 
 const ways: Record<string, (cache: Cache<string>, id: string) => Promise<unknown>> = {
   invalidate: (cache, id) => cache.invalidate(id, { everywhere: true }),
@@ -94,7 +83,7 @@ describe('once it has resolved, no process serves the older value', () => {
   })
 
   it.each(Object.entries(ways))('%s: after the longest time if one does not answer', async (_, way) => {
-    await using scenery = await scene(deaf(port))
+    await using scenery = await scene(withoutHearing(port))
     const { holder, other, id } = scenery
     const from = performance.now()
     await way(other, id)

@@ -3,6 +3,7 @@ import { expect } from 'vitest'
 import { RedisUnavailableError } from '../../../src/errors.js'
 import { type Key, type RedisPort, slotOf } from '../../../src/redis/index.js'
 import { listening } from '../../support/listening.js'
+import { portWith } from '../../support/port-with.js'
 import { roundTripping } from './counted-port.js'
 import { gate } from './gate.js'
 import { type Call, watched } from './watched-port.js'
@@ -216,7 +217,5 @@ function hearing(port: RedisPort, hears: () => boolean): RedisPort {
       },
       options,
     )
-  return new Proxy(listening(port, { isHalfOpen: () => !hears() }), {
-    get: (target, name) => (name === 'subscribe' ? subscribe : (Reflect.get(target, name) as unknown)),
-  })
+  return portWith(listening(port, { isHalfOpen: () => !hears() }), { subscribe })
 }

@@ -192,58 +192,31 @@ describe('a change is seen, within maxStalenessMs at the latest', () => {
 })
 
 describe('a read that a change overtakes', () => {
-  it('is held by nobody', async () => {
+  const moments = {
+    'while its answer is on its way': ['PTTL', []],
+    'while its tags are looked at': ['HGET', ['a']],
+  } as const
+  it.each(Object.entries(moments))('is held by nobody: %s', async (_, [heldUp, tags]) => {
     const [asked, go] = [gate(), gate()]
     let isHeldUp = false
     // The answer is there, and whoever asked has not heard it yet.
     const slow = watched(port, undefined, async (call) => {
-      if (!isHeldUp || nameOf(call) !== 'PTTL') return
-      isHeldUp = false
-      asked.open()
-      await go.passed
-    })
-    await using cache = open<string>({}, slow)
-    const id = randomUUID()
-    await cache.set(id, 'old')
-    // So that there is somebody who vouches.
-    await held(cache, id)
-    const other = randomUUID()
-    await cache.set(other, 'old')
-    isHeldUp = true
-    const reading = cache.get(other)
-    await asked.passed
-    const key = keyIn(other)
-    await elsewhere.call({ key, command: ['DEL', key] })
-    // The news has arrived once a later one has.
-    await elsewhere.call({ key: keyIn(id), command: ['DEL', keyIn(id)] })
-    await expect.poll(() => cache.get(id), POLL).toBeUndefined()
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    go.open()
-    expect(await reading).toBe('old')
-    expect(await cache.get(other)).toBeUndefined()
-  })
-})
-
-describe('a tagged read that a change overtakes while its tags are looked at', () => {
-  it('is held by nobody', async () => {
-    const [asked, go] = [gate(), gate()]
-    let isHeldUp = false
-    const slow = watched(port, undefined, async (call) => {
-      // The entry is there already.
-      if (!isHeldUp || nameOf(call) !== 'HGET') return
+      if (!isHeldUp || nameOf(call) !== heldUp) return
       isHeldUp = false
       asked.open()
       await go.passed
     })
     await using cache = open<string>({}, slow)
     const [id, other] = [randomUUID(), randomUUID()]
-    await cache.set(id, 'value')
+    await cache.set(id, 'old')
+    // So that there is somebody who vouches.
     await held(cache, id)
-    await cache.set(other, 'old', { tags: [randomUUID()] })
+    await cache.set(other, 'old', { tags })
     isHeldUp = true
     const reading = cache.get(other)
     await asked.passed
     await elsewhere.call({ key: keyIn(other), command: ['DEL', keyIn(other)] })
+    // The news has arrived once a later one has.
     await elsewhere.call({ key: keyIn(id), command: ['DEL', keyIn(id)] })
     await expect.poll(() => cache.get(id), POLL).toBeUndefined()
     await new Promise((resolve) => setTimeout(resolve, 50))

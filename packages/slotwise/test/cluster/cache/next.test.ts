@@ -12,6 +12,7 @@ import {
 } from '../../../src/errors.js'
 import type { RedisPort } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
+import { portWith } from '../../support/port-with.js'
 import { counted } from './counted-port.js'
 import { gate } from './gate.js'
 
@@ -476,16 +477,10 @@ describe('the connection', () => {
   it('is made once, when it is first needed, and closed with the cache', async () => {
     let made = 0
     let isClosed = false
-    const own = new Proxy(port, {
-      get(target, name) {
-        if (name === 'close') {
-          return () => {
-            isClosed = true
-            return Promise.resolve()
-          }
-        }
-        const member: unknown = Reflect.get(target, name, target)
-        return typeof member === 'function' ? member.bind(target) : member
+    const own = portWith(port, {
+      close: () => {
+        isClosed = true
+        return Promise.resolve()
       },
     })
     const connecting = () => {

@@ -1,4 +1,5 @@
 import type { CommandCall, RedisPort, ScriptCall } from '../../../src/redis/index.js'
+import { portWith } from '../../support/port-with.js'
 import { turns } from './gate.js'
 
 export type Call = CommandCall | ScriptCall
@@ -36,8 +37,7 @@ export function watched(
     await before(call)
     sent.push(nameOf(call))
   }
-  return {
-    ...forwarded(port),
+  const members: Omit<WatchedPort, Exclude<keyof RedisPort, 'call' | 'pipeline'>> = {
     sent,
     call: (call, options) =>
       during(async () => {
@@ -63,22 +63,7 @@ export function watched(
       while (underWay.size > 0)
     },
   }
+  return portWith(port, members)
 }
 
 const lost: PromiseRejectedResult = { status: 'rejected', reason: new Error('a pipeline lost a result') }
-
-function forwarded(port: RedisPort): Omit<RedisPort, 'call' | 'pipeline'> {
-  return {
-    namespace: port.namespace,
-    onNode: (...args) => port.onNode(...args),
-    onEachPrimary: (...args) => port.onEachPrimary(...args),
-    writeThenWait: (...args) => port.writeThenWait(...args),
-    borrow: (target, use) => port.borrow(target, use),
-    subscribe: (...args) => port.subscribe(...args),
-    breaker: (key) => port.breaker(key),
-    topology: () => port.topology(),
-    onTopology: (listener) => port.onTopology(listener),
-    close: () => port.close(),
-    [Symbol.asyncDispose]: () => port.close(),
-  }
-}

@@ -7,6 +7,7 @@ import {
 } from '../../../src/invalidation/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
+import { withoutHearing } from '../../support/port-with.js'
 import { nameOf, watched } from '../cache/watched-port.js'
 
 let port: RedisPort
@@ -60,17 +61,11 @@ describe('what is published', () => {
   })
 
   it('is told although nobody was woken', async () => {
-    const quiet = new Proxy(port, {
-      get(target, name) {
-        const member: unknown = Reflect.get(target, name, target)
-        if (name === 'subscribe') return () => Promise.reject(new Error('nothing is heard'))
-        return typeof member === 'function'
-          ? (...args: unknown[]): unknown => Reflect.apply(member, target, args)
-          : member
-      },
-    })
     const errors: Error[] = []
-    await using invalidator = opened({ maxDelayMs: 30, onError: (error) => errors.push(error) }, quiet)
+    await using invalidator = opened(
+      { maxDelayMs: 30, onError: (error) => errors.push(error) },
+      withoutHearing(port),
+    )
     const { told } = await hearing(invalidator)
     await invalidator.publish({ keys: ['a'] })
     await expect.poll(() => told, POLL).toEqual(['key a'])

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { OutcomeUnknownError, RedisUnavailableError } from '../../../../src/errors.js'
 import type { PortCallOptions, RedisPort, Reply, ScriptSource } from '../../../../src/redis/index.js'
-import { type Call, nameOf, watched } from '../watched-port.js'
+import { portWith } from '../../../support/port-with.js'
+import { type Call, nameOf } from '../watched-port.js'
 import type { Stage, Way } from './stage.js'
 
 /** A change of the scripts, by which an explorer shows that it would notice. */
@@ -64,8 +65,7 @@ export function staged(
         throw new OutcomeUnknownError(`${name}: ${way}`, { node: 'staged' })
     }
   }
-  return {
-    ...watched(port),
+  const members: Pick<RedisPort, 'call' | 'pipeline' | 'subscribe'> = {
     subscribe: async (...given) => {
       stage.underWay++
       try {
@@ -77,6 +77,7 @@ export function staged(
     call,
     pipeline: (calls, options) => Promise.allSettled(calls.map((one) => call(one, options))),
   }
+  return portWith(port, members)
 }
 
 const WAYS: readonly Way[] = ['plain', 'reply lost', 'late', 'call lost']
