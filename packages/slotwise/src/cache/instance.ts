@@ -150,11 +150,7 @@ export class Instance {
   ): Promise<readonly PromiseSettledResult<Reply>[]> {
     if (this.#log === undefined) return results
     const calls = this.#log.appending(keys.filter((_, i) => results[i]?.status === 'fulfilled'))
-    const told = await writeAll(
-      this.port,
-      calls.map((call) => ({ call, replicas })),
-      options,
-    )
+    const told = await writeAll(this.port, calls, { ...options, replicas })
     const failed = told.find((result) => result.status === 'rejected')
     return failed === undefined ? results : results.map(() => failed)
   }

@@ -1,8 +1,10 @@
 import type { InvalidationPendingError } from '../errors.js'
-import { type CallOf, pendingError, removeAll } from '../invalidation/pending.js'
+import { type CallOf, type PendingInvalidations, pendingError } from '../invalidation/pending.js'
 import { changeOf } from '../invalidation/tags/tag-store.js'
+import { writeAll } from '../invalidation/write-all.js'
 import type { Key } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
+import type { Reply } from '../redis/port.js'
 import { deadlineOf } from './call-options.js'
 import type { Instance } from './instance.js'
 import { invalidate } from './scripts.js'
@@ -41,42 +43,10 @@ export async function invalidateKeys(
   keys: readonly Key[],
   options: InvalidateOptions = {},
 ): Promise<readonly boolean[]> {
-  const deadlineMs = deadlineOf(options)
-  if (keys.length === 0) return []
-  const from = performance.now()
-  const { replicas: ownReplicas, keepInvalidatedMs: keepMs } = instance.settings
-  const replicas =
-    options.replicas === undefined ? ownReplicas : integer('replicas', options.replicas, { min: 0 })
-  const { signal } = options
-  const afterMs = againAfter(options)
-  const removals = keys.map((key) => ({ key, replicas }))
-  instance.forget(keys)
-  const call = { deadlineMs, signal }
-  const removed = await removeAll(instance.port, removals, { callOf: removalOf(keepMs), ...call })
-  const results = await instance.told(keys, removed, { ...call, replicas })
-  instance.forget(keys)
-  if (afterMs !== undefined) instance.pending.again(keys, afterMs, replicas)
-  const left: Promise<boolean>[] = []
-  let cause: unknown
-  const found = keys.map((key, i) => {
-    const result = results[i]
-    if (result?.status === 'fulfilled') {
-      instance.emit('invalidate', key, from)
-      return result.value === 1
-    }
-    cause ??= result?.reason
-    left.push(instance.pending.add(key, replicas))
-    instance.report(result?.reason, 'invalidate', key)
-    return false
-  })
-  if (left.length > 0) throw entriesPending(left, { cause })
-  if (options.everywhere === true) await instance.everywhere.forgotten(keys, performance.now(), signal)
-  return found
-}
-
-/** When it is to be repeated, checked before anything is sent. */
-function againAfter({ again }: InvalidateOptions): number | undefined {
-  return again === undefined ? undefined : integer('again.afterMs', again.afterMs, { max: LATEST_MS })
+  const { pending, settings } = instance
+  const callOf = removalOf(settings.keepInvalidatedMs)
+  const replies = await carryOut(instance, keys, options, { pending, callOf, what: ENTRIES })
+  return replies.map((reply) => reply === 1)
 }
 
 /** Changes the tags, or rejects and goes on trying with those that are left. */
@@ -86,31 +56,53 @@ export async function changeTags(
   options: InvalidateOptions = {},
 ): Promise<void> {
   const from = performance.now()
-  const { deadlineMs, signal } = options
+  const { pending } = instance.tags
+  const done = carryOut(instance, keys, options, { pending, callOf: changeOf, what: TAGS })
+  await done.finally(() => instance.audit?.sawTags(keys, from))
+}
+
+/** What is done to keys, and who goes on trying what Redis does not take. */
+interface Invalidation {
+  readonly callOf: CallOf
+  readonly pending: PendingInvalidations
+  readonly what: readonly [one: string, many: string]
+}
+
+const ENTRIES = ['remove an entry from the cache', 'remove # entries from the cache'] as const
+const TAGS = ['change a tag', 'change # tags'] as const
+
+async function carryOut(
+  instance: Instance,
+  keys: readonly Key[],
+  options: InvalidateOptions,
+  { callOf, pending, what }: Invalidation,
+): Promise<readonly Reply[]> {
+  const from = performance.now()
+  const { signal, again, everywhere = false } = options
   const replicas = integer('replicas', options.replicas ?? instance.settings.replicas, { min: 0 })
-  const afterMs = againAfter(options)
-  const removals = keys.map((key) => ({ key, replicas }))
+  const afterMs = again && integer('again.afterMs', again.afterMs, { max: LATEST_MS })
+  const terms = { deadlineMs: deadlineOf(options), signal, replicas }
+  if (keys.length === 0) return []
   instance.forget(keys)
-  const call = { deadlineMs, signal }
-  const changed = await removeAll(instance.port, removals, { callOf: changeOf, ...call })
-  const results = await instance.told(keys, changed, { ...call, replicas })
+  const results = await instance.told(keys, await writeAll(instance.port, keys.map(callOf), terms), terms)
   instance.forget(keys)
-  if (afterMs !== undefined) instance.tags.pending.again(keys, afterMs, replicas)
-  instance.audit?.sawTags(keys, from)
+  if (afterMs !== undefined) pending.again(keys, afterMs, replicas)
   const left: Promise<boolean>[] = []
   let cause: unknown
-  for (const [i, key] of keys.entries()) {
+  const replies = keys.map((key, i) => {
     const result = results[i]
     if (result?.status === 'fulfilled') {
       instance.emit('invalidate', key, from)
-      continue
+      return result.value
     }
     cause ??= result?.reason
-    left.push(instance.tags.pending.add(key, replicas))
+    left.push(pending.add(key, replicas))
     instance.report(result?.reason, 'invalidate', key)
-  }
-  if (left.length > 0) throw pendingError(left, ['change a tag', 'change # tags'], { cause })
-  if (options.everywhere === true) await instance.everywhere.forgotten(keys, performance.now(), signal)
+    return null
+  })
+  if (left.length > 0) throw pendingError(left, what, { cause })
+  if (everywhere) await instance.everywhere.forgotten(keys, performance.now(), signal)
+  return replies
 }
 
 /** The error that tells a caller of the entries left. */
@@ -118,7 +110,7 @@ export function entriesPending(
   left: readonly Promise<boolean>[],
   options: { readonly cause: unknown; readonly written?: unknown },
 ): InvalidationPendingError {
-  return pendingError(left, ['remove an entry from the cache', 'remove # entries from the cache'], options)
+  return pendingError(left, ENTRIES, options)
 }
 
 /** What removes an entry, and keeps its value for so long for those who allow invalidated ones. */

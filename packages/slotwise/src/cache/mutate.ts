@@ -1,5 +1,5 @@
 import { ReplyError, UncacheableValueError } from '../errors.js'
-import { type PendingInvalidations, removeAll } from '../invalidation/pending.js'
+import type { PendingInvalidations } from '../invalidation/pending.js'
 import type { TagStore } from '../invalidation/tags/tag-store.js'
 import { writeAll } from '../invalidation/write-all.js'
 import type { Key } from '../keys.js'
@@ -126,9 +126,8 @@ async function announce(
   const args = { token, intent_ms: intentMs, keep_ms: keepInvalidatedMs }
   const calls = keys.map((key) => intend.call({ entry: key }, args))
   const { max: deadlineMs } = instance.settings.budget
-  const writes = calls.map((call) => ({ call, replicas: 0 }))
   const [results, ofTags = []] = await Promise.all([
-    writeAll(instance.port, writes, { deadlineMs }),
+    writeAll(instance.port, calls, { deadlineMs }),
     tags?.store.intend(tags.paths, token, intentMs, { deadlineMs }),
   ])
   const all = [...keys, ...tagKeysOf({ tags })]
@@ -163,9 +162,8 @@ async function end(
   const args = { token, store: 0, bytes: '', ttl_ms: 1, linger_ms: lingerMs, keep_ms: keepMs }
   const filling = entry === undefined ? {} : { store: 1, bytes: entry, ttl_ms: keptMsOf(entry) }
   const calls = keys.map((key, i) => settle.call({ entry: key }, i === 0 ? { ...args, ...filling } : args))
-  const writes = calls.map((call) => ({ call, replicas }))
   const [settled, settledTags = []] = await Promise.all([
-    writeAll(instance.port, writes, { deadlineMs }),
+    writeAll(instance.port, calls, { deadlineMs, replicas }),
     tags?.store.settle(tags.paths, token, lingerMs, { deadlineMs, replicas }),
   ])
   const [results, ofTags] = await Promise.all([
@@ -174,8 +172,8 @@ async function end(
   ])
   // What a server refuses to a script that stores, out of memory or over foreign data, it grants to DEL.
   const refused = keys.filter((_, i) => reasonOf(results[i]) instanceof ReplyError)
-  const removals = refused.map((key) => ({ key, replicas }))
-  const removed = await removeAll(instance.port, removals, { callOf: removalOf(0), deadlineMs })
+  const emptied = await writeAll(instance.port, refused.map(removalOf(0)), { deadlineMs, replicas })
+  const removed = await instance.told(refused, emptied, { deadlineMs })
   const gone = new Set(refused.filter((_, i) => removed[i]?.status === 'fulfilled'))
   const failed: Ended['failed'][number][] = []
   let stored = false

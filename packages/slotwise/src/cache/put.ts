@@ -1,7 +1,7 @@
 import { ConfigurationError, UncacheableValueError } from '../errors.js'
-import { type Write, writeAll } from '../invalidation/write-all.js'
+import { writeAll } from '../invalidation/write-all.js'
 import type { Key } from '../keys.js'
-import type { Reply } from '../redis/port.js'
+import type { Reply, ScriptCall } from '../redis/port.js'
 import { keptMsOf, type Stamp } from './entry.js'
 import type { Instance } from './instance.js'
 import { entriesPending } from './invalidate.js'
@@ -124,7 +124,7 @@ async function writeOf(
   { key, value, ttlMs, token, tags = [] }: Put,
   payload: Uint8Array = Buffer.alloc(0),
   deadlineMs: number | undefined,
-): Promise<Write | undefined> {
+): Promise<ScriptCall | undefined> {
   const { settings } = instance
   const seen = seenBy(token)
   const paths = [...new Set([...tags, ...seen.map(({ path }) => path)])]
@@ -136,8 +136,5 @@ async function writeOf(
   const times = lifetimes(settings, value, { ttlMs, loadMs: 0 })
   const bytes = stamps && settings.codec.wrapped(payload, times, stamps)
   if (bytes === undefined) return undefined
-  return {
-    call: store.call({ entry: key }, { bytes, ttl_ms: keptMsOf(bytes), ...expected(token) }),
-    replicas: 0,
-  }
+  return store.call({ entry: key }, { bytes, ttl_ms: keptMsOf(bytes), ...expected(token) })
 }

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidationPendingError, RedisUnavailableError } from '../errors.js'
 import type { Key } from '../keys.js'
-import type { CallOptions } from '../options.js'
 import type { CommandCall, RedisPort, Reply, ScriptCall } from '../redis/port.js'
 import { writeAll } from './write-all.js'
 
@@ -111,15 +110,22 @@ export class PendingInvalidations {
   }
 
   async #repeat(keys: readonly Key[], replicas: number): Promise<void> {
-    const removals = keys.map((key) => ({ key, replicas }))
-    const removed = await removeAll(this.#port, removals, { callOf: this.#options.callOf })
-    const results = (await this.#options.told?.(keys, removed)) ?? removed
+    const results = await this.#remove(keys, replicas)
     for (const [i, key] of keys.entries()) {
       const result = results[i]
       if (result?.status === 'fulfilled') continue
       this.#options.report(result?.reason, key)
       void this.add(key, replicas)
     }
+  }
+
+  async #remove(
+    keys: readonly Key[],
+    replicas: number | readonly number[],
+  ): Promise<readonly PromiseSettledResult<Reply>[]> {
+    const { callOf, told } = this.#options
+    const removed = await writeAll(this.#port, keys.map(callOf), { replicas })
+    return told === undefined ? removed : await told(keys, removed)
   }
 
   async #run(): Promise<void> {
@@ -142,10 +148,10 @@ export class PendingInvalidations {
       this.#waiting.delete(key)
       this.#sent.set(key, waiting)
     }
-    const removals = batch.map(([key, { replicas }]) => ({ key, replicas }))
-    const keys = batch.map(([key]) => key)
-    const removed = await removeAll(this.#port, removals, { callOf: this.#options.callOf })
-    const results = (await this.#options.told?.(keys, removed)) ?? removed
+    const results = await this.#remove(
+      batch.map(([key]) => key),
+      batch.map(([, { replicas }]) => replicas),
+    )
     let all = true
     batch.forEach(([key, waiting], i) => {
       const result = results[i]
@@ -167,27 +173,6 @@ export class PendingInvalidations {
       replicas: Math.max(present?.replicas ?? 0, replicas),
     })
   }
-}
-
-/** One entry to be removed. */
-interface Removal {
-  readonly key: Key
-  readonly replicas: number
-}
-
-/** How entries are removed. */
-interface RemoveOptions extends CallOptions {
-  readonly callOf: CallOf
-}
-
-/** Removes entries wherever they live, and says 1 of what was there. Never rejects: a failure stays with its entry. */
-export function removeAll(
-  port: RedisPort,
-  removals: readonly Removal[],
-  { callOf, deadlineMs, signal }: RemoveOptions,
-): Promise<readonly PromiseSettledResult<Reply>[]> {
-  const writes = removals.map(({ key, replicas }) => ({ call: callOf(key), replicas }))
-  return writeAll(port, writes, { deadlineMs, signal })
 }
 
 /** The error that tells a caller of what is left, and goes on being tried. */

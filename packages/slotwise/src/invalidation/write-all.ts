@@ -2,35 +2,33 @@ import { RedisUnavailableError } from '../errors.js'
 import type { CallOptions } from '../options.js'
 import type { CommandCall, RedisPort, Reply, ScriptCall } from '../redis/port.js'
 
-/** A write, and so many replicas that are to know of it before it counts as done. */
-export interface Write {
-  readonly call: CommandCall | ScriptCall
-  readonly replicas: number
+/** Options of {@link writeAll}. */
+export interface WriteAllOptions extends CallOptions {
+  /** So many replicas are to know of a write before it counts as done; of each one, or of all. @defaultValue `0` */
+  readonly replicas?: number | readonly number[] | undefined
 }
 
 /** Writes to any slots: one round trip a node, and one more for each that replicas are to know of. Never rejects. */
 export async function writeAll(
   port: RedisPort,
-  writes: readonly Write[],
-  options: CallOptions,
+  calls: readonly (CommandCall | ScriptCall)[],
+  { replicas = 0, deadlineMs, signal }: WriteAllOptions,
 ): Promise<readonly PromiseSettledResult<Reply>[]> {
-  if (writes.length === 0) return []
+  const options = { deadlineMs, signal }
+  const awaited = typeof replicas === 'number' ? calls.map(() => replicas) : replicas
   try {
-    if (writes.every(({ replicas }) => replicas === 0)) {
-      return await port.pipeline(
-        writes.map(({ call }) => call),
-        options,
-      )
-    }
+    if (calls.length === 0) return []
+    if (awaited.every((count) => count === 0)) return await port.pipeline(calls, options)
   } catch (reason) {
-    return writes.map(() => ({ status: 'rejected', reason }))
+    return calls.map(() => ({ status: 'rejected', reason }))
   }
   return await Promise.allSettled(
-    writes.map(async ({ call, replicas }) => {
-      if (replicas === 0) return await port.call(call, options)
-      const { reply, acknowledgedBy } = await port.writeThenWait(call, { ...options, replicas })
-      if (acknowledgedBy >= replicas) return reply
-      throw new RedisUnavailableError(`${acknowledgedBy} of ${replicas} replicas know of it`)
+    calls.map(async (call, i) => {
+      const wanted = awaited[i] ?? 0
+      if (wanted === 0) return await port.call(call, options)
+      const { reply, acknowledgedBy } = await port.writeThenWait(call, { ...options, replicas: wanted })
+      if (acknowledgedBy >= wanted) return reply
+      throw new RedisUnavailableError(`${acknowledgedBy} of ${wanted} replicas know of it`)
     }),
   )
 }

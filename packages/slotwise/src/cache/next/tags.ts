@@ -175,11 +175,7 @@ export class NextTags {
             { fresh: newName(), former: newName(), change, stale_ms, keep_ms: keepMs },
           ),
     )
-    const results = await writeAll(
-      this.#port,
-      calls.map((call) => ({ call, replicas })),
-      {},
-    )
+    const results = await writeAll(this.#port, calls, { replicas })
     const left: Promise<boolean>[] = []
     let cause: unknown
     for (const [i, { tag, key, change }] of changed.entries()) {

@@ -114,11 +114,7 @@ export class Invalidator implements AsyncDisposable {
     if (this.#closed) throw new ClosedError('this invalidator has been closed')
     const names = [...new Set(keys)].map((key) => `k${key}`)
     const calls = this.#changes.appending([...names, ...distinct(tags).map((tag) => `t${tag}`)])
-    const results = await writeAll(
-      this.#changes.port,
-      calls.map((call) => ({ call, replicas: 0 })),
-      options,
-    )
+    const results = await writeAll(this.#changes.port, calls, options)
     for (const result of results) if (result.status === 'rejected') throw result.reason
   }
 

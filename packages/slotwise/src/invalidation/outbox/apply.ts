@@ -97,11 +97,8 @@ async function send(
     if (breaker.state === 'open') failures.set(key, new RedisUnavailableError(breaker.reason))
     return breaker.state === 'closed'
   })
-  const results = await writeAll(
-    port,
-    sent.map(({ call }) => ({ call, replicas })),
-    { deadlineMs, signal },
-  )
+  const calls = sent.map(({ call }) => call)
+  const results = await writeAll(port, calls, { replicas, deadlineMs, signal })
   sent.forEach(({ key }, i) => {
     const result = results[i]
     if (result?.status === 'rejected') failures.set(key, result.reason)

@@ -75,7 +75,7 @@ export class TagStore {
     options: ChangeOptions,
   ): Promise<Results> {
     const calls = paths.map((path) => intend.call({ tag: this.keyOf(path) }, { token, intent_ms: intentMs }))
-    return this.#write(calls, options)
+    return writeAll(this.port, calls, options)
   }
 
   /** Each tag changes again, and has a version from then on, or `lingerMs` later. Never rejects. */
@@ -86,15 +86,7 @@ export class TagStore {
     options: ChangeOptions,
   ): Promise<Results> {
     const calls = paths.map((path) => settle.call({ tag: this.keyOf(path) }, { token, linger_ms: lingerMs }))
-    return this.#write(calls, options)
-  }
-
-  #write(calls: readonly ScriptCall[], { replicas = 0, ...options }: ChangeOptions): Promise<Results> {
-    return writeAll(
-      this.port,
-      calls.map((call) => ({ call, replicas })),
-      options,
-    )
+    return writeAll(this.port, calls, options)
   }
 }
 

@@ -4,7 +4,8 @@ import { type Key, keyOf, plainName } from '../../keys.js'
 import { type CallOptions, integer } from '../../options.js'
 import type { RedisPort } from '../../redis/port.js'
 import type { TagChange } from '../cdn/surrogate.js'
-import { PendingInvalidations, pendingError, removeAll } from '../pending.js'
+import { PendingInvalidations, pendingError } from '../pending.js'
+import { writeAll } from '../write-all.js'
 import { concerning, distinct } from './paths.js'
 import type { Version } from './scripts.js'
 import { type ChangeOptions, changeOf, TagStore } from './tag-store.js'
@@ -80,8 +81,7 @@ export class TagView {
     const replicas = integer('replicas', options.replicas ?? this.#settings.replicas, { min: 0 })
     const paths = distinct(tags)
     const keys = paths.map((tag) => this.#store.keyOf(tag))
-    const removals = keys.map((key) => ({ key, replicas }))
-    const results = await removeAll(this.#port, removals, { callOf: changeOf, deadlineMs, signal })
+    const results = await writeAll(this.#port, keys.map(changeOf), { replicas, deadlineMs, signal })
     this.#leave(paths, results, replicas)
   }
 
