@@ -58,7 +58,7 @@ export default defineConfig({
         exclude: [
           '**/memory-usage.test.ts',
           '**/lost-change.test.ts',
-          '**/{audit,everywhere,hot,local,local-trace,seed-levels,track-changes}.test.ts',
+          '**/{audit,everywhere,hot,local,local-trace,rarely-read,seed-levels,track-changes}.test.ts',
         ],
         provide: { inMemory: true },
         ...WAITING,

@@ -56,7 +56,8 @@ function watching(server: Server) {
   const watch = new Watch(
     MAX_STALENESS_MS,
     { changed: (key) => changed.push(key), moved: () => {}, failed: () => {} },
-    (heard) => tellingServers(portTo(server), { spaces, maxStalenessMs: MAX_STALENESS_MS }, heard),
+    (heard, demand) =>
+      tellingServers(portTo(server), { spaces, maxStalenessMs: MAX_STALENESS_MS }, heard, demand),
   )
   return { watch, changed, [Symbol.dispose]: () => watch.close() }
 }

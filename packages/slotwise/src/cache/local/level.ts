@@ -222,6 +222,12 @@ export class LocalLevel {
     })
   }
 
+  /** Redis has something else, or what cannot be held: what was held before is not served again after that answer. */
+  drop(key: Key, { at }: Reading): void {
+    const held = this.#entries.peek(key)
+    if (held !== undefined && held.bond.at <= at) this.#entries.delete(key)
+  }
+
   /** What is known of a tag, and is still so; `undefined` if nothing is. */
   tag(key: string): KnownTag | undefined {
     const known = this.#tags.get(key)

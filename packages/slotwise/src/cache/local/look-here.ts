@@ -84,6 +84,7 @@ async function read(
   const from = performance.now()
   const reading = local.begin(key)
   let node: string | undefined
+  let isAnswered = false
   let held: Omit<Holding, 'bond'> | undefined
   try {
     const asked = ask(instance, local, key, budget, (by) => {
@@ -93,6 +94,7 @@ async function read(
     const seen = await asked
     instance.answered(performance.now() - from)
     const found = await checked(local, key, seen, check, budget)
+    isAnswered = true
     const { freshForMs = 0, ageMs, stale } = found.state === 'found' ? found : NOT_FOUND
     if (found.state === 'found' && !stale && ageMs !== undefined && freshForMs > 0) {
       const { value, bytes, stamps, keptMs } = found
@@ -102,6 +104,7 @@ async function read(
   } finally {
     const bond = local.end(key, reading, node)
     if (bond !== undefined && held !== undefined) local.keep(key, { ...held, bond })
+    else if (isAnswered) local.drop(key, reading)
   }
 }
 

@@ -33,10 +33,10 @@ export function openLevel(
     local,
     codec,
     (events) =>
-      new Watch(maxStalenessMs, { ...events, failed }, (heard) =>
+      new Watch(maxStalenessMs, { ...events, failed }, (heard, demand) =>
         log === undefined
-          ? tellingServers(port, { spaces, maxStalenessMs }, heard)
-          : tellingLog(log, maxStalenessMs, heard),
+          ? tellingServers(port, { spaces, maxStalenessMs }, heard, demand)
+          : tellingLog(log, maxStalenessMs, heard, demand),
       ),
   )
 }

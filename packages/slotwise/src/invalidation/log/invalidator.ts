@@ -141,7 +141,7 @@ export class Invalidator implements AsyncDisposable {
         new LogReader(
           changes,
           index,
-          { everyMs: () => this.#maxDelayMs, from: from[index] },
+          { everyMs: this.#maxDelayMs, from: from[index] },
           {
             changed: (name) => told(() => tell(handler, name)),
             missed: (log) =>

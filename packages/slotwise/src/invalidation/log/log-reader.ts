@@ -14,12 +14,16 @@ export interface LogEvents {
 
 /** How a log is read. */
 export interface LogReaderSettings {
-  readonly everyMs: () => number
+  /** How often it is read while somebody wants to know; always, unless told. */
+  readonly everyMs: number
+  readonly isWanted?: (() => boolean) | undefined
   /** Where to go on; the end of the log if there is none. */
   readonly from?: Position | undefined
 }
 
 const AGAIN_MS = 50
+/** How often it is read while nobody wants to know, so that what it tells is not too much at a time. */
+const IDLE_MS = 1000
 
 /** Reads one log on and on: when it is woken, and every so often, since what wakes it may be lost. */
 export class LogReader {
@@ -75,6 +79,7 @@ export class LogReader {
         return AGAIN_MS
       })
       if (pause > 0) await this.#pause(pause)
+      for (let ms = pause; ms < IDLE_MS && ms > 0 && !this.#isDue(); ms += pause) await this.#pause(pause)
     }
   }
 
@@ -86,7 +91,7 @@ export class LogReader {
     if (this.#position === undefined) {
       this.#position = await this.#changes.end(this.#log, options)
       this.#begin(at, wall)
-      return this.#settings.everyMs()
+      return this.#settings.everyMs
     }
     const page = await this.#changes.after(this.#log, this.#position, options)
     if (page === 'missed') {
@@ -104,7 +109,7 @@ export class LogReader {
       this.#link.provedAt = at
       this.#link.provedAtWall = wall
     }
-    return this.#settings.everyMs()
+    return this.#settings.everyMs
   }
 
   /** Whatever is appended from here on is told. */
@@ -115,6 +120,10 @@ export class LogReader {
     link.provedAtWall = wall
     this.#link = link
     this.#onStart()
+  }
+
+  #isDue(): boolean {
+    return this.#stop.signal.aborted || this.#isWoken || this.#settings.isWanted?.() !== false
   }
 
   #wakeUp(): void {

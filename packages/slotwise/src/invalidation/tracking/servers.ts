@@ -1,5 +1,6 @@
 import { type KeySpace, keyOf, prefixOf } from '../../keys.js'
 import type { RedisPort } from '../../redis/port.js'
+import type { Demand } from './demand.js'
 import { Tracker } from './tracker.js'
 import { PROOFS, type WatchEvents, type Witness } from './watch.js'
 
@@ -8,6 +9,7 @@ export function tellingServers(
   port: RedisPort,
   { spaces, maxStalenessMs }: { readonly spaces: readonly KeySpace[]; readonly maxStalenessMs: number },
   events: WatchEvents,
+  demand: Demand,
 ): Witness {
   const name = spaces[0]?.name ?? ''
   const tracker = new Tracker(
@@ -16,6 +18,7 @@ export function tellingServers(
       prefixes: spaces.map(prefixOf),
       everyMs: Math.max(1, maxStalenessMs / PROOFS),
       probe: (n) => keyOf({ namespace: port.namespace, pattern: 'probe', name }, [n]),
+      demand,
     },
     {
       ...events,
@@ -23,5 +26,5 @@ export function tellingServers(
       lost: () => {},
     },
   )
-  return Object.assign(tracker, { linkOf: (_key: string, node: string) => tracker.linkTo(node) })
+  return { linkOf: (_key, node) => tracker.linkTo(node), close: () => tracker.close() }
 }

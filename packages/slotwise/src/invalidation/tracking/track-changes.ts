@@ -86,7 +86,6 @@ export function trackChanges(port: RedisPort, options: TrackOptions, handler: Ch
       prefixes,
       everyMs: integer('proofMs', options.proofMs ?? 1000),
       probe: (n: number): Key => keyOf({ namespace: port.namespace, pattern: 'probe', name: 'changes' }, [n]),
-      isAlwaysWanted: true,
     },
     {
       changed: (key) => told(() => handler.changed(key), ''),

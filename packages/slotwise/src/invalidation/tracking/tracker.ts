@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Key } from '../../keys.js'
 import type { BorrowedConnection, ClusterNode, RedisPort, Reply, Topology } from '../../redis/port.js'
 import { SLOTS, slotOf } from '../../slots.js'
+import type { Demand } from './demand.js'
 import { Link } from './link.js'
 
 /** What is heard of tracked keys. */
@@ -23,8 +24,8 @@ export interface TrackerSettings {
   readonly everyMs: number
   /** Keys by number, to be asked for and never written, of which each primary owns some. */
   readonly probe: (n: number) => Key
-  /** Proofs are asked for whether anybody says so or not. @defaultValue `false` */
-  readonly isAlwaysWanted?: boolean
+  /** Nobody is asked for a proof that nobody wants. Without it, proofs are always wanted. */
+  readonly demand?: Demand | undefined
 }
 
 /** How long a node may take to prove itself, before its connection is made anew. What it vouches for is suspect long before. */
@@ -51,8 +52,6 @@ export class Tracker {
   readonly #holding = new Map<string, AbortController>()
   readonly #stop = new AbortController()
   readonly #unlisten: () => void
-  /** Somebody wants to know since the last proof was asked for. Written on every local hit, so it is no method. */
-  wanted = true
 
   constructor(port: RedisPort, settings: TrackerSettings, events: TrackerEvents) {
     this.#port = port
@@ -148,8 +147,9 @@ export class Tracker {
         link = new Link(connection.node, performance.now())
         this.#links.set(connection.node, link)
         const ended = AbortSignal.any([stopped, connection.signal])
+        const isWanted = this.#settings.demand?.listener() ?? always
         while (!ended.aborted) {
-          if (this.wanted || this.#settings.isAlwaysWanted === true) {
+          if (isWanted()) {
             const proof = await this.#prove(connection, key)
             link.provedAt = proof.at
             link.provedAtWall = proof.wall
@@ -166,7 +166,6 @@ export class Tracker {
     connection: BorrowedConnection,
     key: Key,
   ): Promise<{ readonly at: number; readonly wall: number }> {
-    this.wanted = false
     const proof = { at: performance.now(), wall: Date.now() }
     const options = { deadlineMs: PATIENCE_MS }
     const [read] = await connection.pipeline([['EXISTS', key], ['PING']], options)
@@ -196,6 +195,8 @@ export class Tracker {
     return undefined
   }
 }
+
+const always = (): boolean => true
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { ref: false, signal }).catch(() => {})

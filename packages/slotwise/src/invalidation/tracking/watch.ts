@@ -1,4 +1,5 @@
 import { slotOf } from '../../slots.js'
+import { Demand } from './demand.js'
 import type { Link } from './link.js'
 
 /** What keeps what was read of a key, and has to know when it is not as it was any more. */
@@ -14,8 +15,6 @@ export interface WatchEvents {
 export interface Witness {
   /** Who tells of the key, if `node` (`host:port`) has answered what was read of it. */
   linkOf(key: string, node: string): Link | undefined
-  /** Somebody wants to know whether everything has been told. Written on every local hit, so it is no method. */
-  wanted: boolean
   close(): void
 }
 
@@ -53,10 +52,16 @@ export class Watch {
   readonly #witness: Witness
   readonly #fences = new Map<string, Fence>()
   readonly #maxStalenessMs: number
+  /** For proofs: nobody is asked for one while nobody wants to know. */
+  readonly #demand = new Demand()
 
-  constructor(maxStalenessMs: number, events: WatchEvents, witness: (events: WatchEvents) => Witness) {
+  constructor(
+    maxStalenessMs: number,
+    events: WatchEvents,
+    witness: (events: WatchEvents, demand: Demand) => Witness,
+  ) {
     this.#maxStalenessMs = maxStalenessMs
-    this.#witness = witness({
+    const heard: WatchEvents = {
       ...events,
       changed: (key) => {
         this.pass(key)
@@ -67,7 +72,8 @@ export class Watch {
         for (const key of this.#fences.keys()) if (slots.has(slotOf(key))) this.pass(key)
         events.moved(slots)
       },
-    })
+    }
+    this.#witness = witness(heard, this.#demand)
   }
 
   /** A read begins; to be ended in any case. */
@@ -96,7 +102,7 @@ export class Watch {
 
   /** Whether what was read is at most `maxStalenessMs` behind. */
   isFresh({ link, at, wall }: Bond, now: number, wallNow: number): boolean {
-    this.#witness.wanted = true
+    this.#demand.isRaised = true
     const most = this.#maxStalenessMs
     if (link === undefined) return false
     return (

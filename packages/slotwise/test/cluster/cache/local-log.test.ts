@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
+import { ReplyError } from '../../../src/errors.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
+import { withoutBorrowing } from '../../support/port-with.js'
 import { refuse } from './caches.js'
 import { roundTripping } from './counted-port.js'
 import { nameOf, watched } from './watched-port.js'
@@ -12,15 +14,7 @@ let port: RedisPort
 let forbidden: RedisPort
 beforeAll(async () => {
   port = await anyPort({ namespace: `log-${randomUUID().slice(0, 8)}` })
-  forbidden = new Proxy(port, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name, target)
-      if (name === 'borrow') return () => Promise.reject(new Error('NOPERM'))
-      return typeof member === 'function'
-        ? (...args: unknown[]): unknown => Reflect.apply(member, target, args)
-        : member
-    },
-  })
+  forbidden = withoutBorrowing(port)
 })
 afterAll(() => port.close())
 
@@ -89,6 +83,32 @@ describe('a change by another process, with a level or without, is seen within m
     }
     expect(await holder.get('a')).not.toBe('old')
   })
+})
+
+it('a mutation whose end a server without memory refuses, and that removes the entry instead, is seen', async () => {
+  const name = fresh()
+  const full = watched(forbidden, (call) => {
+    if (nameOf(call) === 'settle') throw new ReplyError('OOM command not allowed')
+  })
+  await using holder = opened(name)
+  await using other = opened(name, { local: undefined }, full)
+  // Told to nobody: what the log says of it later would have the holder look again.
+  await using silent = opened(name, { local: undefined, coherence: undefined })
+  await silent.set('a', 'old')
+  await held(holder, 'a')
+  await other.mutate({ ids: ['a'] }, () => {})
+  await expect.poll(() => holder.get('a'), { ...POLL, timeout: T }).toBeUndefined()
+})
+
+it('what Redis has refuted is not served again, though nothing is told of it', async () => {
+  const name = fresh()
+  await using holder = opened(name)
+  await holder.set('a', 'old')
+  await held(holder, 'a')
+  const key = keyOf({ namespace: port.namespace, pattern: 'cache', name }, ['a'])
+  await port.call({ key, command: ['DEL', key] })
+  expect(await holder.get('a', { strict: true })).toBeUndefined()
+  expect(await holder.get('a')).toBeUndefined()
 })
 
 describe('a change that could not be told', () => {
