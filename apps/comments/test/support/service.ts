@@ -105,6 +105,8 @@ export interface Spawned {
   readonly child: ChildProcess
   /** Ends it in order; its exit code. */
   readonly stop: () => Promise<number | null>
+  /** What it has logged so far of what went wrong, with the causes. */
+  readonly complaints: readonly string[]
 }
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -116,8 +118,10 @@ export async function spawnService(environment: Readonly<Record<string, string>>
   })
   const ended = once(child, 'exit')
   const lines = createInterface({ input: child.stdout })
+  const complaints: string[] = []
   const listening = new Promise<string>((found) => {
     lines.on('line', (line) => {
+      if (/"level":[456]0/.test(line)) complaints.push(line)
       const url = /listening on (http:[^"]+)/.exec(line)?.[1]
       if (url !== undefined) found(url)
     })
@@ -132,5 +136,5 @@ export async function spawnService(environment: Readonly<Record<string, string>>
     const [code] = (await ended) as [number | null]
     return code
   }
-  return { url, child, stop }
+  return { url, child, stop, complaints }
 }
