@@ -68,7 +68,7 @@ const nothing = (): undefined => undefined
 
 /** Nobody but its caller has it, unless nobody can change it. */
 function anotherOf(local: LocalLevel, { value, bytes }: Seen): unknown {
-  return local.valueOf({ isOwn: local.isOwn(value), value, bytes })
+  return local.valueOf({ handing: local.handing(value), value, bytes })
 }
 
 type Seen = Extract<Look, { readonly state: 'found' }>

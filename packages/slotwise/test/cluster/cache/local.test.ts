@@ -271,10 +271,13 @@ describe('values', () => {
     await using cache = open<typeof value>({ local: { ...local, values: 'copied' } })
     const id = randomUUID()
     await cache.set(id, value)
+    const first = await cache.getOrLoad(id, refuse)
     await held(cache, id)
     const mine = await cache.getOrLoad(id, refuse)
-    mine.tags.push('mine')
-    mine.author.name = 'mine'
+    for (const one of [first, mine]) {
+      one.tags.push('mine')
+      one.author.name = 'mine'
+    }
     expect(await cache.getOrLoad(id, refuse)).toEqual(value)
   })
 
