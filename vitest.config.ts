@@ -53,7 +53,7 @@ export default defineConfig({
         ...WAITING,
       }),
       // The same promises of the patterns, kept by their twins.
-      project('memory', 'packages/slotwise/test/cluster/{cache,invalidation,lock,ratelimit}/*.test.ts', 1, {
+      project('memory', 'packages/slotwise/test/cluster/{cache,invalidation,lock,ratelimit,writebehind}/*.test.ts', 1, {
         // Of memory, of bytes on the way, of what a failover loses and of what it tells unasked, only a server knows.
         exclude: [
           '**/memory-usage.test.ts',

@@ -1,0 +1,61 @@
+// Generated from writebehind/take.lua by `npm run generate`: change that file, not this one.
+import * as lua from '../../lua/index.js'
+
+const twin: lua.Twin = {
+name: 'writebehind/take',
+sha1: '827413822f383f35c7461a497dc4d64fe6b0b589',
+run(redis) {
+let hash: lua.Value = lua.index(redis.KEYS, 1)
+let number: lua.Value = lua.tonumber(lua.index(redis.ARGV, 1))
+let tag: lua.Value = lua.index(redis.ARGV, 2)
+let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t")
+let first: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 1))
+let last: lua.Value = lua.tonumber(lua.or(lua.index(meta, 2), () => 0))
+let latest: lua.Value = lua.or(lua.index(meta, 3), () => lua.rep("\u0000", 8))
+let goesOn: lua.Value = 0
+if (lua.yes(lua.eq(number, last))) {
+if (lua.yes(lua.eq(tag, latest))) {
+goesOn = 1
+}
+} else if ((lua.yes(lua.ge(number, (lua.num(first) - 1))) && lua.yes(lua.lt(number, last)))) {
+let next: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", (lua.num(number) + 1))))
+if ((lua.yes(next) && lua.yes(lua.eq(lua.sub(next, 9, 16), tag)))) {
+goesOn = 1
+}
+}
+let from: lua.Value = first
+if (lua.yes(lua.eq(goesOn, 1))) {
+from = (lua.num(number) + 1)
+}
+let upTo: lua.Value = lua.min(last, (lua.num((lua.num(from) + lua.num(lua.tonumber(lua.index(redis.ARGV, 3))))) - 1))
+let reply: lua.Value = lua.table([goesOn, from, upTo, tag, (lua.num(last) - lua.num(upTo))])
+if (lua.yes(lua.gt(from, last))) {
+lua.set(reply, 3, last)
+lua.set(reply, 4, latest)
+}
+let seen: lua.Value = lua.table([])
+for (let at of lua.steps(from, upTo)) {
+let line: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", at)))
+if (lua.yes(line)) {
+lua.set(reply, 4, lua.sub(line, 1, 8))
+let id: lua.Value = lua.sub(line, 17)
+if (!lua.yes(lua.index(seen, id))) {
+lua.set(seen, id, true)
+let row: lua.Value = redis.call("HMGET", hash, lua.concat("s", id), lua.concat("n", id))
+let told: lua.Value = lua.table([id, lua.or(lua.index(row, 1), () => "")])
+let names: lua.Value = lua.or(lua.index(row, 2), () => "")
+let place: lua.Value = 1
+while (lua.yes(lua.le(place, lua.len(names)))) {
+let ends: lua.Value = (lua.num(place) + lua.num(lua.byte(names, place)))
+lua.set(told, (lua.num(lua.len(told)) + 1), lua.sub(names, (lua.num(place) + 1), ends))
+lua.set(told, (lua.num(lua.len(told)) + 1), lua.or(redis.call("HGET", hash, lua.concat("c", lua.concat(lua.sub(names, place, ends), id))), () => ""))
+place = (lua.num(ends) + 1)
+}
+lua.set(reply, (lua.num(lua.len(reply)) + 1), told)
+}
+}
+}
+return reply
+},
+}
+export default twin

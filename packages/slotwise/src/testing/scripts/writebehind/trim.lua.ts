@@ -1,0 +1,43 @@
+// Generated from writebehind/trim.lua by `npm run generate`: change that file, not this one.
+import * as lua from '../../lua/index.js'
+
+const twin: lua.Twin = {
+name: 'writebehind/trim',
+sha1: '451f1349b0d5518d9658124dae3f7292f8e3ba3b',
+run(redis) {
+let hash: lua.Value = lua.index(redis.KEYS, 1)
+let last: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.index(redis.ARGV, 1)))
+if ((!lua.yes(last) || lua.yes(!lua.eq(lua.sub(last, 1, 8), lua.index(redis.ARGV, 2))))) {
+return 0
+}
+let meta: lua.Value = redis.call("HMGET", hash, "f", "b")
+let first: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 1))
+let size: lua.Value = lua.tonumber(lua.or(lua.index(meta, 2), () => 0))
+let to: lua.Value = lua.tonumber(lua.index(redis.ARGV, 1))
+for (let number of lua.steps(first, to)) {
+let place: lua.Value = lua.concat("j", lua.format("%.0f", number))
+let line: lua.Value = redis.call("HGET", hash, place)
+if (lua.yes(line)) {
+let id: lua.Value = lua.sub(line, 17)
+redis.call("HDEL", hash, place)
+size = (lua.num((lua.num(size) - 16)) - lua.num(lua.len(id)))
+if (lua.yes(lua.eq(redis.call("HGET", hash, lua.concat("g", id)), lua.sub(line, 1, 8)))) {
+let row: lua.Value = redis.call("HMGET", hash, lua.concat("s", id), lua.concat("n", id))
+let names: lua.Value = lua.or(lua.index(row, 2), () => "")
+let at: lua.Value = 1
+while (lua.yes(lua.le(at, lua.len(names)))) {
+let upTo: lua.Value = (lua.num(at) + lua.num(lua.byte(names, at)))
+redis.call("HDEL", hash, lua.concat("c", lua.concat(lua.sub(names, at, upTo), id)))
+size = (lua.num(size) - lua.num((2 * lua.num((lua.num((lua.num(upTo) - lua.num(at))) + 1)))))
+at = (lua.num(upTo) + 1)
+}
+redis.call("HDEL", hash, lua.concat("s", id), lua.concat("n", id), lua.concat("g", id))
+size = (lua.num(size) - lua.num(lua.len(lua.or(lua.index(row, 1), () => ""))))
+}
+}
+}
+redis.call("HSET", hash, "f", lua.format("%.0f", (lua.num(to) + 1)), "b", lua.format("%.0f", size), "y", lua.index(redis.ARGV, 3))
+return (lua.num((lua.num(to) - lua.num(first))) + 1)
+},
+}
+export default twin

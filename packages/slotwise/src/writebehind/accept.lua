@@ -1,0 +1,117 @@
+-- Accepts one change of one row: its new state and a line of the journal, in one step, so that accepted means journalled.
+--
+-- A partition is one hash, and so is all of it in one slot, also while that slot moves:
+--   f, l     the numbers of the first and of the last line; none where f is l + 1
+--   t        the tag of the last line
+--   b        how many bytes lines and states take
+--   y        random, another one whenever lines are removed
+--   j<n>     a line: its tag, the tag of the line before, the id
+--   s<id>    the state of a row that waits: `s` and its bytes, or `d` if it is to be deleted
+--   n<id>    the names of its counters, each behind its length; they count in the place of what its bytes say
+--   c<name><id>  one of them, the name behind its length
+--   g<id>    the tag of the row's last line
+--   m<mark>  the answer to a change that may be sent again, and until when it may; in the order of q<n>, from qf to ql
+-- Numbers are given out again after a failover, tags never: what is compared is the tag.
+--
+-- To count further from what a row was, that has to be known: where it is not, what there is is returned, to be sent along.
+-- Harmless to repeat with a mark; without one a change that came later would be undone.
+--
+-- @key partition
+-- @arg kind      `s` to set, `d` to delete, `i` to increment
+-- @arg id        of the row
+-- @arg tag       8 random bytes
+-- @arg bytes     the state; of an increment, what the row was before
+-- @arg field     of an increment, 255 bytes at most
+-- @arg by        an integer
+-- @arg start     what the field was before; empty if that is not known
+-- @arg expected  what was returned with what there was
+-- @arg entries   how many lines there may be
+-- @arg size      how many bytes there may be
+-- @arg mark      of a change that may be sent again; empty for none
+-- @arg mark_ms   for how long it may
+-- @return {1, number of the line, value of the counter} accepted | {0, lines, bytes} full | {2, expected, state} it has to be told what the counter was | {3} it would count too far | {4} the row has too many counters
+local hash, kind, id, tag = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local mark = ARGV[11]
+local now = 0
+if mark ~= '' then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  local known = redis.call('HGET', hash, 'm' .. mark)
+  -- Fourteen digits, as many as a moment has until the year 5138; then the line, as long; then the value.
+  if known and tonumber(string.sub(known, 1, 14)) > now then
+    return {1, tonumber(string.sub(known, 15, 28)), string.sub(known, 29)}
+  end
+end
+
+local meta = redis.call('HMGET', hash, 'f', 'l', 't', 'b')
+local first = tonumber(meta[1] or 1)
+local number = tonumber(meta[2] or 0) + 1
+local size = tonumber(meta[4] or 0)
+if number - first >= tonumber(ARGV[9]) or size >= tonumber(ARGV[10]) then return {0, number - first, size} end
+
+local row = redis.call('HMGET', hash, 's' .. id, 'n' .. id, 'g' .. id)
+local state, names = row[1], row[2] or ''
+local value = ''
+local written = {}
+if kind == 'i' then
+  local field = string.char(#ARGV[5]) .. ARGV[5]
+  local counter = 'c' .. field .. id
+  local count = redis.call('HGET', hash, counter)
+  if not count then
+    -- What is not there has no tag of its own: whether it has come and gone meanwhile, the removals of lines tell.
+    local expected = row[3] or 'y' .. (redis.call('HGET', hash, 'y') or '')
+    if ARGV[7] == '' or ARGV[8] ~= expected then return {2, expected, state or ''} end
+    count = ARGV[7]
+    names = names .. field
+    if #names > 4096 then return {4} end
+    if state ~= 's' .. ARGV[4] then
+      written = {'s' .. id, 's' .. ARGV[4]}
+      size = size + #ARGV[4] + 1 - #(state or '')
+    end
+    size = size + 2 * #field
+    written[#written + 1] = 'n' .. id
+    written[#written + 1] = names
+  end
+  local sum = tonumber(count) + tonumber(ARGV[6])
+  if math.abs(sum) > 9007199254740991 then return {3} end
+  value = string.format('%.0f', sum)
+  written[#written + 1] = counter
+  written[#written + 1] = value
+else
+  local at = 1
+  -- bound: the names that fit
+  while at <= #names do
+    local upTo = at + string.byte(names, at)
+    redis.call('HDEL', hash, 'c' .. string.sub(names, at, upTo) .. id)
+    size = size - 2 * (upTo - at + 1)
+    at = upTo + 1
+  end
+  if names ~= '' then redis.call('HDEL', hash, 'n' .. id) end
+  written = {'s' .. id, kind .. ARGV[4]}
+  size = size + #ARGV[4] + 1 - #(state or '')
+end
+
+local line = string.format('%.0f', number)
+size = size + 16 + #id
+redis.call('HSET', hash, 'l', line, 't', tag, 'b', string.format('%.0f', size), 'g' .. id, tag,
+  'j' .. line, tag .. (meta[3] or string.rep('\0', 8)) .. id, unpack(written))
+if not meta[1] then redis.call('HSET', hash, 'f', '1') end
+if mark ~= '' then
+  local ends = now + tonumber(ARGV[12])
+  local queue = redis.call('HMGET', hash, 'qf', 'ql')
+  local head, tail = tonumber(queue[1] or 1), tonumber(queue[2] or 0) + 1
+  redis.call('HSET', hash, 'm' .. mark, string.format('%014.0f%014.0f', ends, number) .. value,
+    'q' .. string.format('%.0f', tail), mark, 'ql', string.format('%.0f', tail))
+  -- Two go for each that comes, so they are as many as came within their time. bound: 2
+  for _ = 1, 2 do
+    local place = 'q' .. string.format('%.0f', head)
+    local oldest = redis.call('HGET', hash, place)
+    local answer = oldest and redis.call('HGET', hash, 'm' .. oldest)
+    if oldest and (not answer or tonumber(string.sub(answer, 1, 14)) <= now) then
+      redis.call('HDEL', hash, place, 'm' .. oldest)
+      head = head + 1
+    end
+  end
+  redis.call('HSET', hash, 'qf', string.format('%.0f', head))
+end
+return {1, number, value}

@@ -1,0 +1,183 @@
+import { randomBytes } from 'node:crypto'
+import { UnexpectedReplyError } from '../errors.js'
+import type { Key } from '../keys.js'
+import type { CallOptions } from '../options.js'
+import type { RedisPort, Reply } from '../redis/port.js'
+import { defineScript } from '../redis/script.js'
+import acceptSource from './accept.lua.js'
+import lookSource from './look.lua.js'
+import takeSource from './take.lua.js'
+import trimSource from './trim.lua.js'
+
+/** Sent again after an unknown outcome, it could undo a change that came later. */
+const accept = defineScript(acceptSource, { repeat: 'unsafe', decode: answerOf })
+/** With a mark it is known when it comes again. */
+const acceptOnce = defineScript(acceptSource, { repeat: 'safe', decode: answerOf })
+const look = defineScript(lookSource, { repeat: 'safe', decode: stateOf })
+const take = defineScript(takeSource, { repeat: 'safe', decode: takenOf })
+const trim = defineScript(trimSource, { repeat: 'safe', decode: Number })
+
+/** A line of a journal: after a failover the same number may be another one, and has another tag. */
+export interface Position {
+  readonly number: number
+  /** 8 random bytes, as text. */
+  readonly tag: string
+}
+
+/** Before the first line. */
+export const NOWHERE: Position = { number: 0, tag: '\0'.repeat(8) }
+
+/** What waits of a row. */
+export interface State {
+  /** `undefined` if it is to be deleted. */
+  readonly bytes: Buffer | undefined
+  /** They count in the place of what the bytes say. */
+  readonly counters: ReadonlyMap<string, number>
+}
+
+/** A change of a row. */
+export type Change =
+  | { readonly kind: 's'; readonly bytes: Uint8Array }
+  | { readonly kind: 'd' }
+  | { readonly kind: 'i'; readonly field: string; readonly by: number; readonly from?: Start | undefined }
+
+/** What a counter was before, and on what that rests. */
+export interface Start {
+  readonly value: number
+  /** What the row was. */
+  readonly bytes: Uint8Array
+  readonly expected: Buffer
+}
+
+/** What becomes of a change. */
+export type Answer =
+  | { readonly state: 'accepted'; readonly number: number; readonly value: number | undefined }
+  | { readonly state: 'full'; readonly lines: number; readonly bytes: number }
+  /** It has to be known what the counter was. What waits of the row is told, if anything does. */
+  | { readonly state: 'unknown'; readonly expected: Buffer; readonly waiting: State | undefined }
+  | { readonly state: 'out of range' }
+  | { readonly state: 'too many counters' }
+
+/** How much may wait in a journal, and how long a mark is known. */
+export interface JournalBounds {
+  readonly lines: number
+  readonly bytes: number
+  readonly markMs: number
+}
+
+/** What was read of a journal. */
+export interface Taken {
+  /** Whether it goes on from the position; else these are the first lines of all that there is. */
+  readonly goesOn: boolean
+  readonly from: number
+  /** The last of the lines, or the last of the journal if there were none. */
+  readonly to: Position
+  /** So many more there are. */
+  readonly beyond: number
+  readonly rows: readonly { readonly name: string; readonly waiting: State }[]
+}
+
+/** The journal of one partition: one key, and so one step for each of these, also while its slot moves. */
+export class Journal {
+  readonly port: RedisPort
+  readonly key: Key
+  readonly #bounds: JournalBounds
+
+  constructor(port: RedisPort, key: Key, bounds: JournalBounds) {
+    this.port = port
+    this.key = key
+    this.#bounds = bounds
+  }
+
+  /** The new state and its line, or neither. */
+  async accept(
+    name: string,
+    change: Change,
+    mark: string | undefined,
+    options: CallOptions,
+  ): Promise<Answer> {
+    const { lines, bytes, markMs } = this.#bounds
+    const from = change.kind === 'i' ? change.from : undefined
+    const script = mark === undefined ? accept : acceptOnce
+    return await script.run(
+      this.port,
+      { partition: this.key },
+      {
+        kind: change.kind,
+        id: name,
+        tag: randomBytes(8),
+        bytes: change.kind === 's' ? change.bytes : (from?.bytes ?? ''),
+        field: change.kind === 'i' ? change.field : '',
+        by: change.kind === 'i' ? change.by : 0,
+        start: from?.value ?? '',
+        expected: from?.expected ?? '',
+        entries: lines,
+        size: bytes,
+        mark: mark ?? '',
+        mark_ms: markMs,
+      },
+      { ...options, binary: true },
+    )
+  }
+
+  /** What waits of a row; `undefined` if nothing does. */
+  async look(name: string, options: CallOptions): Promise<State | undefined> {
+    return await look.run(this.port, { partition: this.key }, { id: name }, { ...options, binary: true })
+  }
+
+  /** What is to be written next, after the position. */
+  async take({ number, tag }: Position, most: number, options: CallOptions): Promise<Taken> {
+    const args = { number, tag: Buffer.from(tag, 'latin1'), most }
+    return await take.run(this.port, { partition: this.key }, args, { ...options, binary: true })
+  }
+
+  /** Everything up to the position has been written. How many lines are gone. */
+  async trim({ number, tag }: Position, options: CallOptions): Promise<number> {
+    const args = { to: number, tag: Buffer.from(tag, 'latin1'), fresh: randomBytes(8) }
+    return await trim.run(this.port, { partition: this.key }, args, options)
+  }
+}
+
+function answerOf(reply: Reply): Answer {
+  const [kind, first, second] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
+  if (kind === 1 && typeof first === 'number') {
+    const value = String(second ?? '')
+    return { state: 'accepted', number: first, value: value === '' ? undefined : Number(value) }
+  }
+  if (kind === 0) return { state: 'full', lines: Number(first), bytes: Number(second) }
+  if (kind === 2 && Buffer.isBuffer(first)) {
+    return { state: 'unknown', expected: first, waiting: stateOf([second ?? '']) }
+  }
+  if (kind === 3) return { state: 'out of range' }
+  if (kind === 4) return { state: 'too many counters' }
+  throw new UnexpectedReplyError('a change of a row was answered with something else')
+}
+
+function stateOf(reply: Reply): State | undefined {
+  const [state, ...counters] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
+  if (!Buffer.isBuffer(state)) throw new UnexpectedReplyError('a row was answered with something else')
+  if (state.length === 0) return undefined
+  const known = new Map<string, number>()
+  for (let i = 0; i < counters.length; i += 2) known.set(String(counters[i]), Number(String(counters[i + 1])))
+  return { bytes: state[0] === DELETED ? undefined : state.subarray(1), counters: known }
+}
+
+const DELETED = 'd'.charCodeAt(0)
+
+function takenOf(reply: Reply): Taken {
+  const [goesOn, from, number, tag, beyond, ...rows] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
+  if (typeof from !== 'number' || typeof number !== 'number' || !Buffer.isBuffer(tag)) {
+    throw new UnexpectedReplyError('a journal was answered with something else')
+  }
+  return {
+    goesOn: goesOn === 1,
+    from,
+    to: { number, tag: tag.toString('latin1') },
+    beyond: Number(beyond),
+    rows: rows.flatMap((row) => {
+      const [name, ...state] = Array.isArray(row) ? (row as readonly Reply[]) : []
+      const waiting = stateOf(state)
+      return waiting === undefined ? [] : [{ name: String(name), waiting }]
+    }),
+  }
+}

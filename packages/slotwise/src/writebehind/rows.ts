@@ -1,0 +1,40 @@
+import { ConfigurationError } from '../errors.js'
+import type { Id } from '../keys.js'
+import { shown } from '../options.js'
+
+/** What is to become of one row: its latest state, or that it goes. */
+export type Row<T> =
+  | { readonly id: RowId; readonly tenant?: string; readonly deleted: false; readonly value: T }
+  | { readonly id: RowId; readonly tenant?: string; readonly deleted: true }
+
+/** The id of a row as it was given, its parts as text. */
+export type RowId = string | readonly string[]
+
+/** Whose row it is. */
+export interface RowName {
+  readonly id: RowId
+  readonly tenant?: string
+}
+
+/** So many bytes of a journal line at most are its row's name. */
+const LONGEST = 512
+
+/** A row's name in a journal. An id of one part is the same as its part, and `7` as `'7'`, as in keys. */
+export function nameOf(id: Id, tenant: string | undefined): string {
+  const parts = typeof id === 'string' ? [id] : id.map(String)
+  if (parts.length === 0 || parts.some((part) => part === '')) {
+    throw new ConfigurationError(`an id must not be empty, nor a part of one; got ${shown(id)}`)
+  }
+  const name = JSON.stringify(tenant === undefined ? parts : { tenant, parts })
+  if (Buffer.byteLength(name) <= LONGEST) return name
+  throw new ConfigurationError(`an id may take ${LONGEST} bytes, this one takes ${Buffer.byteLength(name)}`)
+}
+
+/** The reverse of {@link nameOf}. */
+export function rowOf(name: string): RowName {
+  const given = JSON.parse(name) as readonly string[] | { tenant: string; parts: readonly string[] }
+  const { tenant, parts } = 'parts' in given ? given : { tenant: undefined, parts: given }
+  const [only, ...rest] = parts
+  const id = rest.length === 0 && only !== undefined ? only : parts
+  return tenant === undefined ? { id } : { id, tenant }
+}

@@ -1,0 +1,43 @@
+-- Removes lines of a journal that are in the database, and the state of rows of which nothing is left to write.
+--
+-- Only what the caller has written: it says how the last of the lines is tagged, and after a failover the same number may be
+-- another line. Lines before it are the same as it has read then, since each names the one before.
+-- Harmless to repeat.
+--
+-- @key partition
+-- @arg to     the number of the last line
+-- @arg tag    its tag
+-- @arg fresh  8 random bytes, by which others see that lines were removed
+-- @return how many lines were removed
+local hash = KEYS[1]
+local last = redis.call('HGET', hash, 'j' .. ARGV[1])
+if not last or string.sub(last, 1, 8) ~= ARGV[2] then return 0 end
+local meta = redis.call('HMGET', hash, 'f', 'b')
+local first, size = tonumber(meta[1] or 1), tonumber(meta[2] or 0)
+local to = tonumber(ARGV[1])
+-- bound: the lines there may be
+for number = first, to do
+  local place = 'j' .. string.format('%.0f', number)
+  local line = redis.call('HGET', hash, place)
+  if line then
+    local id = string.sub(line, 17)
+    redis.call('HDEL', hash, place)
+    size = size - 16 - #id
+    if redis.call('HGET', hash, 'g' .. id) == string.sub(line, 1, 8) then
+      local row = redis.call('HMGET', hash, 's' .. id, 'n' .. id)
+      local names = row[2] or ''
+      local at = 1
+      -- bound: the names that fit
+      while at <= #names do
+        local upTo = at + string.byte(names, at)
+        redis.call('HDEL', hash, 'c' .. string.sub(names, at, upTo) .. id)
+        size = size - 2 * (upTo - at + 1)
+        at = upTo + 1
+      end
+      redis.call('HDEL', hash, 's' .. id, 'n' .. id, 'g' .. id)
+      size = size - #(row[1] or '')
+    end
+  end
+end
+redis.call('HSET', hash, 'f', string.format('%.0f', to + 1), 'b', string.format('%.0f', size), 'y', ARGV[3])
+return to - first + 1

@@ -1,0 +1,11 @@
+// Generated from trim.lua by `npm run generate`: change that file, not this one.
+import type { ScriptSource } from '../redis/script.js'
+
+const script: ScriptSource<'partition', 'to' | 'tag' | 'fresh'> = {
+  name: 'writebehind/trim',
+  keys: ['partition'],
+  args: ['to', 'tag', 'fresh'],
+  sha1: '451f1349b0d5518d9658124dae3f7292f8e3ba3b',
+  source: "\n\n\n\n\n\n\n\n\n\n\nlocal hash = KEYS[1]\nlocal last = redis.call('HGET', hash, 'j' .. ARGV[1])\nif not last or string.sub(last, 1, 8) ~= ARGV[2] then return 0 end\nlocal meta = redis.call('HMGET', hash, 'f', 'b')\nlocal first, size = tonumber(meta[1] or 1), tonumber(meta[2] or 0)\nlocal to = tonumber(ARGV[1])\n\nfor number = first, to do\n  local place = 'j' .. string.format('%.0f', number)\n  local line = redis.call('HGET', hash, place)\n  if line then\n    local id = string.sub(line, 17)\n    redis.call('HDEL', hash, place)\n    size = size - 16 - #id\n    if redis.call('HGET', hash, 'g' .. id) == string.sub(line, 1, 8) then\n      local row = redis.call('HMGET', hash, 's' .. id, 'n' .. id)\n      local names = row[2] or ''\n      local at = 1\n\n      while at <= #names do\n        local upTo = at + string.byte(names, at)\n        redis.call('HDEL', hash, 'c' .. string.sub(names, at, upTo) .. id)\n        size = size - 2 * (upTo - at + 1)\n        at = upTo + 1\n      end\n      redis.call('HDEL', hash, 's' .. id, 'n' .. id, 'g' .. id)\n      size = size - #(row[1] or '')\n    end\n  end\nend\nredis.call('HSET', hash, 'f', string.format('%.0f', to + 1), 'b', string.format('%.0f', size), 'y', ARGV[3])\nreturn to - first + 1\n",
+}
+export default script

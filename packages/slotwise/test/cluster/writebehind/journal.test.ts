@@ -1,0 +1,302 @@
+import { randomUUID } from 'node:crypto'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import {
+  type Answer,
+  type Change,
+  Journal,
+  NOWHERE,
+  type Position,
+  type State,
+} from '../../../src/writebehind/journal.js'
+import { anyPort } from '../../support/any-port.js'
+
+let port: RedisPort
+beforeAll(async () => {
+  port = await anyPort({ namespace: `wb-${randomUUID().slice(0, 8)}` })
+})
+afterAll(() => port.close())
+
+const journal = (bounds = {}) =>
+  new Journal(
+    port,
+    keyOf({ namespace: port.namespace, pattern: 'writebehind', name: 'test' }, [randomUUID()]),
+    { lines: 1000, bytes: 1_000_000, markMs: 60_000, ...bounds },
+  )
+const set = (text: string): Change => ({ kind: 's', bytes: Buffer.from(text) })
+
+/** What a port without anything to flush keeps of counters, as its users do: they tell what they were, once asked. */
+async function increment(
+  of: Journal,
+  name: string,
+  by: number,
+  base: string,
+  mark?: string,
+): Promise<Answer> {
+  let from: Extract<Change, { kind: 'i' }>['from']
+  for (;;) {
+    const answer = await of.accept(name, { kind: 'i', field: 'n', by, from }, mark, {})
+    if (answer.state !== 'unknown') return answer
+    const { waiting, expected } = answer
+    const bytes = waiting === undefined ? Buffer.from(base) : (waiting.bytes ?? Buffer.from('{}'))
+    from = { bytes, value: Number((JSON.parse(bytes.toString()) as { n?: number }).n ?? 0), expected }
+  }
+}
+
+const shown = (waiting: State | undefined) =>
+  waiting && { text: waiting.bytes?.toString(), counters: Object.fromEntries(waiting.counters) }
+
+describe('a journal', () => {
+  it('has what was accepted, and hands it out by its last state', async () => {
+    const own = journal()
+    await own.accept('a', set('1'), undefined, {})
+    await own.accept('b', set('2'), undefined, {})
+    await own.accept('a', { kind: 'd' }, undefined, {})
+    expect(shown(await own.look('a', {}))).toEqual({ text: undefined, counters: {} })
+    const taken = await own.take(NOWHERE, 10, {})
+    expect(taken).toMatchObject({ goesOn: true, from: 1, beyond: 0, to: { number: 3 } })
+    expect(taken.rows.map(({ name, waiting }) => [name, shown(waiting)?.text])).toEqual([
+      ['a', undefined],
+      ['b', '2'],
+    ])
+  })
+
+  it('keeps the state of a row that has changed since what was written of it', async () => {
+    const own = journal()
+    await own.accept('a', set('1'), undefined, {})
+    await own.accept('b', set('1'), undefined, {})
+    const { to } = await own.take(NOWHERE, 10, {})
+    await own.accept('a', set('2'), undefined, {})
+    expect(await own.trim(to, {})).toBe(2)
+    expect(shown(await own.look('a', {}))?.text).toBe('2')
+    expect(await own.look('b', {})).toBeUndefined()
+    const next = await own.take(to, 10, {})
+    expect(next).toMatchObject({ goesOn: true, from: 3, to: { number: 3 } })
+    expect(await own.trim(next.to, {})).toBe(1)
+    expect(await own.look('a', {})).toBeUndefined()
+    expect(await own.take(next.to, 10, {})).toMatchObject({ goesOn: true, rows: [], to: next.to, beyond: 0 })
+  })
+
+  it('refuses what it has no room for, and changes nothing', async () => {
+    const few = journal({ lines: 2 })
+    const small = journal({ bytes: 10 })
+    for (const one of [few, small]) {
+      let answer: Answer
+      let accepted = 0
+      do {
+        answer = await one.accept('a', set('12345'), undefined, {})
+        if (answer.state === 'accepted') accepted++
+      } while (answer.state === 'accepted')
+      expect(answer.state).toBe('full')
+      expect(await one.take(NOWHERE, 10, {})).toMatchObject({ to: { number: accepted } })
+      await one.trim((await one.take(NOWHERE, 10, {})).to, {})
+      expect(await one.accept('a', set('1'), undefined, {})).toMatchObject({ state: 'accepted' })
+    }
+  })
+
+  it('counts every increment once, of many callers at once and of one that comes again', async () => {
+    const own = journal()
+    const marks = Array.from({ length: 50 }, () => randomUUID())
+    await Promise.all([...marks, ...marks].map((mark) => increment(own, 'a', 1, '{"n":5}', mark)))
+    expect(shown(await own.look('a', {}))).toEqual({ text: '{"n":5}', counters: { n: 55 } })
+  })
+
+  it('begins a counter at what the row was, and not at what it was before something came and went', async () => {
+    const own = journal()
+    const asked = await own.accept('a', { kind: 'i', field: 'n', by: 1 }, undefined, {})
+    if (asked.state !== 'unknown') throw new Error(asked.state)
+    // Somebody else counts to 1, and that is written and gone.
+    await increment(own, 'a', 1, '{"n":0}')
+    await own.trim((await own.take(NOWHERE, 10, {})).to, {})
+    const from = { value: 0, bytes: Buffer.from('{"n":0}'), expected: asked.expected }
+    expect(await own.accept('a', { kind: 'i', field: 'n', by: 1, from }, undefined, {})).toMatchObject({
+      state: 'unknown',
+    })
+  })
+
+  it('counts no further than integers are exact', async () => {
+    const own = journal()
+    await own.accept('a', set(JSON.stringify({ n: Number.MAX_SAFE_INTEGER })), undefined, {})
+    expect(await increment(own, 'a', 1, '{}')).toEqual({ state: 'out of range' })
+    expect(await increment(own, 'a', -1, '{}')).toMatchObject({ value: Number.MAX_SAFE_INTEGER - 1 })
+  })
+
+  it('forgets the counters of a row that is set or deleted', async () => {
+    const own = journal()
+    await increment(own, 'a', 7, '{}')
+    await own.accept('a', set('{"n":1}'), undefined, {})
+    expect(shown(await own.look('a', {}))).toEqual({ text: '{"n":1}', counters: {} })
+    await increment(own, 'a', 1, '{}')
+    expect(shown(await own.look('a', {}))?.counters).toEqual({ n: 2 })
+  })
+
+  it('leaves nothing behind of what is written, but where it stands', async () => {
+    const own = journal()
+    for (let n = 0; n < 50; n++) {
+      await own.accept(`row ${n % 7}`, set(JSON.stringify({ text: 'x'.repeat(n) })), undefined, {})
+      await increment(own, `row ${n % 5}`, 1, '{}')
+    }
+    await own.trim((await own.take(NOWHERE, 1000, {})).to, {})
+    const left = await port.call({ key: own.key, command: ['HGETALL', own.key], repeat: 'safe' })
+    const fields = (left as readonly unknown[]).map(String).filter((_, i) => i % 2 === 0)
+    expect(fields.toSorted()).toEqual(['b', 'f', 'l', 't', 'y'])
+    expect(await port.call({ key: own.key, command: ['HGET', own.key, 'b'], repeat: 'safe' })).toBe('0')
+  })
+})
+
+describe('after a failover that forgets the last lines', () => {
+  /** Everything that the server has of it, to be brought back later. */
+  const saved = async ({ key }: Journal) => {
+    const all = await port.call({ key, command: ['HGETALL', key], repeat: 'safe' }, { binary: true })
+    return async () => {
+      await port.call({ key, command: ['DEL', key], repeat: 'safe' })
+      const parts = all as readonly Buffer[]
+      if (parts.length > 0) await port.call({ key, command: ['HSET', key, ...parts], repeat: 'safe' })
+    }
+  }
+  const texts = async (own: Journal, position: Position) => {
+    const { goesOn, rows } = await own.take(position, 100, {})
+    return { goesOn, rows: rows.map(({ name, waiting }) => `${name}=${shown(waiting)?.text ?? ''}`) }
+  }
+
+  it('the same numbers given out again are not taken for what was written under them', async () => {
+    const own = journal()
+    for (let n = 0; n < 5; n++) await own.accept(`old ${n}`, set('x'), undefined, {})
+    const bringBack = await saved(own)
+    for (let n = 5; n < 10; n++) await own.accept(`lost ${n}`, set('x'), undefined, {})
+    // They are in the database, and nobody knows of them here.
+    const { to } = await own.take(NOWHERE, 100, {})
+    await bringBack()
+    for (let n = 5; n < 10; n++) await own.accept(`new ${n}`, set('y'), undefined, {})
+    const again = await texts(own, to)
+    expect(again.goesOn).toBe(false)
+    expect(again.rows).toEqual(
+      [0, 1, 2, 3, 4].map((n) => `old ${n}=x`).concat([5, 6, 7, 8, 9].map((n) => `new ${n}=y`)),
+    )
+    // Nor is it trimmed by whoever wrote the lines that are lost.
+    expect(await own.trim(to, {})).toBe(0)
+  })
+
+  it('a journal that is shorter than what was written is written again', async () => {
+    const own = journal()
+    await own.accept('a', set('1'), undefined, {})
+    const bringBack = await saved(own)
+    await own.accept('a', set('2'), undefined, {})
+    const { to } = await own.take(NOWHERE, 100, {})
+    await bringBack()
+    expect(await texts(own, to)).toEqual({ goesOn: false, rows: ['a=1'] })
+  })
+
+  it('one that is gone begins anew, and goes on from there', async () => {
+    const own = journal()
+    await own.accept('a', set('1'), undefined, {})
+    const { to } = await own.take(NOWHERE, 100, {})
+    await port.call({ key: own.key, command: ['DEL', own.key], repeat: 'safe' })
+    const empty = await own.take(to, 100, {})
+    expect(empty).toMatchObject({ goesOn: false, rows: [], to: NOWHERE })
+    await own.accept('b', set('2'), undefined, {})
+    expect(await texts(own, empty.to)).toEqual({ goesOn: true, rows: ['b=2'] })
+    expect(await texts(own, to)).toEqual({ goesOn: false, rows: ['b=2'] })
+  })
+
+  it('lines that were written and are back are skipped where all of them are there', async () => {
+    const own = journal()
+    for (let n = 0; n < 3; n++) await own.accept('a', set(`${n}`), undefined, {})
+    const bringBack = await saved(own)
+    const { to } = await own.take(NOWHERE, 100, {})
+    await own.trim(to, {})
+    await bringBack()
+    expect(await texts(own, to)).toEqual({ goesOn: true, rows: [] })
+    expect(await own.trim(to, {})).toBe(3)
+  })
+})
+
+it('whatever is changed, taken, trimmed and lost, the table ends as the last states say', async () => {
+  const row = fc.constantFrom('a', 'b', 'c')
+  const deed = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant('set' as const), row, n: fc.nat(9) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete' as const), row }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({ kind: fc.constant('count' as const), row, n: fc.integer({ min: -3, max: 3 }) }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({ kind: fc.constant('flush' as const), most: fc.integer({ min: 1, max: 4 }) }),
+    },
+    // What is written is not trimmed: the flusher dies in between.
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        kind: fc.constant('flush and die' as const),
+        most: fc.integer({ min: 1, max: 4 }),
+      }),
+    },
+    { weight: 1, arbitrary: fc.constant({ kind: 'copy' as const }) },
+    { weight: 1, arbitrary: fc.constant({ kind: 'lose' as const }) },
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(deed, { maxLength: 25 }), async (deeds) => {
+      const own = journal()
+      // The database, with the position in it.
+      const table = new Map<string, number>()
+      let position = NOWHERE
+      /** What everybody was told, as far as it has not been lost. */
+      let truth = new Map<string, number>()
+      let copy: { parts: readonly Buffer[]; truth: Map<string, number> } | undefined
+      const flush = async (most: number, dies: boolean): Promise<number> => {
+        const taken = await own.take(position, most, {})
+        for (const { name, waiting } of taken.rows) {
+          if (waiting.bytes === undefined) table.delete(name)
+          else
+            table.set(
+              name,
+              waiting.counters.get('n') ?? (JSON.parse(waiting.bytes.toString()) as { n: number }).n,
+            )
+        }
+        position = taken.to
+        if (!dies) await own.trim(position, {})
+        return taken.beyond
+      }
+      for (const one of deeds) {
+        if (one.kind === 'set') {
+          await own.accept(one.row, set(JSON.stringify({ n: one.n })), undefined, {})
+          truth.set(one.row, one.n)
+        } else if (one.kind === 'delete') {
+          await own.accept(one.row, { kind: 'd' }, undefined, {})
+          truth.delete(one.row)
+        } else if (one.kind === 'count') {
+          const answer = await increment(own, one.row, one.n, JSON.stringify({ n: table.get(one.row) ?? 0 }))
+          const sum = (truth.get(one.row) ?? 0) + one.n
+          expect(answer).toMatchObject({ state: 'accepted', value: sum })
+          truth.set(one.row, sum)
+        } else if (one.kind === 'copy') {
+          const all = await port.call({ key: own.key, command: ['HGETALL', own.key] }, { binary: true })
+          copy = { parts: all as readonly Buffer[], truth: new Map(truth) }
+        } else if (one.kind === 'lose') {
+          if (copy === undefined) continue
+          await port.call({ key: own.key, command: ['DEL', own.key] })
+          if (copy.parts.length > 0)
+            await port.call({ key: own.key, command: ['HSET', own.key, ...copy.parts] })
+          // Rows of which nothing waits here are what the table says.
+          truth = new Map(table)
+          const { rows } = await own.take(NOWHERE, 100, {})
+          for (const { name, waiting } of rows) {
+            if (waiting.bytes === undefined) truth.delete(name)
+            else
+              truth.set(
+                name,
+                waiting.counters.get('n') ?? (JSON.parse(waiting.bytes.toString()) as { n: number }).n,
+              )
+          }
+          copy = undefined
+        } else await flush(one.most, one.kind === 'flush and die')
+      }
+      while ((await flush(3, false)) > 0);
+      await flush(3, false)
+      expect(table).toEqual(truth)
+    }),
+    { numRuns: 100 },
+  )
+})
