@@ -5,7 +5,7 @@
 --   t        the tag of the last line
 --   b        how many bytes lines and states take
 --   y        random, another one whenever lines are removed
---   j<n>     a line: its tag, the tag of the line before, the id
+--   j<n>     a line: its tag, the tag of the line before, when it came in fourteen digits, the id
 --   s<id>    the state of a row that waits: `s` and its bytes, or `d` if it is to be deleted
 --   n<id>    the names of its counters, each behind its length; they count in the place of what its bytes say
 --   c<name><id>  one of them, the name behind its length
@@ -32,10 +32,9 @@
 -- @return {1, number of the line, value of the counter} accepted | {0, lines, bytes} full | {2, expected, state} it has to be told what the counter was | {3} it would count too far | {4} the row has too many counters
 local hash, kind, id, tag = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local mark = ARGV[11]
-local now = 0
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 if mark ~= '' then
-  local time = redis.call('TIME')
-  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
   local known = redis.call('HGET', hash, 'm' .. mark)
   -- Fourteen digits, as many as a moment has until the year 5138; then the line, as long; then the value.
   if known and tonumber(string.sub(known, 1, 14)) > now then
@@ -92,9 +91,9 @@ else
 end
 
 local line = string.format('%.0f', number)
-size = size + 16 + #id
+size = size + 30 + #id
 redis.call('HSET', hash, 'l', line, 't', tag, 'b', string.format('%.0f', size), 'g' .. id, tag,
-  'j' .. line, tag .. (meta[3] or string.rep('\0', 8)) .. id, unpack(written))
+  'j' .. line, tag .. (meta[3] or string.rep('\0', 8)) .. string.format('%014.0f', now) .. id, unpack(written))
 if not meta[1] then redis.call('HSET', hash, 'f', '1') end
 if mark ~= '' then
   local ends = now + tonumber(ARGV[12])

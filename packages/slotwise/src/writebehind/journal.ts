@@ -5,6 +5,7 @@ import type { CallOptions } from '../options.js'
 import type { RedisPort, Reply } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
 import acceptSource from './accept.lua.js'
+import lagSource from './lag.lua.js'
 import lookSource from './look.lua.js'
 import takeSource from './take.lua.js'
 import trimSource from './trim.lua.js'
@@ -13,19 +14,30 @@ import trimSource from './trim.lua.js'
 const accept = defineScript(acceptSource, { repeat: 'unsafe', decode: answerOf })
 /** With a mark it is known when it comes again. */
 const acceptOnce = defineScript(acceptSource, { repeat: 'safe', decode: answerOf })
+const lag = defineScript(lagSource, { repeat: 'safe', decode: lagOf })
 const look = defineScript(lookSource, { repeat: 'safe', decode: stateOf })
 const take = defineScript(takeSource, { repeat: 'safe', decode: takenOf })
 const trim = defineScript(trimSource, { repeat: 'safe', decode: Number })
 
 /** A line of a journal: after a failover the same number may be another one, and has another tag. */
-export interface Position {
+export interface Line {
   readonly number: number
   /** 8 random bytes, as text. */
   readonly tag: string
 }
 
+/** What a database has of a journal. */
+export interface Position {
+  /** Up to this line everything was written. */
+  readonly written: Line
+  /** Rows that had changed again were written as they were here, the last line that there was. */
+  readonly seen: Line
+}
+
+const NO_LINE: Line = { number: 0, tag: '\0'.repeat(8) }
+
 /** Before the first line. */
-export const NOWHERE: Position = { number: 0, tag: '\0'.repeat(8) }
+export const NOWHERE: Position = { written: NO_LINE, seen: NO_LINE }
 
 /** What waits of a row. */
 export interface State {
@@ -65,15 +77,21 @@ export interface JournalBounds {
   readonly markMs: number
 }
 
+/** How much of a journal waits. */
+export interface Lag {
+  readonly entries: number
+  readonly bytes: number
+  /** Since when the oldest of it waits, in milliseconds. */
+  readonly ms: number
+}
+
 /** What was read of a journal. */
 export interface Taken {
   /** Whether it goes on from the position; else these are the first lines of all that there is. */
   readonly goesOn: boolean
   readonly from: number
-  /** The last of the lines, or the last of the journal if there were none. */
+  /** Once the rows are written; the end of the journal if there were no lines. */
   readonly to: Position
-  /** So many more there are. */
-  readonly beyond: number
   readonly rows: readonly { readonly name: string; readonly waiting: State }[]
 }
 
@@ -125,14 +143,24 @@ export class Journal {
     return await look.run(this.port, { partition: this.key }, { id: name }, { ...options, binary: true })
   }
 
+  async lag(options: CallOptions): Promise<Lag> {
+    return await lag.run(this.port, { partition: this.key }, {}, options)
+  }
+
   /** What is to be written next, after the position. */
-  async take({ number, tag }: Position, most: number, options: CallOptions): Promise<Taken> {
-    const args = { number, tag: Buffer.from(tag, 'latin1'), most }
+  async take({ written, seen }: Position, most: number, options: CallOptions): Promise<Taken> {
+    const args = {
+      number: written.number,
+      tag: Buffer.from(written.tag, 'latin1'),
+      seen_number: seen.number,
+      seen_tag: Buffer.from(seen.tag, 'latin1'),
+      most,
+    }
     return await take.run(this.port, { partition: this.key }, args, { ...options, binary: true })
   }
 
   /** Everything up to the position has been written. How many lines are gone. */
-  async trim({ number, tag }: Position, options: CallOptions): Promise<number> {
+  async trim({ written: { number, tag } }: Position, options: CallOptions): Promise<number> {
     const args = { to: number, tag: Buffer.from(tag, 'latin1'), fresh: randomBytes(8) }
     return await trim.run(this.port, { partition: this.key }, args, options)
   }
@@ -164,20 +192,33 @@ function stateOf(reply: Reply): State | undefined {
 
 const DELETED = 'd'.charCodeAt(0)
 
-function takenOf(reply: Reply): Taken {
-  const [goesOn, from, number, tag, beyond, ...rows] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
-  if (typeof from !== 'number' || typeof number !== 'number' || !Buffer.isBuffer(tag)) {
+function lagOf(reply: Reply): Lag {
+  const [entries, bytes, ms] = Array.isArray(reply) ? (reply as readonly Reply[]).map(Number) : []
+  if (entries === undefined || bytes === undefined || ms === undefined) {
     throw new UnexpectedReplyError('a journal was answered with something else')
   }
+  return { entries, bytes, ms }
+}
+
+function takenOf(reply: Reply): Taken {
+  const [goesOn, from, number, tag, last, latest, ...rows] = Array.isArray(reply)
+    ? (reply as readonly Reply[])
+    : []
   return {
     goesOn: goesOn === 1,
-    from,
-    to: { number, tag: tag.toString('latin1') },
-    beyond: Number(beyond),
+    from: Number(from),
+    to: { written: lineOf(number, tag), seen: lineOf(last, latest) },
     rows: rows.flatMap((row) => {
       const [name, ...state] = Array.isArray(row) ? (row as readonly Reply[]) : []
       const waiting = stateOf(state)
       return waiting === undefined ? [] : [{ name: String(name), waiting }]
     }),
   }
+}
+
+function lineOf(number: Reply | undefined, tag: Reply | undefined): Line {
+  if (typeof number !== 'number' || !Buffer.isBuffer(tag)) {
+    throw new UnexpectedReplyError('a journal was answered with something else')
+  }
+  return { number, tag: tag.toString('latin1') }
 }

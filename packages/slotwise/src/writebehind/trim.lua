@@ -20,9 +20,9 @@ for number = first, to do
   local place = 'j' .. string.format('%.0f', number)
   local line = redis.call('HGET', hash, place)
   if line then
-    local id = string.sub(line, 17)
+    local id = string.sub(line, 31)
     redis.call('HDEL', hash, place)
-    size = size - 16 - #id
+    size = size - 30 - #id
     if redis.call('HGET', hash, 'g' .. id) == string.sub(line, 1, 8) then
       local row = redis.call('HMGET', hash, 's' .. id, 'n' .. id)
       local names = row[2] or ''

@@ -3,17 +3,16 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/accept',
-sha1: '2717745a921f5c258394677d3284c259b2a9195d',
+sha1: 'f68becadd68f02d0990ffb286493503465a8fb61',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let kind: lua.Value = lua.index(redis.ARGV, 1)
 let id: lua.Value = lua.index(redis.ARGV, 2)
 let tag: lua.Value = lua.index(redis.ARGV, 3)
 let mark: lua.Value = lua.index(redis.ARGV, 11)
-let now: lua.Value = 0
-if (lua.yes(!lua.eq(mark, ""))) {
 let time: lua.Value = redis.call("TIME")
-now = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
+let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
+if (lua.yes(!lua.eq(mark, ""))) {
 let known: lua.Value = redis.call("HGET", hash, lua.concat("m", mark))
 if ((lua.yes(known) && lua.yes(lua.gt(lua.tonumber(lua.sub(known, 1, 14)), now)))) {
 return lua.table([1, lua.tonumber(lua.sub(known, 15, 28)), lua.sub(known, 29)])
@@ -75,8 +74,8 @@ written = lua.table([lua.concat("s", id), lua.concat(kind, lua.index(redis.ARGV,
 size = (lua.num((lua.num((lua.num(size) + lua.num(lua.len(lua.index(redis.ARGV, 4))))) + 1)) - lua.num(lua.len(lua.or(state, () => ""))))
 }
 let line: lua.Value = lua.format("%.0f", number)
-size = (lua.num((lua.num(size) + 16)) + lua.num(lua.len(id)))
-redis.call("HSET", hash, "l", line, "t", tag, "b", lua.format("%.0f", size), lua.concat("g", id), tag, lua.concat("j", line), lua.concat(tag, lua.concat(lua.or(lua.index(meta, 3), () => lua.rep("\u0000", 8)), id)), ...lua.unpack(written))
+size = (lua.num((lua.num(size) + 30)) + lua.num(lua.len(id)))
+redis.call("HSET", hash, "l", line, "t", tag, "b", lua.format("%.0f", size), lua.concat("g", id), tag, lua.concat("j", line), lua.concat(tag, lua.concat(lua.or(lua.index(meta, 3), () => lua.rep("\u0000", 8)), lua.concat(lua.format("%014.0f", now), id))), ...lua.unpack(written))
 if (!lua.yes(lua.index(meta, 1))) {
 redis.call("HSET", hash, "f", "1")
 }

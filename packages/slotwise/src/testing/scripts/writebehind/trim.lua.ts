@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/trim',
-sha1: '451f1349b0d5518d9658124dae3f7292f8e3ba3b',
+sha1: '0146e5b64ebd7e1ae2798b230bf5e22eab4a2d0e',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let last: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.index(redis.ARGV, 1)))
@@ -18,9 +18,9 @@ for (let number of lua.steps(first, to)) {
 let place: lua.Value = lua.concat("j", lua.format("%.0f", number))
 let line: lua.Value = redis.call("HGET", hash, place)
 if (lua.yes(line)) {
-let id: lua.Value = lua.sub(line, 17)
+let id: lua.Value = lua.sub(line, 31)
 redis.call("HDEL", hash, place)
-size = (lua.num((lua.num(size) - 16)) - lua.num(lua.len(id)))
+size = (lua.num((lua.num(size) - 30)) - lua.num(lua.len(id)))
 if (lua.yes(lua.eq(redis.call("HGET", hash, lua.concat("g", id)), lua.sub(line, 1, 8)))) {
 let row: lua.Value = redis.call("HMGET", hash, lua.concat("s", id), lua.concat("n", id))
 let names: lua.Value = lua.or(lua.index(row, 2), () => "")
