@@ -63,7 +63,13 @@ export interface Start {
 
 /** What becomes of a change. */
 export type Answer =
-  | { readonly state: 'accepted'; readonly number: number; readonly value: number | undefined }
+  | {
+      readonly state: 'accepted'
+      readonly number: number
+      readonly value: number | undefined
+      /** How many replicas have it, where that was asked. */
+      readonly acknowledgedBy?: number
+    }
   | { readonly state: 'full'; readonly lines: number; readonly bytes: number }
   /** It has to be known what the counter was. What waits of the row is told, if anything does. */
   | { readonly state: 'unknown'; readonly expected: Buffer; readonly waiting: State | undefined }
@@ -90,6 +96,8 @@ export interface Taken {
   /** Whether it goes on from the position; else these are the first lines of all that there is. */
   readonly goesOn: boolean
   readonly from: number
+  /** The first line that is there. */
+  readonly first: number
   /** Once the rows are written; the end of the journal if there were no lines. */
   readonly to: Position
   readonly rows: readonly { readonly name: string; readonly waiting: State }[]
@@ -112,13 +120,12 @@ export class Journal {
     name: string,
     change: Change,
     mark: string | undefined,
-    options: CallOptions,
+    options: CallOptions & { readonly replicas?: number },
   ): Promise<Answer> {
     const { lines, bytes, markMs } = this.#bounds
     const from = change.kind === 'i' ? change.from : undefined
     const script = mark === undefined ? accept : acceptOnce
-    return await script.run(
-      this.port,
+    const call = script.call(
       { partition: this.key },
       {
         kind: change.kind,
@@ -134,8 +141,12 @@ export class Journal {
         mark: mark ?? '',
         mark_ms: markMs,
       },
-      { ...options, binary: true },
     )
+    const { replicas = 0, ...rest } = options
+    if (replicas === 0) return script.decode(await this.port.call(call, { ...rest, binary: true }))
+    const { reply, acknowledgedBy } = await this.port.writeThenWait(call, { ...rest, binary: true, replicas })
+    const answer = script.decode(reply)
+    return answer.state === 'accepted' ? { ...answer, acknowledgedBy } : answer
   }
 
   /** What waits of a row; `undefined` if nothing does. */
@@ -201,12 +212,13 @@ function lagOf(reply: Reply): Lag {
 }
 
 function takenOf(reply: Reply): Taken {
-  const [goesOn, from, number, tag, last, latest, ...rows] = Array.isArray(reply)
+  const [goesOn, from, number, tag, last, latest, first, ...rows] = Array.isArray(reply)
     ? (reply as readonly Reply[])
     : []
   return {
     goesOn: goesOn === 1,
     from: Number(from),
+    first: Number(first),
     to: { written: lineOf(number, tag), seen: lineOf(last, latest) },
     rows: rows.flatMap((row) => {
       const [name, ...state] = Array.isArray(row) ? (row as readonly Reply[]) : []

@@ -11,7 +11,7 @@
 -- @arg seen_number  of the last line that there was
 -- @arg seen_tag     its tag
 -- @arg most    how many lines at most
--- @return {whether it goes on from there, number of the first line, number of the last, its tag, number of the last that there is, its tag, rows...} each row is {id, state, names and values of its counters...}
+-- @return {whether it goes on from there, number of the first line, number of the last, its tag, number of the last that there is, its tag, number of the first that there is, rows...} each row is {id, state, names and values of its counters...}
 local hash = KEYS[1]
 local meta = redis.call('HMGET', hash, 'f', 'l', 't')
 local first, last, latest = tonumber(meta[1] or 1), tonumber(meta[2] or 0), meta[3] or string.rep('\0', 8)
@@ -32,7 +32,7 @@ if goesOnFrom(number, tag) and goesOnFrom(tonumber(ARGV[3]), ARGV[4]) then
   from = number + 1
 end
 local upTo = math.min(last, from + tonumber(ARGV[5]) - 1)
-local reply = {goesOn, from, upTo, tag, last, latest}
+local reply = {goesOn, from, upTo, tag, last, latest, first}
 if from > last then
   reply[3] = last
   reply[4] = latest

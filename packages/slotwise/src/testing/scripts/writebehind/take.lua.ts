@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/take',
-sha1: '432f98291b36ba9b78b78198fac38a1c41ebbe98',
+sha1: '18ffc83bc9ac591a91ec6110a2d6da5a4740ed60',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t")
@@ -30,7 +30,7 @@ goesOn = 1
 from = (lua.num(number$2) + 1)
 }
 let upTo: lua.Value = lua.min(last, (lua.num((lua.num(from) + lua.num(lua.tonumber(lua.index(redis.ARGV, 5))))) - 1))
-let reply: lua.Value = lua.table([goesOn, from, upTo, tag$2, last, latest])
+let reply: lua.Value = lua.table([goesOn, from, upTo, tag$2, last, latest, first])
 if (lua.yes(lua.gt(from, last))) {
 lua.set(reply, 3, last)
 lua.set(reply, 4, latest)

@@ -1,0 +1,100 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Journal, Position, State } from './journal.js'
+import { type Row, rowOf } from './rows.js'
+import { FencedError, type Writer } from './writer.js'
+
+/** How one partition is flushed. */
+export interface FlusherSettings<T> {
+  readonly writer: Writer<T>
+  readonly batchSize: number
+  readonly flushIntervalMs: number
+  readonly decode: (bytes: Uint8Array) => unknown
+  /** Told of every failure; the batch is tried again. */
+  readonly report: (error: unknown, partition: number) => void
+}
+
+const BACKOFF_MS = { min: 50, max: 5000 }
+
+/** Carries the journal of one partition to the database, for as long as the partition is this process's. */
+export class Flusher<T> {
+  readonly #journal: Journal
+  readonly #partition: number
+  readonly #settings: FlusherSettings<T>
+  #wake = new AbortController()
+  #isHurried = false
+
+  constructor(journal: Journal, partition: number, settings: FlusherSettings<T>) {
+    this.#journal = journal
+    this.#partition = partition
+    this.#settings = settings
+  }
+
+  /** Somebody waits for what is accepted by now. */
+  hurry(): void {
+    this.#isHurried = true
+    this.#wake.abort()
+  }
+
+  /** Resolves once the signal is aborted, or another flusher has claimed the partition. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    let failures = 0
+    while (!signal.aborted) {
+      try {
+        const { epoch, position } = await this.#settings.writer.claim(this.#partition, signal)
+        await this.#carry(epoch, position, signal, () => (failures = 0))
+      } catch (error) {
+        if (signal.aborted || error instanceof FencedError) return
+        this.#settings.report(error, this.#partition)
+        const most = Math.min(BACKOFF_MS.max, BACKOFF_MS.min * 2 ** Math.min(failures++, 10))
+        await this.#pause(most * (0.5 + Math.random() / 2), signal)
+      }
+    }
+  }
+
+  async #carry(epoch: bigint, begin: Position, signal: AbortSignal, moved: () => void): Promise<void> {
+    const { writer, batchSize, flushIntervalMs } = this.#settings
+    let position = begin
+    while (!signal.aborted) {
+      this.#isHurried = false
+      const from = performance.now()
+      const taken = await this.#journal.take(position, batchSize, { signal })
+      const { to } = taken
+      if (!isSame(position, to)) {
+        const rows = taken.rows.map(({ name, waiting }) => this.#row(name, waiting))
+        await writer.write(rows, { partition: this.#partition, epoch, from: position, to, signal })
+        position = to
+      }
+      // Also what another flusher has written and not removed.
+      if (to.written.number >= taken.first) await this.#journal.trim(to, { signal })
+      moved()
+      const isMore = to.seen.number > to.written.number
+      if (!isMore) await this.#pause(flushIntervalMs - (performance.now() - from), signal)
+    }
+  }
+
+  #row(name: string, { bytes, counters }: State): Row<T> {
+    const row = rowOf(name)
+    if (bytes === undefined) return { ...row, deleted: true }
+    return { ...row, deleted: false, value: merged(this.#settings.decode(bytes), counters) as T }
+  }
+
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    if (ms <= 0 || this.#isHurried) return
+    this.#wake = new AbortController()
+    const ended = AbortSignal.any([signal, this.#wake.signal])
+    await sleep(ms, undefined, { ref: false, signal: ended }).catch(() => {})
+  }
+}
+
+/** Counters count in the place of what the value says. */
+export function merged(value: unknown, counters: ReadonlyMap<string, number>): unknown {
+  if (counters.size === 0) return value
+  const fields = typeof value === 'object' && value !== null ? value : {}
+  return { ...fields, ...Object.fromEntries(counters) }
+}
+
+function isSame(a: Position, b: Position): boolean {
+  return (['written', 'seen'] as const).every(
+    (line) => a[line].number === b[line].number && a[line].tag === b[line].tag,
+  )
+}

@@ -1,0 +1,191 @@
+import { ConfigurationError } from '../errors.js'
+import { integer, shown } from '../options.js'
+import { type Line, NOWHERE, type Position } from './journal.js'
+import type { Row } from './rows.js'
+import { type BatchContext, type Claim, FencedError, type Writer } from './writer.js'
+
+/** What is asked of a pool of connections to Postgres: `Pool` of `pg` is one. */
+export interface PostgresPool {
+  connect(): Promise<PostgresClient>
+}
+
+/** One connection. */
+export interface PostgresClient {
+  query(text: string, values?: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
+  /** With `true` it is ended rather than kept for others. */
+  release(destroy?: boolean): void
+  on(event: 'error', listener: (told?: unknown) => void): unknown
+  removeListener(event: 'error', listener: (told?: unknown) => void): unknown
+}
+
+/** Settings of {@link postgresWriter}. */
+export interface PostgresWriterOptions<T> {
+  /** The table, with its schema where that is not found by itself: `app.counters`. */
+  readonly table: string
+  /** Apart from others that are written behind; the name of the `WriteBehind` is a good one. */
+  readonly name: string
+  /** The columns of a row; the same ones for every row. */
+  readonly columns: (row: {
+    readonly id: Row<T>['id']
+    readonly tenant?: string
+    readonly value: T
+  }) => Readonly<Record<string, unknown>>
+  /** The columns of a primary key or unique index, of a row that goes too. @defaultValue `{ id }` of the row's id as text */
+  readonly key?: ((row: Pick<Row<T>, 'id' | 'tenant'>) => Readonly<Record<string, unknown>>) | undefined
+  /** Set to true where a row is deleted, in the place of deleting it. @defaultValue rows are deleted */
+  readonly softDelete?: string | undefined
+  /** Counted up with every change of a row. @defaultValue none */
+  readonly version?: string | undefined
+  /** Bound on the transaction, and on each statement of it, by the server. @defaultValue `10_000` */
+  readonly timeoutMs?: number | undefined
+}
+
+/** The table that holds the positions; in the schema that comes first, for everybody who may write there. */
+export const POSITIONS_SQL = `create table if not exists slotwise_writebehind (
+  name text not null,
+  partition integer not null,
+  epoch bigint not null,
+  position jsonb not null,
+  primary key (name, partition)
+)`
+
+/**
+ * Writes rows and position in one transaction, so that neither a paused flusher nor a second try after a COMMIT without an
+ * answer writes anything twice or out of order: who finds another epoch or position than it knows writes nothing.
+ */
+export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOptions<T>): Writer<T> {
+  const { name, columns, softDelete, version } = options
+  const key = options.key ?? (({ id }) => ({ id: typeof id === 'string' ? id : JSON.stringify(id) }))
+  const timeoutMs = integer('timeoutMs', options.timeoutMs ?? 10_000, { min: 1 })
+  const table = quoted('table', options.table)
+
+  const claim = async (partition: number, signal: AbortSignal): Promise<Claim> =>
+    await transaction(pool, timeoutMs, signal, async (client) => {
+      const { rows } = await client.query(
+        `insert into slotwise_writebehind as it (name, partition, epoch, position) values ($1, $2, 1, $3)
+         on conflict (name, partition) do update set epoch = it.epoch + 1 returning epoch::text, position`,
+        [name, partition, stored(NOWHERE)],
+      )
+      const [row] = rows as readonly { epoch: string; position: StoredPosition }[]
+      if (row === undefined) throw new Error('a claim returned no row')
+      return { epoch: BigInt(row.epoch), position: restored(row.position) }
+    })
+
+  const write = async (rows: readonly Row<T>[], context: BatchContext): Promise<void> => {
+    const { partition, epoch, from, to, signal } = context
+    await transaction(pool, timeoutMs, signal, async (client) => {
+      const { rows: found } = await client.query(
+        `select position = $4::jsonb as done, position = $5::jsonb as before from slotwise_writebehind
+         where name = $1 and partition = $2 and epoch = $3 for update`,
+        [name, partition, epoch.toString(), stored(to), stored(from)],
+      )
+      const [state] = found as readonly { done: boolean; before: boolean }[]
+      // The answer to an earlier COMMIT was lost.
+      if (state?.done === true) return
+      if (state?.before !== true)
+        throw new FencedError(`partition ${partition} was claimed by another flusher`)
+      await client.query('update slotwise_writebehind set position = $3 where name = $1 and partition = $2', [
+        name,
+        partition,
+        stored(to),
+      ])
+      const kept = rows.flatMap((row) => (row.deleted ? [] : [{ ...key(row), ...columns(row) }]))
+      const gone = rows.flatMap((row) => (row.deleted ? [key(row)] : []))
+      if (kept.length > 0)
+        await client.query(upsert(kept, Object.keys(key(rows[0] as Row<T>))), [JSON.stringify(kept)])
+      if (gone.length > 0) await client.query(removal(gone), [JSON.stringify(gone)])
+    })
+  }
+
+  function upsert(rows: readonly Readonly<Record<string, unknown>>[], keys: readonly string[]): string {
+    const names = Object.keys(rows[0] ?? {})
+    const all = names.map((one) => quoted('column', one))
+    const changes = names
+      .filter((one) => !keys.includes(one))
+      .map((one) => `${quoted('column', one)} = excluded.${quoted('column', one)}`)
+    if (softDelete !== undefined) changes.push(`${quoted('softDelete', softDelete)} = false`)
+    if (version !== undefined)
+      changes.push(`${quoted('version', version)} = it.${quoted('version', version)} + 1`)
+    return `insert into ${table} as it (${all.join(', ')})
+      select ${all.join(', ')} from jsonb_populate_recordset(null::${table}, $1::jsonb)
+      on conflict (${keys.map((one) => quoted('column', one)).join(', ')}) do update set ${changes.join(', ')}`
+  }
+
+  function removal(rows: readonly Readonly<Record<string, unknown>>[]): string {
+    const same = Object.keys(rows[0] ?? {}).map(
+      (one) => `it.${quoted('column', one)} = gone.${quoted('column', one)}`,
+    )
+    const those = `jsonb_populate_recordset(null::${table}, $1::jsonb) as gone where ${same.join(' and ')}`
+    if (softDelete === undefined) return `delete from ${table} as it using ${those}`
+    const changes = [`${quoted('softDelete', softDelete)} = true`]
+    if (version !== undefined)
+      changes.push(`${quoted('version', version)} = it.${quoted('version', version)} + 1`)
+    return `update ${table} as it set ${changes.join(', ')} from ${those}`
+  }
+
+  return { claim, write }
+}
+
+/**
+ * All of it or nothing. A connection that fails in the middle is ended: nobody else is lent a transaction that was left open.
+ * The server ends one whose flusher is paused, so that it holds no lock for longer.
+ */
+async function transaction<R>(
+  pool: PostgresPool,
+  timeoutMs: number,
+  signal: AbortSignal,
+  act: (client: PostgresClient) => Promise<R>,
+): Promise<R> {
+  signal.throwIfAborted()
+  const client = await pool.connect()
+  const heard = () => {}
+  client.on('error', heard)
+  let isClean = false
+  try {
+    await client.query(
+      `begin; set local idle_in_transaction_session_timeout = ${timeoutMs}; set local statement_timeout = ${timeoutMs}; set local lock_timeout = ${timeoutMs}`,
+    )
+    const result = await act(client)
+    signal.throwIfAborted()
+    await client.query('commit')
+    isClean = true
+    return result
+  } catch (error) {
+    isClean = await client.query('rollback').then(
+      () => true,
+      () => false,
+    )
+    throw error
+  } finally {
+    client.removeListener('error', heard)
+    client.release(!isClean)
+  }
+}
+
+/** The tags are bytes, and text of Postgres holds no zero. */
+interface StoredPosition {
+  readonly written: StoredLine
+  readonly seen: StoredLine
+}
+type StoredLine = readonly [number: number, tag: string]
+
+const stored = ({ written, seen }: Position): string =>
+  JSON.stringify({ written: storedLine(written), seen: storedLine(seen) })
+const storedLine = ({ number, tag }: Line): StoredLine => [number, Buffer.from(tag, 'latin1').toString('hex')]
+const restored = ({ written, seen }: StoredPosition): Position => ({
+  written: restoredLine(written),
+  seen: restoredLine(seen),
+})
+const restoredLine = ([number, tag]: StoredLine): Line => ({
+  number,
+  tag: Buffer.from(tag, 'hex').toString('latin1'),
+})
+
+/** A name, with its schema perhaps, as it can stand in SQL. */
+function quoted(what: string, name: string): string {
+  const parts = name.split('.')
+  if (parts.length <= 2 && parts.every((part) => part !== '' && !part.includes('\0'))) {
+    return parts.map((part) => `"${part.replaceAll('"', '""')}"`).join('.')
+  }
+  throw new ConfigurationError(`${what} must be a name of Postgres, got ${shown(name)}`)
+}

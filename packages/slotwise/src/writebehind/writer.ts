@@ -1,0 +1,37 @@
+import type { Position } from './journal.js'
+import type { Row } from './rows.js'
+
+/** Which batch it is. */
+export interface BatchContext {
+  readonly partition: number
+  /** Larger than that of every earlier flusher of the partition, where the writer counts them; else 0. */
+  readonly epoch: bigint
+  /** Where the journal was before, and where it is once the rows are written. */
+  readonly from: Position
+  readonly to: Position
+  /** Aborted when the partition is another process's, or may be. */
+  readonly signal: AbortSignal
+}
+
+/** Writes the latest states of rows, each id once, in any order. */
+export type WriteBatch<T> = (rows: readonly Row<T>[], context: BatchContext) => Promise<void>
+
+/** What a flusher is told when it takes a partition over. */
+export interface Claim {
+  readonly epoch: bigint
+  /** Up to where the journal is written. */
+  readonly position: Position
+}
+
+/** A database that keeps the position beside the rows, in one transaction with them: what makes it exactly once. */
+export interface Writer<T> {
+  /** Fences every earlier flusher of the partition. */
+  claim(partition: number, signal: AbortSignal): Promise<Claim>
+  /** @throws FencedError another flusher has claimed the partition, or the position is not what it was */
+  write: WriteBatch<T>
+}
+
+/** Another process has taken the partition over: nothing of the batch was written. */
+export class FencedError extends Error {
+  override readonly name = 'FencedError'
+}
