@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Journal, Position, State } from './journal.js'
+import { type Journal, NOWHERE, type Position, type State } from './journal.js'
 import { type Row, rowOf } from './rows.js'
 import { FencedError, type Writer } from './writer.js'
 
@@ -40,8 +40,8 @@ export class Flusher<T> {
     let failures = 0
     while (!signal.aborted) {
       try {
-        const { epoch, position } = await this.#settings.writer.claim(this.#partition, signal)
-        await this.#carry(epoch, position, signal, () => (failures = 0))
+        const claim = await this.#settings.writer.claim(this.#partition, signal)
+        await this.#carry(claim?.epoch ?? 0n, claim?.position ?? NOWHERE, signal, () => (failures = 0))
       } catch (error) {
         if (signal.aborted || error instanceof FencedError) return
         this.#settings.report(error, this.#partition)

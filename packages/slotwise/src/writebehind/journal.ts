@@ -14,7 +14,7 @@ import trimSource from './trim.lua.js'
 const accept = defineScript(acceptSource, { repeat: 'unsafe', decode: answerOf })
 /** With a mark it is known when it comes again. */
 const acceptOnce = defineScript(acceptSource, { repeat: 'safe', decode: answerOf })
-const lag = defineScript(lagSource, { repeat: 'safe', decode: lagOf })
+const waiting = defineScript(lagSource, { repeat: 'safe', decode: waitingOf })
 const look = defineScript(lookSource, { repeat: 'safe', decode: stateOf })
 const take = defineScript(takeSource, { repeat: 'safe', decode: takenOf })
 const trim = defineScript(trimSource, { repeat: 'safe', decode: Number })
@@ -83,9 +83,10 @@ export interface JournalBounds {
   readonly markMs: number
 }
 
-/** How much of a journal waits. */
-export interface Lag {
-  readonly entries: number
+/** What waits in a journal: the lines from the first to the last; none if the first is behind the last. */
+export interface Waiting {
+  readonly first: number
+  readonly last: number
   readonly bytes: number
   /** Since when the oldest of it waits, in milliseconds. */
   readonly ms: number
@@ -154,8 +155,8 @@ export class Journal {
     return await look.run(this.port, { partition: this.key }, { id: name }, { ...options, binary: true })
   }
 
-  async lag(options: CallOptions): Promise<Lag> {
-    return await lag.run(this.port, { partition: this.key }, {}, options)
+  async waiting(options: CallOptions): Promise<Waiting> {
+    return await waiting.run(this.port, { partition: this.key }, {}, options)
   }
 
   /** What is to be written next, after the position. */
@@ -203,12 +204,12 @@ function stateOf(reply: Reply): State | undefined {
 
 const DELETED = 'd'.charCodeAt(0)
 
-function lagOf(reply: Reply): Lag {
-  const [entries, bytes, ms] = Array.isArray(reply) ? (reply as readonly Reply[]).map(Number) : []
-  if (entries === undefined || bytes === undefined || ms === undefined) {
+function waitingOf(reply: Reply): Waiting {
+  const [first, last, bytes, ms] = Array.isArray(reply) ? (reply as readonly Reply[]).map(Number) : []
+  if (first === undefined || last === undefined || bytes === undefined || ms === undefined) {
     throw new UnexpectedReplyError('a journal was answered with something else')
   }
-  return { entries, bytes, ms }
+  return { first, last, bytes, ms }
 }
 
 function takenOf(reply: Reply): Taken {

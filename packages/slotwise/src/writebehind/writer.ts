@@ -25,8 +25,8 @@ export interface Claim {
 
 /** A database that keeps the position beside the rows, in one transaction with them: what makes it exactly once. */
 export interface Writer<T> {
-  /** Fences every earlier flusher of the partition. */
-  claim(partition: number, signal: AbortSignal): Promise<Claim>
+  /** Fences every earlier flusher of the partition. `undefined` where nothing is known: then all that waits is written. */
+  claim(partition: number, signal: AbortSignal): Promise<Claim | undefined>
   /** @throws FencedError another flusher has claimed the partition, or the position is not what it was */
   write: WriteBatch<T>
 }

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/lag',
-sha1: '75de4f7f0da7ed444874a9a398e44abd2eeb7856',
+sha1: '6848e0d2ed791085fd3248b3b00a68ab810f2f57',
 run(redis) {
 let meta: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "f", "l", "b")
 let first: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 1))
@@ -14,7 +14,7 @@ let age: lua.Value = 0
 if (lua.yes(line)) {
 age = (lua.num((lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))) - lua.num(lua.tonumber(lua.sub(line, 17, 30))))
 }
-return lua.table([(lua.num((lua.num(last) - lua.num(first))) + 1), lua.tonumber(lua.or(lua.index(meta, 3), () => 0)), lua.max(0, age)])
+return lua.table([first, last, lua.tonumber(lua.or(lua.index(meta, 3), () => 0)), lua.max(0, age)])
 },
 }
 export default twin

@@ -1,0 +1,93 @@
+import { ConfigurationError } from '../errors.js'
+import { type Id, plainName } from '../keys.js'
+import { integer, shown } from '../options.js'
+import type { WriteBatch, Writer } from './writer.js'
+
+/** How safe a change is once it is accepted. */
+export type Durability =
+  /** In the memory of the primary: a failover loses what no replica has yet. */
+  | 'memory'
+  /** So many replicas have it. */
+  | { readonly replicas: number }
+
+/** What a loader is told. */
+export interface LoadContext {
+  readonly tenant?: string
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Settings of {@link WriteBehind}. */
+export interface WriteBehindOptions<T> {
+  /** Part of every key: instances of one name share rows and journals. */
+  readonly name: string
+  /** Into so many journals rows are spread. Not to be changed while anything waits. @defaultValue `32` */
+  readonly partitions?: number | undefined
+  /** What writes to the database: `postgresWriter`, or a function of your own. */
+  readonly writeBatch: WriteBatch<T> | Writer<T>
+  /** So many lines of a journal are written at a time at most. @defaultValue `100` */
+  readonly batchSize?: number | undefined
+  /** How long a change waits at most for others to be written with it, in milliseconds. @defaultValue `1000` */
+  readonly flushIntervalMs?: number | undefined
+  /** So many changes may wait in all partitions together. @defaultValue `10_000` */
+  readonly highWater?: number | undefined
+  /** So many bytes they may take. @defaultValue 64 MiB */
+  readonly maxBytes?: number | undefined
+  /** What the database has of a row, for reads and counters of rows of which nothing waits. @defaultValue none */
+  readonly load?: ((id: Id, context: LoadContext) => Promise<T | undefined>) | undefined
+  /** @defaultValue `'memory'` */
+  readonly durability?: Durability | undefined
+  /** For how long a process has a partition without a word, in milliseconds. @defaultValue `10_000` */
+  readonly leaseMs?: number | undefined
+  /** For how long an `idempotencyKey` is known, in milliseconds. @defaultValue `60_000` */
+  readonly idempotencyWindowMs?: number | undefined
+  /** Told of failures that reach no caller; what failed is tried again. @defaultValue nobody */
+  readonly onError?: ((error: unknown) => void) | undefined
+}
+
+/** The same, checked and with its defaults. */
+export interface Settings<T> {
+  readonly name: string
+  readonly partitions: number
+  readonly writer: Writer<T>
+  readonly batchSize: number
+  readonly flushIntervalMs: number
+  readonly highWater: number
+  readonly maxBytes: number
+  readonly load: WriteBehindOptions<T>['load']
+  readonly replicas: number
+  readonly leaseMs: number
+  readonly idempotencyWindowMs: number
+  readonly report: (error: unknown) => void
+}
+
+export function settingsOf<T>(options: WriteBehindOptions<T>): Settings<T> {
+  const { durability = 'memory', onError, load } = options
+  const partitions = integer('partitions', options.partitions ?? 32, { max: 1024 })
+  return {
+    name: plainName('name', options.name),
+    partitions,
+    writer: writerOf(options.writeBatch),
+    batchSize: integer('batchSize', options.batchSize ?? 100, { max: 10_000 }),
+    flushIntervalMs: integer('flushIntervalMs', options.flushIntervalMs ?? 1000, { max: 3_600_000 }),
+    highWater: integer('highWater', options.highWater ?? 10_000, { min: partitions }),
+    maxBytes: integer('maxBytes', options.maxBytes ?? 64 * 2 ** 20),
+    load,
+    replicas: durability === 'memory' ? 0 : integer('durability.replicas', durability.replicas, { max: 10 }),
+    leaseMs: integer('leaseMs', options.leaseMs ?? 10_000, { min: 100, max: 30_000 }),
+    idempotencyWindowMs: integer('idempotencyWindowMs', options.idempotencyWindowMs ?? 60_000),
+    report: (error) => {
+      try {
+        onError?.(error)
+      } catch {
+        // A listener that throws must not end what it listens to.
+      }
+    },
+  }
+}
+
+/** A function knows nothing of positions: what is not known to be written is written again. */
+function writerOf<T>(given: WriteBatch<T> | Writer<T>): Writer<T> {
+  if (typeof given === 'function') return { claim: async () => undefined, write: given }
+  if (typeof given?.claim === 'function' && typeof given.write === 'function') return given
+  throw new ConfigurationError(`writeBatch must be a function or a writer, got ${shown(given)}`)
+}

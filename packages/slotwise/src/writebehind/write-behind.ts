@@ -1,0 +1,285 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ClosedError, ConfigurationError, UncacheableValueError } from '../errors.js'
+import { type Id, type KeySpace, keyOf } from '../keys.js'
+import { Locks } from '../lock/index.js'
+import { type CallOptions, shown } from '../options.js'
+import type { RedisPort } from '../redis/port.js'
+import { Flusher, merged } from './flusher.js'
+import { type Answer, type Change, Journal, type Start, type State, type Waiting } from './journal.js'
+import { type Durability, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
+import { partitionKeys, partitionOf } from './partitions.js'
+import { nameOf } from './rows.js'
+import { Shares } from './shares.js'
+
+/** What becomes of a change. */
+export type Accepted =
+  | { readonly accepted: true; readonly durability: Durability }
+  /** So much waits that there is no room for it. Nothing was changed. */
+  | { readonly accepted: false; readonly reason: 'full'; readonly retryAfterMs: number }
+
+/** What becomes of an increment. */
+export type Counted =
+  | (Extract<Accepted, { readonly accepted: true }> & { readonly value: number })
+  | Extract<Accepted, { readonly accepted: false }>
+
+/** What waits to be written, of all partitions together. */
+export interface Lag {
+  readonly entries: number
+  readonly bytes: number
+  /** Since when the oldest of them waits. */
+  readonly ms: number
+}
+
+/** Options of {@link WriteBehind.drain}. */
+export interface DrainOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Told now and then how much is left. */
+  readonly onProgress?: ((lag: Lag) => void) | undefined
+}
+
+/** One for all views. */
+interface Life {
+  isClosed: boolean
+  shares: Shares | undefined
+  ready: Promise<void> | undefined
+  readonly flushers: Map<number, Flusher<never>>
+}
+
+const POLL_MS = 25
+
+/** Writes to a database later, many at a time. */
+export class WriteBehind<T> implements AsyncDisposable {
+  readonly #port: RedisPort
+  readonly #options: WriteBehindOptions<T>
+  readonly #settings: Settings<T>
+  readonly #space: KeySpace
+  readonly #journals: readonly Journal[]
+  #tenant: string | undefined
+  #life: Life = { isClosed: false, shares: undefined, ready: undefined, flushers: new Map() }
+
+  constructor(port: RedisPort, options: WriteBehindOptions<T>) {
+    this.#port = port
+    this.#options = options
+    this.#settings = settingsOf(options)
+    const { name, partitions, highWater, maxBytes, idempotencyWindowMs } = this.#settings
+    this.#space = { namespace: port.namespace, pattern: 'writebehind', name }
+    const bounds = {
+      lines: Math.ceil(highWater / partitions),
+      bytes: Math.ceil(maxBytes / partitions),
+      markMs: idempotencyWindowMs,
+    }
+    this.#journals = partitionKeys(this.#space, partitions).map((key) => new Journal(port, key, bounds))
+  }
+
+  /** The same, for the rows of one tenant: a free view. */
+  forTenant(tenant: string): WriteBehind<T> {
+    const view = new WriteBehind(this.#port, this.#options)
+    view.#tenant = tenant
+    view.#life = this.#life
+    return view
+  }
+
+  /**
+   * Whether it can work. Awaited by every operation.
+   *
+   * @throws ConfigurationError there is a journal of this name with another number of partitions
+   */
+  ready(): Promise<void> {
+    this.#life.ready ??= this.#check().catch((error: unknown) => {
+      this.#life.ready = undefined
+      throw error
+    })
+    return this.#life.ready
+  }
+
+  /** The row is this from now on. */
+  async write(id: Id, value: T, options: CallOptions = {}): Promise<Accepted> {
+    const bytes = bytesOf(value)
+    return accepted(await this.#accept(id, { kind: 's', bytes }, undefined, options), this.#settings)
+  }
+
+  /** The row is gone from now on. */
+  async delete(id: Id, options: CallOptions = {}): Promise<Accepted> {
+    return accepted(await this.#accept(id, { kind: 'd' }, undefined, options), this.#settings)
+  }
+
+  /** Adds to a field of the row, which begins at 0 where there is none. */
+  async increment(
+    id: Id,
+    field: string,
+    by: number,
+    { idempotencyKey, ...options }: CallOptions & { readonly idempotencyKey?: string | undefined } = {},
+  ): Promise<Counted> {
+    if (!Number.isSafeInteger(by)) throw new ConfigurationError(`by must be a whole number, got ${shown(by)}`)
+    const length = Buffer.byteLength(field)
+    if (length === 0 || length > 255) {
+      throw new ConfigurationError(`field must be a name of 1 to 255 bytes, got ${shown(field)}`)
+    }
+    let from: Start | undefined
+    for (;;) {
+      options.signal?.throwIfAborted()
+      const answer = await this.#accept(id, { kind: 'i', field, by, from }, idempotencyKey, options)
+      if (answer.state !== 'unknown') {
+        const result = accepted(answer, this.#settings)
+        return result.accepted
+          ? { ...result, value: answer.state === 'accepted' ? (answer.value ?? 0) : 0 }
+          : result
+      }
+      from = await this.#start(id, field, answer, options)
+    }
+  }
+
+  /** What is accepted, or else what the database has. */
+  async read(id: Id, options: CallOptions = {}): Promise<T | undefined> {
+    await this.ready()
+    const name = nameOf(id, this.#tenant)
+    const waiting = await this.#journalOf(name).look(name, options)
+    if (waiting === undefined) return await this.#load(id, options)
+    return valueOf(waiting) as T | undefined
+  }
+
+  /** Begins to flush in this process. Idempotent. */
+  start(): void {
+    if (this.#life.isClosed) throw new ClosedError('this write-behind has been closed')
+    const { name, partitions, leaseMs, report } = this.#settings
+    this.#life.shares ??= new Shares(this.#port, {
+      locks: new Locks(this.#port, { name: `writebehind-${name}`, onError: report }),
+      members: keyOf(this.#space, ['members']),
+      partitions,
+      leaseMs,
+      work: (partition, signal) => this.#flush(partition, signal),
+      report,
+    })
+  }
+
+  /** What waits. */
+  async lag(options: CallOptions = {}): Promise<Lag> {
+    return lagOf(await this.#waiting(options))
+  }
+
+  /** Resolves once everything that was accepted before is written, by whichever process flushes. */
+  async drain({ signal, onProgress }: DrainOptions = {}): Promise<void> {
+    await this.ready()
+    const ends = (await this.#waiting({ signal })).map(({ last }) => last)
+    for (;;) {
+      const waiting = await this.#waiting({ signal })
+      onProgress?.(lagOf(waiting))
+      const left = waiting.some(({ first, last }, i) => first <= last && first <= (ends[i] ?? 0))
+      if (!left) return
+      for (const flusher of this.#life.flushers.values()) flusher.hurry()
+      await sleep(POLL_MS, undefined, { signal })
+    }
+  }
+
+  /** Hands its partitions over. What waits stays in the journals. The port stays open. Idempotent. */
+  async close(): Promise<void> {
+    this.#life.isClosed = true
+    await this.#life.shares?.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #check(): Promise<void> {
+    const { partitions, name } = this.#settings
+    const key = keyOf(this.#space, ['settings'])
+    await this.#port.call({
+      key,
+      command: ['HSETNX', key, 'partitions', String(partitions)],
+      repeat: 'safe',
+    })
+    const stored = await this.#port.call({ key, command: ['HGET', key, 'partitions'], repeat: 'safe' })
+    if (String(stored) === String(partitions)) return
+    throw new ConfigurationError(`${name} has ${String(stored)} partitions, and not ${partitions}`)
+  }
+
+  async #accept(id: Id, change: Change, mark: string | undefined, options: CallOptions): Promise<Answer> {
+    if (this.#life.isClosed) throw new ClosedError('this write-behind has been closed')
+    await this.ready()
+    const name = nameOf(id, this.#tenant)
+    const { replicas } = this.#settings
+    return await this.#journalOf(name).accept(name, change, mark, { ...options, replicas })
+  }
+
+  /** What a counter was, by what waits or what the database has. */
+  async #start(
+    id: Id,
+    field: string,
+    { expected, waiting }: Extract<Answer, { readonly state: 'unknown' }>,
+    options: CallOptions,
+  ): Promise<Start> {
+    const value =
+      waiting === undefined ? await this.#load(id, options) : valueOf({ ...waiting, counters: NONE })
+    const row: unknown = value ?? {}
+    const before =
+      typeof row === 'object' && row !== null ? (row as Record<string, unknown>)[field] : undefined
+    const number = Number(before ?? 0)
+    if (!Number.isSafeInteger(number)) {
+      throw new ConfigurationError(`${field} is ${shown(before)}, and cannot be counted further`)
+    }
+    return { value: number, bytes: bytesOf(row), expected }
+  }
+
+  async #load(id: Id, { signal }: CallOptions): Promise<T | undefined> {
+    return await this.#settings.load?.(id, {
+      ...(this.#tenant === undefined ? {} : { tenant: this.#tenant }),
+      signal,
+    })
+  }
+
+  async #flush(partition: number, signal: AbortSignal): Promise<void> {
+    const journal = this.#journals[partition]
+    if (journal === undefined) return
+    const flusher = new Flusher<T>(journal, partition, { ...this.#settings, decode: JSON.parse as never })
+    this.#life.flushers.set(partition, flusher as never)
+    try {
+      await flusher.run(signal)
+    } finally {
+      this.#life.flushers.delete(partition)
+    }
+  }
+
+  async #waiting(options: CallOptions): Promise<readonly Waiting[]> {
+    return await Promise.all(this.#journals.map((journal) => journal.waiting(options)))
+  }
+
+  #journalOf(name: string): Journal {
+    const journal = this.#journals[partitionOf(name, this.#journals.length)]
+    if (journal === undefined) throw new Error('there is no such partition')
+    return journal
+  }
+}
+
+const NONE: ReadonlyMap<string, number> = new Map()
+
+function bytesOf(value: unknown): Buffer {
+  const text = JSON.stringify(value) as string | undefined
+  if (text !== undefined) return Buffer.from(text)
+  throw new UncacheableValueError(`the value cannot be written: it is a ${typeof value}`)
+}
+
+function valueOf({ bytes, counters }: State): unknown {
+  return bytes === undefined ? undefined : merged(JSON.parse(bytes.toString()), counters)
+}
+
+function accepted(
+  answer: Answer,
+  { replicas, flushIntervalMs }: Pick<Settings<unknown>, 'replicas' | 'flushIntervalMs'>,
+): Accepted {
+  if (answer.state === 'full') return { accepted: false, reason: 'full', retryAfterMs: flushIntervalMs }
+  if (answer.state === 'accepted') {
+    const { acknowledgedBy = 0 } = answer
+    const reached = Math.min(acknowledgedBy, replicas)
+    return { accepted: true, durability: reached === 0 ? 'memory' : { replicas: reached } }
+  }
+  throw new ConfigurationError(`the row takes no more: ${answer.state}`)
+}
+
+function lagOf(waiting: readonly Waiting[]): Lag {
+  return {
+    entries: waiting.reduce((sum, { first, last }) => sum + last - first + 1, 0),
+    bytes: waiting.reduce((sum, { bytes }) => sum + bytes, 0),
+    ms: Math.max(0, ...waiting.map(({ ms }) => ms)),
+  }
+}
