@@ -56,10 +56,12 @@ type MessagePack =
  * ```
  */
 export function msgpack(library: MessagePack): Serializer {
-  if ('pack' in library) {
-    return { id: 2, encode: (value) => library.pack(value), decode: (bytes) => library.unpack(bytes) }
-  }
-  return { id: 2, encode: (value) => library.encode(value), decode: (bytes) => library.decode(bytes) }
+  const [encode, decode] =
+    'pack' in library
+      ? [(value: unknown) => library.pack(value), (bytes: Uint8Array) => library.unpack(bytes)]
+      : [(value: unknown) => library.encode(value), (bytes: Uint8Array) => library.decode(bytes)]
+  // Both libraries give out binary data as views of what they were given, which others are going to read as well.
+  return { id: 2, encode, decode: (bytes) => decode(new Uint8Array(bytes)) }
 }
 
 /** A serializer as the constructor takes it. */
