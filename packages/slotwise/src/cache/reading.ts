@@ -85,7 +85,8 @@ export class Reading<T> {
 
   /**
    * {@link getOrLoad} for many ids, in their order, each with its own outcome: one round trip a node for what is there,
-   * and one call of `loadMany` for what is not. What another process is loading is waited for.
+   * and one call of `loadMany` for what is not, or is stale and is refreshed by this call. What another process is loading is
+   * waited for; if that brings nothing, `loadMany` is called once more, for those ids.
    *
    * @example
    * ```ts
@@ -132,7 +133,11 @@ export class Reading<T> {
         const [key, seen] = [keys[i] ?? this.#scope.key(id), looks[i]]
         const { load, decided } = batch.member(id)
         const wish = { ...terms, load, decided }
-        const found = await readThrough<T>(instance, key, wish, seen).finally(decided)
+        const found = await readThrough<T>(instance, key, wish, seen).catch((error: unknown) => {
+          // Whoever gets a value is decided where it is known whether it is also to be refreshed.
+          decided()
+          throw error
+        })
         return this.#answer(key, found, from).value
       }),
     )

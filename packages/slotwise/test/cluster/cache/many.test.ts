@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import type { Warmed } from '../../../src/cache/index.js'
 import { LoadTimeoutError, OriginBusyError, UncacheableValueError } from '../../../src/errors.js'
 import { slotOf } from '../../../src/redis/index.js'
 import { refuse, testBed } from './caches.js'
 import { gate, heldLoad, turns } from './gate.js'
-import { watched } from './watched-port.js'
+import { type Call, nameOf, watched } from './watched-port.js'
 
 const bed = testBed('many')
 const ids = (count: number): string[] => Array.from({ length: count }, () => randomUUID())
+const keyOfCall = (call: Call) => ('script' in call ? call.keys[0] : call.key)
 const upper = (all: readonly string[]): string[] => all.map((id) => id.toUpperCase())
 
 describe('many entries at once', () => {
@@ -58,6 +60,37 @@ describe('many entries at once', () => {
       expect(result).toEqual(upper(all).map((value) => ({ status: 'fulfilled', value })))
     }
     expect(loaded.toSorted()).toEqual(all.toSorted())
+  })
+
+  it('are loaded by one call for those that are missing and those that are stale, whichever node is slower', async () => {
+    const [last, ...others] = ids(30)
+    const all = [last ?? '', ...others]
+    const stale = all.slice(0, 20)
+    const terms = { staleMs: 60_000 }
+    await bed.cache<string>(terms).setMany(stale.map((id) => ({ id, value: 'old' })))
+    await Promise.all(stale.map((id) => bed.age(id, 61_000)))
+    const slower = gate()
+    const isLast = (call: Call) => nameOf(call) === 'acquire' && keyOfCall(call) === bed.key(all[0] ?? '')
+    const watching = watched(
+      bed.port,
+      () => {},
+      (call) => (isLast(call) ? slower.passed : undefined),
+    )
+    const cache = bed.cache<string>(terms, watching)
+    const calls: (readonly string[])[] = []
+    const reading = cache.getOrLoadMany(all, (missing) => {
+      calls.push(missing)
+      return upper(missing)
+    })
+    await expect.poll(() => watching.sent.filter((name) => name === 'acquire')).toHaveLength(30)
+    await turns(20)
+    slower.open()
+    expect((await reading).map((one) => one.status === 'fulfilled' && one.value)).toEqual([
+      ...Array(20).fill('old'),
+      ...upper(all.slice(20)),
+    ])
+    await expect.poll(() => cache.getMany(all)).toEqual(upper(all))
+    expect(calls.map((missing) => missing.toSorted())).toEqual([all.toSorted()])
   })
 
   it('fail each by itself, and nothing of a failure is stored', async () => {
@@ -186,14 +219,36 @@ describe('warming', () => {
     expect(cache.stats().errors).toBe(1)
   })
 
-  it('can be stopped', async () => {
+  it('says so after each batch', async () => {
+    const cache = bed.cache<string>()
+    const told: Warmed[] = []
+    const options = { batchSize: 10, concurrency: 1, onProgress: (progress: Warmed) => void told.push(progress) }
+    await cache.warm(ids(25), options, (missing) => [...missing])
+    expect(told).toEqual([10, 20, 25].map((done) => ({ done, failed: 0, present: 0 })))
+  })
+
+  it('fills entries that bear tags, so that a change of one takes them away', async () => {
+    const all = ids(20)
+    const cache = bed.cache<string>()
+    const [tag, watching] = [randomUUID(), watched(bed.port)]
+    await bed.cache<string>({}, watching).warm(all, { tags: [tag] }, upper)
+    await watching.idle()
+    expect(await cache.getMany(all)).toEqual(upper(all))
+    await cache.invalidateTags([tag])
+    expect(await cache.getMany(all)).toEqual(Array(20).fill(undefined))
+  })
+
+  it('can be stopped, and then calls no loader any more', async () => {
     const stop = new AbortController()
     const cache = bed.cache<string>()
+    let calls = 0
     const warming = cache.warm(ids(30), { batchSize: 10, concurrency: 1, signal: stop.signal }, (missing) => {
+      calls++
       stop.abort(new Error('enough'))
       return [...missing]
     })
     await expect(warming).rejects.toThrow('enough')
+    expect(calls).toBe(1)
   })
 })
 
