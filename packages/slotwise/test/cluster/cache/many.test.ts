@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import type { Warmed } from '../../../src/cache/index.js'
-import { LoadTimeoutError, OriginBusyError, UncacheableValueError } from '../../../src/errors.js'
+import type { LoadManyContext, Warmed } from '../../../src/cache/index.js'
+import { LoadTimeoutError, OriginBusyError, RedisUnavailableError, UncacheableValueError } from '../../../src/errors.js'
 import { slotOf } from '../../../src/redis/index.js'
 import { refuse, testBed } from './caches.js'
+import { roundTripping } from './counted-port.js'
 import { gate, heldLoad, turns } from './gate.js'
 import { type Call, nameOf, watched } from './watched-port.js'
 
@@ -24,6 +25,34 @@ describe('many entries at once', () => {
     expect(watching.sent).toEqual(Array(100).fill('HGET'))
     await cache.deleteMany(all)
     expect(await cache.getMany(all)).toEqual(Array(100).fill(undefined))
+  })
+
+  it('cost as many round trips as one, whatever is done to them', async () => {
+    const all = ids(60)
+    const { port, roundTrips } = roundTripping(bed.port)
+    const cache = bed.cache<string>({}, port)
+    const values = all.map((id) => ({ id, value: id }))
+    let beforeTheLoad = 0
+    const loaded = async (): Promise<void> => {
+      const before = roundTrips()
+      await cache.getOrLoadMany(all, (missing) => {
+        beforeTheLoad = roundTrips() - before
+        return upper(missing)
+      })
+      await expect.poll(() => cache.getMany(all)).not.toContain(undefined)
+    }
+    const costs = async (act: () => Promise<unknown>): Promise<number> => {
+      const before = roundTrips()
+      await act()
+      return roundTrips() - before
+    }
+    expect(await costs(() => cache.setMany(values))).toBe(1)
+    expect(await costs(() => cache.getMany(all))).toBe(1)
+    expect(await costs(() => cache.getOrLoadMany(all, refuse))).toBe(1)
+    expect(await costs(() => cache.invalidateMany(all))).toBe(1)
+    await loaded()
+    expect(beforeTheLoad).toBe(2)
+    expect(await costs(() => cache.mutate({ ids: all }, () => 'done'))).toBe(2)
   })
 
   it('are loaded by one call for those that are missing', async () => {
@@ -131,6 +160,41 @@ describe('many entries at once', () => {
     for (const result of thrown) expect(result).toEqual({ status: 'rejected', reason: down })
     const few = await cache.getOrLoadMany(ids(3), () => ['one'])
     for (const result of few) expect(result).toMatchObject({ reason: expect.any(UncacheableValueError) })
+  })
+
+  it('are given up by one caller without harm to who waits for one of them, and aborted when nobody waits', async () => {
+    const [shared = '', alone = ''] = ids(2)
+    const watching = watched(bed.port)
+    const cache = bed.cache<string>({}, watching)
+    const [called, finished, impatient] = [gate(), gate(), new AbortController()]
+    const signals: AbortSignal[] = []
+    const loadMany = async (missing: readonly string[], { signal }: LoadManyContext): Promise<string[]> => {
+      signals.push(signal)
+      called.open()
+      await finished.passed
+      return upper(missing)
+    }
+    const gone = cache.getOrLoadMany([shared, alone], { signal: impatient.signal }, loadMany)
+    await called.passed
+    const patient = cache.getOrLoad(shared, refuse)
+    await watching.idle()
+    const enough = new Error('enough')
+    impatient.abort(enough)
+    expect(await gone).toEqual(Array(2).fill({ status: 'rejected', reason: enough }))
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false])
+    finished.open()
+    expect(await patient).toBe(shared.toUpperCase())
+
+    const [other, all] = [new AbortController(), ids(2)]
+    const left = cache.getOrLoadMany(all, { signal: other.signal }, async (_, { signal }) => {
+      await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+      return []
+    })
+    await expect.poll(() => cache.stats().loads).toBe(4)
+    await watching.idle()
+    other.abort(enough)
+    expect(await left).toEqual(Array(2).fill({ status: 'rejected', reason: enough }))
+    expect(await cache.getOrLoadMany(all, upper)).toMatchObject(Array(2).fill({ status: 'fulfilled' }))
   })
 
   it('may name one entry twice, or none', async () => {
@@ -304,9 +368,60 @@ describe('a slow load', () => {
   })
 
   it('of many is one load for the origin', async () => {
-    const cache = bed.cache<string>({ origin: { maxConcurrent: 1, maxWaitMs: 1000 } })
-    const results = await cache.getOrLoadMany(ids(20), upper)
-    expect(results.every(({ status }) => status === 'fulfilled')).toBe(true)
+    const cache = bed.cache<string>({ origin: { maxConcurrent: 1, maxWaitMs: 0 } })
+    const finished = gate()
+    let calls = 0
+    const reading = cache.getOrLoadMany(ids(20), async (missing) => {
+      calls++
+      await finished.passed
+      return upper(missing)
+    })
+    await expect.poll(() => calls).toBe(1)
+    // Long enough for whoever would have to wait to be sent away.
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    finished.open()
+    expect((await reading).every(({ status }) => status === 'fulfilled')).toBe(true)
+    expect(calls).toBe(1)
+  })
+
+  it('does not become many at a time when Redis is away: the origin bears what it is told to', async () => {
+    const away = watched(bed.port, () => {
+      throw new RedisUnavailableError('away')
+    })
+    const cache = bed.cache<string>({ origin: { maxConcurrent: 2, maxWaitMs: 60 } }, away)
+    const held = gate()
+    let [running, most] = [0, 0]
+    const load = async (): Promise<string> => {
+      most = Math.max(most, ++running)
+      await held.passed
+      running--
+      return 'loaded'
+    }
+    const reading = Promise.allSettled(ids(50).map((id) => cache.fetch(id, load)))
+    await expect.poll(() => running).toBe(2)
+    setTimeout(held.open, 120)
+    const results = await reading
+    const loaded = results.filter(({ status }) => status === 'fulfilled')
+    expect(loaded).toMatchObject(Array(2).fill({ value: { value: 'loaded', how: 'bypass' } }))
+    for (const result of results) {
+      if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(OriginBusyError)
+    }
+    expect([most, loaded.length]).toEqual([2, 2])
+    expect(await cache.getOrLoad(ids(1)[0] ?? '', () => 'free again')).toBe('free again')
+  })
+
+  it('of many is one call when Redis is away as well', async () => {
+    const away = watched(bed.port, () => {
+      throw new RedisUnavailableError('away')
+    })
+    const all = ids(30)
+    const calls: (readonly string[])[] = []
+    const results = await bed.cache<string>({}, away).getOrLoadMany(all, (missing) => {
+      calls.push(missing)
+      return upper(missing)
+    })
+    expect(results.map((one) => one.status === 'fulfilled' && one.value)).toEqual(upper(all))
+    expect(calls).toEqual([all])
   })
 
   it('of another process wakes who waits for it, without being asked all the time', async () => {
