@@ -5,6 +5,7 @@ import { InvalidationPendingError } from '../../src/errors.js'
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
 import { keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
+import { watched } from '../cluster/cache/watched-port.js'
 
 const NAME = 'test'
 let cluster: LocalCluster
@@ -39,6 +40,16 @@ function idsAt(index: number, count: number): string[] {
   return ids
 }
 
+/** Ids whose entries lie in a slot. */
+function idsIn(slot: number, count: number): string[] {
+  const ids: string[] = []
+  while (ids.length < count) {
+    const id = randomUUID()
+    if (slotOf(keyFor(id)) === slot) ids.push(id)
+  }
+  return ids
+}
+
 describe('while a primary hangs', () => {
   it('a read costs its budget and the loader, fails never, and other primaries are not affected', async () => {
     const budgetMs = 50
@@ -58,7 +69,7 @@ describe('while a primary hangs', () => {
       const [p50, p99] = [durations[100] ?? 0, durations[198] ?? 0]
       console.log(`hung primary: read-through p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms`)
       expect(p99).toBeLessThan(budgetMs + 5 + 300)
-      const unaffected = await Promise.all(fine.map((id) => cacheOf().fetch(id, load)))
+      const unaffected = await Promise.all(fine.map((id) => cache.fetch(id, load)))
       expect(unaffected.every(({ how }) => how === 'hit')).toBe(true)
       expect(await cache.read(hung[0] ?? '')).toMatchObject({ found: false })
     } finally {
@@ -68,6 +79,36 @@ describe('while a primary hangs', () => {
     const from = performance.now()
     await Promise.all(cold.map((id) => cacheOf({ budgetMs: 3000 }).getOrLoad(id, load)))
     expect(performance.now() - from).toBeLessThan(5000)
+  })
+
+  it('a read waits no longer than answers took lately, those after it not at all, until it answers again', async () => {
+    // What nobody would wait for who did not know that this cluster answers in a millisecond.
+    const watching = watched(port)
+    const cache = new Cache<string>(watching, {
+      name: NAME,
+      ttlMs: 60_000,
+      budgetMs: { min: 25, max: 20_000 },
+    })
+    const [hung, fine] = [idsAt(0, 50), idsAt(1, 50)]
+    for (const id of [...hung, ...fine]) await cache.set(id, 'stored')
+    for (const id of [...hung, ...fine]) expect(await cache.get(id)).toBe('stored')
+    const [first = '', ...others] = hung
+    await cluster.pause(0)
+    try {
+      const waited = await cache.fetch(first, () => 'loaded')
+      expect(waited).toMatchObject({ value: 'loaded', how: 'bypass' })
+      expect(waited.durationMs).toBeLessThan(5000)
+      expect(cache.stats().degraded).toBe(true)
+      watching.sent.length = 0
+      for (const id of others) expect(await cache.fetch(id, () => 'loaded')).toMatchObject({ how: 'bypass' })
+      expect(await cache.getMany(others)).toEqual(Array(49).fill(undefined))
+      expect(watching.sent).toEqual([])
+      for (const id of fine) expect(await cache.fetch(id, () => 'loaded')).toMatchObject({ how: 'hit' })
+    } finally {
+      await cluster.resume(0)
+    }
+    await expect.poll(async () => (await cache.fetch(first, () => 'loaded')).how).toBe('hit')
+    expect(cache.stats().degraded).toBe(false)
   })
 
   it('an invalidation is pending, and nothing older is read once it has settled', async () => {
@@ -138,19 +179,18 @@ it('everything goes on in a slot that is half moved', async () => {
   expect.assert(source !== undefined && target !== undefined)
   const [first = ''] = idsAt(1, 1)
   const slot = slotOf(keyFor(first))
-  const ids = [first]
-  while (ids.length < 3) {
-    const id = randomUUID()
-    if (slotOf(keyFor(id)) === slot) ids.push(id)
-  }
+  const ids = [first, ...idsIn(slot, 2)]
   const [stays = '', moves = '', absent = ''] = ids
   const cache = cacheOf()
   await cache.writeThrough(stays, () => 'stored')
   await cache.writeThrough(moves, () => 'stored')
+  const many = idsIn(slot, 6)
+  await cache.setMany(many.slice(0, 4).map((id) => ({ id, value: 'stored' })))
 
   await port.onNode(target.id, ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id])
   await port.onNode(source.id, ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id])
-  await port.onNode(source.id, ['MIGRATE', target.host, target.port, keyFor(moves), 0, 1000])
+  for (const id of [moves, ...many.slice(2, 4)])
+    await port.onNode(source.id, ['MIGRATE', target.host, target.port, keyFor(id), 0, 1000])
 
   for (const id of [stays, moves]) expect(await cache.fetch(id, () => 'loaded')).toMatchObject({ how: 'hit' })
   expect(await cache.fetch(absent, () => 'loaded')).toMatchObject({ value: 'loaded', how: 'load' })
@@ -162,7 +202,33 @@ it('everything goes on in a slot that is half moved', async () => {
   }
   await cache.invalidateMany(ids)
   for (const id of ids) expect(await cache.read(id)).toMatchObject({ found: false })
-  expect(cache.stats()).toMatchObject({ errors: 0, bypasses: 0 })
+
+  // All that is done to many, and by tokens, whether an entry is still there, has passed over, or never was.
+  const whole = (value: string) => many.map(() => value)
+  const shown = ['stored', 'stored', 'stored', 'stored', undefined, undefined]
+  expect(await cache.getMany(many)).toEqual(shown)
+  const loaded = await cache.getOrLoadMany(many, (missing) => missing.map(() => 'loaded'))
+  expect(loaded).toEqual(shown.map((value = 'loaded') => ({ status: 'fulfilled', value })))
+  await expect.poll(() => cache.getMany(many)).not.toContain(undefined)
+  for (const id of many) {
+    const { token } = await cache.read(id)
+    expect(await cache.set(id, 'by token', { token })).toBe(true)
+  }
+  expect(await cache.setMany(many.map((id) => ({ id, value: 'set' })))).toEqual(many.map(() => true))
+  expect(await cache.getMany(many)).toEqual(whole('set'))
+  expect(await cache.mutate({ ids: many }, () => 'committed')).toBe('committed')
+  expect(await cache.getMany(many)).toEqual(many.map(() => undefined))
+  const kept = cacheOf({ staleMs: 60_000, keepInvalidatedMs: 60_000 })
+  for (const id of many) {
+    await kept.set(id, 'kept')
+    await kept.invalidate(id)
+    expect(await kept.fetch(id, { allowStale: true }, () => 'new')).toMatchObject({
+      value: 'kept',
+      how: 'stale',
+    })
+  }
+  await expect.poll(() => kept.getMany(many)).toEqual(whole('new'))
+  for (const one of [cache, kept]) expect(one.stats()).toMatchObject({ errors: 0, bypasses: 0, pending: 0 })
 
   for (const { id } of [target, source, ...cluster.nodes.slice(0, 1)])
     await port.onNode(id, ['CLUSTER', 'SETSLOT', slot, 'NODE', target.id])

@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { LoadManyContext, Warmed } from '../../../src/cache/index.js'
-import { LoadTimeoutError, OriginBusyError, RedisUnavailableError, UncacheableValueError } from '../../../src/errors.js'
+import {
+  LoadTimeoutError,
+  OriginBusyError,
+  RedisUnavailableError,
+  UncacheableValueError,
+} from '../../../src/errors.js'
 import { slotOf } from '../../../src/redis/index.js'
 import { refuse, testBed } from './caches.js'
 import { roundTripping } from './counted-port.js'
@@ -286,7 +291,11 @@ describe('warming', () => {
   it('says so after each batch', async () => {
     const cache = bed.cache<string>()
     const told: Warmed[] = []
-    const options = { batchSize: 10, concurrency: 1, onProgress: (progress: Warmed) => void told.push(progress) }
+    const options = {
+      batchSize: 10,
+      concurrency: 1,
+      onProgress: (progress: Warmed) => void told.push(progress),
+    }
     await cache.warm(ids(25), options, (missing) => [...missing])
     expect(told).toEqual([10, 20, 25].map((done) => ({ done, failed: 0, present: 0 })))
   })

@@ -22,7 +22,7 @@ export const MUTANTS: Readonly<Record<string, readonly [mutant: Mutant, cast: Ca
     { processes: [['invalidate'], ['read']] },
   ],
   'invalidate that keeps the value leaves the lease': [
-    mistaken(invalidate, ["redis.call('DEL', KEYS[1])", "redis.call('HDEL', KEYS[1], 'v')"]),
+    mistaken(invalidate, ["if fields[i] ~= 'o' then", "if fields[i] == 'v' then"]),
     { processes: [['invalidate'], ['read']], options: { keepInvalidatedMs: 5000 } },
   ],
   'acquire does not mind that a write is under way': [
