@@ -36,7 +36,14 @@ import {
   type RedisPort,
   type ScriptSource,
 } from '../../../src/redis/index.js'
-import { MemoryRedis, type ScriptContext, scriptTwin, Table, TestClock, type Value } from '../../../src/testing/index.js'
+import {
+  MemoryRedis,
+  type ScriptContext,
+  scriptTwin,
+  Table,
+  TestClock,
+  type Value,
+} from '../../../src/testing/index.js'
 import { twins } from '../../../src/testing/scripts/all.lua.js'
 import { rounds } from '../../support/budget.js'
 import { onAnotherClock, STATE } from '../../support/fake-clock.js'
