@@ -186,7 +186,7 @@ describe('early refresh', () => {
     }
     for (let i = 0; i < 20; i++) {
       const answers = await Promise.all(processes.map((cache) => cache.fetch(id, load)))
-      expect(answers).toMatchObject(Array(5).fill({ value: 'present', how: 'hit' }))
+      expect(answers).toMatchObject(answers.map(() => ({ value: 'present', how: 'hit' })))
     }
     await next.called
     next.finish('next')
