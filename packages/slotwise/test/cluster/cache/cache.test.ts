@@ -69,6 +69,64 @@ describe('cost', () => {
     )
   })
 
+  it('is published for what goes otherwise as well, and counted', async () => {
+    const name = `events-${randomUUID().slice(0, 8)}`
+    const heard: string[] = []
+    const listen = (event: unknown): void => {
+      const { name: whose, kind } = event as { name: string; kind: string }
+      if (whose === name) heard.push(kind)
+    }
+    let isAway = false
+    const through = watched(port, () => {
+      if (isAway) throw new RedisUnavailableError('away')
+    })
+    const cache = cacheOf<string>({ name, staleMs: 60_000 }, through)
+    const key = (id: string): Key => keyOf({ namespace: port.namespace, pattern: 'cache', name }, id)
+    const told = (): string[] => heard.splice(0)
+    const [waited, stale, refused, away] = [randomUUID(), randomUUID(), randomUUID(), randomUUID()]
+    subscribe('slotwise:cache', listen)
+    try {
+      const slow = heldLoad<string>()
+      const both = [cache.getOrLoad(waited, slow.load), cache.getOrLoad(waited, refuse)]
+      await slow.called
+      await through.idle()
+      slow.finish('value')
+      await Promise.all(both)
+      expect(told()).toEqual(['load', 'wait'])
+
+      await cache.set(stale, 'old')
+      await port.call({ key: key(stale), command: ['PEXPIRE', key(stale), 30_000] })
+      await cache.getOrLoad(stale, () => 'new')
+      await expect.poll(() => cache.get(stale)).toBe('new')
+      expect(told()).toEqual(['write', 'stale'])
+
+      const overtaken = heldLoad<string>()
+      const loading = cache.getOrLoad(refused, overtaken.load)
+      await overtaken.called
+      await cache.invalidate(refused)
+      overtaken.finish('old')
+      await loading
+      await through.idle()
+      expect(told().toSorted()).toEqual(['invalidate', 'load', 'refused-fill'])
+
+      isAway = true
+      await cache.getOrLoad(away, () => 'value')
+      expect(told().toSorted()).toEqual(['bypass', 'degraded', 'error'])
+      const counted = {
+        loads: 4,
+        waits: 1,
+        staleHits: 1,
+        refreshes: 1,
+        refusedFills: 1,
+        bypasses: 1,
+        errors: 1,
+      }
+      expect(cache.stats()).toMatchObject({ ...counted, degraded: true, pending: 0 })
+    } finally {
+      unsubscribe('slotwise:cache', listen)
+    }
+  })
+
   it('of a Redis that does not answer is told once, and once more when it answers again', async () => {
     const id = randomUUID()
     const name = `silent-${id.slice(0, 8)}`

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import type { LoadManyContext, Warmed } from '../../../src/cache/index.js'
+import type { LoadContext, LoadManyContext, Warmed } from '../../../src/cache/index.js'
 import {
+  ConfigurationError,
   LoadTimeoutError,
   OriginBusyError,
   RedisUnavailableError,
   UncacheableValueError,
 } from '../../../src/errors.js'
 import { slotOf } from '../../../src/redis/index.js'
+import { withoutHearing } from '../../support/port-with.js'
 import { refuse, testBed } from './caches.js'
 import { roundTripping } from './counted-port.js'
 import { gate, heldLoad, turns } from './gate.js'
@@ -217,6 +219,17 @@ describe('many entries at once', () => {
     expect(await cache.setMany([])).toEqual([])
   })
 
+  it('of a loader that asks for a time that is none fail, and nothing is stored', async () => {
+    const all = ids(2)
+    const cache = bed.cache<string>()
+    const results = await cache.getOrLoadMany(all, (missing, { setTtlMs }) => {
+      setTtlMs(0, 1)
+      return upper(missing)
+    })
+    for (const result of results) expect(result).toMatchObject({ reason: expect.any(ConfigurationError) })
+    expect(await cache.getOrLoadMany(all, upper)).toMatchObject(all.map(() => ({ status: 'fulfilled' })))
+  })
+
   it('may each have a time of their own, and need not be stored', async () => {
     const [short = '', never = '', usual = ''] = ids(3)
     const watching = watched(bed.port)
@@ -355,14 +368,26 @@ describe('everything', () => {
 })
 
 describe('a slow load', () => {
-  it('costs a caller no more than its hard time-out, goes on, and is stored', async () => {
-    const [id = ''] = ids(1)
-    const cache = bed.cache<string>({ hardTimeoutMs: 20 })
-    const slow = heldLoad<string>()
-    await expect(cache.getOrLoad(id, slow.load)).rejects.toThrow(LoadTimeoutError)
-    slow.finish('value')
-    await expect.poll(() => cache.get(id)).toBe('value')
-  })
+  it.each([
+    ['the cache', { hardTimeoutMs: 20 }, {}],
+    ['the call', {}, { hardTimeoutMs: 20 }],
+  ])(
+    'costs a caller no more than the hard time-out of %s, goes on, and is stored',
+    async (_, own, options) => {
+      const [id = ''] = ids(1)
+      const cache = bed.cache<string>(own)
+      const slow = heldLoad<string>()
+      let signal: AbortSignal | undefined
+      const load = (context: LoadContext): Promise<string> => {
+        signal = context.signal
+        return slow.load()
+      }
+      await expect(cache.getOrLoad(id, options, load)).rejects.toThrow(LoadTimeoutError)
+      expect(signal?.aborted).toBe(false)
+      slow.finish('value')
+      await expect.poll(() => cache.get(id)).toBe('value')
+    },
+  )
 
   it('is not held up by the cap of its origin beyond the wait allowed, nor are others called', async () => {
     const all = ids(3)
@@ -453,6 +478,20 @@ describe('a slow load', () => {
     // Long before it would have asked again by itself.
     expect(performance.now() - finished).toBeLessThan(150)
     expect(performance.now() - from).toBeGreaterThan(390)
+  })
+
+  it('of another process is waited for by asking alone where nobody may subscribe, and that is told', async () => {
+    const [id = ''] = ids(1)
+    const slow = heldLoad<string>()
+    const first = bed.cache<string>().getOrLoad(id, slow.load)
+    await slow.called
+    const errors: string[] = []
+    const forbidden = withoutHearing(bed.port)
+    const waiting = bed.cache<string>({ onError: ({ message }) => errors.push(message) }, forbidden)
+    const second = waiting.fetch(id, refuse)
+    await expect.poll(() => errors).toEqual(['nothing is heard'])
+    slow.finish('value')
+    expect([await first, (await second).value, (await second).how]).toEqual(['value', 'value', 'wait'])
   })
 
   it('that fails wakes who waits for it, to load it', async () => {
