@@ -13,9 +13,9 @@ if value and lives > 0 then
   -- half moved cannot be written to by the script that removed it.
   redis.call('PEXPIRE', KEYS[1], lives)
   redis.call('HSET', KEYS[1], 'o', value)
-  local fields = redis.call('HGETALL', KEYS[1])
+  local fields = redis.call('HKEYS', KEYS[1])
   -- bound: eight fields more than there are writes of one entry at the same time
-  for i = 1, #fields, 2 do
+  for i = 1, #fields do
     if fields[i] ~= 'o' then redis.call('HDEL', KEYS[1], fields[i]) end
   end
 else

@@ -14,9 +14,9 @@ local at = string.format('%.0f', now)
 -- half moved cannot be written to by the script that removed it.
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('HSET', KEYS[1], 'c', at, 'h', at, 'i', ARGV[1])
-local fields = redis.call('HGETALL', KEYS[1])
+local fields = redis.call('HKEYS', KEYS[1])
 -- bound: soften.lua keeps at most 32 former versions
-for i = 1, #fields, 2 do
+for i = 1, #fields do
   local field = fields[i]
   if field ~= 'c' and field ~= 'h' and field ~= 'i' then redis.call('HDEL', KEYS[1], field) end
 end

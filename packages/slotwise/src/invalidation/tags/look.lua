@@ -25,9 +25,9 @@ if not version then redis.call('HSET', KEYS[1], 'v', ARGV[1]) end
 if saved[2] then
   -- Only now, so that the hash is never empty on the way: what is gone from a slot that is half moved cannot be written to by
   -- the script that removed it.
-  local fields = redis.call('HGETALL', KEYS[1])
+  local fields = redis.call('HKEYS', KEYS[1])
   -- bound: two fields more than there were changes of one tag at the same time
-  for i = 1, #fields, 2 do
+  for i = 1, #fields do
     if fields[i] ~= 'v' then redis.call('HDEL', KEYS[1], fields[i]) end
   end
 end

@@ -3,7 +3,7 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'invalidation/tags/look',
-sha1: 'cf6372e95f73fc7c93ff6e7e14159998c790ce7a',
+sha1: 'ff2b3d40400c0cbe4e1ae7c40763241eaa7f1bb8',
 run(redis) {
 let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "v", "m")
 let version: lua.Value = lua.index(saved, 1)
@@ -19,8 +19,8 @@ if (!lua.yes(version)) {
 redis.call("HSET", lua.index(redis.KEYS, 1), "v", lua.index(redis.ARGV, 1))
 }
 if (lua.yes(lua.index(saved, 2))) {
-let fields: lua.Value = redis.call("HGETALL", lua.index(redis.KEYS, 1))
-for (let i of lua.steps(1, lua.len(fields), 2)) {
+let fields: lua.Value = redis.call("HKEYS", lua.index(redis.KEYS, 1))
+for (let i of lua.steps(1, lua.len(fields))) {
 if (lua.yes(!lua.eq(lua.index(fields, i), "v"))) {
 redis.call("HDEL", lua.index(redis.KEYS, 1), lua.index(fields, i))
 }
