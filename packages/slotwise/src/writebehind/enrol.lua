@@ -7,17 +7,20 @@
 -- @return how many there are
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+-- Before others are removed: a key that would be gone in between cannot be written again while its slot moves.
+if ARGV[2] ~= '0' then
+  redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now + tonumber(ARGV[2])))
+end
 local count = 0
+local gone = {}
 local members = redis.call('HGETALL', KEYS[1])
 -- bound: two for each process
 for i = 1, #members, 2 do
-  if members[i] ~= ARGV[1] then
-    if tonumber(members[i + 1]) > now then count = count + 1 else redis.call('HDEL', KEYS[1], members[i]) end
+  if tonumber(members[i + 1]) <= now or (ARGV[2] == '0' and members[i] == ARGV[1]) then
+    gone[#gone + 1] = members[i]
+  else
+    count = count + 1
   end
 end
-if ARGV[2] == '0' then
-  redis.call('HDEL', KEYS[1], ARGV[1])
-  return count
-end
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now + tonumber(ARGV[2])))
-return count + 1
+if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
+return count

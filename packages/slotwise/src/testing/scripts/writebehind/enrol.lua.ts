@@ -3,27 +3,27 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/enrol',
-sha1: '1c90b757acc66bbcb972864c59f484231769ee61',
+sha1: 'e36a57fd089f279ba3bb94911f9f9c182b37d7d4',
 run(redis) {
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
+if (lua.yes(!lua.eq(lua.index(redis.ARGV, 2), "0"))) {
+redis.call("HSET", lua.index(redis.KEYS, 1), lua.index(redis.ARGV, 1), lua.format("%.0f", (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 2))))))
+}
 let count: lua.Value = 0
+let gone: lua.Value = lua.table([])
 let members: lua.Value = redis.call("HGETALL", lua.index(redis.KEYS, 1))
 for (let i of lua.steps(1, lua.len(members), 2)) {
-if (lua.yes(!lua.eq(lua.index(members, i), lua.index(redis.ARGV, 1)))) {
-if (lua.yes(lua.gt(lua.tonumber(lua.index(members, (lua.num(i) + 1))), now))) {
-count = (lua.num(count) + 1)
+if ((lua.yes(lua.le(lua.tonumber(lua.index(members, (lua.num(i) + 1))), now)) || (lua.yes(lua.eq(lua.index(redis.ARGV, 2), "0")) && lua.yes(lua.eq(lua.index(members, i), lua.index(redis.ARGV, 1)))))) {
+lua.set(gone, (lua.num(lua.len(gone)) + 1), lua.index(members, i))
 } else {
-redis.call("HDEL", lua.index(redis.KEYS, 1), lua.index(members, i))
+count = (lua.num(count) + 1)
 }
 }
+if (lua.yes(lua.gt(lua.len(gone), 0))) {
+redis.call("HDEL", lua.index(redis.KEYS, 1), ...lua.unpack(gone))
 }
-if (lua.yes(lua.eq(lua.index(redis.ARGV, 2), "0"))) {
-redis.call("HDEL", lua.index(redis.KEYS, 1), lua.index(redis.ARGV, 1))
 return count
-}
-redis.call("HSET", lua.index(redis.KEYS, 1), lua.index(redis.ARGV, 1), lua.format("%.0f", (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 2))))))
-return (lua.num(count) + 1)
 },
 }
 export default twin

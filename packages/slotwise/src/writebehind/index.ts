@@ -1,0 +1,17 @@
+/**
+ * Writes to a database later, many at a time, without losing what was accepted when a process dies.
+ *
+ * @module
+ */
+export type { Line, Position } from './journal.js'
+export type { Durability, LoadContext, WriteBehindOptions } from './options.js'
+export {
+  POSITIONS_SQL,
+  type PostgresClient,
+  type PostgresPool,
+  type PostgresWriterOptions,
+  postgresWriter,
+} from './postgres.js'
+export type { Row, RowId } from './rows.js'
+export { type Accepted, type Counted, type DrainOptions, type Lag, WriteBehind } from './write-behind.js'
+export { type BatchContext, type Claim, FencedError, type WriteBatch, type Writer } from './writer.js'

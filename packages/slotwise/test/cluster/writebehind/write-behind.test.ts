@@ -1,0 +1,186 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { RedisPort } from '../../../src/redis/index.js'
+import {
+  POSITIONS_SQL,
+  postgresWriter,
+  WriteBehind,
+  type WriteBehindOptions,
+} from '../../../src/writebehind/index.js'
+import { anyPort } from '../../support/any-port.js'
+import { type TestDatabase, testDatabase } from '../../support/postgres.js'
+
+interface Post {
+  readonly title?: string
+  readonly views?: number
+}
+
+let port: RedisPort
+let database: TestDatabase
+beforeAll(async () => {
+  port = await anyPort({ namespace: `wb-${randomUUID().slice(0, 8)}` })
+  database = await testDatabase()
+  await database.pool.query(POSITIONS_SQL)
+}, 60_000)
+afterAll(async () => {
+  await database[Symbol.asyncDispose]()
+  await port.close()
+})
+
+let table = ''
+beforeEach(async () => {
+  table = `posts_${randomUUID().slice(0, 8)}`
+  await database.pool.query(
+    `create table ${table} (id text primary key, title text, views bigint not null default 0, changes integer not null default 0)`,
+  )
+})
+
+function opened(options: Partial<WriteBehindOptions<Post>> = {}): WriteBehind<Post> {
+  return new WriteBehind<Post>(port, {
+    name: table,
+    partitions: 8,
+    flushIntervalMs: 20,
+    leaseMs: 1000,
+    writeBatch: postgresWriter<Post>(database.pool, {
+      table,
+      name: table,
+      columns: ({ value: { title = null, views = 0 } }) => ({ title, views }),
+      version: 'changes',
+    }),
+    load: async (id) => {
+      const { rows } = await database.pool.query(`select title, views::int from ${table} where id = $1`, [id])
+      return rows[0] as Post | undefined
+    },
+    ...options,
+  })
+}
+const rows = async () =>
+  (await database.pool.query(`select id, title, views::int, changes from ${table} order by id`))
+    .rows as readonly {
+    id: string
+    title: string | null
+    views: number
+    changes: number
+  }[]
+
+describe('what is accepted', () => {
+  it('is read at once, and in the table once it is drained', async () => {
+    await using writes = opened()
+    expect(await writes.write('a', { title: 'one', views: 1 })).toEqual({
+      accepted: true,
+      durability: 'memory',
+    })
+    expect(await writes.write('b', { title: 'two' })).toMatchObject({ accepted: true })
+    expect(await writes.delete('b')).toMatchObject({ accepted: true })
+    expect(await writes.read('a')).toEqual({ title: 'one', views: 1 })
+    expect(await writes.read('b')).toBeUndefined()
+    expect(await writes.lag()).toMatchObject({ entries: 3 })
+    writes.start()
+    await writes.drain()
+    expect(await rows()).toMatchObject([{ id: 'a', title: 'one', views: 1 }])
+    expect(await writes.lag()).toEqual({ entries: 0, bytes: 0, ms: 0 })
+    // From the table now.
+    expect(await writes.read('a')).toEqual({ title: 'one', views: 1 })
+  })
+
+  it('is one change of the table for many of a row', async () => {
+    await using writes = opened()
+    for (let n = 0; n < 10; n++) await writes.write('a', { title: `${n}` })
+    writes.start()
+    await writes.drain()
+    expect(await rows()).toMatchObject([{ title: '9', changes: 0 }])
+  })
+
+  it('is counted exactly, whoever counts, while it is flushed', async () => {
+    await using writes = opened()
+    await using other = opened()
+    writes.start()
+    other.start()
+    const each = async (one: WriteBehind<Post>) => {
+      for (let n = 0; n < 50; n++) await one.increment('a', 'views', 1, { idempotencyKey: randomUUID() })
+    }
+    await Promise.all([...Array(4)].flatMap(() => [each(writes), each(other)]))
+    await writes.drain()
+    expect(await rows()).toMatchObject([{ id: 'a', views: 400 }])
+  })
+
+  it('is refused as a value where there is no room', async () => {
+    await using writes = opened({ highWater: 8, flushIntervalMs: 77 })
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => writes.write(`${n}`, {})))
+    expect(answers).toContainEqual({ accepted: false, reason: 'full', retryAfterMs: 77 })
+    expect((await writes.lag()).entries).toBe(answers.filter(({ accepted }) => accepted).length)
+  })
+
+  it('is of another number of partitions for nobody', async () => {
+    await opened().ready()
+    await expect(opened({ partitions: 9 }).write('a', {})).rejects.toThrow(/has 8 partitions, and not 9/)
+  })
+})
+
+describe('processes that flush', () => {
+  it('share the partitions, and take over what one leaves', async () => {
+    const seen: string[] = []
+    const by = (who: string) =>
+      opened({
+        writeBatch: async (batch) => {
+          seen.push(...batch.map(({ id }) => `${who} ${String(id)}`))
+        },
+      })
+    await using one = by('one')
+    const two = by('two')
+    one.start()
+    two.start()
+    await expect
+      .poll(
+        async () => {
+          for (let n = 0; n < 40; n++) await one.write(`${n}`, {})
+          await one.drain()
+          const last = seen.splice(0)
+          return ['one', 'two'].every((who) => last.filter((text) => text.startsWith(who)).length >= 5)
+        },
+        { timeout: 10_000 },
+      )
+      .toBe(true)
+    await two.close()
+    for (let n = 0; n < 40; n++) await one.write(`${n}`, {})
+    await one.drain()
+    expect(seen.filter((text) => text.startsWith('one')).length).toBeGreaterThanOrEqual(40)
+  })
+})
+
+it('a paused flusher that comes back writes nothing over what is newer', async () => {
+  const writer = () =>
+    postgresWriter<Post>(database.pool, {
+      table,
+      name: table,
+      columns: ({ value: { title = null } }) => ({ title }),
+    })
+  const [old, young] = [writer(), writer()]
+  const signal = new AbortController().signal
+  const line = (number: number, letter: string) => ({ number, tag: letter.repeat(8) })
+  const at = (number: number, letter: string) => ({
+    written: line(number, letter),
+    seen: line(number, letter),
+  })
+  const first = await old.claim(0, signal)
+  const batch = (title: string) => [{ id: 'a', deleted: false as const, value: { title } }]
+  await old.write(batch('1'), {
+    partition: 0,
+    epoch: first?.epoch ?? 0n,
+    from: first?.position ?? at(0, '\0'),
+    to: at(1, 'a'),
+    signal,
+  })
+  const second = await young.claim(0, signal)
+  expect(second?.position).toEqual(at(1, 'a'))
+  const next = { partition: 0, from: at(1, 'a'), signal }
+  await young.write(batch('3'), { ...next, epoch: second?.epoch ?? 0n, to: at(3, 'c') })
+  await expect(old.write(batch('2'), { ...next, epoch: first?.epoch ?? 0n, to: at(2, 'b') })).rejects.toThrow(
+    'claimed',
+  )
+  // A second try of what was written changes nothing.
+  await young.write(batch('x'), { ...next, epoch: second?.epoch ?? 0n, to: at(3, 'c') })
+  expect(await rows()).toMatchObject([{ title: '3' }])
+  await sleep(0)
+})
