@@ -136,6 +136,16 @@ export class OriginBusyError extends SlotwiseError {
   readonly code = 'ORIGIN_BUSY'
 }
 
+/** Another process has taken the partition over, or has written behind it: nothing of the batch was written. */
+export class BatchFencedError extends SlotwiseError {
+  readonly code = 'BATCH_FENCED'
+}
+
+/** A database has not written a batch in time. Whether it does later, nobody knows; it is tried again. */
+export class BatchTimeoutError extends SlotwiseError {
+  readonly code = 'BATCH_TIMEOUT'
+}
+
 /** Somebody else holds the lock. */
 export class LockBusyError extends SlotwiseError {
   readonly code = 'LOCK_BUSY'

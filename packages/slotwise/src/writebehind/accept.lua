@@ -23,7 +23,7 @@
 -- @arg bytes     the state; of an increment, what the row was before
 -- @arg field     of an increment, 255 bytes at most
 -- @arg by        an integer
--- @arg start     what the field was before; empty if that is not known
+-- @arg start     of an increment, what the field was before, empty if that is not known; else `idle` if nothing may wait of the row
 -- @arg expected  what was returned with what there was
 -- @arg entries   how many lines there may be
 -- @arg size      how many bytes there may be
@@ -77,6 +77,7 @@ if kind == 'i' then
   written[#written + 1] = counter
   written[#written + 1] = value
 else
+  if ARGV[7] == 'idle' and row[3] then return {2, row[3], state or ''} end
   local at = 1
   -- bound: the names that fit
   while at <= #names do

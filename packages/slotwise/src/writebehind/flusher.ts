@@ -1,16 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Journal, NOWHERE, type Position, type State } from './journal.js'
-import { type Row, rowOf } from './rows.js'
-import { FencedError, type Writer } from './writer.js'
+import { BatchFencedError } from '../errors.js'
+import type { DeadLetters } from './dead-letters.js'
+import { isSame, type Journal, NOWHERE, type Position, type State } from './journal.js'
+import { rowOf } from './rows.js'
+import { type Evidence, type NamedRow, Settling } from './settling.js'
+import type { Writer } from './writer.js'
 
 /** How one partition is flushed. */
 export interface FlusherSettings<T> {
   readonly writer: Writer<T>
+  readonly letters: DeadLetters<T>
+  readonly evidence: Evidence
+  readonly writeTimeoutMs: number
   readonly batchSize: number
   readonly flushIntervalMs: number
   readonly decode: (bytes: Uint8Array) => unknown
   /** Told of every failure; the batch is tried again. */
-  readonly report: (error: unknown, partition: number) => void
+  readonly report: (error: unknown) => void
 }
 
 const BACKOFF_MS = { min: 50, max: 5000 }
@@ -20,6 +26,7 @@ export class Flusher<T> {
   readonly #journal: Journal
   readonly #partition: number
   readonly #settings: FlusherSettings<T>
+  readonly #settling: Settling<T>
   #wake = new AbortController()
   #isHurried = false
 
@@ -27,6 +34,7 @@ export class Flusher<T> {
     this.#journal = journal
     this.#partition = partition
     this.#settings = settings
+    this.#settling = new Settling(settings)
   }
 
   /** Somebody waits for what is accepted by now. */
@@ -43,8 +51,8 @@ export class Flusher<T> {
         const claim = await this.#settings.writer.claim(this.#partition, signal)
         await this.#carry(claim?.epoch ?? 0n, claim?.position ?? NOWHERE, signal, () => (failures = 0))
       } catch (error) {
-        if (signal.aborted || error instanceof FencedError) return
-        this.#settings.report(error, this.#partition)
+        if (signal.aborted || error instanceof BatchFencedError) return
+        this.#settings.report(error)
         const most = Math.min(BACKOFF_MS.max, BACKOFF_MS.min * 2 ** Math.min(failures++, 10))
         await this.#pause(most * (0.5 + Math.random() / 2), signal)
       }
@@ -52,7 +60,7 @@ export class Flusher<T> {
   }
 
   async #carry(epoch: bigint, begin: Position, signal: AbortSignal, moved: () => void): Promise<void> {
-    const { writer, batchSize, flushIntervalMs } = this.#settings
+    const { batchSize, flushIntervalMs } = this.#settings
     let position = begin
     while (!signal.aborted) {
       this.#isHurried = false
@@ -61,7 +69,7 @@ export class Flusher<T> {
       const { to } = taken
       if (!isSame(position, to)) {
         const rows = taken.rows.map(({ name, waiting }) => this.#row(name, waiting))
-        await writer.write(rows, { partition: this.#partition, epoch, from: position, to, signal })
+        await this.#settling.write(rows, { partition: this.#partition, epoch, from: position, to, signal })
         position = to
       }
       // Also what another flusher has written and not removed.
@@ -72,10 +80,13 @@ export class Flusher<T> {
     }
   }
 
-  #row(name: string, { bytes, counters }: State): Row<T> {
+  #row(name: string, { bytes, counters }: State): NamedRow<T> {
     const row = rowOf(name)
-    if (bytes === undefined) return { ...row, deleted: true }
-    return { ...row, deleted: false, value: merged(this.#settings.decode(bytes), counters) as T }
+    if (bytes === undefined) return { name, row: { ...row, deleted: true } }
+    return {
+      name,
+      row: { ...row, deleted: false, value: merged(this.#settings.decode(bytes), counters) as T },
+    }
   }
 
   async #pause(ms: number, signal: AbortSignal): Promise<void> {
@@ -91,10 +102,4 @@ export function merged(value: unknown, counters: ReadonlyMap<string, number>): u
   if (counters.size === 0) return value
   const fields = typeof value === 'object' && value !== null ? value : {}
   return { ...fields, ...Object.fromEntries(counters) }
-}
-
-function isSame(a: Position, b: Position): boolean {
-  return (['written', 'seen'] as const).every(
-    (line) => a[line].number === b[line].number && a[line].tag === b[line].tag,
-  )
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+export type { DeadLetter } from './dead-letters.js'
 export type { Line, Position } from './journal.js'
 export type { Durability, LoadContext, WriteBehindOptions } from './options.js'
 export {
@@ -14,4 +15,4 @@ export {
 } from './postgres.js'
 export type { Row, RowId } from './rows.js'
 export { type Accepted, type Counted, type DrainOptions, type Lag, WriteBehind } from './write-behind.js'
-export { type BatchContext, type Claim, FencedError, type WriteBatch, type Writer } from './writer.js'
+export type { BatchContext, Claim, WriteBatch, Writer } from './writer.js'

@@ -49,8 +49,8 @@ export interface State {
 
 /** A change of a row. */
 export type Change =
-  | { readonly kind: 's'; readonly bytes: Uint8Array }
-  | { readonly kind: 'd' }
+  | { readonly kind: 's'; readonly bytes: Uint8Array; readonly ifIdle?: boolean }
+  | { readonly kind: 'd'; readonly ifIdle?: boolean }
   | { readonly kind: 'i'; readonly field: string; readonly by: number; readonly from?: Start | undefined }
 
 /** What a counter was before, and on what that rests. */
@@ -71,7 +71,7 @@ export type Answer =
       readonly acknowledgedBy?: number
     }
   | { readonly state: 'full'; readonly lines: number; readonly bytes: number }
-  /** It has to be known what the counter was. What waits of the row is told, if anything does. */
+  /** Something waits of the row, or it has to be known what the counter was. What waits is told. */
   | { readonly state: 'unknown'; readonly expected: Buffer; readonly waiting: State | undefined }
   | { readonly state: 'out of range' }
   | { readonly state: 'too many counters' }
@@ -135,7 +135,7 @@ export class Journal {
         bytes: change.kind === 's' ? change.bytes : (from?.bytes ?? ''),
         field: change.kind === 'i' ? change.field : '',
         by: change.kind === 'i' ? change.by : 0,
-        start: from?.value ?? '',
+        start: from?.value ?? (change.kind !== 'i' && change.ifIdle === true ? 'idle' : ''),
         expected: from?.expected ?? '',
         entries: lines,
         size: bytes,
@@ -234,4 +234,10 @@ function lineOf(number: Reply | undefined, tag: Reply | undefined): Line {
     throw new UnexpectedReplyError('a journal was answered with something else')
   }
   return { number, tag: tag.toString('latin1') }
+}
+
+export function isSame(a: Position, b: Position): boolean {
+  return (['written', 'seen'] as const).every(
+    (line) => a[line].number === b[line].number && a[line].tag === b[line].tag,
+  )
 }

@@ -36,6 +36,8 @@ export interface WriteBehindOptions<T> {
   readonly load?: ((id: Id, context: LoadContext) => Promise<T | undefined>) | undefined
   /** @defaultValue `'memory'` */
   readonly durability?: Durability | undefined
+  /** How long a batch may take before it counts as failed. @defaultValue `30_000` */
+  readonly writeTimeoutMs?: number | undefined
   /** For how long a process has a partition without a word, in milliseconds. @defaultValue `10_000` */
   readonly leaseMs?: number | undefined
   /** For how long an `idempotencyKey` is known, in milliseconds. @defaultValue `60_000` */
@@ -55,6 +57,7 @@ export interface Settings<T> {
   readonly maxBytes: number
   readonly load: WriteBehindOptions<T>['load']
   readonly replicas: number
+  readonly writeTimeoutMs: number
   readonly leaseMs: number
   readonly idempotencyWindowMs: number
   readonly report: (error: unknown) => void
@@ -73,6 +76,7 @@ export function settingsOf<T>(options: WriteBehindOptions<T>): Settings<T> {
     maxBytes: integer('maxBytes', options.maxBytes ?? 64 * 2 ** 20),
     load,
     replicas: durability === 'memory' ? 0 : integer('durability.replicas', durability.replicas, { max: 10 }),
+    writeTimeoutMs: integer('writeTimeoutMs', options.writeTimeoutMs ?? 30_000, { max: 600_000 }),
     leaseMs: integer('leaseMs', options.leaseMs ?? 10_000, { min: 100, max: 30_000 }),
     idempotencyWindowMs: integer('idempotencyWindowMs', options.idempotencyWindowMs ?? 60_000),
     report: (error) => {

@@ -1,8 +1,8 @@
-import { ConfigurationError } from '../errors.js'
+import { BatchFencedError, ConfigurationError } from '../errors.js'
 import { integer, shown } from '../options.js'
-import { type Line, NOWHERE, type Position } from './journal.js'
+import { isSame, type Line, NOWHERE, type Position } from './journal.js'
 import type { Row } from './rows.js'
-import { type BatchContext, type Claim, FencedError, type Writer } from './writer.js'
+import type { BatchContext, Claim, Writer } from './writer.js'
 
 /** What is asked of a pool of connections to Postgres: `Pool` of `pg` is one. */
 export interface PostgresPool {
@@ -81,9 +81,9 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
       )
       const [state] = found as readonly { done: boolean; before: boolean }[]
       // The answer to an earlier COMMIT was lost.
-      if (state?.done === true) return
+      if (state?.done === true && !isSame(from, to)) return
       if (state?.before !== true)
-        throw new FencedError(`partition ${partition} was claimed by another flusher`)
+        throw new BatchFencedError(`partition ${partition} was claimed by another flusher`)
       await client.query('update slotwise_writebehind set position = $3 where name = $1 and partition = $2', [
         name,
         partition,
@@ -123,7 +123,12 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
     return `update ${table} as it set ${changes.join(', ')} from ${those}`
   }
 
-  return { claim, write }
+  return { claim, write, isAboutRow }
+}
+
+/** Data that does not fit, a constraint, a limit: the classes 22, 23 and 54. */
+function isAboutRow(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^(?:22|23|54)...$/.test(String(error.code))
 }
 
 /**

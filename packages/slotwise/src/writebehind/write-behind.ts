@@ -4,11 +4,13 @@ import { type Id, type KeySpace, keyOf } from '../keys.js'
 import { Locks } from '../lock/index.js'
 import { type CallOptions, shown } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
+import { type DeadLetter, DeadLetters } from './dead-letters.js'
 import { Flusher, merged } from './flusher.js'
 import { type Answer, type Change, Journal, type Start, type State, type Waiting } from './journal.js'
 import { type Durability, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
 import { partitionKeys, partitionOf } from './partitions.js'
 import { nameOf } from './rows.js'
+import type { Evidence } from './settling.js'
 import { Shares } from './shares.js'
 
 /** What becomes of a change. */
@@ -43,6 +45,7 @@ interface Life {
   shares: Shares | undefined
   ready: Promise<void> | undefined
   readonly flushers: Map<number, Flusher<never>>
+  readonly evidence: Evidence
 }
 
 const POLL_MS = 25
@@ -54,8 +57,15 @@ export class WriteBehind<T> implements AsyncDisposable {
   readonly #settings: Settings<T>
   readonly #space: KeySpace
   readonly #journals: readonly Journal[]
+  readonly #letters: readonly DeadLetters<T>[]
   #tenant: string | undefined
-  #life: Life = { isClosed: false, shares: undefined, ready: undefined, flushers: new Map() }
+  #life: Life = {
+    isClosed: false,
+    shares: undefined,
+    ready: undefined,
+    flushers: new Map(),
+    evidence: { taken: 0 },
+  }
 
   constructor(port: RedisPort, options: WriteBehindOptions<T>) {
     this.#port = port
@@ -69,6 +79,9 @@ export class WriteBehind<T> implements AsyncDisposable {
       markMs: idempotencyWindowMs,
     }
     this.#journals = partitionKeys(this.#space, partitions).map((key) => new Journal(port, key, bounds))
+    this.#letters = this.#journals.map(
+      (_, partition) => new DeadLetters(port, keyOf(this.#space, ['dead', partition])),
+    )
   }
 
   /** The same, for the rows of one tenant: a free view. */
@@ -171,6 +184,40 @@ export class WriteBehind<T> implements AsyncDisposable {
     }
   }
 
+  /** The rows that the database does not take, of all tenants. */
+  async deadLetters(options: CallOptions = {}): Promise<readonly DeadLetter<T>[]> {
+    const all = await Promise.all(this.#letters.map((letters) => letters.list(options)))
+    return all.flatMap((letters) => [...letters.values()])
+  }
+
+  /**
+   * Tries dead letters again, as if they were written now: those of the rows given, or all; but none of a row of which
+   * something newer waits. A letter is there until its row is written.
+   *
+   * @returns how many are tried
+   */
+  async replay(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
+    await this.ready()
+    let count = 0
+    await this.#eachLetter(ids, options, async (_, name, { row }) => {
+      const change: Change = row.deleted
+        ? { kind: 'd', ifIdle: true }
+        : { kind: 's', bytes: bytesOf(row.value), ifIdle: true }
+      const { state } = await this.#journalOf(name).accept(name, change, undefined, options)
+      if (state === 'accepted') count++
+    })
+    return count
+  }
+
+  /** Forgets dead letters: those of the rows given, or all. How many there were. */
+  async discard(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
+    let count = 0
+    await this.#eachLetter(ids, options, async (letters, name) => {
+      count += await letters.remove([name], options)
+    })
+    return count
+  }
+
   /** Hands its partitions over. What waits stays in the journals. The port stays open. Idempotent. */
   async close(): Promise<void> {
     this.#life.isClosed = true
@@ -230,13 +277,28 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   async #flush(partition: number, signal: AbortSignal): Promise<void> {
     const journal = this.#journals[partition]
-    if (journal === undefined) return
-    const flusher = new Flusher<T>(journal, partition, { ...this.#settings, decode: JSON.parse as never })
+    const letters = this.#letters[partition]
+    if (journal === undefined || letters === undefined) return
+    const { evidence } = this.#life
+    const flusher = new Flusher<T>(journal, partition, { ...this.#settings, letters, evidence, decode })
     this.#life.flushers.set(partition, flusher as never)
     try {
       await flusher.run(signal)
     } finally {
       this.#life.flushers.delete(partition)
+    }
+  }
+
+  async #eachLetter(
+    ids: readonly Id[] | undefined,
+    options: CallOptions,
+    act: (letters: DeadLetters<T>, name: string, letter: DeadLetter<T>) => Promise<void>,
+  ): Promise<void> {
+    const names = ids && new Set(ids.map((id) => nameOf(id, this.#tenant)))
+    for (const letters of this.#letters) {
+      for (const [name, letter] of await letters.list(options)) {
+        if (names === undefined || names.has(name)) await act(letters, name, letter)
+      }
     }
   }
 
@@ -251,6 +313,7 @@ export class WriteBehind<T> implements AsyncDisposable {
   }
 }
 
+const decode = (bytes: Uint8Array): unknown => JSON.parse(Buffer.from(bytes).toString())
 const NONE: ReadonlyMap<string, number> = new Map()
 
 function bytesOf(value: unknown): Buffer {

@@ -6,7 +6,10 @@ export interface BatchContext {
   readonly partition: number
   /** Larger than that of every earlier flusher of the partition, where the writer counts them; else 0. */
   readonly epoch: bigint
-  /** Where the journal was before, and where it is once the rows are written. */
+  /**
+   * Where the journal was before, and where it is once the rows are written. Both are the same while rows are tried by
+   * themselves because some cannot be written: then the position stays.
+   */
   readonly from: Position
   readonly to: Position
   /** Aborted when the partition is another process's, or may be. */
@@ -27,11 +30,8 @@ export interface Claim {
 export interface Writer<T> {
   /** Fences every earlier flusher of the partition. `undefined` where nothing is known: then all that waits is written. */
   claim(partition: number, signal: AbortSignal): Promise<Claim | undefined>
-  /** @throws FencedError another flusher has claimed the partition, or the position is not what it was */
+  /** @throws BatchFencedError another flusher has claimed the partition, or the position is not what it was */
   write: WriteBatch<T>
-}
-
-/** Another process has taken the partition over: nothing of the batch was written. */
-export class FencedError extends Error {
-  override readonly name = 'FencedError'
+  /** Whether an error is about a row, so that others can be written; told, such a row is given up at once. */
+  isAboutRow?(error: unknown): boolean
 }

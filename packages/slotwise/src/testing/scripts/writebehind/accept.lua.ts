@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/accept',
-sha1: 'f68becadd68f02d0990ffb286493503465a8fb61',
+sha1: '99c7a1218ecc0b2a37b2723d75ef581cba15dab7',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let kind: lua.Value = lua.index(redis.ARGV, 1)
@@ -60,6 +60,9 @@ value = lua.format("%.0f", sum)
 lua.set(written, (lua.num(lua.len(written)) + 1), counter)
 lua.set(written, (lua.num(lua.len(written)) + 1), value)
 } else {
+if ((lua.yes(lua.eq(lua.index(redis.ARGV, 7), "idle")) && lua.yes(lua.index(row, 3)))) {
+return lua.table([2, lua.index(row, 3), lua.or(state, () => "")])
+}
 let at: lua.Value = 1
 while (lua.yes(lua.le(at, lua.len(names)))) {
 let upTo: lua.Value = (lua.num(at) + lua.num(lua.byte(names, at)))

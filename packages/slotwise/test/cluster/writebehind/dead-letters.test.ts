@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { RedisPort } from '../../../src/redis/index.js'
+import { type Row, WriteBehind, type WriteBehindOptions } from '../../../src/writebehind/index.js'
+import { anyPort } from '../../support/any-port.js'
+
+let port: RedisPort
+beforeAll(async () => {
+  port = await anyPort({ namespace: `wb-${randomUUID().slice(0, 8)}` })
+})
+afterAll(() => port.close())
+
+/** A database that does not take some rows. */
+function database() {
+  const rows = new Map<string, unknown>()
+  const state = { refused: new Set<string>(), isAway: false, calls: 0 }
+  const write = async (batch: readonly Row<string>[]) => {
+    state.calls++
+    if (state.isAway) throw new Error('away')
+    const bad = batch.find(({ id }) => state.refused.has(String(id)))
+    // Not everybody throws errors.
+    if (bad !== undefined) throw `${String(bad.id)} does not fit`
+    for (const row of batch) {
+      if (row.deleted) rows.delete(String(row.id))
+      else rows.set(String(row.id), row.value)
+    }
+  }
+  return { rows, state, write }
+}
+
+function opened(
+  options: Partial<WriteBehindOptions<string>> & Pick<WriteBehindOptions<string>, 'writeBatch'>,
+) {
+  const heard: unknown[] = []
+  const writes = new WriteBehind<string>(port, {
+    name: `t${randomUUID().slice(0, 8)}`,
+    partitions: 1,
+    flushIntervalMs: 5,
+    onError: (error) => heard.push(error),
+    ...options,
+  })
+  return { writes, heard }
+}
+const POLL = { interval: 5, timeout: 8000 }
+
+describe('rows that a database does not take', () => {
+  it.each([
+    ['as its errors say', true],
+    ['as others that are taken show', false],
+  ])('are given up, and the rest goes on: %s', async (_, tells) => {
+    const { rows, state, write } = database()
+    const claim = async () => undefined
+    const writer = tells ? { claim, write, isAboutRow: (error: unknown) => typeof error === 'string' } : write
+    const { writes, heard } = opened({ writeBatch: writer })
+    await using closing = writes
+    state.refused.add('7').add('13')
+    for (let n = 0; n < 20; n++) await closing.write(`${n}`, `value ${n}`)
+    closing.start()
+    await closing.drain()
+    expect(rows.size).toBe(18)
+    const letters = await closing.deadLetters()
+    expect(letters.map(({ id, error }) => `${String(id)}: ${error}`).toSorted()).toEqual([
+      '13: 13 does not fit',
+      '7: 7 does not fit',
+    ])
+    expect(heard.map(String)).toContainEqual(expect.stringContaining('given up: 7 does not fit'))
+    // Two of twenty, and twenty are not tried one by one.
+    if (tells) expect(state.calls).toBeLessThan(25)
+  })
+
+  it('are none while it takes nothing at all', async () => {
+    const { rows, state, write } = database()
+    const { writes } = opened({ writeBatch: write })
+    await using closing = writes
+    state.isAway = true
+    for (let n = 0; n < 3; n++) await closing.write(`${n}`, 'x')
+    closing.start()
+    await expect.poll(() => state.calls, { ...POLL, timeout: 20_000 }).toBeGreaterThan(12)
+    expect(await closing.deadLetters()).toEqual([])
+    expect(await closing.lag()).toMatchObject({ entries: 3 })
+    state.isAway = false
+    await closing.drain()
+    expect(rows.size).toBe(3)
+  }, 30_000)
+
+  it('are tried again, forgotten, or written by what comes after them', async () => {
+    const { rows, state, write } = database()
+    const writer = {
+      claim: async () => undefined,
+      write,
+      isAboutRow: (error: unknown) => typeof error === 'string',
+    }
+    const { writes } = opened({ writeBatch: writer })
+    await using closing = writes
+    for (const id of ['a', 'b', 'c']) {
+      state.refused.add(id)
+      await closing.write(id, 'first')
+    }
+    closing.start()
+    await closing.drain()
+    expect(await closing.deadLetters()).toHaveLength(3)
+    // Still refused: the letter is there again.
+    expect(await closing.replay(['a'])).toBe(1)
+    await closing.drain()
+    expect(await closing.deadLetters()).toHaveLength(3)
+    state.refused.clear()
+    expect(await closing.discard(['b'])).toBe(1)
+    await closing.write('c', 'second')
+    await closing.drain()
+    expect((await closing.deadLetters()).map(({ id }) => id)).toEqual(['a'])
+    expect(await closing.replay()).toBe(1)
+    await closing.drain()
+    expect(await closing.deadLetters()).toEqual([])
+    expect(Object.fromEntries(rows)).toEqual({ a: 'first', c: 'second' })
+  })
+})
+
+it('a database that never answers is given up after its time, and tried again', async () => {
+  const { rows, write } = database()
+  let calls = 0
+  const hanging = (batch: readonly Row<string>[]) =>
+    ++calls === 1 ? new Promise<void>(() => {}) : write(batch)
+  const { writes, heard } = opened({ writeBatch: hanging, writeTimeoutMs: 100 })
+  await using closing = writes
+  await closing.write('a', 'x')
+  closing.start()
+  await closing.drain()
+  expect(rows.get('a')).toBe('x')
+  expect(heard).toContainEqual(expect.objectContaining({ code: 'BATCH_TIMEOUT' }))
+})
