@@ -1,6 +1,7 @@
 import { ConfigurationError } from '../errors.js'
 import { type Id, plainName } from '../keys.js'
-import { integer, shown } from '../options.js'
+import { integer, oneOf, shown } from '../options.js'
+import type { EvictionCheck } from '../redis/eviction.js'
 import type { WriteBatch, Writer } from './writer.js'
 
 /** How safe a change is once it is accepted. */
@@ -42,6 +43,11 @@ export interface WriteBehindOptions<T> {
   readonly leaseMs?: number | undefined
   /** For how long an `idempotencyKey` is known, in milliseconds. @defaultValue `60_000` */
   readonly idempotencyWindowMs?: number | undefined
+  /**
+   * What to do about primaries that may evict journals (`maxmemory-policy allkeys-…`), looked for at first and every minute:
+   * refuse every operation, tell `onError`, or do not ask, where CONFIG is forbidden. @defaultValue `'refuse'`
+   */
+  readonly evictionCheck?: EvictionCheck | undefined
   /** Told of failures that reach no caller; what failed is tried again. @defaultValue nobody */
   readonly onError?: ((error: unknown) => void) | undefined
 }
@@ -60,6 +66,7 @@ export interface Settings<T> {
   readonly writeTimeoutMs: number
   readonly leaseMs: number
   readonly idempotencyWindowMs: number
+  readonly evictionCheck: EvictionCheck
   readonly report: (error: unknown) => void
 }
 
@@ -79,6 +86,7 @@ export function settingsOf<T>(options: WriteBehindOptions<T>): Settings<T> {
     writeTimeoutMs: integer('writeTimeoutMs', options.writeTimeoutMs ?? 30_000, { max: 600_000 }),
     leaseMs: integer('leaseMs', options.leaseMs ?? 10_000, { min: 100, max: 30_000 }),
     idempotencyWindowMs: integer('idempotencyWindowMs', options.idempotencyWindowMs ?? 60_000),
+    evictionCheck: oneOf('evictionCheck', options.evictionCheck ?? 'refuse', ['refuse', 'warn', 'off']),
     report: (error) => {
       try {
         onError?.(error)

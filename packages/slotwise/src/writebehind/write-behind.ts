@@ -3,6 +3,7 @@ import { ClosedError, ConfigurationError, UncacheableValueError } from '../error
 import { type Id, type KeySpace, keyOf } from '../keys.js'
 import { Locks } from '../lock/index.js'
 import { type CallOptions, shown } from '../options.js'
+import { refuseEviction } from '../redis/eviction.js'
 import type { RedisPort } from '../redis/port.js'
 import { type DeadLetter, DeadLetters } from './dead-letters.js'
 import { Flusher, merged } from './flusher.js'
@@ -44,11 +45,13 @@ interface Life {
   isClosed: boolean
   shares: Shares | undefined
   ready: Promise<void> | undefined
+  checkedAt: number
   readonly flushers: Map<number, Flusher<never>>
   readonly evidence: Evidence
 }
 
 const POLL_MS = 25
+const CHECK_EVERY_MS = 60_000
 
 /** Writes to a database later, many at a time. */
 export class WriteBehind<T> implements AsyncDisposable {
@@ -63,6 +66,7 @@ export class WriteBehind<T> implements AsyncDisposable {
     isClosed: false,
     shares: undefined,
     ready: undefined,
+    checkedAt: 0,
     flushers: new Map(),
     evidence: { taken: 0 },
   }
@@ -93,16 +97,23 @@ export class WriteBehind<T> implements AsyncDisposable {
   }
 
   /**
-   * Whether it can work. Awaited by every operation.
+   * Whether it can work. Awaited by every operation, and looked at again every minute.
    *
-   * @throws ConfigurationError there is a journal of this name with another number of partitions
+   * @throws ConfigurationError there are journals of this name with another number of partitions, or a primary may evict them
    */
   ready(): Promise<void> {
-    this.#life.ready ??= this.#check().catch((error: unknown) => {
-      this.#life.ready = undefined
+    const life = this.#life
+    const now = performance.now()
+    if (life.ready !== undefined && now - life.checkedAt < CHECK_EVERY_MS) return life.ready
+    life.checkedAt = now
+    const checked = this.#check().catch((error: unknown) => {
+      life.ready = undefined
       throw error
     })
-    return this.#life.ready
+    // Whoever comes later waits only for the first look; what another one finds, the next call is told.
+    checked.catch(this.#settings.report)
+    life.ready ??= checked
+    return life.ready
   }
 
   /** The row is this from now on. */
@@ -229,7 +240,11 @@ export class WriteBehind<T> implements AsyncDisposable {
   }
 
   async #check(): Promise<void> {
-    const { partitions, name } = this.#settings
+    const { partitions, name, evictionCheck, report } = this.#settings
+    if (evictionCheck !== 'off') {
+      const looked = refuseEviction(this.#port, 'journals')
+      await (evictionCheck === 'warn' ? looked.catch(report) : looked)
+    }
     const key = keyOf(this.#space, ['settings'])
     await this.#port.call({
       key,

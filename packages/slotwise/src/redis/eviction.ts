@@ -1,0 +1,33 @@
+import { ConfigurationError } from '../errors.js'
+import type { CallOptions } from '../options.js'
+import type { RedisPort } from './port.js'
+
+/** What to do about primaries that may evict what has no end. */
+export type EvictionCheck = 'refuse' | 'warn' | 'off'
+
+/**
+ * Whether what has no TTL stays: no primary may have a policy of `allkeys-…`, under which state vanishes without an error.
+ *
+ * @throws ConfigurationError one has, or does not say
+ */
+export async function refuseEviction(
+  port: RedisPort,
+  what: string,
+  options: CallOptions = {},
+): Promise<void> {
+  const answers = await port.onEachPrimary(['CONFIG', 'GET', 'maxmemory-policy'], options)
+  for (const { node, result } of answers) {
+    const name = `${node.host}:${node.port}`
+    if (result.status === 'rejected') {
+      throw new ConfigurationError(
+        `whether ${name} evicts ${what} is not known, since it does not answer CONFIG GET; evictionCheck: 'off' does without`,
+        { cause: result.reason },
+      )
+    }
+    const policy = Array.isArray(result.value) ? String(result.value[1] ?? '') : ''
+    if (!policy.startsWith('allkeys-')) continue
+    throw new ConfigurationError(
+      `${name} may evict ${what} (maxmemory-policy ${policy}); set noeviction or a volatile-… policy, or evictionCheck: 'off'`,
+    )
+  }
+}
