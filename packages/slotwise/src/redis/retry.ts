@@ -16,8 +16,9 @@ export type Verdict =
 type Later = 'TRYAGAIN' | 'CLUSTERDOWN' | 'LOADING' | 'MASTERDOWN' | 'READONLY' | 'BUSY'
 const LATER = /^(TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN|READONLY|BUSY) /
 
-// Redis 7 appends where a script failed to the error it failed with. What ran before that line has happened.
-const RAISED_IN_SCRIPT = / script: [0-9a-f]{40}, on @/
+// Redis 7 appends where a script or a function failed to the error it failed with: the hash of the one, the name of the
+// other. What ran before that line has happened.
+const RAISED_IN_SCRIPT = / script: \w+, on @/
 
 /**
  * Reads an error reply. An error that a script raised is final whatever it says: the commands before it were

@@ -131,15 +131,27 @@ export function conformance(adapter: string, connect: Connect): void {
       await expect(port.call(call)).rejects.toThrow(CrossSlotError)
     })
 
-    it('does not take an error raised inside a script for "not executed"', async () => {
-      const [key] = keysOfOneSlot(1, randomUUID())
-      const others = Array.from({ length: 100 }, freshKey)
-      const elsewhere = others.find((other) => ownerOf(other).id !== ownerOf(key).id) ?? key
-      const raised = "redis.call('INCR', KEYS[1]) redis.call('GET', ARGV[1])"
-      const call = scriptCall(raised, [key], [elsewhere])
-      await expect(port.call(call, { deadlineMs: 300 })).rejects.toThrow(/non local key/)
-      expect(await get(key)).toBe('1')
-    })
+    it.each([{}, { dedicated: true }])(
+      'does not take an error raised inside a script or a function for "not executed": %j',
+      async (options) => {
+        const [key] = keysOfOneSlot(1, randomUUID())
+        // In the words of a server that executed nothing.
+        const body = "redis.call('INCR', KEYS[1]) error({ err = 'TRYAGAIN in a moment' })"
+        const patient = { ...options, deadlineMs: 300 }
+        await expect(port.call(scriptCall(body, [key]), patient)).rejects.toThrow(/^TRYAGAIN in a moment/)
+        expect(await get(key)).toBe('1')
+        const library = `#!lua name=conformance\nredis.register_function('raises', function(KEYS) ${body} end)`
+        const { id } = ownerOf(key)
+        await port.onNode(id, ['FUNCTION', 'LOAD', 'REPLACE', library])
+        try {
+          const call = { key, command: ['FCALL', 'raises', 1, key] } as const
+          await expect(port.call(call, patient)).rejects.toThrow(/^TRYAGAIN in a moment/)
+          expect(await get(key)).toBe('2')
+        } finally {
+          await port.onNode(id, ['FUNCTION', 'DELETE', 'conformance'])
+        }
+      },
+    )
 
     it('goes on with single keys of a half-moved slot, and says so where several keys are needed', async () => {
       const keys = keysOfOneSlot(3, randomUUID())
