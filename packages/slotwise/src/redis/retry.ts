@@ -1,4 +1,6 @@
 import type { RetryReason } from '../telemetry.js'
+import { endpointOf } from './address.js'
+import type { Endpoint } from './link.js'
 
 /** What a server's error reply means for the call that met it. */
 export type Verdict =
@@ -40,6 +42,11 @@ export function verdictOf(message: string): Verdict {
     moving: word === 'TRYAGAIN',
     refresh: word === 'CLUSTERDOWN' || word === 'READONLY' || word === 'MASTERDOWN',
   }
+}
+
+/** Where a redirection leads to; an empty host is the host that was asked. */
+export function targetOf({ host, port }: Endpoint, asked: string): Endpoint {
+  return { host: host === '' ? endpointOf(asked).host : host, port }
 }
 
 /** How long to wait before a repeat. */

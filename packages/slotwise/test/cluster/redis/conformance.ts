@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import {
   ClosedError,
+  ConfigurationError,
   CrossSlotError,
   OutcomeUnknownError,
   RedisUnavailableError,
@@ -176,6 +177,27 @@ export function conformance(adapter: string, connect: Connect): void {
         expect(error).toBeInstanceOf(SlotMovingError)
         expect(error).toMatchObject({ slot })
         expect(performance.now() - from).toBeLessThan(700)
+        // The same on connections of their own, where nothing is done for whoever borrows one.
+        const own = { dedicated: true, deadlineMs: 200 }
+        await expect(port.call(both, own)).rejects.toThrow(SlotMovingError)
+        const borrowed = port.borrow({ key: moves }, (connection) => connection.call(['GET', moves]))
+        await expect(borrowed).rejects.toThrow(SlotMovingError)
+        // By the way that the map says.
+        const tap = await Tap.open(target)
+        const mapped = await open({
+          endpointMap: (to) => (to.port === target.port ? tap.endpoint : to),
+        })
+        try {
+          for (const dedicated of [false, true]) {
+            tap.chunks.length = 0
+            const read = { key: moves, command: ['GET', moves] } as const
+            expect(await mapped.call(read, { dedicated })).toBe('vx')
+            expect(tap.chunks.filter((chunk) => /ASKING[^]*GET/.test(chunk))).toHaveLength(1)
+          }
+        } finally {
+          await mapped.close()
+          tap.close()
+        }
       } finally {
         await moveKeys(slot, source, target)
         for (const { id } of [target, source])
@@ -299,6 +321,17 @@ export function conformance(adapter: string, connect: Connect): void {
       const answers = await port.onEachPrimary(['CLUSTER', 'MYID'])
       expect(answers).toHaveLength(3)
       for (const { node, result } of answers) expect(result).toEqual({ status: 'fulfilled', value: node.id })
+    })
+
+    it('says what names no node, at once, and which node is none of this cluster', async () => {
+      for (const name of ['', 'nonsense', '127.0.0.1', '127.0.0.1:99999']) {
+        await expect(port.onNode(name, ['PING'])).rejects.toThrow(ConfigurationError)
+        await expect(port.borrow({ node: name }, async () => {})).rejects.toThrow(ConfigurationError)
+      }
+      const stranger = '0'.repeat(40)
+      const error: unknown = await port.onNode(stranger, ['PING']).catch((thrown: unknown) => thrown)
+      expect(error).toBeInstanceOf(RedisUnavailableError)
+      expect(error).toMatchObject({ node: stranger })
     })
 
     it('knows an owner for every slot, and every replica', () => {
