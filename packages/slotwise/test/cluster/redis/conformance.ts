@@ -13,6 +13,7 @@ import {
 import type { ConnectOptions } from '../../../src/redis/connect-options.js'
 import {
   type ClusterNode,
+  type CommandCall,
   type Key,
   keyOf,
   type RedisPort,
@@ -99,19 +100,23 @@ export function conformance(adapter: string, connect: Connect): void {
         endpointMap: (to) => taps.find((tap) => tap.node.port === to.port)?.endpoint ?? to,
       })
       try {
-        const mark = randomUUID()
-        const calls = Array.from({ length: 60 }, (_, index) => ({
-          key: keyFor(`${mark}-${index}`),
-          command: ['GET', keyFor(`${mark}-${index}`)] as const,
-        }))
-        await tapped.pipeline(calls)
-        const written = taps.map((tap) => tap.chunks.filter((chunk) => chunk.includes(mark)))
-        expect(written.map(({ length }) => length).filter((length) => length > 0)).toEqual([1, 1, 1])
-        for (const [chunk = ''] of written) {
-          const order = Array.from(chunk.matchAll(new RegExp(`${mark}-(\\d+)`, 'g')), ([, index]) =>
-            Number(index),
-          )
-          expect(order).toEqual(order.toSorted((a, b) => a - b))
+        const together = (calls: readonly CommandCall[]) => tapped.pipeline(calls)
+        const apart = (calls: readonly CommandCall[]) => Promise.all(calls.map((call) => tapped.call(call)))
+        // Of other functions that run in the same turn.
+        const one = async (call: CommandCall) => await Promise.resolve().then(() => tapped.call(call))
+        const afar = (calls: readonly CommandCall[]) => Promise.all(calls.map(one))
+        for (const callAll of [together, apart, afar]) {
+          const mark = randomUUID()
+          const keys = Array.from({ length: 60 }, (_, index) => keyFor(`${mark}-${index}`))
+          await callAll(keys.map((key) => ({ key, command: ['GET', key] })))
+          const written = taps.map((tap) => tap.chunks.filter((chunk) => chunk.includes(mark)))
+          expect(written.map(({ length }) => length).filter((length) => length > 0)).toEqual([1, 1, 1])
+          for (const [chunk = ''] of written) {
+            const order = Array.from(chunk.matchAll(new RegExp(`${mark}-(\\d+)`, 'g')), ([, index]) =>
+              Number(index),
+            )
+            expect(order).toEqual(order.toSorted((a, b) => a - b))
+          }
         }
       } finally {
         await tapped.close()
@@ -282,6 +287,33 @@ export function conformance(adapter: string, connect: Connect): void {
         expect((await ended(5000, 'unsafe')).error).toBe(2)
       } finally {
         await impatient.close()
+      }
+    })
+
+    it('keeps the deadline of each call that is written together with others', async () => {
+      const patient = await open()
+      try {
+        const key = freshKey()
+        await port.onNode(ownerOf(key).id, ['CLIENT', 'PAUSE', 400, 'ALL'])
+        const from = performance.now()
+        const incremented = (deadlineMs: number) =>
+          patient.call({ key, command: ['INCR', key] }, { deadlineMs }).then(
+            (value) => ({ value, tookMs: performance.now() - from }),
+            (error: unknown) => ({ error, tookMs: performance.now() - from }),
+          )
+        const [soon, late, wrong] = await Promise.all([
+          incremented(50),
+          incremented(5000),
+          patient
+            .call({ key, command: ['LLEN', key] }, { deadlineMs: 5000 })
+            .catch((error: unknown) => error),
+        ])
+        expect(soon).toMatchObject({ error: expect.any(OutcomeUnknownError) as unknown })
+        expect(soon.tookMs).toBeLessThan(300)
+        expect(late).toMatchObject({ value: 2 })
+        expect(wrong).toMatchObject({ replyCode: 'WRONGTYPE' })
+      } finally {
+        await patient.close()
       }
     })
 
