@@ -7,7 +7,7 @@ export function leading(name: string, addresses: readonly string[]): Disposable 
   const all = addresses.map((address) => ({ address, family: isIP(address) }))
   const lookup = (
     host: string,
-    options: dns.LookupAllOptions,
+    options: dns.LookupOptions,
     callback: (error: Error | null, found: readonly dns.LookupAddress[]) => void,
   ) => {
     if (host === name && options.all) process.nextTick(callback, null, all)

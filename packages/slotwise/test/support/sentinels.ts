@@ -51,8 +51,8 @@ export async function startWatched(downAfterMs: number): Promise<Watched> {
   const client = await WireClient.connect({ host: HOST, port: watchers[0] ?? 0, timeoutMs: 2000 })
   // Sentinels and replicas find each other by gossip.
   const isWhole = async () => {
-    const primary = String(await client.call(['SENTINEL', 'MASTER', 'main']))
-    expect(primary).toMatch(/num-slaves,1,num-other-sentinels,2/)
+    const watchedNow = String(await client.call(['SENTINEL', 'MASTER', 'main']))
+    expect(watchedNow).toMatch(/num-slaves,1,num-other-sentinels,2/)
     // Heard of, it is disconnected until it has been reached.
     expect(String(await client.call(['SENTINEL', 'REPLICAS', 'main']))).toMatch(/flags,slave,/)
   }
