@@ -195,14 +195,14 @@ describe('the manifests', () => {
     const { affinity, topologySpreadConstraints = [] } = template?.spec ?? {}
     const terms = affinity?.podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []
     const apart = terms.map(({ podAffinityTerm }) => podAffinityTerm)
-    expect(apart.map((term) => term?.topologyKey)).toEqual(['kubernetes.io/hostname'])
+    expect(apart.map((term) => term.topologyKey)).toEqual(['kubernetes.io/hostname'])
     expect(topologySpreadConstraints.map(({ topologyKey }) => topologyKey)).toEqual([
       'kubernetes.io/hostname',
       'topology.kubernetes.io/zone',
     ])
     // Each of them counts the pods of the nodes, and no others.
     for (const rule of [...apart, ...topologySpreadConstraints]) {
-      const chosen = workloads.filter((one) => selects(rule?.labelSelector ?? {}, labelsOf(one)))
+      const chosen = workloads.filter((one) => selects(rule.labelSelector ?? {}, labelsOf(one)))
       expect(chosen.map(({ name }) => name)).toEqual(['redis'])
     }
   })
