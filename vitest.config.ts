@@ -53,16 +53,21 @@ export default defineConfig({
         ...WAITING,
       }),
       // The same promises of the patterns, kept by their twins.
-      project('memory', 'packages/slotwise/test/cluster/{cache,invalidation,lock,ratelimit,writebehind}/*.test.ts', 1, {
-        // Of memory, of bytes on the way, of what a failover loses and of what it tells unasked, only a server knows.
-        exclude: [
-          '**/memory-usage.test.ts',
-          '**/lost-change.test.ts',
-          '**/{audit,everywhere,hot,local,local-trace,rarely-read,seed-levels,track-changes}.test.ts',
-        ],
-        provide: { inMemory: true },
-        ...WAITING,
-      }),
+      project(
+        'memory',
+        'packages/slotwise/test/cluster/{cache,invalidation,lock,ratelimit,writebehind}/*.test.ts',
+        1,
+        {
+          // Of memory, of bytes on the way, of what a failover loses and of what it tells unasked, only a server knows.
+          exclude: [
+            '**/memory-usage.test.ts',
+            '**/lost-change.test.ts',
+            '**/{audit,everywhere,hot,local,local-trace,rarely-read,seed-levels,track-changes}.test.ts',
+          ],
+          provide: { inMemory: true },
+          ...WAITING,
+        },
+      ),
       oldClients(),
       project('cli', 'packages/cli/test/**/*.test.ts', 2, {
         globalSetup: 'packages/cli/test/support/setup.ts',

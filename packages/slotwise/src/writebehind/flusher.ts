@@ -51,7 +51,7 @@ export class Flusher<T> {
         const claim = await this.#settings.writer.claim(this.#partition, signal)
         await this.#carry(claim?.epoch ?? 0n, claim?.position ?? NOWHERE, signal, () => (failures = 0))
       } catch (error) {
-        if (signal.aborted || error instanceof BatchFencedError) return
+        if (error instanceof BatchFencedError || isAborted(signal)) return
         this.#settings.report(error)
         const most = Math.min(BACKOFF_MS.max, BACKOFF_MS.min * 2 ** Math.min(failures++, 10))
         await this.#pause(most * (0.5 + Math.random() / 2), signal)
@@ -96,6 +96,9 @@ export class Flusher<T> {
     await sleep(ms, undefined, { ref: false, signal: ended }).catch(() => {})
   }
 }
+
+/** Asked again after a wait, which the compiler does not know of. */
+const isAborted = (signal: AbortSignal): boolean => signal.aborted
 
 /** Counters count in the place of what the value says. */
 export function merged(value: unknown, counters: ReadonlyMap<string, number>): unknown {

@@ -7,11 +7,11 @@ export type { DeadLetter } from './dead-letters.js'
 export type { Line, Position } from './journal.js'
 export type { Durability, LoadContext, WriteBehindOptions } from './options.js'
 export {
-  POSITIONS_SQL,
   type PostgresClient,
   type PostgresPool,
   type PostgresWriterOptions,
   postgresWriter,
+  writeBehindSql,
 } from './postgres.js'
 export type { Row, RowId } from './rows.js'
 export { type Accepted, type Counted, type DrainOptions, type Lag, WriteBehind } from './write-behind.js'

@@ -223,8 +223,8 @@ function takenOf(reply: Reply): Taken {
     to: { written: lineOf(number, tag), seen: lineOf(last, latest) },
     rows: rows.flatMap((row) => {
       const [name, ...state] = Array.isArray(row) ? (row as readonly Reply[]) : []
-      const waiting = stateOf(state)
-      return waiting === undefined ? [] : [{ name: String(name), waiting }]
+      const found = stateOf(state)
+      return found === undefined ? [] : [{ name: String(name), waiting: found }]
     }),
   }
 }

@@ -97,9 +97,12 @@ export function settingsOf<T>(options: WriteBehindOptions<T>): Settings<T> {
   }
 }
 
+const isWriter = (given: unknown): boolean =>
+  typeof given === 'object' && given !== null && 'claim' in given && 'write' in given
+
 /** A function knows nothing of positions: what is not known to be written is written again. */
 function writerOf<T>(given: WriteBatch<T> | Writer<T>): Writer<T> {
   if (typeof given === 'function') return { claim: async () => undefined, write: given }
-  if (typeof given?.claim === 'function' && typeof given.write === 'function') return given
+  if (isWriter(given)) return given
   throw new ConfigurationError(`writeBatch must be a function or a writer, got ${shown(given)}`)
 }

@@ -40,18 +40,46 @@ export interface PostgresWriterOptions<T> {
   readonly timeoutMs?: number | undefined
 }
 
-/** The table that holds the positions; in the schema that comes first, for everybody who may write there. */
-export const POSITIONS_SQL = `create table if not exists slotwise_writebehind (
+/**
+ * The table that holds how far each journal is written, for your migrations. Running it again is harmless. Postgres 14 or later.
+ *
+ * @example
+ * ```ts
+ * import { writeBehindSql } from 'slotwise/writebehind'
+ *
+ * console.log(writeBehindSql())
+ * ```
+ */
+export function writeBehindSql(): string {
+  return `create table if not exists slotwise_writebehind (
   name text not null,
   partition integer not null,
   epoch bigint not null,
   position jsonb not null,
   primary key (name, partition)
-)`
+);`
+}
 
 /**
  * Writes rows and position in one transaction, so that neither a paused flusher nor a second try after a COMMIT without an
- * answer writes anything twice or out of order: who finds another epoch or position than it knows writes nothing.
+ * answer writes anything twice or out of order: who finds another epoch or position than it knows writes nothing. A
+ * transaction that was left open ends after `timeoutMs`, by the server. Needs the table of {@link writeBehindSql}, a primary key
+ * or unique index of `key`, and connections to the server itself or a pooler that lends them for transactions.
+ *
+ * Errors of the classes 22, 23 and 54 are about a row, which is given up; all others are tried again for as long as it takes.
+ *
+ * @example
+ * ```ts
+ * import pg from 'pg'
+ * import { postgresWriter } from 'slotwise/writebehind'
+ *
+ * const pool = new pg.Pool({ connectionString: 'postgres://localhost/shop' })
+ * export const writer = postgresWriter<{ title: string; views: number }>(pool, {
+ *   name: 'posts',
+ *   table: 'posts',
+ *   columns: ({ value: { title, views } }) => ({ title, views }),
+ * })
+ * ```
  */
 export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOptions<T>): Writer<T> {
   const { name, columns, softDelete, version } = options

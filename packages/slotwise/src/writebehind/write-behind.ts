@@ -53,7 +53,31 @@ interface Life {
 const POLL_MS = 25
 const CHECK_EVERY_MS = 60_000
 
-/** Writes to a database later, many at a time. */
+/**
+ * Accepts changes of rows in Redis and writes them to a database later, many at a time. **What is accepted is in a journal, in
+ * the same step, and is written though every process dies**: ten changes of a row as one, in the end as it is then. With
+ * {@link postgresWriter} each row is written as by one process that never stops: nothing twice in effect, nothing of a row over
+ * something newer, whoever is killed, paused or asked again at whichever point.
+ *
+ * Not guaranteed: that what was accepted survives a failover of an asynchronous replica; `durability: { replicas }` makes that
+ * rare, and each result says what was reached. Rows do not wait for each other, so a database may show one change and not yet
+ * an earlier one of another row. A row that a failover has taken back may be written as it was before.
+ *
+ * @example
+ * ```ts
+ * import { connect } from 'slotwise/ioredis'
+ * import { WriteBehind } from 'slotwise/writebehind'
+ *
+ * const redis = await connect({ nodes: ['127.0.0.1:7000'] })
+ * await using views = new WriteBehind<{ views: number }>(redis, {
+ *   name: 'views',
+ *   writeBatch: async (rows) => console.log(rows),
+ * })
+ * views.start()
+ * await views.increment('post-7', 'views', 1)
+ * console.log(await views.read('post-7'))
+ * ```
+ */
 export class WriteBehind<T> implements AsyncDisposable {
   readonly #port: RedisPort
   readonly #options: WriteBehindOptions<T>
@@ -116,18 +140,30 @@ export class WriteBehind<T> implements AsyncDisposable {
     return life.ready
   }
 
-  /** The row is this from now on. */
+  /**
+   * The row is this from now on. One round trip; one more where replicas are waited for.
+   *
+   * @throws OutcomeUnknownError it was sent, and whether it was accepted is not known: sent again, it would undo what came after
+   * @throws UncacheableValueError it cannot be JSON; ConfigurationError the id is empty or longer than 512 bytes
+   */
   async write(id: Id, value: T, options: CallOptions = {}): Promise<Accepted> {
     const bytes = bytesOf(value)
     return accepted(await this.#accept(id, { kind: 's', bytes }, undefined, options), this.#settings)
   }
 
-  /** The row is gone from now on. */
+  /** The row is gone from now on. As {@link WriteBehind.write}. */
   async delete(id: Id, options: CallOptions = {}): Promise<Accepted> {
     return accepted(await this.#accept(id, { kind: 'd' }, undefined, options), this.#settings)
   }
 
-  /** Adds to a field of the row, which begins at 0 where there is none. */
+  /**
+   * Adds a whole number to a field of the row, which begins at 0 where there is none. What the row was is asked of `load` where
+   * nothing waits of it. With an `idempotencyKey` it is counted once however often it is sent within `idempotencyWindowMs`, and
+   * sent again by itself; without, an answer that is lost is an error.
+   *
+   * @throws OutcomeUnknownError without a key: whether it was counted is not known
+   * @throws ConfigurationError the field is no whole number, would go beyond 2^53, or the row has too many counters
+   */
   async increment(
     id: Id,
     field: string,
@@ -153,7 +189,7 @@ export class WriteBehind<T> implements AsyncDisposable {
     }
   }
 
-  /** What is accepted, or else what the database has. */
+  /** What is accepted, at once; or what `load` tells where nothing waits, `undefined` without. One round trip before that. */
   async read(id: Id, options: CallOptions = {}): Promise<T | undefined> {
     await this.ready()
     const name = nameOf(id, this.#tenant)
@@ -162,7 +198,7 @@ export class WriteBehind<T> implements AsyncDisposable {
     return valueOf(waiting) as T | undefined
   }
 
-  /** Begins to flush in this process. Idempotent. */
+  /** Begins to flush in this process, its part of the partitions. Without it a process only accepts and reads. Idempotent. */
   start(): void {
     if (this.#life.isClosed) throw new ClosedError('this write-behind has been closed')
     const { name, partitions, leaseMs, report } = this.#settings

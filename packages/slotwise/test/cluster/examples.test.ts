@@ -17,6 +17,7 @@ const ENDS: Readonly<Record<string, readonly string[]>> = {
     'a total that was overtaken is stored: false',
   ],
   'outbox.ts': ['before: first', 'after: second'],
+  'writebehind.ts': ['accepted: 1100 views; written: 100', 'written: 1100 views'],
   'lock.ts': ['the next token is larger: true'],
   'races.ts': [
     'ttl',

@@ -18,8 +18,9 @@ function database() {
     state.calls++
     if (state.isAway) throw new Error('away')
     const bad = batch.find(({ id }) => state.refused.has(String(id)))
-    // Not everybody throws errors.
-    if (bad !== undefined) throw `${String(bad.id)} does not fit`
+    // Not everybody rejects with errors.
+    // oxlint-disable-next-line typescript/prefer-promise-reject-errors
+    if (bad !== undefined) await Promise.reject(`${String(bad.id)} does not fit`)
     for (const row of batch) {
       if (row.deleted) rows.delete(String(row.id))
       else rows.set(String(row.id), row.value)

@@ -40,7 +40,7 @@ async function increment(
     if (answer.state !== 'unknown') return answer
     const { waiting, expected } = answer
     const bytes = waiting === undefined ? Buffer.from(base) : (waiting.bytes ?? Buffer.from('{}'))
-    from = { bytes, value: Number((JSON.parse(bytes.toString()) as { n?: number }).n ?? 0), expected }
+    from = { bytes, value: (JSON.parse(bytes.toString()) as { n?: number }).n ?? 0, expected }
   }
 }
 

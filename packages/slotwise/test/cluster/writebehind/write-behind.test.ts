@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { RedisPort } from '../../../src/redis/index.js'
 import {
-  POSITIONS_SQL,
   postgresWriter,
   WriteBehind,
   type WriteBehindOptions,
+  writeBehindSql,
 } from '../../../src/writebehind/index.js'
 import { anyPort } from '../../support/any-port.js'
 import { type TestDatabase, testDatabase } from '../../support/postgres.js'
@@ -21,7 +21,7 @@ let database: TestDatabase
 beforeAll(async () => {
   port = await anyPort({ namespace: `wb-${randomUUID().slice(0, 8)}` })
   database = await testDatabase()
-  await database.pool.query(POSITIONS_SQL)
+  await database.pool.query(writeBehindSql())
 }, 60_000)
 afterAll(async () => {
   await database[Symbol.asyncDispose]()
