@@ -18,7 +18,7 @@ export const MUTANTS: Readonly<Record<string, readonly [mutant: Mutant, cast: Ca
     { processes: [['invalidate'], ['read']] },
   ],
   'invalidate leaves the lease': [
-    { del: (key) => ['HDEL', key, 'v'] },
+    { commands: { DEL: (key) => ['HDEL', key, 'v'] } },
     { processes: [['invalidate'], ['read']] },
   ],
   'invalidate that keeps the value leaves the lease': [
