@@ -36,7 +36,10 @@ export async function look(
 ): Promise<Look> {
   const { local } = instance
   if (local !== undefined && !allowStale)
-    return await lookHere(instance, local, key, budget, { named, isStrict })
+    return await lookHere(instance, local, key, budget, {
+      check: () => new TagCheck(instance.tags, key, { named, deadlineMs: budget.leftMs, isStrict }),
+      isStrict,
+    })
   let check: TagCheck | undefined
   for (let timed = instance.timed || allowStale; ; timed = true) {
     if (!instance.reachable(key)) return UNREACHABLE
@@ -98,10 +101,13 @@ export async function lookMany(
 ): Promise<readonly Look[]> {
   const { timed, local } = instance
   if (local !== undefined) {
-    const { leftMs } = budget
-    return await Promise.all(
-      keys.map((key) => lookHere(instance, local, key, new Budget(leftMs), { named, isStrict })),
-    )
+    const { leftMs: deadlineMs } = budget
+    let shared: TagCheck | undefined
+    const looked = keys.map((key) => {
+      const check = () => (shared ??= new TagCheck(instance.tags, key, { named, deadlineMs, isStrict }))
+      return lookHere(instance, local, key, new Budget(deadlineMs), { check, isStrict })
+    })
+    return await Promise.all(looked)
   }
   const asked = keys.filter((key) => instance.reachable(key))
   const from = performance.now()

@@ -73,13 +73,14 @@ interface KnownHere {
 
 type Known = ReadonlyMap<string, KnownHere>
 
-/** What is known of the tags of entries of one tenant while they are being read. */
+/** What is known of the tags of entries of one tenant while they are being read: each is asked for once. */
 export class TagCheck {
   readonly #tags: Tags
   readonly #store: TagStore
   readonly #isStrict: boolean
-  readonly #named: Promise<Known> | undefined
-  #known: Known = NOTHING
+  /** By the path of a tag: the answer that it will be in. */
+  readonly #asked = new Map<string, Promise<Known>>()
+  readonly #known = new Map<string, KnownHere>()
 
   /**
    * The tags that the reader names are asked for along with the entry: one round trip in the place of two. Where this
@@ -96,10 +97,7 @@ export class TagCheck {
     this.#store = tags.beside(key)
     this.#isStrict = isStrict
     const unknown = named.filter((path) => this.#held(path) === undefined)
-    if (unknown.length === 0) return
-    this.#named = this.#ask(unknown, deadlineMs)
-    // Whether it failed is only of interest to an entry that bears them.
-    this.#named.catch(() => {})
+    if (unknown.length > 0) this.#begin(unknown, this.#ask(unknown, deadlineMs))
   }
 
   /**
@@ -109,25 +107,37 @@ export class TagCheck {
    * @throws RedisUnavailableError nothing is known of one of them, or the budget is spent
    */
   async hold(entries: readonly (readonly Stamp[])[], budget: Budget): Promise<readonly boolean[]> {
-    const known = new Map(await (this.#named ?? NOTHING))
-    const rest = new Set<string>()
-    for (const { path } of entries.flat()) {
-      if (known.has(path)) continue
+    const known = this.#known
+    const paths = new Set(entries.flatMap((stamps) => stamps.map(({ path }) => path)))
+    const rest: string[] = []
+    for (const path of paths) {
+      if (this.#asked.has(path)) continue
       const held = this.#held(path)
-      if (held === undefined) rest.add(path)
+      if (held === undefined) rest.push(path)
       else known.set(path, { version: held.version, tag: held })
     }
-    if (rest.size > 0) {
-      const asked = await budget.spend((deadlineMs) => this.#ask([...rest], deadlineMs))
-      for (const [path, tag] of asked) known.set(path, tag)
+    if (rest.length > 0) {
+      this.#begin(
+        rest,
+        budget.spend((deadlineMs) => this.#ask(rest, deadlineMs)),
+      )
     }
-    this.#known = known
+    for (const path of paths) {
+      const tag = (await this.#asked.get(path))?.get(path)
+      if (tag !== undefined) known.set(path, tag)
+    }
     return entries.map((stamps) => stamps.every(({ path, version }) => known.get(path)?.version === version))
   }
 
   /** What the tags were found to be, to be held on to; after {@link hold}. */
   tagsOf(stamps: readonly Stamp[]): readonly KnownTag[] {
     return stamps.flatMap(({ path }) => this.#known.get(path)?.tag ?? [])
+  }
+
+  #begin(paths: readonly string[], asking: Promise<Known>): void {
+    for (const path of paths) this.#asked.set(path, asking)
+    // Whether it failed is only of interest to an entry that bears them.
+    asking.catch(() => {})
   }
 
   #held(path: string): KnownTag | undefined {
@@ -175,7 +185,6 @@ interface CheckTerms {
   readonly isStrict: boolean
 }
 
-const NOTHING: Known = new Map()
 const NO_BOND = { link: undefined, at: 0, wall: 0 }
 
 /** The tags that a caller names, and those above them. */

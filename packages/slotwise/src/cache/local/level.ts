@@ -4,6 +4,7 @@ import type { Key } from '../../keys.js'
 import { slotOf } from '../../slots.js'
 import { type Codec, type Stamp, versionOf } from '../entry.js'
 import type { Look } from '../look-reply.js'
+import { copyOf, isTree } from './copy.js'
 import { frozen } from './freeze.js'
 import { HotKeys, type Reads } from './hot-keys.js'
 import type { LocalSettings } from './options.js'
@@ -20,9 +21,9 @@ export interface Held {
   /** What Redis had, for a look at whether it still has. */
   readonly version: Buffer
   readonly bytes: Buffer
-  /** For all callers, unless each is to have their own. */
+  /** For all callers, or to be copied for each; nothing if it has to be decoded for each. */
   readonly value: unknown
-  readonly isOwn: boolean
+  readonly handing: Handing
   readonly stamps: readonly Stamp[]
   readonly tags: readonly KnownTag[]
   readonly keptMs: number
@@ -33,6 +34,9 @@ export interface Held {
   readonly endsAtWall: number
   readonly bond: Bond
 }
+
+/** How a caller comes by a value. */
+export type Handing = 'shared' | 'copied' | 'decoded'
 
 /** An entry as it was read, and what vouches for it. */
 export interface Holding {
@@ -172,8 +176,9 @@ export class LocalLevel {
   }
 
   /** What a caller gets of it. */
-  valueOf({ isOwn, value, bytes }: Pick<Held, 'isOwn' | 'value' | 'bytes'>): unknown {
-    if (!isOwn) return value
+  valueOf({ handing, value, bytes }: Pick<Held, 'handing' | 'value' | 'bytes'>): unknown {
+    if (handing === 'shared') return value
+    if (handing === 'copied') return copyOf(value)
     const decoded = this.#codec.read(bytes)
     // It was readable when it came, and the schema has seen it.
     return decoded instanceof Promise ? decoded.then((late) => late?.value) : decoded?.value
@@ -185,10 +190,10 @@ export class LocalLevel {
     return value
   }
 
-  /** Whether each caller has to have one of their own. */
-  isOwn(value: unknown): boolean {
+  /** How others come by a value that one caller has. */
+  handing(value: unknown): 'shared' | 'decoded' {
     const { values } = this.#settings
-    return values === 'copied' || (values === 'frozen' && !frozen(value))
+    return values === 'copied' || (values === 'frozen' && !frozen(value)) ? 'decoded' : 'shared'
   }
 
   begin(key: string): Reading {
@@ -206,12 +211,14 @@ export class LocalLevel {
       return
     }
     const lastsMs = Math.min(freshForMs, this.#settings.maxAgeMs)
-    const isOwn = this.isOwn(value)
+    const shared = this.handing(value)
+    const handing = shared === 'decoded' && isTree(value) ? 'copied' : shared
     this.#entries.set(key, {
       version: versionOf(bytes),
       bytes,
-      value: isOwn ? undefined : value,
-      isOwn,
+      // Whoever has read it may change it.
+      value: handing === 'shared' ? value : handing === 'copied' ? copyOf(value) : undefined,
+      handing,
       stamps: stamps.map((stamp, i) => sharing(stamp, tags[i])),
       tags,
       keptMs,

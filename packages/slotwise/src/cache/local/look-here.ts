@@ -4,13 +4,14 @@ import { defineScript } from '../../redis/script.js'
 import type { Budget } from '../budget.js'
 import type { Instance } from '../instance.js'
 import { type Bytes, judge, type Look, timedBytes, timedCalls, UNREACHABLE } from '../look-reply.js'
-import { TagCheck } from '../tags.js'
+import type { TagCheck } from '../tags.js'
 import type { Held, Holding, LocalLevel } from './level.js'
 import reproveSource from './reprove.lua.js'
 
 /** What a look wants besides the entry. */
 interface Terms {
-  readonly named: readonly string[]
+  /** Begun by the first that needs it. */
+  readonly check: () => TagCheck
   /** Nothing that this process holds counts. */
   readonly isStrict: boolean
 }
@@ -35,7 +36,7 @@ export async function lookHere(
   local: LocalLevel,
   key: Key,
   budget: Budget,
-  { named, isStrict }: Terms,
+  { check: begun, isStrict }: Terms,
 ): Promise<Look> {
   if (!instance.reachable(key)) return UNREACHABLE
   const here = isStrict ? undefined : local.find(key)
@@ -45,7 +46,7 @@ export async function lookHere(
   }
   if (!isStrict) local.missed(key)
   try {
-    const check = new TagCheck(instance.tags, key, { named, deadlineMs: budget.leftMs, isStrict })
+    const check = begun()
     // After an invalidation has resolved, no strict read that begins later may get what was read before it.
     const shared = isStrict ? undefined : local.sharedRead(key)
     const theirs = shared && (await budget.await(shared.catch(nothing), undefined))
@@ -67,7 +68,7 @@ const nothing = (): undefined => undefined
 
 /** Nobody but its caller has it, unless nobody can change it. */
 function anotherOf(local: LocalLevel, { value, bytes }: Seen): unknown {
-  return local.valueOf({ isOwn: local.isOwn(value), value, bytes })
+  return local.valueOf({ handing: local.handing(value), value, bytes })
 }
 
 type Seen = Extract<Look, { readonly state: 'found' }>

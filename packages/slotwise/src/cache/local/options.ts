@@ -22,7 +22,7 @@ export interface LocalOptions {
   readonly maxStalenessMs: number
   /**
    * What callers get. `'frozen'`: one value for all of them, which none can change; what cannot be frozen is decoded for
-   * each. `'copied'`: a value of their own each time, decoded anew. `'shared'`: one value, on their word not to change it.
+   * each. `'copied'`: a value of their own each time. `'shared'`: one value, on their word not to change it.
    *
    * @defaultValue `'frozen'`
    */

@@ -75,6 +75,26 @@ describe('what a process holds', () => {
     expect(roundTrips()).toBe(before)
   })
 
+  it.each([
+    ['named by their reader', { tags: ['org:7/users', 'b'] }],
+    ['of whom the entries tell', {}],
+  ])('costs each tag of many entries once, %s', async (_, options) => {
+    const ids = Array.from({ length: 20 }, () => randomUUID())
+    await using other = open<string>({ local: undefined }, elsewhere)
+    for (const id of ids) await other.set(id, 'value', { tags: ['org:7/users', 'b'] })
+    const asked: string[] = []
+    const through = watched(port, (call) => {
+      if (!('script' in call) && call.key.includes(':tag:')) asked.push(call.key)
+    })
+    await using cache = open<string>({}, through)
+    const results = await cache.getOrLoadMany(ids, options, () => refuse())
+    expect(results.map((result) => result.status === 'fulfilled' && result.value)).toEqual(
+      ids.map(() => 'value'),
+    )
+    expect(asked).toHaveLength(3)
+    expect(new Set(asked).size).toBe(3)
+  })
+
   it('is asked for anew by who wants it exact', async () => {
     const { port: through, roundTrips } = roundTripping(port)
     await using cache = open<string>({}, through)
@@ -251,10 +271,13 @@ describe('values', () => {
     await using cache = open<typeof value>({ local: { ...local, values: 'copied' } })
     const id = randomUUID()
     await cache.set(id, value)
+    const first = await cache.getOrLoad(id, refuse)
     await held(cache, id)
     const mine = await cache.getOrLoad(id, refuse)
-    mine.tags.push('mine')
-    mine.author.name = 'mine'
+    for (const one of [first, mine]) {
+      one.tags.push('mine')
+      one.author.name = 'mine'
+    }
     expect(await cache.getOrLoad(id, refuse)).toEqual(value)
   })
 
