@@ -89,6 +89,8 @@ describe('a connection that tells of changes and is cut by the server for what w
       timeout: 30_000,
     },
     async ({ limit, value, before, mb }) => {
+      await staller.hold()
+      await expect.poll(async () => (await listeners()).size).toBe(2)
       await set(limit, value)
       const { wake, woken } = await staller.stall(20_000)
       try {
@@ -118,6 +120,7 @@ describe('a connection that tells of changes and is cut by the server for what w
         wake()
         await woken
         await set(limit, before)
+        await port.pipeline(long.map((key) => ({ key, command: ['DEL', key], repeat: 'safe' })))
       }
     },
   )
