@@ -85,10 +85,15 @@ export const TAG_MUTANTS: Readonly<Record<string, readonly [mutant: Mutant, cast
   ],
 }
 
+/** As it is now, to be called with a `this` of its kind. */
+function methodOf<T, K extends keyof T>(prototype: T, name: K): T[K] {
+  return prototype[name]
+}
+
 /** Before it is stored, and not before it is loaded. */
 function readsTagsLate(): void {
-  const { stamps } = Tags.prototype
-  const { reread } = Codec.prototype
+  const stamps = methodOf(Tags.prototype, 'stamps')
+  const reread = methodOf(Codec.prototype, 'reread')
   const left = new Map<string | undefined, () => Promise<void>>()
   vi.spyOn(Tags.prototype, 'stamps').mockImplementation(async function (this: Tags, ...asked) {
     const known: Stamp[] = []
@@ -113,7 +118,7 @@ interface Checking {
 }
 
 function checking({ only = (stamps) => stamps, also = () => false }: Checking): void {
-  const { hold } = TagCheck.prototype
+  const hold = methodOf(TagCheck.prototype, 'hold')
   vi.spyOn(TagCheck.prototype, 'hold').mockImplementation(async function (this: TagCheck, entries, budget) {
     const holds = await hold.call(this, entries.map(only), budget)
     return entries.map((stamps, i) => holds[i] === true || stamps.every((stamp) => also(this, stamp)))
