@@ -36,6 +36,11 @@ export const SMALL: Readonly<Record<string, Cast>> = {
     processes: [['set by a token'], ['write']],
     before: 'fresh',
   },
+  'a set by a token and an invalidation, something comes late': {
+    processes: [['set by a token'], ['invalidate']],
+    faults: 1,
+    allowed: ['lost', 'late'],
+  },
   'a write that is broken off, and a read': { processes: [['write, broken off'], ['read']] },
   'an invalidation and a read, one thing goes wrong': {
     processes: [['invalidate'], ['read']],
@@ -157,6 +162,11 @@ export const LARGE: Readonly<Record<string, Cast>> = {
     processes: [['change the tag above'], ['read under the tag', 'look'], ['read under the tag']],
     faults: 1,
     allowed: all,
+  },
+  'a change of a tag and a load, something comes late': {
+    processes: [['change the tag'], ['read under the tag']],
+    faults: 1,
+    allowed: ['late'],
   },
   'changes of the database under a tag, two things go wrong': {
     processes: [['mutate the tag'], ['mutate the tag above'], ['read under the tag', 'look']],

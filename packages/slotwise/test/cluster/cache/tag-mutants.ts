@@ -24,6 +24,10 @@ export const TAG_MUTANTS: Readonly<Record<string, readonly [mutant: Mutant, cast
       allowed: ['lag'],
     },
   ],
+  'a look that comes late gives a tag the version again that was changed': [
+    { repeated: look.name },
+    { processes: [['change the tag'], ['read under the tag']], faults: 1, allowed: ['late'] },
+  ],
   'a tag is given a version while it is being changed': [
     mistaken(look, ['if now < tonumber(saved[2]) then return false end', '']),
     { processes: [['mutate the tag'], ['read under the tag']] },

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'cache/observe',
-sha1: '524a915260ffa12d7045d8d3b49a78ece284873c',
+sha1: '766a7aada5388d1a2be0e1d6ec24655548d954cb',
 run(redis) {
 let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "v", "x", "r", "m")
 let lives: lua.Value = redis.call("PTTL", lua.index(redis.KEYS, 1))

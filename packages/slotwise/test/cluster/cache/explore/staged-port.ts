@@ -17,6 +17,8 @@ export interface Mutant {
   readonly scripts?: Readonly<Record<string, ScriptSource>>
   /** By the name of a command: the one in its place. */
   readonly commands?: Readonly<Record<string, (key: string) => readonly [string, ...string[]]>>
+  /** The script that is repeated as it is when nothing is known of its outcome. */
+  readonly repeated?: string
   /** Puts a mistake into the code of this process, which `vi.restoreAllMocks` takes out again. */
   readonly install?: () => void
 }
@@ -74,7 +76,7 @@ export function staged(
       if (READS.has(name)) throw new RedisUnavailableError(`${name}: ${way}`)
       if (way === 'reply lost') await run(one, rest)
       if (way === 'late') void stage.pause('network', `${who}'s ${name}, late`).then(() => run(one, rest))
-      if (one.repeat !== 'safe' || lost === TRIES)
+      if (mutated(one, mutant).repeat !== 'safe' || lost === TRIES)
         throw new OutcomeUnknownError(`${name}: ${way}`, { node: 'staged' })
     }
   }
@@ -111,8 +113,9 @@ export function mistakenly(port: RedisPort, mutant: Mutant = {}): RedisPort {
   return portWith(port, members)
 }
 
-function mutated(call: Call, { scripts = {}, commands = {} }: Mutant): Call {
+function mutated(call: Call, { scripts = {}, commands = {}, repeated }: Mutant): Call {
   if ('script' in call) {
+    if (call.script.name === repeated) return { ...call, repeat: 'safe' }
     const script = scripts[call.script.name]
     return script === undefined ? call : { ...call, script }
   }
