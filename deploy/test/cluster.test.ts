@@ -194,6 +194,23 @@ describe('the cluster that is deployed', () => {
     }
   })
 
+  it('does not call a node unwell for the state of its cluster, which restarting it would not mend', async () => {
+    await using ops = await port('ops')
+    const owner = ops.topology().ownerOf(0)
+    expect.assert(owner !== undefined)
+    const name = `redis-${stack.nodes().findIndex((node) => node.endsWith(`:${owner.port}`)) + 1}`
+    const state = async () => String(await ops.onNode(owner.id, ['CLUSTER', 'INFO']))
+    await ops.onNode(owner.id, ['CLUSTER', 'DELSLOTS', 0])
+    try {
+      await expect.poll(state).toMatch(/^cluster_state:fail/)
+      for (const check of ['live', 'up', 'synced'])
+        expect(await stack.script(name, 'health.sh', [check])).toEqual({ code: 0, output: '' })
+    } finally {
+      await ops.onNode(owner.id, ['CLUSTER', 'ADDSLOTS', 0])
+    }
+    await expect.poll(state).toMatch(/^cluster_state:ok/)
+  })
+
   it('hands a primary over to its replica before it is ended, without losing a write', async () => {
     const key = keyOf({ namespace: 'comments', pattern: 'kept', name: 'handed' }, 'over')
     await app.call({ key, command: ['SET', key, 'kept'] })

@@ -190,6 +190,23 @@ describe('the manifests', () => {
     }
   })
 
+  it('keep nodes on machines and in zones apart, as far as there are as many', () => {
+    const { template } = get('StatefulSet', 'redis').spec ?? {}
+    const { affinity, topologySpreadConstraints = [] } = template?.spec ?? {}
+    const terms = affinity?.podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []
+    const apart = terms.map(({ podAffinityTerm }) => podAffinityTerm)
+    expect(apart.map((term) => term.topologyKey)).toEqual(['kubernetes.io/hostname'])
+    expect(topologySpreadConstraints.map(({ topologyKey }) => topologyKey)).toEqual([
+      'kubernetes.io/hostname',
+      'topology.kubernetes.io/zone',
+    ])
+    // Each of them counts the pods of the nodes, and no others.
+    for (const rule of [...apart, ...topologySpreadConstraints]) {
+      const chosen = workloads.filter((one) => selects(rule.labelSelector ?? {}, labelsOf(one)))
+      expect(chosen.map(({ name }) => name)).toEqual(['redis'])
+    }
+  })
+
   it('make the cluster of all the nodes that there are', () => {
     const { spec } = get('StatefulSet', 'redis')
     const wanted = Array.from({ length: spec?.replicas ?? 0 }, (_, i) => `redis-${i}.redis-nodes:6379`)

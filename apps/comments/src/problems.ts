@@ -106,6 +106,8 @@ const AWAY_WORDS =
 
 function isDatabaseAway(error: unknown): boolean {
   if (!(error instanceof Error)) return false
+  // A transaction that did not end while its intent stood, and was rolled back.
+  if (error.name === 'TimeoutError') return true
   if ('code' in error && typeof error.code === 'string' && AWAY.test(error.code)) return true
   return AWAY_WORDS.test(error.message)
 }

@@ -1,7 +1,13 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { connect } from 'slotwise/ioredis'
+import { keyOf } from 'slotwise/redis'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { type Service, startService } from '../src/compose.js'
+import { problemOf } from '../src/problems.js'
+import { CommentRepository } from '../src/repositories/comments.js'
+import { Caches } from '../src/services/caches.js'
 import type { Answer, Api } from './support/api.js'
 import { SlowLink } from './support/proxy.js'
 import { useService } from './support/service.js'
@@ -60,6 +66,40 @@ const changes: readonly [name: string, change: (api: Api) => Promise<Answer>, no
   ],
   ['a like', (api) => api.put('/v1/comments/c/like', { user: 'v' }), { likes: 1 }],
 ]
+
+describe('a change that takes longer than its intent stands', () => {
+  it('of a comment that is written is rolled back', async () => {
+    const api = await service.tenant()
+    await api.entity('e')
+    const comments = new CommentRepository(service.db)
+    const wanted = { id: 'late', entityId: 'e', parentId: null, authorId: 'u', content: 'late' }
+    // As the cache gives it.
+    const over = new DOMException('the intent that covers this change is about to end', 'TimeoutError')
+    await expect(comments.create(api.tenant, wanted, AbortSignal.abort(over))).rejects.toBe(over)
+    expect(await comments.find(api.tenant, 'late')).toBeUndefined()
+    expect(problemOf(over)).toMatchObject({ code: 'DATABASE_UNAVAILABLE', retryAfterMs: 1000 })
+  })
+
+  it('is told so by the cache, and covered for longer than the database lets a statement run', async () => {
+    const port = await connect({ nodes: inject('clusterNodes'), namespace: `test-${randomUUID()}` })
+    await using caches = new Caches(port)
+    const entry = { id: 'c', entityId: 'e' }
+    let signal: AbortSignal | undefined
+    const failed = caches.create('t', entry, async (given) => {
+      signal = given
+      throw new Error('no')
+    })
+    await expect(failed).rejects.toThrow('no')
+    expect(signal?.aborted).toBe(false)
+    const key = keyOf({ namespace: port.namespace, pattern: 'cache', name: 'comments', tenant: 't' }, 'c')
+    const covered = await caches.change('t', entry, async () =>
+      Number(await port.call({ key, command: ['PTTL', key] })),
+    )
+    // A connection within 5 s, then a statement within 5 s, of which the client waits 1 s longer.
+    expect(covered).toBeGreaterThan(11_000)
+    await port.close()
+  })
+})
 
 describe('a slow load', () => {
   it.each(changes)('of a comment never stores over %s that came meanwhile', async (_, change, now) => {

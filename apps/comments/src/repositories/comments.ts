@@ -84,7 +84,8 @@ export class CommentRepository {
     return rows.map(comment)
   }
 
-  async create(tenant: string, wanted: NewComment): Promise<Created> {
+  /** @param signal nothing is committed once it has aborted */
+  async create(tenant: string, wanted: NewComment, signal: AbortSignal): Promise<Created> {
     return this.#db.kysely.transaction().execute(async (transaction): Promise<Created> => {
       const entity = await transaction
         .selectFrom('entities')
@@ -118,6 +119,7 @@ export class CommentRepository {
         .returning([...SHOWN])
         .returning(authorName)
         .executeTakeFirstOrThrow()
+      signal.throwIfAborted()
       return { created: true, comment: comment(row) }
     })
   }

@@ -41,6 +41,13 @@ const TTL_MS = 600_000
 const INVALIDATE_MS = 500
 
 /**
+ * How long the intent of a change stands. Longer than a statement takes with all that may hold it up, a connection and the time-outs
+ * of the database, so that nothing is committed behind it; shorter than what anybody would mind to be read past the cache after
+ * a process has died in the middle.
+ */
+const CHANGE_MS = 15_000
+
+/**
  * Everything the service keeps in Redis for reading, and the one place that knows which entries show what.
  * The importer and the routes change data only together with a call of {@link Caches.changed}.
  */
@@ -91,11 +98,13 @@ export class Caches implements AsyncDisposable {
   /**
    * Writes a comment to the database, then to its entry, under an intent for the thread that does not show it yet: a
    * process that dies after its commit leaves no thread without it.
+   *
+   * @param write is told to roll back shortly before the intent ends
    */
   async create(
     tenant: string,
     { id, entityId }: { readonly id: string; readonly entityId: string },
-    write: () => Promise<Comment>,
+    write: (signal: AbortSignal) => Promise<Comment>,
   ): Promise<Comment> {
     const comments = this.#comments.forTenant(tenant)
     const options = {
@@ -103,12 +112,16 @@ export class Caches implements AsyncDisposable {
       alsoInvalidateTags: [treeTag(entityId)],
       deadlineMs: INVALIDATE_MS,
     }
-    return await timed('write', () => written(() => comments.writeThrough(id, options, write)))
+    return await timed('write', () =>
+      written(() => comments.writeThrough(id, options, ({ signal }) => write(signal))),
+    )
   }
 
   /**
    * Changes a comment in the database under an intent for both entries that show it, so that neither an eviction inside of
    * the transaction nor a process that dies after its commit leaves the older text in Redis.
+   *
+   * @param run one statement, which the database ends in less time than the intent stands
    */
   async change<R>(
     tenant: string,
@@ -116,7 +129,12 @@ export class Caches implements AsyncDisposable {
     run: () => Promise<R>,
   ): Promise<R> {
     const comments = this.#comments.forTenant(tenant)
-    const what = { ids: [id], tags: [treeTag(entityId)], deadlineMs: INVALIDATE_MS }
+    const what = {
+      ids: [id],
+      tags: [treeTag(entityId)],
+      intentMs: CHANGE_MS,
+      deadlineMs: INVALIDATE_MS,
+    }
     return await timed('write', () => written(() => comments.mutate(what, run)))
   }
 

@@ -66,8 +66,8 @@ export class CommentService {
   async create(tenant: string, draft: Draft): Promise<Comment> {
     const { author, ...wanted } = draft
     const id = randomUUID()
-    return this.#caches.create(tenant, { id, entityId: draft.entityId }, async () => {
-      const outcome = await this.#comments.create(tenant, { ...wanted, id, authorId: author })
+    return this.#caches.create(tenant, { id, entityId: draft.entityId }, async (signal) => {
+      const outcome = await this.#comments.create(tenant, { ...wanted, id, authorId: author }, signal)
       if (outcome.created) return outcome.comment
       if (outcome.reason === 'no-entity') throw notFound()
       throw new Problem('INVALID_REQUEST', 'The reply has no place.', {

@@ -1,5 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { connect } from '../../../slotwise/src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../../slotwise/src/local/index.js'
+import { keyOf } from '../../../slotwise/src/redis/index.js'
 import { type BareServers, startBareServers } from '../../../slotwise/test/support/bare-servers.js'
 import { json, slotwise, start } from '../support/slotwise.js'
 
@@ -80,6 +83,31 @@ describe('a cluster that grows and shrinks', () => {
     expect((await slotwise([...args, '--slots', '0-9,20-20'], { env })).stdout).toBe(
       'Nothing had to be moved.\n',
     )
+  })
+
+  it('is rebalanced, killed half way as often as may be, and goes on from there without a key lost', async () => {
+    await using port = await connect({ ...cluster.connectOptions })
+    const keys = Array.from({ length: 5000 }, (_, i) =>
+      keyOf({ namespace: '', pattern: 'killed', name: 'k' }, [i]),
+    )
+    const reads = keys.map((key) => ({ key, command: ['GET', key], repeat: 'safe' }) as const)
+    const present = async () =>
+      (await port.pipeline(reads)).filter((one) => one.status === 'fulfilled' && one.value === '1').length
+    await port.pipeline(keys.map((key) => ({ key, command: ['SET', key, 1] })))
+    for (let i = 1; i <= 3; i++) {
+      const running = start(['rebalance'], { env })
+      await running.until(/moving slots from .*, slots \d+\/\d+/)
+      await sleep(20 * i)
+      running.child.kill('SIGKILL')
+      expect((await running.ended).code).toBeNull()
+      expect(await present()).toBe(keys.length)
+    }
+    expect(await slotsOf(newcomer)).toBeLessThan(4096)
+    expect((await slotwise(['rebalance'], { env })).code).toBe(0)
+    expect(await slotsOf(newcomer)).toBe(4096)
+    expect(await present()).toBe(keys.length)
+    expect((await slotwise(['rebalance', '--weight', `${newcomer}=0.1`], { env })).code).toBe(0)
+    expect(await present()).toBe(keys.length)
   })
 
   it('is rebalanced, stopped between two steps, and goes on from there', async () => {

@@ -19,7 +19,8 @@ export interface CacheOptions<T = unknown> {
   readonly name: string
   /**
    * Changes the keys when the shape of what is stored changes, so that old and new processes do not read each other's
-   * during an upgrade. @defaultValue none
+   * during an upgrade. Nor do they invalidate each other's by id: while both run, what one version changes may be served by the
+   * other until its TTL, unless it is invalidated by a tag, which versions share. @defaultValue none
    */
   readonly version?: number | undefined
   /**
@@ -76,7 +77,10 @@ export interface CacheOptions<T = unknown> {
    * @defaultValue `{ min: 25, max: 100 }`
    */
   readonly budgetMs?: number | BudgetBounds | undefined
-  /** How many loads this process may run at a time: what protects a database when Redis is away. @defaultValue any number */
+  /**
+   * How many loads this process may run at a time: what protects a database when Redis is away. A call for many is one. A load
+   * that never ends keeps its place, so loaders need a time-out of their own. @defaultValue any number
+   */
   readonly origin?: OriginOptions | undefined
   /** A level in this process, before Redis. @defaultValue none */
   readonly local?: LocalOptions | undefined

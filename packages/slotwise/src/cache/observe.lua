@@ -17,13 +17,13 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local written = tonumber(saved[4])
 if written and now < written then return {2} end
 
--- A value whose time is over must not come back by the key's living longer.
-if saved[1] then redis.call('HDEL', KEYS[1], 'v', 'x') end
 local mark = saved[3] or ARGV[1]
 if not saved[3] then
   local reply = redis.pcall('HSET', KEYS[1], 'r', mark)
   -- No memory for a mark: a look it is all the same.
   if type(reply) == 'table' and reply.err then return {2} end
 end
+-- A value whose time is over must not come back by the key's living longer. After the mark, so that the hash is never empty.
+if saved[1] then redis.call('HDEL', KEYS[1], 'v', 'x') end
 if lives < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return {1, mark}

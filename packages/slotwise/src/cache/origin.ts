@@ -2,7 +2,7 @@ import { OriginBusyError } from '../errors.js'
 
 /** How much of a cache's loading its origin bears. */
 export interface OriginOptions {
-  /** So many loads at a time in this process; the others wait for their turn. */
+  /** So many loads at a time in this process, those whose callers have given up among them; the others wait for their turn. */
   readonly maxConcurrent: number
   /** How long one waits before its callers get an `OriginBusyError`, in milliseconds. @defaultValue `1000` */
   readonly maxWaitMs?: number | undefined

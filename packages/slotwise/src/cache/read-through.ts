@@ -127,12 +127,13 @@ async function served<T>(
   seen: Seen,
   { began, budget, round }: { readonly began: number; readonly budget: Budget; readonly round: number },
 ): Promise<Found<T>> {
-  wish.decided?.()
   const how = round > 0 ? 'wait' : seen.stale ? 'stale' : 'hit'
   const value = { value: seen.value as T, source: 'redis', how } as const
   if (seen.stale || seen.early) {
     const departure = { ...departureOf(key, wish, budget, versionOf(seen.bytes)), isRefresh: true }
     const seat = instance.refreshes.join(key, (aborted) => ruled(instance, departure, aborted))
+    // Whoever sets it off learns from Redis whether it is the one to load.
+    if (!seat.first) wish.decided?.()
     void leaveWhenLanded(seat.flight, seat.leave)
     void seat.flight.landed.then((landing) => tell(instance, key, seat.first, landing))
     if (seen.stale && wish.softTimeoutMs > 0) {
@@ -143,7 +144,7 @@ async function served<T>(
         return { value: (await landing.value()) as T, source: landing.source, how: landing.how }
       }
     }
-  }
+  } else wish.decided?.()
   instance.count(how === 'wait' ? 'waits' : 'hits')
   if (how === 'stale') instance.count('staleHits')
   return value

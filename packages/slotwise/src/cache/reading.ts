@@ -35,7 +35,22 @@ export class Reading<T> {
    *
    * @throws whatever `load` throws, unless there is a stale value; {@link UncacheableValueError} if it returns what the
    *   serializer cannot hold or the schema does not allow; {@link LoadTimeoutError} after `hardTimeoutMs`;
-   *   {@link OriginBusyError} if the origin has no room for one more load.
+   *   {@link OriginBusyError} if the origin has no room for one more load; {@link ClosedError}.
+   *
+   * @example
+   * ```ts
+   * import type { Cache } from 'slotwise/cache'
+   *
+   * declare const find: (id: string, signal: AbortSignal) => Promise<string | null>
+   *
+   * export async function title(cache: Cache<string | null>, id: string): Promise<string | null> {
+   *   return await cache.getOrLoad(['article', id], { hardTimeoutMs: 2000 }, async ({ signal, setTtlMs }) => {
+   *     const found = await find(id, signal)
+   *     if (found === null) setTtlMs(5000)
+   *     return found
+   *   })
+   * }
+   * ```
    */
   async getOrLoad(id: Id, load: Load<T>): Promise<T>
   async getOrLoad(id: Id, options: LoadOptions, load: Load<T>): Promise<T>
@@ -85,7 +100,8 @@ export class Reading<T> {
 
   /**
    * {@link getOrLoad} for many ids, in their order, each with its own outcome: one round trip a node for what is there,
-   * and one call of `loadMany` for what is not. What another process is loading is waited for.
+   * and one call of `loadMany` for what is not, or is stale and is refreshed by this call. What another process is loading is
+   * waited for; if that brings nothing, `loadMany` is called once more, for those ids.
    *
    * @example
    * ```ts
@@ -132,7 +148,11 @@ export class Reading<T> {
         const [key, seen] = [keys[i] ?? this.#scope.key(id), looks[i]]
         const { load, decided } = batch.member(id)
         const wish = { ...terms, load, decided }
-        const found = await readThrough<T>(instance, key, wish, seen).finally(decided)
+        const found = await readThrough<T>(instance, key, wish, seen).catch((error: unknown) => {
+          // Whoever gets a value is decided where it is known whether it is also to be refreshed.
+          decided()
+          throw error
+        })
         return this.#answer(key, found, from).value
       }),
     )
@@ -140,7 +160,9 @@ export class Reading<T> {
 
   /**
    * The entry as it lies in Redis, if it is fresh, without loading. `undefined` as well for what cannot be read, and for
-   * everything while Redis does not answer within the budget.
+   * everything while Redis does not answer within the budget: it never rejects because of Redis.
+   *
+   * @throws the reason of `signal`; {@link ClosedError}
    */
   async get(id: Id, options: ReadOptions = {}): Promise<T | undefined> {
     const { instance } = this.#scope
@@ -151,7 +173,7 @@ export class Reading<T> {
     return this.#fresh([key], [seen])[0]
   }
 
-  /** {@link get} for many: one round trip a node, all nodes in parallel, wherever the slots are. */
+  /** {@link get} for many, in their order: one round trip a node, all nodes in parallel, wherever the slots are. */
   async getMany(ids: readonly Id[], options: ReadOptions = {}): Promise<readonly (T | undefined)[]> {
     const { instance } = this.#scope
     const keys = this.#scope.keys(ids)
@@ -163,7 +185,19 @@ export class Reading<T> {
   /**
    * The entry with all that is known of it, and a token with which {@link set} stores only if nothing has happened to
    * the entry in between. One round trip. Where there is no entry it leaves a mark in Redis for `leaseMs`; {@link get}
-   * does not.
+   * does not. Where Redis does not answer within the budget nothing is found, and nothing is ever stored with the token.
+   *
+   * @throws the reason of `signal`; {@link ClosedError}
+   *
+   * @example
+   * ```ts
+   * import type { Cache } from 'slotwise/cache'
+   *
+   * export async function trim(cache: Cache<string>, id: string): Promise<boolean> {
+   *   const seen = await cache.read(id)
+   *   return seen.found && (await cache.set(id, seen.value.trim(), { token: seen.token }))
+   * }
+   * ```
    */
   async read(id: Id, options: ReadOptions = {}): Promise<CacheRead<T>> {
     const { instance } = this.#scope
@@ -198,9 +232,27 @@ export class Reading<T> {
   }
 
   /**
-   * Loads what is not there yet, many at a time: before a release, or after a cluster was emptied.
+   * Loads what is not there yet, many at a time: before a release, or after a cluster was emptied. Stored as what
+   * {@link getOrLoadMany} loads, by one process of all that warm the same.
    *
    * @returns what became of them; a failure is told to `onError` and does not end it
+   * @throws the reason of `signal`, or what the source of the ids or `onProgress` throws, when the batches under way have ended
+   *
+   * @example
+   * ```ts
+   * import type { Cache } from 'slotwise/cache'
+   *
+   * declare const rowsOf: (ids: readonly string[]) => Promise<ReadonlyMap<string, string>>
+   *
+   * export async function warmed(cache: Cache<string | null>, ids: AsyncIterable<string>): Promise<number> {
+   *   const onProgress = ({ done, failed }: { done: number; failed: number }) => console.log(`${done}, ${failed} failed`)
+   *   const { failed } = await cache.warm(ids, { batchSize: 500, onProgress }, async (missing) => {
+   *     const rows = await rowsOf(missing)
+   *     return missing.map((id) => rows.get(id) ?? null)
+   *   })
+   *   return failed
+   * }
+   * ```
    */
   async warm<I extends Id>(
     ids: Iterable<I> | AsyncIterable<I>,

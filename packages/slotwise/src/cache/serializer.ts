@@ -14,7 +14,10 @@ export interface Serializer {
   decode(bytes: Uint8Array): unknown
 }
 
-/** JSON in UTF-8: what `JSON.parse(JSON.stringify(value))` gives back. The default. */
+/**
+ * JSON in UTF-8: what `JSON.parse(JSON.stringify(value))` gives back, so dates come back as text and a property that is
+ * `undefined` not at all. A bigint or a circular value is an {@link UncacheableValueError}. The default.
+ */
 export const json: Serializer = textual(1, JSON)
 
 /** The two functions of superjson that are needed. */
@@ -44,7 +47,8 @@ type MessagePack =
   | { encode(value: unknown): Uint8Array; decode(bytes: Uint8Array): unknown }
 
 /**
- * MessagePack, by a library that you install: smaller than JSON, and it keeps binary data and dates. Give msgpackr a
+ * MessagePack, by a library that you install: smaller than JSON, and it keeps binary data and dates. What one reader does to
+ * bytes within its value no other sees. Give msgpackr a
  * `Packr` without shared structures: those live in one process and other processes could not read what it writes.
  *
  * @example
@@ -56,10 +60,12 @@ type MessagePack =
  * ```
  */
 export function msgpack(library: MessagePack): Serializer {
-  if ('pack' in library) {
-    return { id: 2, encode: (value) => library.pack(value), decode: (bytes) => library.unpack(bytes) }
-  }
-  return { id: 2, encode: (value) => library.encode(value), decode: (bytes) => library.decode(bytes) }
+  const [encode, decode] =
+    'pack' in library
+      ? [(value: unknown) => library.pack(value), (bytes: Uint8Array) => library.unpack(bytes)]
+      : [(value: unknown) => library.encode(value), (bytes: Uint8Array) => library.decode(bytes)]
+  // Both libraries give out binary data as views of what they were given, which others are going to read as well.
+  return { id: 2, encode, decode: (bytes) => decode(new Uint8Array(bytes)) }
 }
 
 /** A serializer as the constructor takes it. */

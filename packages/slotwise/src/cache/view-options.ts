@@ -81,7 +81,7 @@ export interface MutateOptions {
 
 /** Options of {@link CacheView.set}. */
 export interface SetOptions {
-  /** @defaultValue the cache's own `ttlMs` */
+  /** How long it may be served, in milliseconds. @defaultValue the cache's own `ttlMs` */
   readonly ttlMs?: number | undefined
   /** Stores only if nothing has happened to the entry since the read that gave it. */
   readonly token?: ReadToken | undefined
@@ -101,14 +101,22 @@ export interface WarmOptions {
   readonly batchSize?: number | undefined
   /** How many calls of the loader at a time. @defaultValue `2` */
   readonly concurrency?: number | undefined
-  /** @defaultValue the cache's own `ttlMs` */
+  /** How long what is loaded now may be served, in milliseconds. @defaultValue the cache's own `ttlMs` */
   readonly ttlMs?: number | undefined
+  /**
+   * What every one of the entries bears, as readers name it: an entry without a tag is not taken away by a change of that
+   * tag, whatever a reader names. What is there already keeps what it bears. @defaultValue none
+   */
+  readonly tags?: readonly string[] | undefined
+  /** Called after each batch with the sums so far. What it throws ends the warming. @defaultValue none */
   readonly onProgress?: ((progress: Warmed) => void) | undefined
+  /** Ends it: no further batch is begun, and `warm` rejects with its reason. @defaultValue none */
   readonly signal?: AbortSignal | undefined
 }
 
 /** What has become of the ids so far. */
 export interface Warmed {
+  /** How many ids are dealt with, failed and present ones among them. */
   readonly done: number
   /** Those among them that could not be loaded. */
   readonly failed: number

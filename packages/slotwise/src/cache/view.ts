@@ -27,7 +27,7 @@ export class CacheView<T> extends Reading<T> {
    * is under way, or with a token, something has happened since the read.
    *
    * @throws {@link UncacheableValueError} nothing was changed; {@link InvalidationPendingError} Redis does not answer:
-   *   so that no older value stays, the entry will be removed.
+   *   so that no older value stays, the entry will be removed. With a `token` it resolves with `false` then, and the entry stays.
    */
   async set(id: Id, value: T, options: SetOptions = {}): Promise<boolean> {
     const { token } = options
@@ -70,6 +70,17 @@ export class CacheView<T> extends Reading<T> {
    * @throws whatever `write` throws, with the entry emptied, for it may have been committed all the same;
    *   {@link InvalidationPendingError} if the write is done and Redis could not be told: what was written is in
    *   its `written`.
+   *
+   * @example
+   * ```ts
+   * import type { Cache } from 'slotwise/cache'
+   *
+   * declare const update: (id: string, text: string, signal: AbortSignal) => Promise<string>
+   *
+   * export async function edit(comments: Cache<string>, id: string, text: string): Promise<string> {
+   *   return await comments.writeThrough(id, { alsoInvalidate: [['list', 1]] }, ({ signal }) => update(id, text, signal))
+   * }
+   * ```
    */
   async writeThrough(id: Id, write: Write<T>): Promise<T>
   async writeThrough(id: Id, options: WriteOptions, write: Write<T>): Promise<T>
@@ -103,6 +114,19 @@ export class CacheView<T> extends Reading<T> {
    *
    * @throws whatever the change throws, with the entries emptied; {@link InvalidationPendingError} if it is done and
    *   Redis could not be told of it: the result is in its `written`.
+   *
+   * @example
+   * ```ts
+   * import type { Cache } from 'slotwise/cache'
+   *
+   * declare const transaction: (signal: AbortSignal) => Promise<number>
+   *
+   * export async function rename(users: Cache<string>, id: string): Promise<number> {
+   *   const what = { ids: [id], tags: ['org:7/users'], intentMs: 5000, replicaLagMs: 1000 }
+   *   // Rolls back when the signal aborts, which it does before the intent ends.
+   *   return await users.mutate(what, ({ signal }) => transaction(signal))
+   * }
+   * ```
    */
   async mutate<R>(what: MutateOptions, transaction: Mutation<R>): Promise<R> {
     const { instance } = this.#scope
@@ -123,6 +147,23 @@ export class CacheView<T> extends Reading<T> {
    *
    * @throws {@link InvalidationPendingError} if Redis does not answer. It goes on being tried in the background
    *   until it succeeds or the cache is closed, and until then this process does not read the entry from Redis.
+   *
+   * @example
+   * ```ts
+   * import { InvalidationPendingError } from 'slotwise'
+   * import type { Cache } from 'slotwise/cache'
+   *
+   * export async function changed(cache: Cache<string>, id: string): Promise<'done' | 'pending'> {
+   *   try {
+   *     await cache.invalidate(['article', id], { deadlineMs: 500 })
+   *     return 'done'
+   *   } catch (error) {
+   *     if (!(error instanceof InvalidationPendingError)) throw error
+   *     void error.settled.then((isThrough) => console.log(isThrough ? 'removed' : 'given up: the cache was closed'))
+   *     return 'pending'
+   *   }
+   * }
+   * ```
    */
   async invalidate(id: Id, options: InvalidateOptions = {}): Promise<void> {
     await invalidateKeys(this.#scope.instance, [this.#scope.key(id)], options)

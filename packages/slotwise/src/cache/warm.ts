@@ -26,8 +26,8 @@ export async function warmUp<I extends Id, T>(
   const run = async (batch: readonly I[]): Promise<void> => {
     options.signal?.throwIfAborted()
     let loaded = 0
-    const { ttlMs, signal } = options
-    const results = await getOrLoadMany(batch, { ttlMs, signal }, (missing, context) => {
+    const { ttlMs, tags, signal } = options
+    const results = await getOrLoadMany(batch, { ttlMs, tags, signal }, (missing, context) => {
       loaded += missing.length
       return loadMany(missing, context)
     })

@@ -1,6 +1,7 @@
 import { ConfigurationError, ImpossibleChangeError, UnhealthyClusterError } from '../errors.js'
 import { oneOf } from '../options.js'
 import { addressOf } from '../redis/address.js'
+import { accepted, takeOver } from './accepted.js'
 import { Fleet, type FleetNode, type OperateOptions, placeOf } from './fleet.js'
 import { unsettled } from './settled.js'
 import { type NodeView, slotsOf } from './view.js'
@@ -34,7 +35,8 @@ export interface FailedOver {
 
 /**
  * Lets a replica take the place of its primary. Safe to run again: `to` that is a primary already stays one, and
- * `from` that is none any more, or does not answer and has been replaced, is left alone.
+ * `from` that is none any more, or does not answer and has been replaced, is left alone; a takeover then sees to it that
+ * all nodes that answer believe in those who took over, as far as they hear of them.
  *
  * @throws UnhealthyClusterError the cluster is not healthy (for `'planned'`; a takeover leaves out nodes that do not answer), or the
  *   replica was not promoted in time
@@ -63,6 +65,7 @@ export async function failover(options: FailoverOptions): Promise<FailedOver> {
     const took = () => Math.round(performance.now() - began)
     const choice = successor(fleet, views, options)
     if ('replaced' in choice) {
+      if (!lossless && !dryRun) await accepted(fleet, { signal })
       return { from: undefined, to: choice.replaced, changed: false, lossless, tookMs: took() }
     }
     const { replica } = choice
@@ -75,11 +78,13 @@ export async function failover(options: FailoverOptions): Promise<FailedOver> {
       slotsTotal: 0,
       keysMoved: 0,
     })
-    const order = () =>
-      fleet.order(replica, mode === 'planned' ? ['CLUSTER', 'FAILOVER'] : ['CLUSTER', 'FAILOVER', 'TAKEOVER'])
+    const order = async () => {
+      if (lossless) await fleet.order(replica, ['CLUSTER', 'FAILOVER'])
+      else await takeOver(fleet, replica)
+    }
     await order()
-    const again = lossless ? order : undefined
-    const slots = await promoted(fleet, replica, { isAgreed: lossless, again, timeoutMs, signal })
+    const slots = await promoted(fleet, replica, { isAgreed: lossless, again: order, timeoutMs, signal })
+    if (!lossless) await accepted(fleet, { successor: replica, signal })
     const tookMs = took()
     if (lossless) await afterLosslessMove?.(slots, placeOf(replica))
     return { ...result, tookMs }
@@ -154,7 +159,7 @@ async function promoted(
   }: {
     readonly isAgreed: boolean
     /** Orders it once more. */
-    readonly again: (() => Promise<unknown>) | undefined
+    readonly again: () => Promise<unknown>
     readonly timeoutMs: number
     readonly signal: AbortSignal | undefined
   },
@@ -175,7 +180,7 @@ async function promoted(
     if (!isPrimary && performance.now() - ordered > GIVEN_UP_MS) {
       ordered = performance.now()
       // It may have become one in between, and then says so.
-      await again?.().catch(() => {})
+      await again().catch(() => {})
     }
     await new Promise((resolve) => setTimeout(resolve, 10))
   }

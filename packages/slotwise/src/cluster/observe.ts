@@ -57,7 +57,7 @@ export async function join(address: { host: string; port: number }, access: Acce
         `${client.node} is a standalone server: start it with cluster-enabled yes, on an empty folder`,
       )
     }
-    const ip = isIP(address.host) ? address.host : await resolved(address.host, at.host)
+    const ip = isIP(address.host) ? address.host : await resolved(address.host, at.host, client)
     return { ...address, ip, client, announced: await announcement(client, access) }
   } catch (error) {
     client.close()
@@ -65,14 +65,16 @@ export async function join(address: { host: string; port: number }, access: Acce
   }
 }
 
-/** A name that only the cluster's own network knows need not mean anything here. */
-async function resolved(host: string, reachedAt: string): Promise<string> {
-  try {
-    return (await lookup(host)).address
-  } catch (error) {
-    if (reachedAt !== host) return host
-    throw error
-  }
+/**
+ * Of several addresses of a name the server need not listen at each: the one that it answers at. Behind a map that is
+ * another's, and a name that only the cluster's own network knows need not mean anything here.
+ */
+async function resolved(host: string, reachedAt: string, client: WireClient): Promise<string> {
+  if (reachedAt === host && client.ip !== undefined) return client.ip
+  return await lookup(host).then(
+    ({ address }) => address,
+    () => host,
+  )
 }
 
 async function announcement(client: WireClient, { tls }: Access): Promise<Member['announced']> {

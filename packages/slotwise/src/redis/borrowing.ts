@@ -9,12 +9,13 @@ import {
 import { slotOf } from '../slots.js'
 import { ABORTED, CallRecord, retried } from './call-events.js'
 import type { DedicatedConnection, NodeWitness } from './dedicated.js'
+import type { Endpoint } from './link.js'
 import type { NodeQueue } from './node-queue.js'
 import type { Pool } from './pool.js'
 import type { BorrowedConnection, BorrowTarget, CommandCall, PortCallOptions, Reply } from './port.js'
 import { asText, type Request } from './request.js'
 import type { WireReply } from './resp.js'
-import { type Backoff, backoffMs, verdictOf } from './retry.js'
+import { type Backoff, backoffMs, targetOf, verdictOf } from './retry.js'
 
 /** What callers with a connection of their own need to know of the cluster. */
 export interface BorrowingSettings {
@@ -25,6 +26,8 @@ export interface BorrowingSettings {
   ownerOf(slot: number): string | undefined
   /** `host:port` of a node by its id or address. */
   addressOf(node: string): string
+  /** `host:port` at which a node is reached that calls itself so. */
+  reach(endpoint: Endpoint): string
   queueOf(address: string): NodeQueue
   poolOf(address: string): Pool
   readonly witness: NodeWitness
@@ -139,6 +142,13 @@ export class Borrowing {
     let elsewhere: string | undefined
     let losses = 0
     let isMoving = false
+    /** What it ends as because nobody takes it any more. */
+    const given = (error: unknown): unknown => {
+      if (!(error instanceof RedisUnavailableError)) return error
+      // "Not executed" may only be said if no earlier attempt was lost.
+      if (losses > 0) return unknown(request, error)
+      return isMoving && slot !== undefined ? new SlotMovingError(slot, { cause: error }) : error
+    }
     for (let attempt = 0; ; attempt++) {
       const where = () => elsewhere ?? node ?? this.#ownerOf(slot ?? 0)
       const sent = [...prefix, command, ...tail]
@@ -147,12 +157,7 @@ export class Borrowing {
         outcome = await this.#attempt(way, where, sent, slot, deadlineAt, signal)
       } catch (error) {
         signal?.throwIfAborted()
-        if (!(error instanceof OutcomeUnknownError)) {
-          // "Not executed" may only be said if no earlier attempt was lost.
-          if (losses > 0 && error instanceof RedisUnavailableError) throw unknown(request, error)
-          if (isMoving && slot !== undefined) throw new SlotMovingError(slot, { cause: error })
-          throw error
-        }
+        if (!(error instanceof OutcomeUnknownError)) throw given(error)
         if (repeat === 'unsafe' || losses++ >= this.#settings.maxRetries) throw error
         elsewhere = undefined
         prefix = []
@@ -180,13 +185,19 @@ export class Borrowing {
       elsewhere = undefined
       const why = verdict.kind === 'later' ? verdict.why : verdict.kind
       retried(way.record, way.node, why, reply instanceof ReplyError ? reply.message : '')
-      if (verdict.kind === 'moved') this.#settings.witness.moved(verdict.slot, verdict.host, verdict.port)
+      if (verdict.kind === 'moved')
+        this.#settings.witness.moved(verdict.slot, targetOf(verdict, connection.node))
       else if (verdict.kind === 'ask') {
         prefix = [['ASKING']]
-        elsewhere = this.#settings.addressOf(`${verdict.host}:${verdict.port}`)
+        elsewhere = this.#settings.reach(targetOf(verdict, connection.node))
       } else if (verdict.refresh) this.#settings.witness.refresh()
       if (verdict.kind === 'later') isMoving = verdict.moving
-      if (verdict.kind === 'later' || attempt > 5) await this.#pause(attempt, deadlineAt, reply)
+      if (verdict.kind !== 'later' && attempt <= 5) continue
+      try {
+        await this.#pause(attempt, deadlineAt, reply)
+      } catch (error) {
+        throw given(error)
+      }
     }
   }
 

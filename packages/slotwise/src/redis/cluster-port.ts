@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { OutcomeUnknownError, ReplyError, UnexpectedReplyError } from '../errors.js'
+import { OutcomeUnknownError, RedisUnavailableError, ReplyError, UnexpectedReplyError } from '../errors.js'
 import type { Key } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
 import { SLOTS, slotOf } from '../slots.js'
 import { addressOf } from './address.js'
 import { Borrowing } from './borrowing.js'
 import { ClusterSource } from './cluster-source.js'
-import type { CheckedOptions } from './connect-options.js'
+import { type CheckedOptions, readEndpoint } from './connect-options.js'
 import { Login } from './credentials.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Endpoint, OpenLink } from './link.js'
@@ -58,6 +58,8 @@ function acknowledgements(waited: PromiseSettledResult<Reply> | undefined): numb
 
 /** Asked for before each read of a cache. */
 const CLOSED: BreakerState = { state: 'closed' }
+
+const NODE_ID = /^[\da-f]{40}$/
 
 /** What Redis ships with, taken where CONFIG is forbidden. */
 const DEFAULT_NODE_TIMEOUT_MS = 15_000
@@ -115,7 +117,7 @@ export class ClusterPort implements RedisPort {
     const witness = {
       confirm: (address: string, slot: number | undefined, deadlineAt: number) =>
         this.#confirm(address, slot, deadlineAt),
-      moved: (slot: number, host: string, port: number) => this.#watch.moved(slot, { host, port }),
+      moved: surroundings.moved,
       refresh: surroundings.refresh,
     }
     this.#pools = new Pools(settings, this.#login, witness)
@@ -391,7 +393,9 @@ export class ClusterPort implements RedisPort {
 
   #addressOf(node: string): string {
     const known = this.#watch.table.nodes.find(({ id }) => id === node)
-    return known === undefined ? node : this.#reach(known)
+    if (known !== undefined) return this.#reach(known)
+    if (!NODE_ID.test(node)) return addressOf(readEndpoint(node))
+    throw new RedisUnavailableError(`no node of this cluster has the id ${node}`, { node })
   }
 
   #mapped(endpoint: Endpoint | ClusterNode): Endpoint {

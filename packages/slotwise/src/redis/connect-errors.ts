@@ -44,6 +44,12 @@ function explain(node: string, text: string, cause: unknown): SlotwiseError | un
       cause,
     })
   }
+  if (/unknown command.*cluster/i.test(text)) {
+    return new ConfigurationError(
+      `${node} does not know CLUSTER: if it is a sentinel, say of what, sentinel: { primaryName }; if it is a proxy, name the servers themselves`,
+      { cause },
+    )
+  }
   if (/wrong version number|packet length too long|EPROTO|SSL routines/i.test(text)) {
     return new ConfigurationError(`${node} does not speak TLS here: leave out \`tls\`, or use its TLS port`, {
       cause,

@@ -199,12 +199,13 @@ export function readEndpoint(node: unknown): Endpoint {
 }
 
 function fromUrl(url: string): ConnectOptions {
-  // The standard parser knows one host; a cluster is reached through several.
-  const parts = /^(rediss?):\/\/(?:([^@/]*)@)?([^/?#]+)\/?(?:\?([^#]*))?$/.exec(url)
+  // The standard parser knows one host; a cluster is reached through several. What is refused here may hold a password
+  // and is not quoted, nor may a part of one pass for a host, which would be.
+  const parts = /^(rediss?):\/\/(?:([^@/]*)@)?([^@/?#]+)\/?(?:\?([^#]*))?$/.exec(url)
   const [, scheme, credentials, hosts] = parts ?? []
   if (scheme === undefined || hosts === undefined) {
     throw new ConfigurationError(
-      'the URL must look like redis://user:password@host:port,host:port?namespace=name',
+      'the URL must look like redis://user:password@host:port,host:port?namespace=name, with user and password percent-encoded',
     )
   }
   const [username = '', ...rest] = (credentials ?? '').split(':')

@@ -9,9 +9,10 @@ import { areCallsHeard } from '../telemetry.js'
 import { endpointOf } from './address.js'
 import { ABORTED, CallRecord } from './call-events.js'
 import { authOf, type Credentials } from './credentials.js'
+import type { Endpoint } from './link.js'
 import type { BorrowedConnection, CommandCall, PortCallOptions, Reply } from './port.js'
 import type { WireReply } from './resp.js'
-import { verdictOf } from './retry.js'
+import { targetOf, verdictOf } from './retry.js'
 import { WireClient, type WireOptions } from './wire.js'
 
 /** What a dedicated connection is made with. */
@@ -29,7 +30,7 @@ export interface NodeWitness {
   /** Resolves when the node is certain to have been the owner of the slot when it answered, or rejects. */
   confirm(address: string, slot: number | undefined, deadlineAt: number): Promise<void>
   /** A redirection told where a slot went. */
-  moved(slot: number, host: string, port: number): void
+  moved(slot: number, to: Endpoint): void
   refresh(): void
 }
 
@@ -191,7 +192,7 @@ export class DedicatedConnection implements BorrowedConnection {
   #refusal(reply: ReplyError): Error {
     const verdict = verdictOf(reply.message)
     if (verdict.kind === 'moved' || verdict.kind === 'ask') {
-      if (verdict.kind === 'moved') this.#witness.moved(verdict.slot, verdict.host, verdict.port)
+      if (verdict.kind === 'moved') this.#witness.moved(verdict.slot, targetOf(verdict, this.node))
       return new SlotMovingError(verdict.slot, { cause: reply })
     }
     if (verdict.kind === 'later') {

@@ -1,6 +1,5 @@
 import { ClosedError, ReplyError, UnexpectedReplyError } from '../errors.js'
 import type { RetryReason } from '../telemetry.js'
-import { endpointOf } from './address.js'
 import { CallRecord, retried } from './call-events.js'
 import { Deadlines } from './deadlines.js'
 import { Flight, type FlightOwner } from './flight.js'
@@ -9,7 +8,7 @@ import type { NodeQueue, Prefix } from './node-queue.js'
 import type { PortCallOptions, Reply } from './port.js'
 import { flawOf, inBytes } from './reply.js'
 import { asText, type Request } from './request.js'
-import { type Backoff, backoffMs, verdictOf } from './retry.js'
+import { type Backoff, backoffMs, targetOf, verdictOf } from './retry.js'
 
 /** What flights need to know of the cluster, and whom they tell that something looks wrong. */
 export interface Surroundings {
@@ -241,15 +240,14 @@ export class Dispatcher implements FlightOwner {
       if (verdict.refresh) this.#surroundings.refresh()
       return this.#pause(flight, message, verdict.moving)
     }
-    // An empty host means "the host you asked".
-    const host = verdict.host === '' ? endpointOf(flight.node ?? '').host : verdict.host
+    const target = targetOf(verdict, flight.node ?? '')
     if (verdict.kind === 'moved') {
-      this.#surroundings.moved(verdict.slot, { host, port: verdict.port })
+      this.#surroundings.moved(verdict.slot, target)
       if (flight.redirections++ >= EAGER_REDIRECTIONS) return this.#pause(flight, message)
       return this.#dispatch(flight)
     }
     if (flight.redirections++ >= EAGER_REDIRECTIONS) return this.#pause(flight, message)
-    this.#send(flight, this.#surroundings.reach({ host, port: verdict.port }), 'asking')
+    this.#send(flight, this.#surroundings.reach(target), 'asking')
   }
 
   #lost(flight: Flight, why: RetryReason, cause: unknown): void {

@@ -218,7 +218,11 @@ export interface RedisPort {
     calls: readonly (CommandCall | ScriptCall)[],
     options?: PortCallOptions,
   ): Promise<readonly PromiseSettledResult<Reply>[]>
-  /** Runs a command on one node, by its id or `host:port`; no redirection is followed. */
+  /**
+   * Runs a command on one node, by its id or `host:port`; no redirection is followed.
+   *
+   * @throws RedisUnavailableError no node of this cluster has that id, or it cannot be reached
+   */
   onNode(node: string, command: CommandCall['command'], options?: PortCallOptions): Promise<Reply>
   /** Runs a command on every primary; one result each. */
   onEachPrimary(

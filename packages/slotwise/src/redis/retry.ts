@@ -1,4 +1,6 @@
 import type { RetryReason } from '../telemetry.js'
+import { endpointOf } from './address.js'
+import type { Endpoint } from './link.js'
 
 /** What a server's error reply means for the call that met it. */
 export type Verdict =
@@ -16,8 +18,9 @@ export type Verdict =
 type Later = 'TRYAGAIN' | 'CLUSTERDOWN' | 'LOADING' | 'MASTERDOWN' | 'READONLY' | 'BUSY'
 const LATER = /^(TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN|READONLY|BUSY) /
 
-// Redis 7 appends where a script failed to the error it failed with. What ran before that line has happened.
-const RAISED_IN_SCRIPT = / script: [0-9a-f]{40}, on @/
+// Redis 7 appends where a script or a function failed to the error it failed with: the hash of the one, the name of the
+// other. What ran before that line has happened.
+const RAISED_IN_SCRIPT = / script: \w+, on @/
 
 /**
  * Reads an error reply. An error that a script raised is final whatever it says: the commands before it were
@@ -39,6 +42,11 @@ export function verdictOf(message: string): Verdict {
     moving: word === 'TRYAGAIN',
     refresh: word === 'CLUSTERDOWN' || word === 'READONLY' || word === 'MASTERDOWN',
   }
+}
+
+/** Where a redirection leads to; an empty host is the host that was asked. */
+export function targetOf({ host, port }: Endpoint, asked: string): Endpoint {
+  return { host: host === '' ? endpointOf(asked).host : host, port }
 }
 
 /** How long to wait before a repeat. */

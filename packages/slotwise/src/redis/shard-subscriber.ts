@@ -3,9 +3,10 @@ import type { Key } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import { slotOf } from '../slots.js'
 import { publish } from '../telemetry.js'
+import type { Endpoint } from './link.js'
 import type { ShardListener, ShardSubscription } from './port.js'
 import type { WireReply } from './resp.js'
-import { type Backoff, backoffMs, verdictOf } from './retry.js'
+import { type Backoff, backoffMs, targetOf, verdictOf } from './retry.js'
 import type { WireClient, WireOptions } from './wire.js'
 
 /** What the subscriber needs to know of the cluster. */
@@ -18,7 +19,7 @@ export interface SubscriberSettings {
   isCertain(address: string): boolean
   /** A connection in RESP3. */
   open(address: string, hooks: Pick<WireOptions, 'onPush' | 'onEnd'>): Promise<WireClient>
-  moved(slot: number, host: string, port: number): void
+  moved(slot: number, to: Endpoint): void
   refresh(): void
   onError(error: Error): void
 }
@@ -268,7 +269,8 @@ export class ShardSubscriber {
 
   #failed(channel: Channel, error: unknown): void {
     const verdict = error instanceof ReplyError ? verdictOf(error.message) : undefined
-    if (verdict?.kind === 'moved') this.#settings.moved(verdict.slot, verdict.host, verdict.port)
+    const asked = channel.at?.address ?? ''
+    if (verdict?.kind === 'moved') this.#settings.moved(verdict.slot, targetOf(verdict, asked))
     else this.#settings.refresh()
     this.#detach(channel)
     this.#later(channel, error)

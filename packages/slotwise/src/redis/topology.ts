@@ -69,7 +69,8 @@ export function mergeViews(views: readonly (readonly NodeView[])[]): {
   const owners = Array.from<ClusterNode | undefined>({ length: SLOTS })
   const claims = [...latest.values()]
     .filter(({ role }) => role === 'primary')
-    .toSorted((a, b) => a.epoch - b.epoch)
+    // Of equal ones neither counts more to the cluster; one that others have given up serves nobody.
+    .toSorted((a, b) => a.epoch - b.epoch || Number(b.failed) - Number(a.failed))
   for (const { id, slots } of claims) {
     for (const [from, to] of slots) owners.fill(nodes.get(id), from, to + 1)
   }

@@ -51,6 +51,8 @@ interface Waiting {
 export class WireClient {
   /** `host:port` */
   readonly node: string
+  /** The address that its name led to, of however many it has. */
+  readonly ip: string | undefined
   readonly #socket: Socket
   readonly #timeoutMs: number
   readonly #onEnd: ((reason: SlotwiseError) => void) | undefined
@@ -86,6 +88,7 @@ export class WireClient {
 
   private constructor(options: WireOptions, socket: Socket) {
     this.node = addressOf(options)
+    this.ip = socket.remoteAddress
     this.#socket = socket
     this.#timeoutMs = options.timeoutMs
     this.#onEnd = options.onEnd

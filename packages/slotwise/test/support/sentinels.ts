@@ -50,10 +50,12 @@ export async function startWatched(downAfterMs: number): Promise<Watched> {
   await Promise.all(watchers.map(answers))
   const client = await WireClient.connect({ host: HOST, port: watchers[0] ?? 0, timeoutMs: 2000 })
   // Sentinels and replicas find each other by gossip.
-  const isWhole = async () =>
-    expect(String(await client.call(['SENTINEL', 'MASTER', 'main']))).toMatch(
-      /num-slaves,1,num-other-sentinels,2/,
-    )
+  const isWhole = async () => {
+    const watchedNow = String(await client.call(['SENTINEL', 'MASTER', 'main']))
+    expect(watchedNow).toMatch(/num-slaves,1,num-other-sentinels,2/)
+    // Heard of, it is disconnected until it has been reached.
+    expect(String(await client.call(['SENTINEL', 'REPLICAS', 'main']))).toMatch(/flags,slave,/)
+  }
   await vi.waitFor(isWhole, { timeout: 15_000 })
   client.close()
   return {

@@ -257,6 +257,25 @@ describe('a stored entry', () => {
   })
 })
 
+it.each([
+  ['msgpackr', msgpackr],
+  ['@msgpack/msgpack', messagePack],
+])('bytes within a value of %s are its receiver’s own, as all of it is', async (_, library) => {
+  const codec = codecOf({ serializer: msgpack(library) })
+  const value = { bytes: new Uint8Array([1, 2, 3]) }
+  const [payload, entry] = [codec.payload(value), stored(codec, value)]
+  const reads = [
+    () => codec.reread(payload),
+    async () => (await (codec.read(entry) as Decoded | Promise<Decoded>)).value,
+  ]
+  for (const read of reads) {
+    const [one, other] = [(await read()) as typeof value, (await read()) as typeof value]
+    one.bytes[0] = 9
+    expect([...other.bytes]).toEqual([1, 2, 3])
+    expect(await read()).toMatchObject({ bytes: expect.objectContaining({ 0: 1 }) })
+  }
+})
+
 describe('the budget of a read', () => {
   it('follows what answers take, within its bounds', () => {
     const pace = new Pace({ min: 25, max: 100 })

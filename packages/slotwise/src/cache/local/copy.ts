@@ -20,9 +20,9 @@ function isPart(value: unknown, met: Set<object>, depth: number): boolean {
   // Its length is one of its properties, and holes are none.
   if (isArray && own.length !== value.length + 1) return false
   return own.every(
-    ([name, { enumerable = false, get, set, value: part }]) =>
+    ([name, property]) =>
       (isArray && name === 'length') ||
-      (enumerable && get === undefined && set === undefined && isPart(part, met, depth + 1)),
+      (property.enumerable === true && 'value' in property && isPart(property.value, met, depth + 1)),
   )
 }
 

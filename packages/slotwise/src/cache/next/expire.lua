@@ -10,7 +10,15 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local at = string.format('%.0f', now)
 
-redis.call('DEL', KEYS[1])
+-- What needs no memory comes first: behind it Redis refuses nothing at the limit. Not DEL: what is gone from a slot that is
+-- half moved cannot be written to by the script that removed it.
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('HSET', KEYS[1], 'c', at, 'h', at, 'i', ARGV[1])
+local fields = redis.call('HKEYS', KEYS[1])
+-- bound: soften.lua keeps at most 32 former versions
+for i = 1, #fields do
+  local field = fields[i]
+  if field ~= 'c' and field ~= 'h' and field ~= 'i' then redis.call('HDEL', KEYS[1], field) end
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1

@@ -30,7 +30,7 @@ export const SERVICE_FINDINGS = {
   'slot-disputed': {
     severity: 'warning',
     means: 'nodes name different owners of a slot; for a second after a slot has moved this is normal',
-    fix: 'If it stays: `CLUSTER SETSLOT <slot> NODE <owner>` on every primary, or with the id of the node that holds its keys.',
+    fix: "If it stays: `CLUSTER SETSLOT <slot> NODE <owner>` on every primary, or with the id of the node that holds its keys. If one of the two is gone for good: `failover` from it with `mode: 'takeover'` (`slotwise failover --takeover`), again if it has been replaced, which has all believe in the other.",
   },
   'slot-open': {
     severity: 'warning',

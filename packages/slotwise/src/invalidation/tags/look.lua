@@ -17,12 +17,20 @@ if saved[2] then
   local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
   if now < tonumber(saved[2]) then return false end
   -- Whoever was changing it has died: the end of the intent is the change.
-  redis.call('DEL', KEYS[1])
   version = false
 end
 
 -- A failed write, for want of memory, is the caller's error: nothing may be stored without a version.
 if not version then redis.call('HSET', KEYS[1], 'v', ARGV[1]) end
+if saved[2] then
+  -- Only now, so that the hash is never empty on the way: what is gone from a slot that is half moved cannot be written to by
+  -- the script that removed it.
+  local fields = redis.call('HKEYS', KEYS[1])
+  -- bound: two fields more than there were changes of one tag at the same time
+  for i = 1, #fields do
+    if fields[i] ~= 'v' then redis.call('HDEL', KEYS[1], fields[i]) end
+  end
+end
 -- Twice as long as asked for, so that most looks write nothing: whoever tracks the tag is told of a longer life too.
 local keep = tonumber(ARGV[2])
 if redis.call('PTTL', KEYS[1]) < keep then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', 2 * keep)) end

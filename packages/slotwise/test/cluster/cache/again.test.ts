@@ -80,8 +80,8 @@ describe('an invalidation that is to be repeated', () => {
     const { state, cache, errors } = counting()
     const id = randomUUID()
     await cache.invalidate(id, { again: { afterMs: 10 } })
-    await storeBehind(id)
     state.isCut = true
+    await storeBehind(id)
     await expect.poll(() => errors.length).toBeGreaterThan(1)
     expect(cache.stats().pending).toBe(1)
     state.isCut = false

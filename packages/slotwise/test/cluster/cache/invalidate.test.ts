@@ -4,7 +4,7 @@ import { Cache } from '../../../src/cache/index.js'
 import { InvalidationPendingError, RedisUnavailableError } from '../../../src/errors.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
-import { gate } from './gate.js'
+import { gate, heldLoad } from './gate.js'
 import { type Call, nameOf, watched } from './watched-port.js'
 
 let port: RedisPort
@@ -64,6 +64,25 @@ describe('an invalidation that does not reach Redis', () => {
     state.cut = () => false
     expect(await settled).toBe(true)
     expect(await cache.fetch(id, () => 'new')).toMatchObject({ value: 'new', how: 'load' })
+    await cache.close()
+  })
+
+  it('takes from a load that began meanwhile, in any process, the right to store, as soon as it is through', async () => {
+    const id = randomUUID()
+    const { state, through } = severable()
+    const cache = new Cache<string>(through, { name: 'test', ttlMs: 60_000 })
+    const elsewhere = new Cache<string>(port, { name: 'test', ttlMs: 60_000 })
+    state.cut = () => true
+    const { settled } = await rejection(cache.invalidate(id))
+    const slow = heldLoad<string>()
+    const overtaken = elsewhere.getOrLoad(id, slow.load)
+    await slow.called
+    state.cut = () => false
+    expect(await settled).toBe(true)
+    slow.finish('old')
+    expect(await overtaken).toBe('old')
+    await expect.poll(() => elsewhere.stats().refusedFills).toBe(1)
+    expect(await cache.read(id)).toMatchObject({ found: false })
     await cache.close()
   })
 

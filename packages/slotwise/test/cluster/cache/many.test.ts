@@ -1,13 +1,23 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { LoadTimeoutError, OriginBusyError, UncacheableValueError } from '../../../src/errors.js'
+import type { LoadContext, LoadManyContext, Warmed } from '../../../src/cache/index.js'
+import {
+  ConfigurationError,
+  LoadTimeoutError,
+  OriginBusyError,
+  RedisUnavailableError,
+  UncacheableValueError,
+} from '../../../src/errors.js'
 import { slotOf } from '../../../src/redis/index.js'
+import { withoutHearing } from '../../support/port-with.js'
 import { refuse, testBed } from './caches.js'
+import { roundTripping } from './counted-port.js'
 import { gate, heldLoad, turns } from './gate.js'
-import { watched } from './watched-port.js'
+import { type Call, nameOf, watched } from './watched-port.js'
 
 const bed = testBed('many')
 const ids = (count: number): string[] => Array.from({ length: count }, () => randomUUID())
+const keyOfCall = (call: Call) => ('script' in call ? call.keys[0] : call.key)
 const upper = (all: readonly string[]): string[] => all.map((id) => id.toUpperCase())
 
 describe('many entries at once', () => {
@@ -22,6 +32,34 @@ describe('many entries at once', () => {
     expect(watching.sent).toEqual(Array(100).fill('HGET'))
     await cache.deleteMany(all)
     expect(await cache.getMany(all)).toEqual(Array(100).fill(undefined))
+  })
+
+  it('cost as many round trips as one, whatever is done to them', async () => {
+    const all = ids(60)
+    const { port, roundTrips } = roundTripping(bed.port)
+    const cache = bed.cache<string>({}, port)
+    const values = all.map((id) => ({ id, value: id }))
+    let beforeTheLoad = 0
+    const loaded = async (): Promise<void> => {
+      const before = roundTrips()
+      await cache.getOrLoadMany(all, (missing) => {
+        beforeTheLoad = roundTrips() - before
+        return upper(missing)
+      })
+      await expect.poll(() => cache.getMany(all)).not.toContain(undefined)
+    }
+    const costs = async (act: () => Promise<unknown>): Promise<number> => {
+      const before = roundTrips()
+      await act()
+      return roundTrips() - before
+    }
+    expect(await costs(() => cache.setMany(values))).toBe(1)
+    expect(await costs(() => cache.getMany(all))).toBe(1)
+    expect(await costs(() => cache.getOrLoadMany(all, refuse))).toBe(1)
+    expect(await costs(() => cache.invalidateMany(all))).toBe(1)
+    await loaded()
+    expect(beforeTheLoad).toBe(2)
+    expect(await costs(() => cache.mutate({ ids: all }, () => 'done'))).toBe(2)
   })
 
   it('are loaded by one call for those that are missing', async () => {
@@ -58,6 +96,37 @@ describe('many entries at once', () => {
       expect(result).toEqual(upper(all).map((value) => ({ status: 'fulfilled', value })))
     }
     expect(loaded.toSorted()).toEqual(all.toSorted())
+  })
+
+  it('are loaded by one call for those that are missing and those that are stale, whichever node is slower', async () => {
+    const [last, ...others] = ids(30)
+    const all = [last ?? '', ...others]
+    const stale = all.slice(0, 20)
+    const terms = { staleMs: 60_000 }
+    await bed.cache<string>(terms).setMany(stale.map((id) => ({ id, value: 'old' })))
+    await Promise.all(stale.map((id) => bed.age(id, 61_000)))
+    const slower = gate()
+    const isLast = (call: Call) => nameOf(call) === 'acquire' && keyOfCall(call) === bed.key(all[0] ?? '')
+    const watching = watched(
+      bed.port,
+      () => {},
+      (call) => (isLast(call) ? slower.passed : undefined),
+    )
+    const cache = bed.cache<string>(terms, watching)
+    const calls: (readonly string[])[] = []
+    const reading = cache.getOrLoadMany(all, (missing) => {
+      calls.push(missing)
+      return upper(missing)
+    })
+    await expect.poll(() => watching.sent.filter((name) => name === 'acquire')).toHaveLength(30)
+    await turns(20)
+    slower.open()
+    expect((await reading).map((one) => one.status === 'fulfilled' && one.value)).toEqual([
+      ...Array(20).fill('old'),
+      ...upper(all.slice(20)),
+    ])
+    await expect.poll(() => cache.getMany(all)).toEqual(upper(all))
+    expect(calls.map((missing) => missing.toSorted())).toEqual([all.toSorted()])
   })
 
   it('fail each by itself, and nothing of a failure is stored', async () => {
@@ -100,6 +169,41 @@ describe('many entries at once', () => {
     for (const result of few) expect(result).toMatchObject({ reason: expect.any(UncacheableValueError) })
   })
 
+  it('are given up by one caller without harm to who waits for one of them, and aborted when nobody waits', async () => {
+    const [shared = '', alone = ''] = ids(2)
+    const watching = watched(bed.port)
+    const cache = bed.cache<string>({}, watching)
+    const [called, finished, impatient] = [gate(), gate(), new AbortController()]
+    const signals: AbortSignal[] = []
+    const loadMany = async (missing: readonly string[], { signal }: LoadManyContext): Promise<string[]> => {
+      signals.push(signal)
+      called.open()
+      await finished.passed
+      return upper(missing)
+    }
+    const gone = cache.getOrLoadMany([shared, alone], { signal: impatient.signal }, loadMany)
+    await called.passed
+    const patient = cache.getOrLoad(shared, refuse)
+    await watching.idle()
+    const enough = new Error('enough')
+    impatient.abort(enough)
+    expect(await gone).toEqual([1, 2].map(() => ({ status: 'rejected', reason: enough })))
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false])
+    finished.open()
+    expect(await patient).toBe(shared.toUpperCase())
+
+    const [other, all] = [new AbortController(), ids(2)]
+    const left = cache.getOrLoadMany(all, { signal: other.signal }, async (_, { signal }) => {
+      await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+      return []
+    })
+    await expect.poll(() => cache.stats().loads).toBe(4)
+    await watching.idle()
+    other.abort(enough)
+    expect(await left).toEqual(all.map(() => ({ status: 'rejected', reason: enough })))
+    expect(await cache.getOrLoadMany(all, upper)).toMatchObject(all.map(() => ({ status: 'fulfilled' })))
+  })
+
   it('may name one entry twice, or none', async () => {
     const [id = ''] = ids(1)
     const cache = bed.cache<string>()
@@ -113,6 +217,17 @@ describe('many entries at once', () => {
     expect(await cache.getOrLoadMany([], refuse)).toEqual([])
     expect(await cache.getMany([])).toEqual([])
     expect(await cache.setMany([])).toEqual([])
+  })
+
+  it('of a loader that asks for a time that is none fail, and nothing is stored', async () => {
+    const all = ids(2)
+    const cache = bed.cache<string>()
+    const results = await cache.getOrLoadMany(all, (missing, { setTtlMs }) => {
+      setTtlMs(0, 1)
+      return upper(missing)
+    })
+    for (const result of results) expect(result).toMatchObject({ reason: expect.any(ConfigurationError) })
+    expect(await cache.getOrLoadMany(all, upper)).toMatchObject(all.map(() => ({ status: 'fulfilled' })))
   })
 
   it('may each have a time of their own, and need not be stored', async () => {
@@ -186,14 +301,40 @@ describe('warming', () => {
     expect(cache.stats().errors).toBe(1)
   })
 
-  it('can be stopped', async () => {
+  it('says so after each batch', async () => {
+    const cache = bed.cache<string>()
+    const told: Warmed[] = []
+    const options = {
+      batchSize: 10,
+      concurrency: 1,
+      onProgress: (progress: Warmed) => void told.push(progress),
+    }
+    await cache.warm(ids(25), options, (missing) => [...missing])
+    expect(told).toEqual([10, 20, 25].map((done) => ({ done, failed: 0, present: 0 })))
+  })
+
+  it('fills entries that bear tags, so that a change of one takes them away', async () => {
+    const all = ids(20)
+    const cache = bed.cache<string>()
+    const [tag, watching] = [randomUUID(), watched(bed.port)]
+    await bed.cache<string>({}, watching).warm(all, { tags: [tag] }, upper)
+    await watching.idle()
+    expect(await cache.getMany(all)).toEqual(upper(all))
+    await cache.invalidateTags([tag])
+    expect(await cache.getMany(all)).toEqual(Array(20).fill(undefined))
+  })
+
+  it('can be stopped, and then calls no loader any more', async () => {
     const stop = new AbortController()
     const cache = bed.cache<string>()
+    let calls = 0
     const warming = cache.warm(ids(30), { batchSize: 10, concurrency: 1, signal: stop.signal }, (missing) => {
+      calls++
       stop.abort(new Error('enough'))
       return [...missing]
     })
     await expect(warming).rejects.toThrow('enough')
+    expect(calls).toBe(1)
   })
 })
 
@@ -227,14 +368,26 @@ describe('everything', () => {
 })
 
 describe('a slow load', () => {
-  it('costs a caller no more than its hard time-out, goes on, and is stored', async () => {
-    const [id = ''] = ids(1)
-    const cache = bed.cache<string>({ hardTimeoutMs: 20 })
-    const slow = heldLoad<string>()
-    await expect(cache.getOrLoad(id, slow.load)).rejects.toThrow(LoadTimeoutError)
-    slow.finish('value')
-    await expect.poll(() => cache.get(id)).toBe('value')
-  })
+  it.each([
+    ['the cache', { hardTimeoutMs: 20 }, {}],
+    ['the call', {}, { hardTimeoutMs: 20 }],
+  ])(
+    'costs a caller no more than the hard time-out of %s, goes on, and is stored',
+    async (_, own, options) => {
+      const [id = ''] = ids(1)
+      const cache = bed.cache<string>(own)
+      const slow = heldLoad<string>()
+      let signal: AbortSignal | undefined
+      const load = (context: LoadContext): Promise<string> => {
+        signal = context.signal
+        return slow.load()
+      }
+      await expect(cache.getOrLoad(id, options, load)).rejects.toThrow(LoadTimeoutError)
+      expect(signal?.aborted).toBe(false)
+      slow.finish('value')
+      await expect.poll(() => cache.get(id)).toBe('value')
+    },
+  )
 
   it('is not held up by the cap of its origin beyond the wait allowed, nor are others called', async () => {
     const all = ids(3)
@@ -249,9 +402,60 @@ describe('a slow load', () => {
   })
 
   it('of many is one load for the origin', async () => {
-    const cache = bed.cache<string>({ origin: { maxConcurrent: 1, maxWaitMs: 1000 } })
-    const results = await cache.getOrLoadMany(ids(20), upper)
-    expect(results.every(({ status }) => status === 'fulfilled')).toBe(true)
+    const cache = bed.cache<string>({ origin: { maxConcurrent: 1, maxWaitMs: 0 } })
+    const finished = gate()
+    let calls = 0
+    const reading = cache.getOrLoadMany(ids(20), async (missing) => {
+      calls++
+      await finished.passed
+      return upper(missing)
+    })
+    await expect.poll(() => calls).toBe(1)
+    // Long enough for whoever would have to wait to be sent away.
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    finished.open()
+    expect((await reading).every(({ status }) => status === 'fulfilled')).toBe(true)
+    expect(calls).toBe(1)
+  })
+
+  it('does not become many at a time when Redis is away: the origin bears what it is told to', async () => {
+    const away = watched(bed.port, () => {
+      throw new RedisUnavailableError('away')
+    })
+    const cache = bed.cache<string>({ origin: { maxConcurrent: 2, maxWaitMs: 60 } }, away)
+    const held = gate()
+    let [running, most] = [0, 0]
+    const load = async (): Promise<string> => {
+      most = Math.max(most, ++running)
+      await held.passed
+      running--
+      return 'loaded'
+    }
+    const reading = Promise.allSettled(ids(50).map((id) => cache.fetch(id, load)))
+    await expect.poll(() => running).toBe(2)
+    setTimeout(held.open, 120)
+    const results = await reading
+    const loaded = results.filter(({ status }) => status === 'fulfilled')
+    expect(loaded).toMatchObject([1, 2].map(() => ({ value: { value: 'loaded', how: 'bypass' } })))
+    for (const result of results) {
+      if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(OriginBusyError)
+    }
+    expect([most, loaded.length]).toEqual([2, 2])
+    expect(await cache.getOrLoad(ids(1)[0] ?? '', () => 'free again')).toBe('free again')
+  })
+
+  it('of many is one call when Redis is away as well', async () => {
+    const away = watched(bed.port, () => {
+      throw new RedisUnavailableError('away')
+    })
+    const all = ids(30)
+    const calls: (readonly string[])[] = []
+    const results = await bed.cache<string>({}, away).getOrLoadMany(all, (missing) => {
+      calls.push(missing)
+      return upper(missing)
+    })
+    expect(results.map((one) => one.status === 'fulfilled' && one.value)).toEqual(upper(all))
+    expect(calls).toEqual([all])
   })
 
   it('of another process wakes who waits for it, without being asked all the time', async () => {
@@ -274,6 +478,20 @@ describe('a slow load', () => {
     // Long before it would have asked again by itself.
     expect(performance.now() - finished).toBeLessThan(150)
     expect(performance.now() - from).toBeGreaterThan(390)
+  })
+
+  it('of another process is waited for by asking alone where nobody may subscribe, and that is told', async () => {
+    const [id = ''] = ids(1)
+    const slow = heldLoad<string>()
+    const first = bed.cache<string>().getOrLoad(id, slow.load)
+    await slow.called
+    const errors: string[] = []
+    const forbidden = withoutHearing(bed.port)
+    const waiting = bed.cache<string>({ onError: ({ message }) => errors.push(message) }, forbidden)
+    const second = waiting.fetch(id, refuse)
+    await expect.poll(() => errors).toEqual(['nothing is heard'])
+    slow.finish('value')
+    expect([await first, (await second).value, (await second).how]).toEqual(['value', 'value', 'wait'])
   })
 
   it('that fails wakes who waits for it, to load it', async () => {

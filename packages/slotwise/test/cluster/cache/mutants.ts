@@ -26,6 +26,10 @@ export const MUTANTS: Readonly<Record<string, readonly [mutant: Mutant, cast: Ca
     mistaken(invalidate, ["redis.call('DEL', KEYS[1])", "redis.call('HDEL', KEYS[1], 'v')"]),
     { processes: [['invalidate'], ['read']], options: { keepInvalidatedMs: 5000 } },
   ],
+  'invalidate that keeps the value leaves the lease of its refresh': [
+    mistaken(invalidate, ["if fields[i] ~= 'o' then", "if fields[i] == 'v' then"]),
+    { processes: [['invalidate'], ['read']], before: 'early', options: { keepInvalidatedMs: 5000 } },
+  ],
   'acquire does not mind that a write is under way': [
     mistaken(acquire, ['if written and now < written then return {3, written - now} end', '']),
     { processes: [['write'], ['read']] },

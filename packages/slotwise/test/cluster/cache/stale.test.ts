@@ -167,6 +167,32 @@ describe('early refresh', () => {
     expect(await refreshed(25_000)).toBe(0)
     expect(await refreshed(100)).toBeGreaterThan(0)
   })
+
+  it('is one load in the whole cluster, and its readers get the present value meanwhile', async () => {
+    const id = randomUUID()
+    const eager = { ttlMs: 60_000, earlyRefresh: 1000 }
+    await bed.cache<string>(eager).getOrLoad(id, async () => {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      return 'present'
+    })
+    // With loads of 100 ms three of four readers would refresh it now: some of a hundred for certain.
+    await bed.leave(id, 30_000)
+    const processes = Array.from({ length: 5 }, () => bed.cache<string>(eager))
+    const next = heldLoad<string>()
+    let loads = 0
+    const load = (): Promise<string> => {
+      loads++
+      return next.load()
+    }
+    for (let i = 0; i < 20; i++) {
+      const answers = await Promise.all(processes.map((cache) => cache.fetch(id, load)))
+      expect(answers).toMatchObject(answers.map(() => ({ value: 'present', how: 'hit' })))
+    }
+    await next.called
+    next.finish('next')
+    await expect.poll(() => bed.cache<string>().get(id)).toBe('next')
+    expect(loads).toBe(1)
+  })
 })
 
 describe('an invalidated value', () => {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import * as messagePack from '@msgpack/msgpack'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { Cache } from '../../../src/cache/index.js'
+import { Cache, msgpack } from '../../../src/cache/index.js'
 import { InvalidationPendingError, UncacheableValueError } from '../../../src/errors.js'
 import { refuse, testBed } from './caches.js'
 import { heldLoad } from './gate.js'
@@ -264,6 +265,34 @@ describe('what is stored', () => {
     expect(await second.get(id)).toBeUndefined()
     expect(await bed.cache<string>().get(id)).toBeUndefined()
     expect(await first.get(id)).toBe('one')
+    // During an upgrade either version changes the database, and hears of the other's changes by tags alone.
+    const tag = randomUUID()
+    for (const cache of [first, second]) await cache.set(id, 'tagged', { tags: [tag] })
+    await first.invalidate(id)
+    expect([await first.get(id), await second.get(id)]).toEqual([undefined, 'tagged'])
+    await first.set(id, 'tagged', { tags: [tag] })
+    await first.invalidateTags([tag])
+    expect([await first.get(id), await second.get(id)]).toEqual([undefined, undefined])
+  })
+
+  it('is as small as it is told to be, by whichever serializer, and read whatever the size asked for', async () => {
+    const [plain, small, packed] = [randomUUID(), randomUUID(), randomUUID()]
+    const value = { words: 'slot '.repeat(2000), at: [1, 2, 3] }
+    const sizeOf = async (id: string) =>
+      Number(await bed.port.call({ key: bed.key(id), command: ['HSTRLEN', bed.key(id), 'v'] }))
+    await bed.cache<unknown>().set(plain, value)
+    await bed.cache<unknown>({ compressOverBytes: 1000 }).set(small, value)
+    expect(await sizeOf(plain)).toBeGreaterThan(10_000)
+    expect(await sizeOf(small)).toBeLessThan(1000)
+    expect(await bed.cache<unknown>().get(small)).toEqual(value)
+
+    const rich = { since: new Date(5), bytes: new Uint8Array([1, 2]) }
+    const serializer = msgpack(messagePack)
+    const first = await bed.cache<typeof rich>({ serializer }).getOrLoad(packed, () => rich)
+    await expect.poll(() => sizeOf(packed)).toBeGreaterThan(0)
+    expect([first, await bed.cache<typeof rich>({ serializer }).get(packed)]).toEqual([rich, rich])
+    // Bytes of another serializer are a miss, whatever they are.
+    expect(await bed.cache<unknown>().get(packed)).toBeUndefined()
   })
 
   it('lives as long as its kind: null shorter, and as its loader says', async () => {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import {
   ClosedError,
+  ConfigurationError,
   CrossSlotError,
   OutcomeUnknownError,
   RedisUnavailableError,
@@ -12,6 +13,7 @@ import {
 import type { ConnectOptions } from '../../../src/redis/connect-options.js'
 import {
   type ClusterNode,
+  type CommandCall,
   type Key,
   keyOf,
   type RedisPort,
@@ -98,19 +100,23 @@ export function conformance(adapter: string, connect: Connect): void {
         endpointMap: (to) => taps.find((tap) => tap.node.port === to.port)?.endpoint ?? to,
       })
       try {
-        const mark = randomUUID()
-        const calls = Array.from({ length: 60 }, (_, index) => ({
-          key: keyFor(`${mark}-${index}`),
-          command: ['GET', keyFor(`${mark}-${index}`)] as const,
-        }))
-        await tapped.pipeline(calls)
-        const written = taps.map((tap) => tap.chunks.filter((chunk) => chunk.includes(mark)))
-        expect(written.map(({ length }) => length).filter((length) => length > 0)).toEqual([1, 1, 1])
-        for (const [chunk = ''] of written) {
-          const order = Array.from(chunk.matchAll(new RegExp(`${mark}-(\\d+)`, 'g')), ([, index]) =>
-            Number(index),
-          )
-          expect(order).toEqual(order.toSorted((a, b) => a - b))
+        const together = (calls: readonly CommandCall[]) => tapped.pipeline(calls)
+        const apart = (calls: readonly CommandCall[]) => Promise.all(calls.map((call) => tapped.call(call)))
+        // Of other functions that run in the same turn.
+        const one = async (call: CommandCall) => await Promise.resolve().then(() => tapped.call(call))
+        const afar = (calls: readonly CommandCall[]) => Promise.all(calls.map(one))
+        for (const callAll of [together, apart, afar]) {
+          const mark = randomUUID()
+          const keys = Array.from({ length: 60 }, (_, index) => keyFor(`${mark}-${index}`))
+          await callAll(keys.map((key) => ({ key, command: ['GET', key] })))
+          const written = taps.map((tap) => tap.chunks.filter((chunk) => chunk.includes(mark)))
+          expect(written.map(({ length }) => length).filter((length) => length > 0)).toEqual([1, 1, 1])
+          for (const [chunk = ''] of written) {
+            const order = Array.from(chunk.matchAll(new RegExp(`${mark}-(\\d+)`, 'g')), ([, index]) =>
+              Number(index),
+            )
+            expect(order).toEqual(order.toSorted((a, b) => a - b))
+          }
         }
       } finally {
         await tapped.close()
@@ -131,15 +137,27 @@ export function conformance(adapter: string, connect: Connect): void {
       await expect(port.call(call)).rejects.toThrow(CrossSlotError)
     })
 
-    it('does not take an error raised inside a script for "not executed"', async () => {
-      const [key] = keysOfOneSlot(1, randomUUID())
-      const others = Array.from({ length: 100 }, freshKey)
-      const elsewhere = others.find((other) => ownerOf(other).id !== ownerOf(key).id) ?? key
-      const raised = "redis.call('INCR', KEYS[1]) redis.call('GET', ARGV[1])"
-      const call = scriptCall(raised, [key], [elsewhere])
-      await expect(port.call(call, { deadlineMs: 300 })).rejects.toThrow(/non local key/)
-      expect(await get(key)).toBe('1')
-    })
+    it.each([{}, { dedicated: true }])(
+      'does not take an error raised inside a script or a function for "not executed": %j',
+      async (options) => {
+        const [key] = keysOfOneSlot(1, randomUUID())
+        // In the words of a server that executed nothing.
+        const body = "redis.call('INCR', KEYS[1]) error({ err = 'TRYAGAIN in a moment' })"
+        const patient = { ...options, deadlineMs: 300 }
+        await expect(port.call(scriptCall(body, [key]), patient)).rejects.toThrow(/^TRYAGAIN in a moment/)
+        expect(await get(key)).toBe('1')
+        const library = `#!lua name=conformance\nredis.register_function('raises', function(KEYS) ${body} end)`
+        const { id } = ownerOf(key)
+        await port.onNode(id, ['FUNCTION', 'LOAD', 'REPLACE', library])
+        try {
+          const call = { key, command: ['FCALL', 'raises', 1, key] } as const
+          await expect(port.call(call, patient)).rejects.toThrow(/^TRYAGAIN in a moment/)
+          expect(await get(key)).toBe('2')
+        } finally {
+          await port.onNode(id, ['FUNCTION', 'DELETE', 'conformance'])
+        }
+      },
+    )
 
     it('goes on with single keys of a half-moved slot, and says so where several keys are needed', async () => {
       const keys = keysOfOneSlot(3, randomUUID())
@@ -164,6 +182,27 @@ export function conformance(adapter: string, connect: Connect): void {
         expect(error).toBeInstanceOf(SlotMovingError)
         expect(error).toMatchObject({ slot })
         expect(performance.now() - from).toBeLessThan(700)
+        // The same on connections of their own, where nothing is done for whoever borrows one.
+        const own = { dedicated: true, deadlineMs: 200 }
+        await expect(port.call(both, own)).rejects.toThrow(SlotMovingError)
+        const borrowed = port.borrow({ key: moves }, (connection) => connection.call(['GET', moves]))
+        await expect(borrowed).rejects.toThrow(SlotMovingError)
+        // By the way that the map says.
+        const tap = await Tap.open(target)
+        const mapped = await open({
+          endpointMap: (to) => (to.port === target.port ? tap.endpoint : to),
+        })
+        try {
+          for (const dedicated of [false, true]) {
+            tap.chunks.length = 0
+            const read = { key: moves, command: ['GET', moves] } as const
+            expect(await mapped.call(read, { dedicated })).toBe('vx')
+            expect(tap.chunks.filter((chunk) => /ASKING[^]*GET/.test(chunk))).toHaveLength(1)
+          }
+        } finally {
+          await mapped.close()
+          tap.close()
+        }
       } finally {
         await moveKeys(slot, source, target)
         for (const { id } of [target, source])
@@ -251,6 +290,33 @@ export function conformance(adapter: string, connect: Connect): void {
       }
     })
 
+    it('keeps the deadline of each call that is written together with others', async () => {
+      const patient = await open()
+      try {
+        const key = freshKey()
+        await port.onNode(ownerOf(key).id, ['CLIENT', 'PAUSE', 400, 'ALL'])
+        const from = performance.now()
+        const incremented = (deadlineMs: number) =>
+          patient.call({ key, command: ['INCR', key] }, { deadlineMs }).then(
+            (value) => ({ value, tookMs: performance.now() - from }),
+            (error: unknown) => ({ error, tookMs: performance.now() - from }),
+          )
+        const [soon, late, wrong] = await Promise.all([
+          incremented(50),
+          incremented(5000),
+          patient
+            .call({ key, command: ['LLEN', key] }, { deadlineMs: 5000 })
+            .catch((error: unknown) => error),
+        ])
+        expect(soon).toMatchObject({ error: expect.any(OutcomeUnknownError) as unknown })
+        expect(soon.tookMs).toBeLessThan(300)
+        expect(late).toMatchObject({ value: 2 })
+        expect(wrong).toMatchObject({ replyCode: 'WRONGTYPE' })
+      } finally {
+        await patient.close()
+      }
+    })
+
     it('takes an answer that came in time, however late this process comes to read it', async () => {
       const key = freshKey()
       await port.call({ key, command: ['SET', key, 'v'] })
@@ -287,6 +353,17 @@ export function conformance(adapter: string, connect: Connect): void {
       const answers = await port.onEachPrimary(['CLUSTER', 'MYID'])
       expect(answers).toHaveLength(3)
       for (const { node, result } of answers) expect(result).toEqual({ status: 'fulfilled', value: node.id })
+    })
+
+    it('says what names no node, at once, and which node is none of this cluster', async () => {
+      for (const name of ['', 'nonsense', '127.0.0.1', '127.0.0.1:99999']) {
+        await expect(port.onNode(name, ['PING'])).rejects.toThrow(ConfigurationError)
+        await expect(port.borrow({ node: name }, async () => {})).rejects.toThrow(ConfigurationError)
+      }
+      const stranger = '0'.repeat(40)
+      const error: unknown = await port.onNode(stranger, ['PING']).catch((thrown: unknown) => thrown)
+      expect(error).toBeInstanceOf(RedisUnavailableError)
+      expect(error).toMatchObject({ node: stranger })
     })
 
     it('knows an owner for every slot, and every replica', () => {

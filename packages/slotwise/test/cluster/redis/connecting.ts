@@ -1,9 +1,15 @@
-import { createServer } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { describe, expect, inject } from 'vitest'
-import { ConfigurationError, RedisUnavailableError, UnexpectedReplyError } from '../../../src/errors.js'
+import {
+  ConfigurationError,
+  RedisUnavailableError,
+  SlotwiseError,
+  UnexpectedReplyError,
+} from '../../../src/errors.js'
 import type { ConnectOptions } from '../../../src/redis/connect-options.js'
 import { keyOf, slotOf } from '../../../src/redis/index.js'
 import { startBareServers } from '../../support/bare-servers.js'
+import { leading } from '../../support/leading-names.js'
 import { it } from '../../support/local-test.js'
 import type { Connect } from './conformance.js'
 
@@ -20,7 +26,9 @@ export function connecting(adapter: string, connect: Connect): void {
         (thrown: unknown) => thrown,
       )
       expect(performance.now() - from).toBeLessThan(connectTimeoutMs + 1500)
-      expect.assert(error instanceof Error)
+      expect.assert(error instanceof SlotwiseError)
+      const { nodes = [] } = options
+      expect(nodes.some((node) => error.message.includes(node))).toBe(true)
       return error
     }
 
@@ -39,7 +47,49 @@ export function connecting(adapter: string, connect: Connect): void {
       expect.assert(typeof address === 'object' && address !== null)
       const error = await failure({ nodes: [`127.0.0.1:${address.port}`], connectTimeoutMs })
       expect(error).toBeInstanceOf(UnexpectedReplyError)
+      expect(error.message).toMatch(/is not a Redis server, or wants TLS: check the port, or set `tls`/)
       server.close()
+    })
+
+    it('waits for no server that takes connections and says nothing', async () => {
+      const sockets: Socket[] = []
+      const server = createServer((socket) => void sockets.push(socket))
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      const address = server.address()
+      expect.assert(typeof address === 'object' && address !== null)
+      const error = await failure({ nodes: [`127.0.0.1:${address.port}`], connectTimeoutMs })
+      expect(error).toBeInstanceOf(RedisUnavailableError)
+      expect(error.message).toMatch(/does not answer/)
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    })
+
+    it('logs in anew on connections that are open, before what they were opened with runs out', async ({
+      start,
+    }) => {
+      const cluster = await start({ replicasPerPrimary: 0, password: 'root' })
+      const { nodes } = cluster.connectOptions
+      await using control = await connect({ nodes, password: 'root' })
+      for (const name of ['first', 'second'])
+        await control.onEachPrimary(['ACL', 'SETUSER', name, 'on', '>pw', '~*', '&*', '+@all'])
+      let asked = 0
+      await using port = await connect({
+        nodes,
+        credentials: async () => ({
+          username: ++asked === 1 ? 'first' : 'second',
+          password: 'pw',
+          validForMs: asked === 1 ? 300 : 60_000,
+        }),
+      })
+      const node = port.topology().ownerOf(slotOf(key))?.id ?? ''
+      const whoAndWhere = async () => [
+        await port.onNode(node, ['ACL', 'WHOAMI']),
+        await port.onNode(node, ['CLIENT', 'ID']),
+      ]
+      const [who, where] = await whoAndWhere()
+      expect(who).toBe('first')
+      await expect.poll(whoAndWhere).toEqual(['second', where])
+      expect(asked).toBe(2)
     })
 
     it('says so when the addresses belong to different clusters, instead of choosing one by chance', async ({
@@ -110,12 +160,16 @@ export function connecting(adapter: string, connect: Connect): void {
 
     it('reaches a host by any of its addresses', async () => {
       const ports = inject('clusterNodes').map((node) => Number(node.split(':')[1]))
-      // The servers listen at 127.0.0.1 alone, and this name may lead to ::1 first.
-      const port = await connect({ nodes: [`localhost:${ports[0]}`] })
+      // The servers listen at the last one alone.
+      using _ = leading('several.test', ['::1', '127.0.0.2', '127.0.0.1'])
+      const nodes = [`several.test:${ports[0]}`]
+      const port = await connect({ nodes })
+      expect(await port.borrow({ node: `several.test:${ports[0]}` }, (own) => own.call(['PING']))).toBe(
+        'PONG',
+      )
       expect(port.topology().nodes).toHaveLength(6)
       await port.close()
-      const error = await failure({ nodes: ['[::1]:1'], connectTimeoutMs })
-      expect(error.message).toContain('[::1]:1')
+      await failure({ nodes: ['[::1]:1'], connectTimeoutMs })
     })
 
     it('logs in with credentials that change, on connections that are open as well', async ({ start }) => {

@@ -36,7 +36,14 @@ import {
   type RedisPort,
   type ScriptSource,
 } from '../../../src/redis/index.js'
-import { MemoryRedis, scriptTwin, Table, TestClock, type Value } from '../../../src/testing/index.js'
+import {
+  MemoryRedis,
+  type ScriptContext,
+  scriptTwin,
+  Table,
+  TestClock,
+  type Value,
+} from '../../../src/testing/index.js'
 import { twins } from '../../../src/testing/scripts/all.lua.js'
 import { rounds } from '../../support/budget.js'
 import { onAnotherClock, STATE } from '../../support/fake-clock.js'
@@ -44,7 +51,12 @@ import { onAnotherClock, STATE } from '../../support/fake-clock.js'
 let port: RedisPort
 beforeAll(async () => {
   port = await connect({ nodes: inject('clusterNodes'), namespace: `twins-${randomUUID().slice(0, 8)}` })
-  // A call whose script a node does not know is sent again, and others overtake it.
+  await loadScripts()
+})
+afterAll(() => port.close())
+
+/** A call whose script a node does not know is sent again, and others overtake it. */
+async function loadScripts(): Promise<void> {
   const all = [
     STATE,
     foreign,
@@ -52,8 +64,7 @@ beforeAll(async () => {
     ...Object.values(PATTERNS).flatMap((scripts) => scripts.map(([one]) => one)),
   ]
   for (const script of all) await port.onEachPrimary(['SCRIPT', 'LOAD', onAnotherClock(script).source])
-})
-afterAll(() => port.close())
+}
 
 /** One call of a script, and by how much the clock is turned before it. */
 interface Step {
@@ -243,8 +254,60 @@ function readable(reply: unknown): unknown {
 describe('in memory and on the server, by the same clock, every script answers the same and leaves the same', () => {
   it.each(Object.keys(PATTERNS))('of %s', { timeout: rounds(60_000, 1_200_000) }, async (pattern) => {
     const property = fc.asyncProperty(sequence(pattern), async (steps) => {
-      const key = keyOf({ namespace: port.namespace, pattern, name: 'twin' }, randomUUID())
-      expect(await inMemory(key, steps)).toEqual(await really(key, steps))
+      const compared = async (): Promise<void> => {
+        const key = keyOf({ namespace: port.namespace, pattern, name: 'twin' }, randomUUID())
+        expect(await inMemory(key, steps)).toEqual(await really(key, steps))
+      }
+      await compared().catch(async () => {
+        // Another test of the same servers may have made them forget their scripts: what differs for good differs again.
+        await loadScripts()
+        await compared()
+      })
+    })
+    await fc.assert(property, { numRuns: rounds(300, 20_000) })
+  })
+})
+
+const textOf = (word: Value): string => (typeof word === 'string' ? word : '')
+
+/**
+ * What is removed from the source of a slot that is half moved is looked for at its target from then on, also by the script
+ * that has removed it: it fails half-way, with what it did until then done.
+ */
+describe('whose slot is half moved finds its key to the end of every script', () => {
+  it.each(Object.keys(PATTERNS))('of %s', { timeout: rounds(60_000, 1_200_000) }, async (pattern) => {
+    const touched: string[] = []
+    const careful = twins.map((twin) => ({
+      ...twin,
+      sha1: `careful ${twin.sha1}`,
+      run(redis: ScriptContext): Value {
+        const there = () => redis.call('EXISTS', redis.KEYS.get(1)) === 1
+        const atFirst = there()
+        const watched =
+          (run: ScriptContext['call']): ScriptContext['call'] =>
+          (...command) => {
+            // A message has no key to be found, and no script minds what becomes of it.
+            const name = textOf(command[0])
+            const isAtKey = name !== 'TIME' && name !== 'SPUBLISH'
+            if (isAtKey && atFirst && !there()) touched.push(`${twin.name}: ${name}`)
+            return run(...command)
+          }
+        return twin.run({ ...redis, call: watched(redis.call), pcall: watched(redis.pcall) })
+      },
+    }))
+    const property = fc.asyncProperty(sequence(pattern), async (steps) => {
+      touched.length = 0
+      const clock = new TestClock(START_US / 1000)
+      const memory = new MemoryRedis({ clock, scripts: [...own, ...careful] }).connect()
+      const key = keyOf({ namespace: port.namespace, pattern, name: 'moving' }, randomUUID())
+      for (const { script, args, afterUs } of steps) {
+        clock.advance(afterUs / 1000)
+        const sha1 = known(script).sha1
+        const isOurs = own.some((one) => one.sha1 === sha1)
+        const call = isOurs ? known(script) : { ...script, sha1: `careful ${sha1}` }
+        await outcomes(memory, [{ script: call, keys: [key] as const, args }])
+      }
+      expect([...new Set(touched)]).toEqual([])
     })
     await fc.assert(property, { numRuns: rounds(300, 20_000) })
   })

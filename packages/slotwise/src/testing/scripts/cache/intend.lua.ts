@@ -3,22 +3,25 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'cache/intend',
-sha1: '5ef41d4de7f70cdb1d84f2291ae1be28cdf07eec',
+sha1: '3962de2363e523fd6b82de0209294634c824e8d5',
 run(redis) {
+let intent: lua.Value = lua.concat("w:", lua.index(redis.ARGV, 1))
 let keep: lua.Value = lua.tonumber(lua.index(redis.ARGV, 3))
 let value: lua.Value = lua.and(lua.gt(keep, 0), () => redis.call("HGET", lua.index(redis.KEYS, 1), "v"))
 let woken: lua.Value = redis.call("HGET", lua.index(redis.KEYS, 1), "n")
-if (lua.yes(value)) {
-redis.call("HSET", lua.index(redis.KEYS, 1), "o", value)
-}
-redis.call("HDEL", lua.index(redis.KEYS, 1), "v", "l", "d", "x", "n", "r")
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
 let latest: lua.Value = (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 2))))
 let contested: lua.Value = 0
+redis.call("HDEL", lua.index(redis.KEYS, 1), intent)
+redis.call("HSET", lua.index(redis.KEYS, 1), intent, lua.format("%.0f", latest))
+if (lua.yes(value)) {
+redis.call("HSET", lua.index(redis.KEYS, 1), "o", value)
+}
+redis.call("HDEL", lua.index(redis.KEYS, 1), "v", "l", "d", "x", "n", "r")
 let fields: lua.Value = redis.call("HGETALL", lua.index(redis.KEYS, 1))
 for (let i of lua.steps(1, lua.len(fields), 2)) {
-if (lua.yes(lua.eq(lua.sub(lua.index(fields, i), 1, 2), "w:"))) {
+if ((lua.yes(lua.eq(lua.sub(lua.index(fields, i), 1, 2), "w:")) && lua.yes(!lua.eq(lua.index(fields, i), intent)))) {
 let ends: lua.Value = lua.tonumber(lua.index(fields, (lua.num(i) + 1)))
 if (lua.yes(lua.gt(ends, now))) {
 contested = 1
@@ -28,7 +31,7 @@ redis.call("HDEL", lua.index(redis.KEYS, 1), lua.index(fields, i))
 }
 }
 }
-redis.call("HSET", lua.index(redis.KEYS, 1), lua.concat("w:", lua.index(redis.ARGV, 1)), lua.format("%.0f", (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 2))))), "m", lua.format("%.0f", latest))
+redis.call("HSET", lua.index(redis.KEYS, 1), "m", lua.format("%.0f", latest))
 if (lua.yes(lua.eq(contested, 1))) {
 redis.call("HSET", lua.index(redis.KEYS, 1), "c", "1")
 }

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'cache/observe',
-sha1: '766a7aada5388d1a2be0e1d6ec24655548d954cb',
+sha1: '9f29f4989836f12c5820dbae37075849869b33f4',
 run(redis) {
 let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "v", "x", "r", "m")
 let lives: lua.Value = redis.call("PTTL", lua.index(redis.KEYS, 1))
@@ -17,15 +17,15 @@ let written: lua.Value = lua.tonumber(lua.index(saved, 4))
 if ((lua.yes(written) && lua.yes(lua.lt(now, written)))) {
 return lua.table([2])
 }
-if (lua.yes(lua.index(saved, 1))) {
-redis.call("HDEL", lua.index(redis.KEYS, 1), "v", "x")
-}
 let mark: lua.Value = lua.or(lua.index(saved, 3), () => lua.index(redis.ARGV, 1))
 if (!lua.yes(lua.index(saved, 3))) {
 let reply: lua.Value = redis.pcall("HSET", lua.index(redis.KEYS, 1), "r", mark)
 if ((lua.yes(lua.eq(lua.type(reply), "table")) && lua.yes(lua.index(reply, "err")))) {
 return lua.table([2])
 }
+}
+if (lua.yes(lua.index(saved, 1))) {
+redis.call("HDEL", lua.index(redis.KEYS, 1), "v", "x")
 }
 if (lua.yes(lua.lt(lives, lua.tonumber(lua.index(redis.ARGV, 2))))) {
 redis.call("PEXPIRE", lua.index(redis.KEYS, 1), lua.index(redis.ARGV, 2))
