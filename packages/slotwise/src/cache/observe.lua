@@ -1,6 +1,8 @@
 -- Looks at an entry, and leaves a mark where there is none, by which a later `store` can tell that nothing has
 -- happened in between. One mark serves all who look until something happens.
 --
+-- Not to be repeated with the same token, which would be a mark a second time.
+--
 -- @key entry
 -- @arg token    fresh and random
 -- @arg mark_ms  how long the mark is to hold

@@ -1,8 +1,10 @@
+import { sendAnew } from '../invalidation/send-anew.js'
 import type { Key } from '../keys.js'
 import type { Budget } from './budget.js'
 import { type Stamp, versionOf } from './entry.js'
 import type { Instance } from './instance.js'
 import { lookOf } from './local/look-here.js'
+import { thrown } from './look-reply.js'
 import { tokenOf } from './put.js'
 import { newToken, observe } from './scripts.js'
 import { TagCheck } from './tags.js'
@@ -40,10 +42,11 @@ export async function readWithToken<T>(
   const { leaseMs, codec } = instance.settings
   const from = performance.now()
   try {
-    const args = { token: newToken(), mark_ms: leaseMs }
-    const seen = await budget.spend((deadlineMs) =>
-      observe.run(instance.port, { entry: key }, args, { deadlineMs, binary: true }),
+    const call = () => observe.call({ entry: key }, { token: newToken(), mark_ms: leaseMs })
+    const [result] = await budget.spend((deadlineMs) =>
+      sendAnew(instance.port, [call], { deadlineMs, binary: true }),
     )
+    const seen = observe.decode(result?.status === 'fulfilled' ? result.value : thrown(result))
     instance.answered(performance.now() - from)
     if (seen.state === 'found') {
       const version = versionOf(seen.bytes)

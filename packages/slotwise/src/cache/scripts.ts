@@ -34,7 +34,8 @@ export const intend = defineScript(intendSource, { repeat: 'unsafe', decode: yes
 export const settle = defineScript(settleSource, { repeat: 'safe', decode: yes })
 export const invalidate = defineScript(invalidateSource, { repeat: 'safe', decode: yes })
 /** A mark that was left unheard is in nobody's way. */
-export const observe = defineScript(observeSource, { repeat: 'safe', decode: observation })
+/** Not repeated as it is: executed late, it would leave the mark once more that something has taken away. */
+export const observe = defineScript(observeSource, { repeat: 'unsafe', decode: observation })
 /** Not repeated: what it stored may have been replaced in between by something newer, and would come back. */
 export const store = defineScript(storeSource, { repeat: 'unsafe', decode: yes })
 

@@ -3,7 +3,7 @@
 -- A version is random and never given twice, so equal versions mean that nothing has changed; a tag that is not
 -- there has changed. A change under way is a field of its own until it is over:
 --   v  the version    w:<token>  when a change's intent ends    m  the latest of those
--- Harmless to repeat.
+-- Not to be repeated with the same `fresh`: after a change that would be given a second time.
 --
 -- @key tag
 -- @arg fresh    8 random bytes

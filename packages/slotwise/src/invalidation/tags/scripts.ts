@@ -11,7 +11,8 @@ export type Version = Buffer | undefined
 
 const LENGTH = 8
 
-export const look = defineScript(lookSource, { repeat: 'safe', decode: versionOf })
+/** Not repeated as it is: executed late, after a change, it would give the tag the version once more that was changed. */
+export const look = defineScript(lookSource, { repeat: 'unsafe', decode: versionOf })
 export const intend = defineScript(intendSource, { repeat: 'safe', decode: done })
 export const settle = defineScript(settleSource, { repeat: 'safe', decode: done })
 

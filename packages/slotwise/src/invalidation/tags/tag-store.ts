@@ -2,6 +2,7 @@ import type { Key } from '../../keys.js'
 import type { CallOptions } from '../../options.js'
 import type { CommandCall, RedisPort, Reply, ScriptCall } from '../../redis/port.js'
 import type { CallOf } from '../pending.js'
+import { sendAnew } from '../send-anew.js'
 import { writeAll } from '../write-all.js'
 import { intend, look, newVersion, settle, type Version, versionOf } from './scripts.js'
 
@@ -50,8 +51,9 @@ export class TagStore {
    */
   async look(paths: readonly string[], options: CallOptions = {}): Promise<readonly Version[]> {
     return versionsOf(
-      await this.port.pipeline(
-        paths.map((path) => this.lookCall(path)),
+      await sendAnew(
+        this.port,
+        paths.map((path) => () => this.lookCall(path)),
         { ...options, binary: true },
       ),
     )

@@ -1,5 +1,7 @@
 import type { Cast } from './explore/play.js'
 
+/** What can go wrong with what bears a tag. */
+const all = ['lost', 'late', 'death', 'clock', 'eviction', 'lag', 'failover'] as const
 const everything = ['lost', 'late', 'death', 'clock', 'message'] as const
 
 /** Few enough that all their schedules are gone through in memory. */
@@ -34,6 +36,11 @@ export const SMALL: Readonly<Record<string, Cast>> = {
     processes: [['set by a token'], ['write']],
     before: 'fresh',
   },
+  'a set by a token and an invalidation, something comes late': {
+    processes: [['set by a token'], ['invalidate']],
+    faults: 1,
+    allowed: ['lost', 'late'],
+  },
   'a write that is broken off, and a read': { processes: [['write, broken off'], ['read']] },
   'an invalidation and a read, one thing goes wrong': {
     processes: [['invalidate'], ['read']],
@@ -55,6 +62,30 @@ export const SMALL: Readonly<Record<string, Cast>> = {
     processes: [['invalidate'], ['read']],
     faults: 1,
     allowed: ['failover'],
+  },
+  'a change of a tag and a read of what bears it': {
+    processes: [['change the tag'], ['read under the tag']],
+    bears: true,
+    before: 'fresh',
+  },
+  'a change of the tag above and a load': { processes: [['change the tag above'], ['read under the tag']] },
+  'a change of the database under a tag and a load': {
+    processes: [['mutate the tag'], ['read under the tag']],
+  },
+  'a write of what bears a tag, and a change of the tag': {
+    processes: [['write under the tag'], ['change the tag']],
+  },
+  'a set of what bears a tag by a token, and a change of the tag above': {
+    processes: [['set by a token under the tag'], ['change the tag above']],
+    bears: true,
+    before: 'fresh',
+  },
+  'a change of a tag and a look, one thing goes wrong': {
+    processes: [['change the tag'], ['look']],
+    bears: true,
+    before: 'fresh',
+    faults: 1,
+    allowed: all,
   },
 }
 
@@ -126,5 +157,50 @@ export const LARGE: Readonly<Record<string, Cast>> = {
     before: 'fresh',
     faults: 2,
     allowed: ['failover', 'lost'],
+  },
+  'changes of a tag and loads, one thing goes wrong': {
+    processes: [['change the tag above'], ['read under the tag', 'look'], ['read under the tag']],
+    faults: 1,
+    allowed: all,
+  },
+  'a change of a tag and a load, something comes late': {
+    processes: [['change the tag'], ['read under the tag']],
+    faults: 1,
+    allowed: ['late'],
+  },
+  'changes of the database under a tag, two things go wrong': {
+    processes: [['mutate the tag'], ['mutate the tag above'], ['read under the tag', 'look']],
+    faults: 2,
+    allowed: all,
+  },
+  'two changes of a tag, of which its server may lose one': {
+    processes: [['change the tag'], ['change the tag'], ['read under the tag', 'look']],
+    bears: true,
+    before: 'fresh',
+    faults: 1,
+    allowed: ['lag'],
+  },
+  'everything at once, under tags': {
+    processes: [
+      ['change the tag', 'look'],
+      ['mutate the tag above', 'read under the tag'],
+      ['set by a token under the tag', 'read under the tag'],
+      ['write under the tag', 'look'],
+    ],
+    bears: true,
+    before: 'fresh',
+    faults: 2,
+    allowed: all,
+  },
+  'everything at once, under tags of stale values': {
+    processes: [
+      ['change the tag above', 'look'],
+      ['mutate the tag', 'read under the tag'],
+      ['read under the tag', 'write under the tag'],
+    ],
+    bears: true,
+    before: 'stale',
+    faults: 2,
+    allowed: all,
   },
 }

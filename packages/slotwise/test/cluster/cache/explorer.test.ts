@@ -11,6 +11,7 @@ import { LARGE, SMALL } from './casts.js'
 import { type Explored, explore } from './explore/explorer.js'
 import type { Cast, Fault, Ground } from './explore/play.js'
 import { MUTANTS } from './mutants.js'
+import { TAG_MUTANTS } from './tag-mutants.js'
 
 // Waiting for another process's load is a step of the schedule, not a matter of time.
 vi.mock('../../../src/cache/turn.js', () => import('./explore/turns.js'))
@@ -19,7 +20,7 @@ afterEach(() => {
 })
 
 // In memory the clock turns, replicas take over and messages are lost; on the cluster a share of the same runs, with
-// calls and answers that are lost or late. Not more: a failover takes seconds there and who waits for a lease of
+// calls and answers that are lost or late, and tags that are evicted. Not more: a failover takes seconds there and who waits for a lease of
 // somebody dead waits for its end, so that one schedule would take as long as thousands, and no faster clock is the server's.
 const inMemory = inject('inMemory') === true
 let port: RedisPort | undefined
@@ -45,8 +46,8 @@ const possible = ([, { before, allowed = [], processes }]: readonly [string, Cas
     !processes.flat().includes('read by a replica') &&
     (allowed.length === 0 || allowed.some(isOfTheWay)))
 
-/** What happens on the way to a server and back, and not to it. */
-const isOfTheWay = (fault: Fault): boolean => fault === 'lost' || fault === 'late'
+/** What happens on the way to a server and back, or is done by a command. */
+const isOfTheWay = (fault: Fault): boolean => ['lost', 'late', 'eviction'].includes(fault)
 
 const casts = (all: Readonly<Record<string, Cast>>): (readonly [string, Cast])[] =>
   Object.entries(all)
@@ -85,17 +86,18 @@ describe('no schedule gives a read less than what was promised before it began, 
 describe('a mistake is found out:', () => {
   const found = async (name: string, cast: Cast, mutant: Ground['mutant']): Promise<readonly string[]> => {
     const mistake = (): Ground => ({ ...ground(), mutant })
-    const explored = await explore(cast, mistake, {
-      most: 20_000,
-      untilFound: true,
-      ...(inMemory ? {} : { seed: SEED }),
-    })
+    // By chance, since what comes one after the other differs in its last steps first; in memory by the same each time.
+    const seed = inMemory ? 1 : SEED
+    const explored = await explore(cast, mistake, { most: 20_000, untilFound: true, seed })
     console.log(`${name}: found by schedule ${explored.schedules}: ${explored.violations[0] ?? 'nothing'}`)
     return explored.violations
   }
-  const mutants = Object.entries(MUTANTS).filter(([name, [, cast]]) => possible([name, cast]))
+  const mutants = Object.entries({ ...MUTANTS, ...TAG_MUTANTS }).filter(([name, [, cast]]) =>
+    possible([name, cast]),
+  )
 
   it.each(mutants)('%s', { timeout: rounds(60_000, 1_200_000) }, async (name, [mutant, cast]) => {
+    mutant.install?.()
     expect(await found(name, cast, mutant)).not.toEqual([])
   })
 

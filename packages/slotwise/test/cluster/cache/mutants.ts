@@ -2,6 +2,7 @@ import acquire from '../../../src/cache/acquire.lua.js'
 import fill from '../../../src/cache/fill.lua.js'
 import intend from '../../../src/cache/intend.lua.js'
 import invalidate from '../../../src/cache/invalidate.lua.js'
+import observe from '../../../src/cache/observe.lua.js'
 import settle from '../../../src/cache/settle.lua.js'
 import store from '../../../src/cache/store.lua.js'
 import type { Cast } from './explore/play.js'
@@ -18,7 +19,7 @@ export const MUTANTS: Readonly<Record<string, readonly [mutant: Mutant, cast: Ca
     { processes: [['invalidate'], ['read']] },
   ],
   'invalidate leaves the lease': [
-    { del: (key) => ['HDEL', key, 'v'] },
+    { commands: { DEL: (key) => ['HDEL', key, 'v'] } },
     { processes: [['invalidate'], ['read']] },
   ],
   'invalidate that keeps the value leaves the lease': [
@@ -67,6 +68,10 @@ export const MUTANTS: Readonly<Record<string, readonly [mutant: Mutant, cast: Ca
   'store does not look at the version': [
     mistaken(store, ["if ARGV[3] == 'version' and", "if ARGV[3] == 'none' and"]),
     { processes: [['set by a token'], ['write']], before: 'fresh' },
+  ],
+  'a look that comes late leaves the mark again that was taken away': [
+    { repeated: observe.name },
+    { processes: [['set by a token'], ['invalidate']], faults: 1, allowed: ['late'] },
   ],
   'store does not look at the mark': [
     mistaken(store, ["if ARGV[3] == 'mark' and", "if ARGV[3] == 'none' and"]),

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { TagVersions } from '../../../src/invalidation/index.js'
+import { keyOf } from '../../../src/redis/index.js'
 import { refuse, testBed } from './caches.js'
 import { roundTripping } from './counted-port.js'
 import { gate } from './gate.js'
@@ -208,6 +209,29 @@ describe('a change of the database under tags', () => {
     await cache.writeThrough('other', { alsoInvalidateTags: ['a'] }, () => 'x')
     expect(await cache.get(id)).toBeUndefined()
   })
+})
+
+it('a change that its server forgets makes nothing valid that was loaded after it, nor does the next change', async () => {
+  await using cache = bed.cache<string>({ tagSpace: 'forgetful' })
+  const tag = randomUUID()
+  const key = keyOf({ namespace: bed.port.namespace, pattern: 'tag', name: 'forgetful' }, tag)
+  const loaded = (id: string, value: string) => cache.getOrLoad([id, tag], { tags: [tag] }, () => value)
+  await loaded('before', 'old')
+  const replica = await bed.port.call({ key, command: ['HGETALL', key] }, { binary: true })
+  await cache.invalidateTags([tag])
+  await loaded('between', 'loaded after the change that will be lost')
+  // Another server than the entry's: it is replaced by one that has not heard of the change.
+  await bed.port.call({ key, command: ['DEL', key] })
+  await bed.port.call({ key, command: ['HSET', key, ...(replica as readonly Buffer[])] })
+  expect(await cache.get(['between', tag])).toBeUndefined()
+  // A number that is counted up would now be given out again, and this would be valid once more.
+  await cache.invalidateTags([tag])
+  await loaded('after', 'new')
+  expect(await cache.getMany(['before', 'between', 'after'].map((id) => [id, tag]))).toEqual([
+    undefined,
+    undefined,
+    'new',
+  ])
 })
 
 describe('what tags cost', () => {

@@ -155,7 +155,7 @@ describe('a change of the database', () => {
   })
 })
 
-it('whatever the order of changes, evictions and snapshots, a snapshot holds exactly while nothing above or at its tags has changed', async () => {
+it('whatever the order of changes, evictions, failovers and snapshots, a snapshot holds exactly while all above and at its tags is as it was', async () => {
   const paths = ['a', 'a/b', 'a/b/c', 'a/d', 'e']
   const path = fc.constantFrom(...paths)
   const step = fc.oneof(
@@ -164,16 +164,21 @@ it('whatever the order of changes, evictions and snapshots, a snapshot holds exa
     fc.record({ kind: fc.constant('begin' as const), tags: fc.uniqueArray(path, { minLength: 1 }) }),
     fc.record({ kind: fc.constant('end' as const), nth: fc.nat(3) }),
     fc.record({ kind: fc.constant('evict' as const), path }),
+    // A replica has what is there now, and takes over later.
+    fc.record({ kind: fc.constantFrom('replicate' as const, 'take over' as const), path }),
   )
   const above = (one: string) => one.split('/').map((_, i, words) => words.slice(0, i + 1).join('/'))
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async (steps) => {
       const name = `t${randomUUID().slice(0, 8)}`
       await using tags = new TagVersions(port, { name })
-      /** How often each has changed, and by how many changes it is being changed. */
-      const changes = new Map(paths.map((one) => [one, { times: 0, open: 0 }]))
-      const at = (one: string) => changes.get(one) ?? { times: 0, open: 0 }
-      const taken: { snapshot: Awaited<ReturnType<typeof tags.snapshot>>; times: Map<string, number> }[] = []
+      /** In which state each is, how many it has had, by how many changes it is being changed, and whether it has a version. */
+      const untouched = () => ({ state: 0, latest: 0, open: 0, isVersioned: false })
+      const states = new Map(paths.map((one) => [one, untouched()]))
+      const at = (one: string) => states.get(one) ?? untouched()
+      const change = (one: string) => Object.assign(at(one), { state: ++at(one).latest, isVersioned: false })
+      const replicas = new Map<string, { fields: readonly Buffer[]; state: number }>()
+      const taken: { snapshot: Awaited<ReturnType<typeof tags.snapshot>>; states: Map<string, number> }[] = []
       const open: { tags: readonly string[]; commit: () => void; ended: Promise<void> }[] = []
       const end = async (nth: number) => {
         const [one] = open.splice(nth % Math.max(1, open.length), 1)
@@ -181,7 +186,7 @@ it('whatever the order of changes, evictions and snapshots, a snapshot holds exa
         await one?.ended
         for (const tag of one?.tags ?? []) {
           at(tag).open--
-          at(tag).times++
+          change(tag)
         }
       }
       for (const one of steps) {
@@ -192,11 +197,12 @@ it('whatever the order of changes, evictions and snapshots, a snapshot holds exa
           // What is being changed has never been as it was then.
           taken.push({
             snapshot,
-            times: new Map([...all].map((tag) => [tag, at(tag).open > 0 ? -1 : at(tag).times])),
+            states: new Map([...all].map((tag) => [tag, at(tag).open > 0 ? -1 : at(tag).state])),
           })
+          for (const tag of all) at(tag).isVersioned = at(tag).open === 0
         } else if (one.kind === 'bump') {
           await tags.bump(one.tags)
-          for (const tag of one.tags) at(tag).times++
+          for (const tag of one.tags) change(tag)
         } else if (one.kind === 'begin') {
           const [begun, commit] = [gate(), gate()]
           const ended = tags.mutate(one.tags, {}, async () => {
@@ -206,18 +212,30 @@ it('whatever the order of changes, evictions and snapshots, a snapshot holds exa
           await begun.passed
           for (const tag of one.tags) {
             at(tag).open++
-            at(tag).times++
+            change(tag)
           }
           open.push({ tags: one.tags, commit: () => commit.open(), ended })
         } else if (one.kind === 'end') {
           if (open.length > 0) await end(one.nth)
         } else if (at(one.path).open === 0) {
-          // An intent that is evicted is one that nobody knows of any more: see the page.
-          await port.call({ key: keyIn(name, one.path), command: ['DEL', keyIn(name, one.path)] })
-          at(one.path).times++
+          const key = keyIn(name, one.path)
+          const replica = replicas.get(one.path)
+          if (one.kind === 'replicate') {
+            const fields = await port.call({ key, command: ['HGETALL', key] }, { binary: true })
+            replicas.set(one.path, { fields: fields as readonly Buffer[], state: at(one.path).state })
+          } else if (one.kind === 'evict' || replica !== undefined) {
+            // An intent that is evicted is one that nobody knows of any more: see the page.
+            await port.call({ key, command: ['DEL', key] })
+            change(one.path)
+            if (one.kind === 'take over' && replica !== undefined && replica.fields.length > 0) {
+              // What was changed since has not changed; what had a version since has it for nobody.
+              await port.call({ key, command: ['HSET', key, ...replica.fields] })
+              Object.assign(at(one.path), { state: replica.state, isVersioned: true })
+            }
+          }
         }
-        for (const { snapshot, times } of taken) {
-          const changed = [...times].filter(([tag, then]) => at(tag).times !== then).map(([tag]) => tag)
+        for (const { snapshot, states: then } of taken) {
+          const changed = [...then].filter(([tag, state]) => at(tag).state !== state).map(([tag]) => tag)
           expect([...(await tags.changedSince(snapshot))].toSorted()).toEqual(changed.toSorted())
         }
       }

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'cache/observe',
-sha1: 'a07f45aecd3147e67cd431f0980bab0b54633fca',
+sha1: '9f29f4989836f12c5820dbae37075849869b33f4',
 run(redis) {
 let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "v", "x", "r", "m")
 let lives: lua.Value = redis.call("PTTL", lua.index(redis.KEYS, 1))

@@ -12,12 +12,17 @@ export interface Actor {
   readonly who: string
   readonly cache: Cache<string>
   readonly id: string
+  /** What the entry bears where it bears anything, and what is above that. */
+  readonly tag: string
+  readonly above: string
   readonly world: World
   readonly stage: Stage
   /** In which epoch its last command was executed. */
   readonly epoch: () => number
   /** Whether an intent of it stands now. */
   readonly isCovered: () => boolean
+  /** Whether nothing can be stored under the tag until it has ended its change, whatever others do. */
+  readonly isTagHeld: () => boolean
   /** Between its commit and the end of what is to tell Redis of it. */
   committed: number | undefined
 }
@@ -38,6 +43,8 @@ const commit = async (actor: Actor): Promise<number> => {
   actor.committed = actor.world.commit()
   // Whoever dies with it from here on has left it uncovered, unless an intent stands.
   if (!actor.isCovered()) actor.world.uncovered ||= actor.stage.isDead(actor.who)
+  // Nothing that was loaded before bears what the tag is, or will be: so it is promised before anybody is told.
+  if (actor.isTagHeld()) actor.world.promise(actor.committed, actor.world.epoch)
   return actor.committed
 }
 
@@ -96,6 +103,51 @@ export const DEEDS = {
     const { token } = await actor.cache.read(actor.id)
     await actor.stage.pause(actor.who, 'load')
     await actor.cache.set(actor.id, number(actor.world.version), { token })
+  },
+  'read under the tag': async (actor) => {
+    const { floor } = actor.world
+    const seen = await actor.cache.getOrLoad(actor.id, { tags: [actor.tag] }, load(actor))
+    actor.world.read(Number(seen), floor, actor.who)
+  },
+  /** Without a loader, and without a word of what it expects the entry to bear. */
+  look: async (actor) => {
+    const { floor } = actor.world
+    const seen = await actor.cache.get(actor.id)
+    if (seen !== undefined) actor.world.read(Number(seen), floor, actor.who)
+  },
+  'change the tag': async (actor) => {
+    const version = await commit(actor)
+    await actor.cache.invalidateTags([actor.tag])
+    promise(actor, version)
+  },
+  'change the tag above': async (actor) => {
+    const version = await commit(actor)
+    await actor.cache.invalidateTags([actor.above])
+    promise(actor, version)
+  },
+  'mutate the tag': async (actor) => {
+    let version = 0
+    await actor.cache.mutate({ tags: [actor.tag] }, async () => (version = await commit(actor)))
+    promise(actor, version)
+  },
+  'mutate the tag above': async (actor) => {
+    let version = 0
+    await actor.cache.mutate({ tags: [actor.above] }, async () => (version = await commit(actor)))
+    promise(actor, version)
+  },
+  'write under the tag': async (actor) => {
+    let version = 0
+    const options = { tags: [actor.tag] }
+    await actor.cache.writeThrough(actor.id, options, async () => number((version = await commit(actor))))
+    promise(actor, version)
+  },
+  'set by a token under the tag': async (actor) => {
+    const { token, found } = await actor.cache.read(actor.id)
+    await actor.stage.pause(actor.who, 'load')
+    const { version } = actor.world
+    // Whoever has found nothing knows of no tags.
+    actor.world.unchecked ||= !found
+    await actor.cache.set(actor.id, number(version), { token, tags: [actor.tag] })
   },
   set: async (actor) => {
     await actor.stage.pause(actor.who, 'load')

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Cache, type CacheOptions } from '../../../../src/cache/index.js'
-import { keyOf, type RedisPort, type Reply } from '../../../../src/redis/index.js'
+import { type Key, keyOf, type RedisPort, type Reply } from '../../../../src/redis/index.js'
 import type { MemoryRedis, TestClock } from '../../../../src/testing/index.js'
 import type { Call } from '../watched-port.js'
 import type { Choices } from './choices.js'
 import { type Actor, DEEDS, type Deed, LAG_MS, LEASE_MS } from './deeds.js'
 import { Stage, type Standing, type Way } from './stage.js'
-import { type Mutant, staged } from './staged-port.js'
+import { isOfTag, type Mutant, mistakenly, staged } from './staged-port.js'
 import { turns } from './turns.js'
 import { type Exception, lookInto, World } from './world.js'
 
@@ -18,12 +18,24 @@ export interface Cast {
   readonly options?: Partial<CacheOptions<string>>
   /** What lies in Redis at the beginning; `early`: fresh, and whoever reads it is to refresh it. @defaultValue nothing */
   readonly before?: 'fresh' | 'early' | 'stale'
+  /** What lies there bears the tag. */
+  readonly bears?: boolean
   /** How many things go wrong at most, of those allowed. */
   readonly faults?: number
   readonly allowed?: readonly Fault[]
 }
 
-export type Fault = 'lost' | 'late' | 'death' | 'clock' | 'failover' | 'message'
+export type Fault =
+  | 'lost'
+  | 'late'
+  | 'death'
+  | 'clock'
+  | 'failover'
+  | 'message'
+  /** A tag is evicted. */
+  | 'eviction'
+  /** The servers of the tags alone are replaced by replicas that lack the last writes. */
+  | 'lag'
 
 /** What a schedule runs on. */
 export interface Ground {
@@ -40,6 +52,19 @@ export interface Played {
   readonly trace: readonly string[]
 }
 
+/** Announces a change. */
+interface Intent {
+  readonly endsAt: number
+  readonly epoch: number
+}
+
+/** A tag as a replica has it. */
+interface Saved {
+  readonly key: Key
+  readonly fields: readonly Buffer[]
+  readonly endsAt: number
+}
+
 interface Move {
   readonly label: string
   readonly isFault: boolean
@@ -51,6 +76,8 @@ const STALE_MS = 20_000
 
 const READS = new Set(['HGET', 'HMGET', 'PTTL'])
 const INVALIDATES = new Set(['DEL', 'HDEL', 'invalidate', 'intend', 'settle', 'store'])
+/** What whoever waits for others must not take for something that others have done: it does the same itself. */
+const GIVES_VERSION = 'look'
 /** One that goes on for longer than any of ours does not end; on a server, where a lease ends when it does. */
 const MOST_MOVES = { memory: 500, server: 10_000 }
 /** Where an entry says how long it took to load: see entry.ts. */
@@ -71,7 +98,11 @@ class Schedule {
   readonly #trace: string[] = []
   readonly #id = randomUUID()
   readonly #epochs = new Map<string, number>()
-  readonly #intents = new Map<string, { readonly endsAt: number; readonly epoch: number }>()
+  readonly #intents = new Map<string, Intent>()
+  readonly #tagIntents = new Map<string, Intent>()
+  readonly #tag = { at: `${this.#id}/at`, above: this.#id }
+  /** What the replicas of the tags have, where that is not what their servers have. */
+  #lagging: readonly Saved[] | undefined
   readonly #actors: Actor[] = []
   /** The load that was last allowed to store. */
   #granted: string | undefined
@@ -135,7 +166,12 @@ class Schedule {
   }
 
   #look(): Promise<number | undefined> {
-    return lookInto(this.#ground.port, this.#key())
+    return lookInto(this.#ground.port, this.#key(), (path) => this.#tagKey(path))
+  }
+
+  #tagKey(path: string): Key {
+    const space = { namespace: this.#ground.port.namespace, pattern: 'tag', name: 'ours' }
+    return keyOf(space, path.split('/'))
   }
 
   #key() {
@@ -144,7 +180,9 @@ class Schedule {
 
   async #prepare(): Promise<void> {
     if (this.#cast.before === undefined) return
-    await this.#cacheOver(this.#ground.port).set(this.#id, '1')
+    const tags = this.#cast.bears === true ? [this.#tag.at] : []
+    const { port, mutant } = this.#ground
+    await this.#cacheOver(mistakenly(port, mutant)).set(this.#id, '1', { tags })
     if (this.#cast.before === 'stale') this.#ground.memory?.clock.advance(TTL_MS)
     if (this.#cast.before === 'early') await this.#ripen()
   }
@@ -202,31 +240,41 @@ class Schedule {
       who,
       cache: this.#cacheOver(port),
       id: this.#id,
+      tag: this.#tag.at,
+      above: this.#tag.above,
       world: this.#world,
       stage: this.#stage,
       epoch: () => this.#epochs.get(who) ?? 0,
-      isCovered: () => this.#isCovered(who),
+      isCovered: () => this.#stands(this.#intents.get(who)) || this.#stands(this.#tagIntents.get(who)),
+      isTagHeld: () => this.#stands(this.#tagIntents.get(who)),
       committed: undefined,
     }
   }
 
   #now(): number {
-    return this.#ground.memory?.clock.now() ?? 0
+    return this.#ground.memory?.clock.now() ?? performance.now()
   }
 
-  #isCovered(who: string): boolean {
-    const intent = this.#intents.get(who)
+  #stands(intent: Intent | undefined): boolean {
     return intent !== undefined && intent.epoch === this.#world.epoch && this.#now() < intent.endsAt
+  }
+
+  #intent(): Intent {
+    // On a server it goes on by itself, and has begun before its answer.
+    const lastsMs = this.#ground.memory === undefined ? LEASE_MS / 2 : LEASE_MS
+    return { endsAt: this.#now() + lastsMs, epoch: this.#world.epoch }
   }
 
   #executed(who: string, name: string, call: Call, reply: Reply): void {
     this.#epochs.set(who, this.#world.epoch)
-    if (this.#held === 'yes' && INVALIDATES.has(name)) this.#lossy = true
+    const ofTag = isOfTag(call)
+    if ((this.#held === 'yes' || (this.#lagging !== undefined && ofTag)) && INVALIDATES.has(name))
+      this.#lossy = true
+    if (ofTag) return this.#executedOfTag(who, name)
     const isHeld = name === 'acquire' && Array.isArray(reply) && reply[0] === 2
     if (!isHeld && !READS.has(name)) this.#stage.changes++
     const token = 'script' in call ? call.args[0] : undefined
-    if (name === 'intend')
-      this.#intents.set(who, { endsAt: this.#now() + LEASE_MS, epoch: this.#world.epoch })
+    if (name === 'intend') this.#intents.set(who, this.#intent())
     if (
       INVALIDATES.has(name) ||
       ((name === 'fill' || name === 'release') && String(token) === this.#loading?.token)
@@ -236,6 +284,12 @@ class Schedule {
     // After a failover the one before may be there again.
     if (name === 'fill' && reply === 1 && token !== this.#granted && this.#world.epoch === 0)
       this.#world.violations.push(`${who} stored, and another load was to`)
+  }
+
+  #executedOfTag(who: string, name: string): void {
+    if (!READS.has(name) && name !== GIVES_VERSION) this.#stage.changes++
+    if (name === 'intend') this.#tagIntents.set(who, this.#intent())
+    if (name === 'settle') this.#tagIntents.delete(who)
   }
 
   /** One load in the whole cluster: nobody is granted one while another may still store. */
@@ -263,6 +317,10 @@ class Schedule {
     }
     const alive = new Set(ready.map(({ who }) => who).filter((who) => who !== 'network'))
     if (may('death')) faults.push(...[...alive].map((who) => this.#death(who)))
+    if (plain.length > 0 && may('eviction'))
+      faults.push(...[this.#tag.at, this.#tag.above].map((path) => this.#eviction(path)))
+    // As of a failover.
+    if (plain.length > 0 && (this.#lagging !== undefined || may('lag'))) faults.push(this.#lag())
     if (plain.length > 0 && memory !== undefined) {
       if (may('clock')) faults.push(this.#clock(LEASE_MS + 1, true))
       if (may('message')) faults.push(this.#silence(memory.redis))
@@ -293,7 +351,7 @@ class Schedule {
       isFault: true,
       make: () => {
         const actor = this.#actors.find((one) => one.who === who)
-        if (actor?.committed !== undefined && !this.#isCovered(who)) this.#world.uncovered = true
+        if (actor?.committed !== undefined && !actor.isCovered()) this.#world.uncovered = true
         this.#open.set(who, 0)
         this.#stage.kill(who)
         this.#stage.changes++
@@ -328,6 +386,61 @@ class Schedule {
 
   #silence(redis: MemoryRedis): Move {
     return { label: 'a message is lost', isFault: true, make: () => redis.loseMessages(1) }
+  }
+
+  #eviction(path: string): Move {
+    const key = this.#tagKey(path)
+    return {
+      label: `${path === this.#tag.at ? 'the tag' : 'the tag above'} is evicted`,
+      isFault: true,
+      make: async () => {
+        // With what announces changes of it, which protects nothing more.
+        this.#tagIntents.clear()
+        await this.#ground.port.call({ key, command: ['DEL', key], repeat: 'safe' })
+      },
+    }
+  }
+
+  #lag(): Move {
+    const lagging = this.#lagging
+    if (lagging === undefined) {
+      return {
+        label: 'replication of the tags stops',
+        isFault: true,
+        make: async () => {
+          this.#lagging = await Promise.all([this.#tag.at, this.#tag.above].map((path) => this.#saved(path)))
+        },
+      }
+    }
+    return {
+      label: 'replicas of the tags take over',
+      isFault: false,
+      make: async () => {
+        this.#lagging = undefined
+        for (const one of lagging) await this.#restore(one)
+        this.#tagIntents.clear()
+        this.#world.failedOver(this.#lossy)
+        this.#lossy = false
+        this.#stage.changes++
+      },
+    }
+  }
+
+  async #saved(path: string): Promise<Saved> {
+    const { port } = this.#ground
+    const key = this.#tagKey(path)
+    const fields = await port.call({ key, command: ['HGETALL', key], repeat: 'safe' }, { binary: true })
+    const livesMs = Number(await port.call({ key, command: ['PTTL', key], repeat: 'safe' }))
+    return { key, fields: fields as readonly Buffer[], endsAt: this.#now() + livesMs }
+  }
+
+  async #restore({ key, fields, endsAt }: Saved): Promise<void> {
+    const { port } = this.#ground
+    await port.call({ key, command: ['DEL', key], repeat: 'safe' })
+    const livesMs = endsAt - this.#now()
+    if (fields.length === 0 || livesMs <= 0) return
+    await port.call({ key, command: ['HSET', key, ...fields], repeat: 'safe' })
+    await port.call({ key, command: ['PEXPIRE', key, livesMs], repeat: 'safe' })
   }
 
   #failover(redis: MemoryRedis): Move {
