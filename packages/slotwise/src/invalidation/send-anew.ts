@@ -1,5 +1,6 @@
 import { OutcomeUnknownError } from '../errors.js'
-import type { PortCallOptions, RedisPort, Reply, ScriptCall } from '../redis/port.js'
+import type { RedisPort, Reply, ScriptCall } from '../redis/port.js'
+import { type WriteAllOptions, writeAll } from './write-all.js'
 
 /**
  * Sends calls that leave something of their own in Redis, by which they are known later, and those of whose outcome nothing
@@ -9,15 +10,15 @@ import type { PortCallOptions, RedisPort, Reply, ScriptCall } from '../redis/por
 export async function sendAnew(
   port: RedisPort,
   make: readonly (() => ScriptCall)[],
-  options: PortCallOptions,
+  options: WriteAllOptions,
 ): Promise<readonly PromiseSettledResult<Reply>[]> {
   const from = performance.now()
-  const send = async (some: readonly (() => ScriptCall)[], given: PortCallOptions) => {
-    const calls = some.map((one) => one())
-    return await port
-      .pipeline(calls, given)
-      .catch((reason: unknown) => calls.map((): PromiseRejectedResult => ({ status: 'rejected', reason })))
-  }
+  const send = (some: readonly (() => ScriptCall)[], given: WriteAllOptions) =>
+    writeAll(
+      port,
+      some.map((one) => one()),
+      given,
+    )
   const results = await send(make, options)
   const isLost = (i: number): boolean => {
     const result = results[i]

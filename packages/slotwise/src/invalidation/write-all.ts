@@ -1,9 +1,8 @@
 import { RedisUnavailableError } from '../errors.js'
-import type { CallOptions } from '../options.js'
-import type { CommandCall, RedisPort, Reply, ScriptCall } from '../redis/port.js'
+import type { CommandCall, PortCallOptions, RedisPort, Reply, ScriptCall } from '../redis/port.js'
 
 /** Options of {@link writeAll}. */
-export interface WriteAllOptions extends CallOptions {
+export interface WriteAllOptions extends PortCallOptions {
   /** So many replicas are to know of a write before it counts as done; of each one, or of all. @defaultValue `0` */
   readonly replicas?: number | readonly number[] | undefined
 }
@@ -12,9 +11,8 @@ export interface WriteAllOptions extends CallOptions {
 export async function writeAll(
   port: RedisPort,
   calls: readonly (CommandCall | ScriptCall)[],
-  { replicas = 0, deadlineMs, signal }: WriteAllOptions,
+  { replicas = 0, ...options }: WriteAllOptions,
 ): Promise<readonly PromiseSettledResult<Reply>[]> {
-  const options = { deadlineMs, signal }
   const awaited = typeof replicas === 'number' ? calls.map(() => replicas) : replicas
   try {
     if (calls.length === 0) return []

@@ -1,7 +1,7 @@
 -- Makes everything that bears the tag stale: it may be served for so much longer, while the next is made.
 --
--- Fields as in seen.lua. Of former versions 32 are kept: what bears an older one has ended. Repeated, it moves on once
--- more, which ends nothing earlier.
+-- Fields as in seen.lua. Of former versions 32 are kept: what bears an older one has ended. Not to be repeated as it
+-- is: late, it would give a version again that has ended meanwhile.
 --
 -- @key tag
 -- @arg fresh    a version that was never given

@@ -1,7 +1,7 @@
 -- The version of a tag, for what is about to be stored, given to it now if it has none; and whether it has changed since
 -- that was begun, as ages, so that no clock but this server's is read.
 --
--- Fields as in seen.lua. Harmless to repeat.
+-- Fields as in seen.lua. Not to be repeated as it is: late, it would give a version again that has ended meanwhile.
 --
 -- @key tag
 -- @arg fresh    a version that was never given

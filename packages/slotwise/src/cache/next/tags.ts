@@ -1,5 +1,5 @@
 import { PendingInvalidations, pendingError } from '../../invalidation/pending.js'
-import { writeAll } from '../../invalidation/write-all.js'
+import { sendAnew } from '../../invalidation/send-anew.js'
 import { type Key, keyOf } from '../../keys.js'
 import type { RedisPort, Reply, ScriptCall } from '../../redis/port.js'
 import { clock, expire, newName, seen, soften, stamp } from './scripts.js'
@@ -90,8 +90,8 @@ export class NextTags {
       since_ms: Math.ceil(performance.now() - from) + deadlineMs,
       keep_ms: this.#settings.keepMs,
     }
-    const calls = keys.map((tag) => stamp.call({ tag }, { fresh: newName(), ...terms }))
-    const results = await this.#ask([clock.call({ entry }, {}), ...calls], deadlineMs)
+    const calls = keys.map((tag) => () => stamp.call({ tag }, { fresh: newName(), ...terms }))
+    const results = await this.#ask([() => clock.call({ entry }, {}), ...calls], deadlineMs)
     // The scripts ran before this: what is older by the server's clock was before the beginning.
     const elapsedMs = performance.now() - from + ROUNDING_MS
     const madeAt = clock.decode(results[0] ?? null)
@@ -137,9 +137,11 @@ export class NextTags {
   ): Promise<Standing> {
     const borne = new Map(stamps)
     const tags = [...borne.keys(), ...minded.filter((tag) => !borne.has(tag))]
-    const calls = tags.map((tag) => seen.call({ tag: this.#keyOf(tag) }, { version: borne.get(tag) ?? '' }))
+    const calls = tags.map(
+      (tag) => () => seen.call({ tag: this.#keyOf(tag) }, { version: borne.get(tag) ?? '' }),
+    )
     const from = performance.now()
-    const results = await this.#ask([clock.call({ entry }, {}), ...calls], deadlineMs)
+    const results = await this.#ask([() => clock.call({ entry }, {}), ...calls], deadlineMs)
     const tookMs = performance.now() - from + ROUNDING_MS
     const now = clock.decode(results[0] ?? null)
     // A clock that was set back tells no age.
@@ -167,15 +169,12 @@ export class NextTags {
     const { keepMs, replicas } = this.#settings
     const changed = [...new Set(tags)].map((tag) => ({ tag, key: this.#keyOf(tag), change: newName() }))
     const stale_ms = Math.ceil(Math.min(staleMs ?? 0, keepMs))
-    const calls = changed.map(({ key, change }) =>
-      stale_ms <= 0
-        ? this.#expireCall(key, change)
-        : soften.call(
-            { tag: key },
-            { fresh: newName(), former: newName(), change, stale_ms, keep_ms: keepMs },
-          ),
-    )
-    const results = await writeAll(this.#port, calls, { replicas })
+    const calls = changed.map(({ key, change }) => () => {
+      if (stale_ms <= 0) return this.#expireCall(key, change)
+      const args = { fresh: newName(), former: newName(), change, stale_ms, keep_ms: keepMs }
+      return soften.call({ tag: key }, args)
+    })
+    const results = await sendAnew(this.#port, calls, { replicas })
     const left: Promise<boolean>[] = []
     let cause: unknown
     for (const [i, { tag, key, change }] of changed.entries()) {
@@ -214,8 +213,8 @@ export class NextTags {
     return endedAt !== undefined && from <= endedAt
   }
 
-  async #ask(calls: readonly ScriptCall[], deadlineMs: number): Promise<readonly Reply[]> {
-    const results = await this.#port.pipeline(calls, { deadlineMs })
+  async #ask(calls: readonly (() => ScriptCall)[], deadlineMs: number): Promise<readonly Reply[]> {
+    const results = await sendAnew(this.#port, calls, { deadlineMs })
     return results.map((result) => {
       if (result.status === 'fulfilled') return result.value
       throw result.reason

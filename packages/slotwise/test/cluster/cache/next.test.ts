@@ -7,6 +7,7 @@ import { NextCache, type NextCacheOptions, type UseCacheEntry } from '../../../s
 import {
   ClosedError,
   ConfigurationError,
+  OutcomeUnknownError,
   RedisUnavailableError,
   UncacheableValueError,
 } from '../../../src/errors.js'
@@ -160,6 +161,42 @@ describe('use cache', () => {
     await store(a, 'late', { timestamp: now() - 60_000 })
     expect(await textOf(b, 'late')).toBe('v')
     expect(await textOf(b, 'late', [page])).toBeUndefined()
+  })
+
+  it.each([
+    ['what was stored', 'cache/next/stamp', undefined],
+    ['what was made stale', 'cache/next/soften', { expire: 300 }],
+  ])('a call that comes late brings nothing back: %s', async (_, script, profile) => {
+    const late: (() => Promise<unknown>)[] = []
+    const lossy = portWith(port, {
+      pipeline: async (...[calls, options]: Parameters<RedisPort['pipeline']>) => {
+        const at =
+          late.length > 0 ? -1 : calls.findIndex((one) => 'script' in one && one.script.name === script)
+        const held = calls[at]
+        if (held === undefined) return await port.pipeline(calls, options)
+        late.push(() => port.call(held))
+        // Sent again as it is, where that is said to be harmless; else nobody knows.
+        if (held.repeat === 'safe') return await port.pipeline(calls, options)
+        const results = await port.pipeline(calls.toSpliced(at, 1), options)
+        const reason = new OutcomeUnknownError('no answer', { node: 'test' })
+        return results.toSpliced(at, 0, { status: 'rejected', reason })
+      },
+    })
+    const tag = fresh()
+    const { a } = instances({ name: tag })
+    const { a: losing } = instances({ name: tag }, lossy)
+    if (profile === undefined) await store(losing, 'k', { tags: [tag] })
+    else {
+      await store(a, 'before', { tags: [tag] })
+      await losing.useCache.updateTags([tag], profile)
+      await renderTime()
+      await store(a, 'k', { tags: [tag] })
+    }
+    expect(await textOf(a, 'k')).toBe('v')
+    await a.useCache.updateTags([tag])
+    expect(late).toHaveLength(1)
+    await late[0]?.()
+    expect(await textOf(a, 'k')).toBeUndefined()
   })
 
   it('serves what is stale while the next is made, for as long as the profile says', async () => {
