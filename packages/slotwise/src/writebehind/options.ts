@@ -29,9 +29,12 @@ export interface WriteBehindOptions<T> {
   readonly batchSize?: number | undefined
   /** How long a change waits at most for others to be written with it, in milliseconds. @defaultValue `1000` */
   readonly flushIntervalMs?: number | undefined
-  /** So many changes may wait in all partitions together. @defaultValue `10_000` */
+  /**
+   * So many changes may wait in one partition; each partition by itself, so that a row that changes often has room while others
+   * rest. @defaultValue `10_000`
+   */
   readonly highWater?: number | undefined
-  /** So many bytes they may take. @defaultValue 64 MiB */
+  /** So many bytes they may take in one partition, beyond what Redis itself needs for each. @defaultValue 4 MiB */
   readonly maxBytes?: number | undefined
   /** What the database has of a row, for reads and counters of rows of which nothing waits. @defaultValue none */
   readonly load?: ((id: Id, context: LoadContext) => Promise<T | undefined>) | undefined
@@ -79,8 +82,8 @@ export function settingsOf<T>(options: WriteBehindOptions<T>): Settings<T> {
     writer: writerOf(options.writeBatch),
     batchSize: integer('batchSize', options.batchSize ?? 100, { max: 10_000 }),
     flushIntervalMs: integer('flushIntervalMs', options.flushIntervalMs ?? 1000, { max: 3_600_000 }),
-    highWater: integer('highWater', options.highWater ?? 10_000, { min: partitions }),
-    maxBytes: integer('maxBytes', options.maxBytes ?? 64 * 2 ** 20),
+    highWater: integer('highWater', options.highWater ?? 10_000, { max: 1_000_000 }),
+    maxBytes: integer('maxBytes', options.maxBytes ?? 4 * 2 ** 20),
     load,
     replicas: durability === 'memory' ? 0 : integer('durability.replicas', durability.replicas, { max: 10 }),
     writeTimeoutMs: integer('writeTimeoutMs', options.writeTimeoutMs ?? 30_000, { max: 600_000 }),

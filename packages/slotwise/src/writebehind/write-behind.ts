@@ -101,11 +101,7 @@ export class WriteBehind<T> implements AsyncDisposable {
     this.#settings = settingsOf(options)
     const { name, partitions, highWater, maxBytes, idempotencyWindowMs } = this.#settings
     this.#space = { namespace: port.namespace, pattern: 'writebehind', name }
-    const bounds = {
-      lines: Math.ceil(highWater / partitions),
-      bytes: Math.ceil(maxBytes / partitions),
-      markMs: idempotencyWindowMs,
-    }
+    const bounds = { lines: highWater, bytes: maxBytes, markMs: idempotencyWindowMs }
     this.#journals = partitionKeys(this.#space, partitions).map((key) => new Journal(port, key, bounds))
     this.#letters = this.#journals.map(
       (_, partition) => new DeadLetters(port, keyOf(this.#space, ['dead', partition])),

@@ -106,7 +106,7 @@ describe('what is accepted', () => {
   })
 
   it('is refused as a value where there is no room', async () => {
-    await using writes = opened({ highWater: 8, flushIntervalMs: 77 })
+    await using writes = opened({ highWater: 1, flushIntervalMs: 77 })
     const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => writes.write(`${n}`, {})))
     expect(answers).toContainEqual({ accepted: false, reason: 'full', retryAfterMs: 77 })
     expect((await writes.lag()).entries).toBe(answers.filter(({ accepted }) => accepted).length)
