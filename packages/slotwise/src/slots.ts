@@ -21,6 +21,13 @@ export function slotOf(key: string | Uint8Array): number {
   return typeof key === 'string' ? slotOfText(key) : slotOfBytes(key)
 }
 
+/** The slot that all of the text would have, were there no hash tags. */
+export function slotOfWhole(text: string): number {
+  let crc = 0
+  for (const byte of Buffer.from(text)) crc = step(crc, byte)
+  return crc % SLOTS
+}
+
 function slotOfBytes(bytes: Uint8Array): number {
   const open = bytes.indexOf(OPEN)
   const close = open < 0 ? -1 : bytes.indexOf(CLOSE, open + 1)

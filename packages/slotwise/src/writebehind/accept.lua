@@ -59,7 +59,9 @@ if kind == 'i' then
   if not count then
     -- What is not there has no tag of its own: whether it has come and gone meanwhile, the removals of lines tell.
     local expected = row[3] or 'y' .. (redis.call('HGET', hash, 'y') or '')
-    if ARGV[7] == '' or ARGV[8] ~= expected then return {2, expected, state or ''} end
+    if ARGV[7] == '' or ARGV[8] ~= expected then
+      return {2, expected, state or ''}
+    end
     count = ARGV[7]
     names = names .. field
     if #names > 4096 then return {4} end
@@ -77,7 +79,9 @@ if kind == 'i' then
   written[#written + 1] = counter
   written[#written + 1] = value
 else
-  if ARGV[7] == 'idle' and row[3] then return {2, row[3], state or ''} end
+  if ARGV[7] == 'idle' and row[3] then
+    return {2, row[3], state or ''}
+  end
   local at = 1
   -- bound: the names that fit
   while at <= #names do

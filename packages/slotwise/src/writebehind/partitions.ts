@@ -1,5 +1,5 @@
 import { type Key, type KeySpace, keyMaker } from '../keys.js'
-import { SLOTS, slotOf } from '../slots.js'
+import { SLOTS, slotOf, slotOfWhole } from '../slots.js'
 
 /** The keys of so many partitions, whose slots lie evenly over all that there are, and so over the primaries. */
 export function partitionKeys(space: KeySpace, count: number): readonly Key[] {
@@ -17,6 +17,5 @@ export function partitionKeys(space: KeySpace, count: number): readonly Key[] {
 
 /** In which of them a row is, always. */
 export function partitionOf(name: string, count: number): number {
-  // Behind an empty tag all of it counts, braces or not.
-  return slotOf(`{}${name}`) % count
+  return slotOfWhole(name) % count
 }

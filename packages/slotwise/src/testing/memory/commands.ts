@@ -86,6 +86,11 @@ const one = { least: 1 }
 const COMMANDS: Readonly<Record<string, Command>> = {
   PING: () => new Status('PONG'),
   TIME: (_, { nowUs }) => [String(Math.floor(nowUs / 1_000_000)), String(nowUs % 1_000_000)],
+  // It never evicts; that is all that is asked of its settings.
+  CONFIG: ([word = '', name = '']) => {
+    if (word.toUpperCase() !== 'GET') throw new CommandError('ERR the Redis in memory has no settings')
+    return name === 'maxmemory-policy' ? [name, 'noeviction'] : []
+  },
   SPUBLISH: counted(2, ([channel = '', message = ''], at) => at.publish(channel, message)),
 
   DEL: counted(one, remove),

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/accept',
-sha1: '99c7a1218ecc0b2a37b2723d75ef581cba15dab7',
+sha1: '27f9144e4d2dfd2c5f4abfdd1de53933bf2e7d98',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let kind: lua.Value = lua.index(redis.ARGV, 1)
