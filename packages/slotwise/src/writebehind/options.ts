@@ -105,7 +105,12 @@ const isWriter = (given: unknown): boolean =>
 
 /** A function knows nothing of positions: what is not known to be written is written again. */
 function writerOf<T>(given: WriteBatch<T> | Writer<T>): Writer<T> {
-  if (typeof given === 'function') return { claim: async () => undefined, write: given }
+  if (typeof given === 'function') {
+    const write: WriteBatch<T> = async (rows, context) => {
+      if (rows.length > 0) await given(rows, context)
+    }
+    return { claim: async () => undefined, write }
+  }
   if (isWriter(given)) return given
   throw new ConfigurationError(`writeBatch must be a function or a writer, got ${shown(given)}`)
 }

@@ -213,7 +213,7 @@ export class WriteBehind<T> implements AsyncDisposable {
     return lagOf(await this.#waiting(options))
   }
 
-  /** Resolves once everything that was accepted before is written, by whichever process flushes. */
+  /** Resolves once everything that was accepted before is written, by whichever process flushes; so some process has to. */
   async drain({ signal, onProgress }: DrainOptions = {}): Promise<void> {
     await this.ready()
     const ends = (await this.#waiting({ signal })).map(({ last }) => last)
