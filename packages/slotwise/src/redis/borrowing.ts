@@ -8,6 +8,7 @@ import {
 } from '../errors.js'
 import { slotOf } from '../slots.js'
 import { ABORTED, CallRecord, retried } from './call-events.js'
+import { unserved } from './connect-errors.js'
 import type { DedicatedConnection, NodeWitness } from './dedicated.js'
 import type { Endpoint } from './link.js'
 import type { NodeQueue } from './node-queue.js'
@@ -287,7 +288,7 @@ export class Borrowing {
     const owner = this.#settings.ownerOf(slot)
     if (owner !== undefined) return owner
     this.#settings.witness.refresh()
-    throw new RedisUnavailableError(`nobody serves slot ${slot}`)
+    throw new RedisUnavailableError(unserved(slot))
   }
 
   async #pause(attempt: number, deadlineAt: number, cause: unknown): Promise<void> {

@@ -6,6 +6,7 @@ import { SLOTS, slotOf } from '../slots.js'
 import { addressOf } from './address.js'
 import { Borrowing } from './borrowing.js'
 import { ClusterSource } from './cluster-source.js'
+import { unserved } from './connect-errors.js'
 import { type CheckedOptions, readEndpoint } from './connect-options.js'
 import { Login } from './credentials.js'
 import { Dispatcher } from './dispatcher.js'
@@ -214,7 +215,7 @@ export class ClusterPort implements RedisPort {
   breaker(key: Key): BreakerState {
     const slot = slotOf(key)
     const owner = this.#ownerOf(slot)
-    if (owner === undefined) return { state: 'open', forMs: 0, reason: `no primary serves slot ${slot}` }
+    if (owner === undefined) return { state: 'open', forMs: 0, reason: unserved(slot) }
     const queue = this.#nodes.queueOf(owner)
     if (queue.ready) return CLOSED
     const cause = queue.downBecause

@@ -78,3 +78,8 @@ function lastWords(reason: unknown): string {
   if (reason instanceof AggregateError && reason.errors.length > 0) return lastWords(reason.errors[0])
   return reason.message === '' ? reason.name : reason.message
 }
+
+/** What is said of a slot that nobody serves, and what to try. */
+export function unserved(slot: number | undefined): string {
+  return `no primary serves slot ${slot}; \`slotwise doctor\` says why, and what to do`
+}

@@ -1,6 +1,7 @@
 import { OutcomeUnknownError, RedisUnavailableError, SlotMovingError } from '../errors.js'
 import { shown } from '../options.js'
 import { ABORTED, type CallRecord } from './call-events.js'
+import { unserved } from './connect-errors.js'
 import type { Deadline } from './deadlines.js'
 import type { Prefix } from './node-queue.js'
 import type { Reply } from './port.js'
@@ -107,7 +108,7 @@ export class Flight {
     // However harmless a repeat is: "not executed" is only said where it is certain.
     if (this.sent || this.losses > 0) return this.unknown(cause)
     if (this.#moving && slot !== undefined) return this.reject(new SlotMovingError(slot, { cause }))
-    const where = this.node === undefined ? `no primary serves slot ${slot}` : `${this.node} did not answer`
+    const where = this.node === undefined ? unserved(slot) : `${this.node} did not answer`
     const why = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : shown(cause)}`
     this.reject(
       new RedisUnavailableError(`${command[0]} found no server before its deadline, ${where}${why}`, {

@@ -134,7 +134,9 @@ export function connecting(adapter: string, connect: Connect): void {
           { timeout: 5000 },
         )
         .toBeUndefined()
-      await expect(port.call(call, { deadlineMs: 100 })).rejects.toThrow(`no primary serves slot ${slot}`)
+      await expect(port.call(call, { deadlineMs: 100 })).rejects.toThrow(
+        `no primary serves slot ${slot}; \`slotwise doctor\` says why, and what to do`,
+      )
       expect(port.breaker(key)).toMatchObject({ state: 'open' })
       await port.onNode(owner?.id ?? '', ['CLUSTER', 'ADDSLOTS', slot])
       expect(await port.call(call)).toBe('OK')
