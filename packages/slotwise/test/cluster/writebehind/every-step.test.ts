@@ -2,7 +2,10 @@ import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { RedisPort } from '../../../src/redis/index.js'
+import { Flusher } from '../../../src/writebehind/flusher.js'
 import { POSITIONS_SQL, postgresWriter, WriteBehind } from '../../../src/writebehind/index.js'
+import { Journal } from '../../../src/writebehind/journal.js'
+import { partitionKeys } from '../../../src/writebehind/partitions.js'
 import { anyPort } from '../../support/any-port.js'
 import { type TestDatabase, testDatabase } from '../../support/postgres.js'
 import { audit, wentBack } from '../../support/write-behind-table.js'
@@ -56,6 +59,8 @@ const EFFECTS = [
   ...['take 3', 'extend 1', 'release 1', 'leave 1'],
 ]
 
+const OF_THE_FLUSHER = EFFECTS.filter((effect) => !/^(enrol|acquire|extend|release|leave)/.test(effect))
+
 /** A table, what it should hold, and how processes come to it. */
 async function stage() {
   const table = `posts_${randomUUID().slice(0, 8)}`
@@ -63,6 +68,13 @@ async function stage() {
     `create table ${table} (id text primary key, title text, views bigint not null default 0)`,
   )
   await audit(database.pool, table, 'title')
+  const writerOf = (process: Mortal) =>
+    postgresWriter<Post>(process.pool(pool), {
+      table,
+      name: table,
+      columns: ({ value: { title = null, views = 0 } }) => ({ title, views }),
+      timeoutMs: 400,
+    })
   const enter = (process: Mortal) =>
     new WriteBehind<Post>(process.port(port), {
       name: table,
@@ -70,17 +82,28 @@ async function stage() {
       batchSize: 4,
       flushIntervalMs: 10,
       leaseMs: 300,
-      writeBatch: postgresWriter<Post>(process.pool(pool), {
-        table,
-        name: table,
-        columns: ({ value: { title, views } }) => ({ title, views }),
-        timeoutMs: 400,
-      }),
+      writeBatch: writerOf(process),
       load: async (id) => {
         const sql = `select title, views::int from ${table} where id = $1`
         return (await database.pool.query<Post>(sql, [id])).rows[0]
       },
     })
+  /** A flusher alone, which nobody tells that its lease is over. */
+  const unaware = (process: Mortal) => {
+    const through = process.port(port)
+    const [key = fail()] = partitionKeys(
+      { namespace: port.namespace, pattern: 'writebehind', name: table },
+      1,
+    )
+    const bounds = { lines: 1000, bytes: 1_000_000, markMs: 60_000 }
+    return new Flusher<Post>(new Journal(through, key, bounds), 0, {
+      writer: writerOf(process),
+      batchSize: 4,
+      flushIntervalMs: 10,
+      decode: (bytes) => JSON.parse(Buffer.from(bytes).toString()),
+      report: () => {},
+    })
+  }
   const clients = enter(new Mortal())
   const model = new Map<string, Post>()
   let version = 0
@@ -112,7 +135,11 @@ async function stage() {
     expect(rows).toEqual(wanted)
     expect(await wentBack(database.pool, table)).toEqual([])
   }
-  return { enter, clients, change, expectAll }
+  return { enter, unaware, clients, change, expectAll }
+}
+
+function fail(): never {
+  throw new Error('there is no such partition')
 }
 
 const until = (isSo: () => boolean) =>
@@ -193,6 +220,39 @@ describe('a flusher that', () => {
       await clients.drain()
       await expectAll()
       await taking.close()
+    },
+  )
+
+  it.concurrent.each(OF_THE_FLUSHER)(
+    'stands still before %s, and does not know that its time is over, changes nothing',
+    async (before) => {
+      const { unaware, enter, change, clients, expectAll } = await stage()
+      const [first, second] = [new Mortal({ before, kind: 'pauses' }), new Mortal()]
+      await change('a', 'b', '-d', '+n', '+n', 'c', '-b', 'a', '+n', '-a')
+      const stop = new AbortController()
+      let isOver = false
+      const ended = unaware(first)
+        .run(stop.signal)
+        .then(() => (isOver = true))
+      await first.stopped
+      await change('a', '-c', '+n', 'd', '+e', '+n')
+      await using taking = enter(second)
+      taking.start()
+      await clients.drain()
+      await expectAll()
+      const letGo = second.hold()
+      await change('b', 'a', '-d', '+n', '+e')
+      const seen = first.effects.length
+      first.resume()
+      await until(() => isOver || (first.effects.length > seen && first.underWay === 0))
+      letGo()
+      await clients.drain()
+      await expectAll()
+      await change('-b', 'd', '+n')
+      await clients.drain()
+      await expectAll()
+      stop.abort()
+      await ended
     },
   )
 })
