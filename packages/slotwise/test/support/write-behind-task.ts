@@ -10,15 +10,15 @@ export interface WriteBehindTask {
 
 /** A row: of which version it is, and how often it was counted. */
 export interface Post {
-  readonly version: number
-  readonly views: number
+  readonly version?: number
+  readonly views?: number
 }
 
 export const PARTITIONS = 12
 export const LEASE_MS = 1000
 
 /** The same in every process. */
-export function writeBehind(_: unknown, port: RedisPort, pool: pg.Pool): WriteBehind<Post> {
+export function openWriteBehind(port: RedisPort, pool: pg.Pool): WriteBehind<Post> {
   return new WriteBehind<Post>(port, {
     name: 'posts',
     partitions: PARTITIONS,
