@@ -123,7 +123,7 @@ const FAULTS: Readonly<Record<string, () => Promise<void>>> = {
   'partitions moved': async () => {
     const [from, to] = [any(primaries()), any(primaries())]
     if (from.id === to.id) return
-    const slots = from.slots.slice(0, 2).map((slot) => ({ from: slot, to: slot }))
+    const slots = from.slots.slice(0, 2).map((slot) => [slot, slot] as const)
     await moveSlots({ nodes: cluster.connectOptions.nodes, to: to.id, slots })
   },
   'a primary was killed': () => killed(any(primaries()), async () => {}),
