@@ -34,6 +34,8 @@ let database: TestDatabase
 let writes: WriteBehind<Post>
 let writers: Writers
 const flushers: ChildProcess[] = []
+/** How flushers ended that nobody had killed. */
+const deaths: unknown[] = []
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'slotwise-write-behind-'))
@@ -64,6 +66,9 @@ async function flush(at: number): Promise<void> {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   flushers[at] = child
+  child.once('exit', (code, signal) => {
+    if (signal !== 'SIGKILL') deaths.push(code ?? signal)
+  })
   await once(child, 'message')
 }
 
@@ -121,8 +126,8 @@ const FAULTS: Readonly<Record<string, () => Promise<void>>> = {
     }
   },
   'partitions moved': async () => {
-    const [from, to] = [any(primaries()), any(primaries())]
-    if (from.id === to.id) return
+    const from = any(primaries())
+    const to = any(primaries().filter(({ id }) => id !== from.id))
     const slots = from.slots.slice(0, 2).map((slot) => [slot, slot] as const)
     await moveSlots({ nodes: cluster.connectOptions.nodes, to: to.id, slots })
   },
@@ -180,6 +185,7 @@ it('the table holds what was acknowledged, whatever is killed, stands still, end
       ].join('\n'),
     )
     expect(failures).toEqual([])
+    expect(deaths).toEqual([])
     expect(writers.lost(table)).toEqual([])
     expect(writers.miscounted(table)).toEqual([])
     expect(writers.reordered(backs)).toEqual([])
