@@ -135,8 +135,10 @@ const FAULTS: Readonly<Record<string, () => Promise<void>>> = {
   // Lines that are in the database were taken back, and their numbers given out again.
   'a primary was killed while its replica was behind': async () => {
     const primary = any(primaries())
-    const [replica] = port.topology().replicasOf(primary.id)
-    const behind = cluster.nodes.findIndex((node) => node.port === replica?.port)
+    const replicaAt = () => port.topology().replicasOf(primary.id)[0]?.port
+    // After an election before, the port may hear of it later than the cluster is whole.
+    await expect.poll(replicaAt, { timeout: 10_000 }).toBeDefined()
+    const behind = cluster.nodes.findIndex((node) => node.port === replicaAt())
     await cluster.pause(behind)
     // What is sent already would still be read.
     await port.onNode(primary.id, ['CLIENT', 'KILL', 'TYPE', 'replica'])
