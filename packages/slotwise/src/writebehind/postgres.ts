@@ -7,6 +7,8 @@ import type { BatchContext, Claim, Writer } from './writer.js'
 /** What is asked of a pool of connections to Postgres: `Pool` of `pg` is one. */
 export interface PostgresPool {
   connect(): Promise<PostgresClient>
+  /** Told of every new connection, before anybody is lent it. */
+  on?(event: 'connect', listener: (client: Pick<PostgresClient, 'on'>) => void): unknown
 }
 
 /** One connection. */
@@ -86,6 +88,7 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
   const key = options.key ?? (({ id }) => ({ id: typeof id === 'string' ? id : JSON.stringify(id) }))
   const timeoutMs = integer('timeoutMs', options.timeoutMs ?? 10_000, { min: 1 })
   const table = quoted('table', options.table)
+  hearNew(pool)
 
   const claim = async (partition: number, signal: AbortSignal): Promise<Claim> =>
     await transaction(pool, timeoutMs, signal, async (client) => {
@@ -157,6 +160,18 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
 /** Data that does not fit, a constraint, a limit: the classes 22, 23 and 54. */
 function isAboutRow(error: unknown): boolean {
   return error instanceof Error && 'code' in error && /^(?:22|23|54)...$/.test(String(error.code))
+}
+
+const heardPools = new WeakSet<PostgresPool>()
+
+/**
+ * One packet can say that a connection is ready and that it is over: then it fails after the pool has stopped to listen and
+ * before whoever it is lent to has begun, and an error that nobody listens to ends the process.
+ */
+function hearNew(pool: PostgresPool): void {
+  if (heardPools.has(pool)) return
+  heardPools.add(pool)
+  pool.on?.('connect', (client) => client.on('error', () => {}))
 }
 
 /**

@@ -37,6 +37,9 @@ export class Shares {
   readonly #settings: SharesSettings
   readonly #id = randomBytes(12).toString('base64url')
   readonly #shares = new Map<number, Share>()
+  /** What is being handed over. */
+  readonly #leaving = new Set<Promise<void>>()
+  #members = 1
   readonly #stop = new AbortController()
   readonly #ended: Promise<void>
 
@@ -50,11 +53,15 @@ export class Shares {
     return [...this.#shares.keys()]
   }
 
-  /** Hands everything over: others can have it at once. */
+  /** Hands everything over: others can have it at once; where a batch does not end, once the lease is over. */
   async close(): Promise<void> {
     this.#stop.abort()
     await this.#ended
-    await Promise.all([...this.#shares.keys()].map((partition) => this.#giveUp(partition)))
+    for (const partition of this.mine) this.#giveUp(partition)
+    const waited = new AbortController()
+    const lease = sleep(this.#settings.leaseMs, undefined, { signal: waited.signal }).catch(() => {})
+    await Promise.race([Promise.all(this.#leaving), lease])
+    waited.abort()
     await this.#enrol(0).catch(this.#settings.report)
   }
 
@@ -67,21 +74,28 @@ export class Shares {
     }
   }
 
-  /** Keeps what there is, gives up what is too much, and takes what is free up to this process's part. */
+  /**
+   * Gives up what is too much, and takes what is free up to this process's part. It waits for none of its partitions: where
+   * one cannot be reached, or its batch does not end, the others go on.
+   */
   async #settle(): Promise<void> {
-    const { partitions, leaseMs } = this.#settings
-    const part = Math.ceil(partitions / Math.max(1, await this.#enrol(leaseMs)))
-    await Promise.all([...this.#shares].map(([partition, { lock }]) => this.#keep(partition, lock)))
-    const surplus = this.mine.slice(part)
-    await Promise.all(surplus.map((partition) => this.#giveUp(partition)))
-    for (const partition of this.#others()) {
-      if (this.#stop.signal.aborted || this.#shares.size >= part) return
-      await this.#take(partition)
+    const { partitions, leaseMs, report } = this.#settings
+    // Without an answer there are as many as before.
+    this.#members = await this.#enrol(leaseMs).catch((error: unknown) => {
+      report(error)
+      return this.#members
+    })
+    const part = Math.ceil(partitions / Math.max(1, this.#members))
+    for (const partition of this.mine.slice(part)) this.#giveUp(partition)
+    const others = this.#others()
+    while (!this.#stop.signal.aborted && this.#shares.size < part && others.length > 0) {
+      const wanted = others.splice(0, part - this.#shares.size)
+      await Promise.all(wanted.map((partition) => this.#take(partition).catch(report)))
     }
   }
 
   /** In an order of its own, so that processes that begin at once do not all ask for the same. */
-  #others(): readonly number[] {
+  #others(): number[] {
     const all = Array.from({ length: this.#settings.partitions }, (_, i) => i)
     const from = Math.floor(Math.random() * all.length)
     return [...all.slice(from), ...all.slice(0, from)].filter((partition) => !this.#shares.has(partition))
@@ -98,30 +112,44 @@ export class Shares {
     const stop = new AbortController()
     const ended = work(partition, AbortSignal.any([lock.signal, stop.signal])).finally(() => {
       // Lost, or fenced off: somebody else may have it.
-      if (!stop.signal.aborted) void this.#giveUp(partition)
+      if (!stop.signal.aborted) this.#giveUp(partition)
     })
     this.#shares.set(partition, { lock, stop, ended })
+    void this.#keep(partition, lock, stop.signal)
   }
 
-  async #keep(partition: number, lock: Lock): Promise<void> {
-    try {
-      await lock.extend(this.#settings.leaseMs)
-    } catch (error) {
-      this.#settings.report(error)
-      if (lock.remainingMs() === 0) await this.#giveUp(partition)
+  /** By itself, so that one that gets no answer costs the others nothing. */
+  async #keep(partition: number, lock: Lock, stopped: AbortSignal): Promise<void> {
+    const { leaseMs, report } = this.#settings
+    const signal = AbortSignal.any([lock.signal, stopped])
+    while (!signal.aborted) {
+      await sleep(leaseMs / 4, undefined, { ref: false, signal }).catch(() => {})
+      if (signal.aborted) break
+      await lock.extend(leaseMs, { deadlineMs: leaseMs / 2, signal }).catch((error: unknown) => {
+        if (!signal.aborted) report(error)
+      })
     }
+    // Lost: somebody else may have it, and this process may too, whether or not its batch has ended.
+    if (!stopped.aborted) this.#giveUp(partition)
   }
 
-  async #giveUp(partition: number): Promise<void> {
+  #giveUp(partition: number): void {
     const share = this.#shares.get(partition)
     if (share === undefined) return
     this.#shares.delete(partition)
     share.stop.abort()
-    await share.ended
-    await share.lock.release()
+    const left = share.ended.then(() => share.lock.release()).then(() => void this.#leaving.delete(left))
+    this.#leaving.add(left)
   }
 
   async #enrol(forMs: number): Promise<number> {
-    return await enrol.run(this.#port, { members: this.#settings.members }, { id: this.#id, for_ms: forMs })
+    return await enrol.run(
+      this.#port,
+      { members: this.#settings.members },
+      { id: this.#id, for_ms: forMs },
+      {
+        deadlineMs: this.#settings.leaseMs / 2,
+      },
+    )
   }
 }

@@ -1,0 +1,195 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { moveSlots } from '../../src/cluster/index.js'
+import { connect } from '../../src/ioredis/index.js'
+import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
+import { type RedisPort, slotOf } from '../../src/redis/index.js'
+import { POSITIONS_SQL, type WriteBehind } from '../../src/writebehind/index.js'
+import { partitionKeys } from '../../src/writebehind/partitions.js'
+import { rounds } from '../support/budget.js'
+import { type TestDatabase, testDatabase } from '../support/postgres.js'
+import { Writers } from '../support/write-behind-model.js'
+import { audit, wentBack } from '../support/write-behind-table.js'
+import {
+  LEASE_MS,
+  openWriteBehind,
+  PARTITIONS,
+  type Post,
+  type WriteBehindTask,
+} from '../support/write-behind-task.js'
+
+const CHILD = fileURLToPath(new URL('../support/write-behind-child.ts', import.meta.url))
+const WORKERS = 24
+
+let folder: string
+let cluster: LocalCluster
+let port: RedisPort
+let database: TestDatabase
+let writes: WriteBehind<Post>
+let writers: Writers
+const flushers: ChildProcess[] = []
+/** How flushers ended that nobody had killed. */
+const deaths: unknown[] = []
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'slotwise-write-behind-'))
+  cluster = await startLocalCluster({ nodeTimeoutMs: 1000, dir: join(folder, 'data') })
+  port = await connect({ ...cluster.connectOptions, namespace: 'faults', commandTimeoutMs: 500 })
+  database = await testDatabase()
+  await database.pool.query(POSITIONS_SQL)
+  await database.pool.query('create table posts (id text primary key, version bigint, views bigint)')
+  await audit(database.pool, 'posts', 'version')
+  writes = openWriteBehind(port, database.pool)
+  writers = new Writers(writes)
+  await Promise.all(Array.from({ length: 3 }, (_, at) => flush(at)))
+}, 60_000)
+afterAll(async () => {
+  for (const child of flushers) child.kill('SIGKILL')
+  await writes.close()
+  await database[Symbol.asyncDispose]()
+  await port.close()
+  await cluster.stop()
+  await rm(folder, { recursive: true, force: true })
+}, 60_000)
+
+/** A process that flushes, in the place of another. */
+async function flush(at: number): Promise<void> {
+  const task: WriteBehindTask = { nodes: cluster.connectOptions.nodes, url: database.url }
+  const child = fork(CHILD, [JSON.stringify(task)], {
+    execArgv: ['--conditions=slotwise-source', '--import', 'tsx'],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  flushers[at] = child
+  child.once('exit', (code, signal) => {
+    if (signal !== 'SIGKILL') deaths.push(code ?? signal)
+  })
+  await once(child, 'message')
+}
+
+const any = <V>(values: readonly V[]): V => {
+  const value = values[Math.floor(Math.random() * values.length)]
+  if (value === undefined) throw new Error('there is none')
+  return value
+}
+
+const primaries = () =>
+  port.topology().nodes.flatMap(({ id, role, port: at }) => {
+    const index = cluster.nodes.findIndex((node) => node.port === at)
+    const slots = slotsOfPartitions.filter((slot) => port.topology().ownerOf(slot)?.id === id)
+    return role === 'primary' && slots.length > 0 ? [{ id, index, slots }] : []
+  })
+
+const slotsOfPartitions = partitionKeys(
+  { namespace: 'faults', pattern: 'writebehind', name: 'posts' },
+  PARTITIONS,
+).map((key) => slotOf(key))
+
+/** Kills a primary, waits until its replica has taken its place, and brings it back. */
+async function killed(primary: ReturnType<typeof primaries>[number], meanwhile: () => Promise<void>) {
+  const [slot = 0] = primary.slots
+  await cluster.kill(primary.index)
+  writers.killedAt = performance.now()
+  await meanwhile()
+  await expect
+    .poll(() => port.topology().ownerOf(slot)?.id, { timeout: 20_000, interval: 20 })
+    .not.toBe(primary.id)
+  await cluster.restart(primary.index)
+  await cluster.whenHealthy()
+}
+
+const FAULTS: Readonly<Record<string, () => Promise<void>>> = {
+  'a flusher was killed': async () => {
+    const at = any([...flushers.keys()])
+    flushers[at]?.kill('SIGKILL')
+    await flush(at)
+  },
+  'a flusher stood still for longer than its lease': async () => {
+    const child = any(flushers)
+    child.kill('SIGSTOP')
+    await sleep(1.5 * LEASE_MS)
+    child.kill('SIGCONT')
+  },
+  'connections to Postgres were ended': async () => {
+    // bound: 20
+    for (let n = 0; n < 20; n++) {
+      await database.pool.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and pid <> pg_backend_pid() order by random() limit 3`,
+      )
+      await sleep(20)
+    }
+  },
+  'partitions moved': async () => {
+    const from = any(primaries())
+    const to = any(primaries().filter(({ id }) => id !== from.id))
+    const slots = from.slots.slice(0, 2).map((slot) => [slot, slot] as const)
+    await moveSlots({ nodes: cluster.connectOptions.nodes, to: to.id, slots })
+  },
+  'a primary was killed': () => killed(any(primaries()), async () => {}),
+  // Lines that are in the database were taken back, and their numbers given out again.
+  'a primary was killed while its replica was behind': async () => {
+    const primary = any(primaries())
+    const replicaAt = () => port.topology().replicasOf(primary.id)[0]?.port
+    // After an election before, the port may hear of it later than the cluster is whole.
+    await expect.poll(replicaAt, { timeout: 10_000 }).toBeDefined()
+    const behind = cluster.nodes.findIndex((node) => node.port === replicaAt())
+    await cluster.pause(behind)
+    // What is sent already would still be read.
+    await port.onNode(primary.id, ['CLIENT', 'KILL', 'TYPE', 'replica'])
+    await sleep(300)
+    await killed(primary, () => cluster.resume(behind))
+  },
+}
+
+it('the table holds what was acknowledged, whatever is killed, stands still, ends or moves meanwhile', {
+  timeout: rounds(60_000, 3_600_000),
+}, async () => {
+  const count = rounds(1, 20)
+  const least = rounds(2000, 50_000)
+  const happened: Record<string, number> = {}
+  for (let round = 1; round <= count; round++) {
+    const until = writers.acknowledged + least
+    writers.begin(WORKERS, 20, 6, rounds(3, 0))
+    const names = Object.keys(FAULTS)
+    while (names.length > 0 || writers.acknowledged < until) {
+      const [name = any(Object.keys(FAULTS))] = names.splice(Math.floor(Math.random() * names.length), 1)
+      const before = writers.unknown
+      await FAULTS[name]?.()
+      // Of those that were under way.
+      expect(writers.unknown - before, name).toBeLessThanOrEqual(WORKERS)
+      happened[name] = (happened[name] ?? 0) + 1
+    }
+    await writers.stop()
+    const from = performance.now()
+    await writes.drain()
+    const drainedMs = performance.now() - from
+    const sql = 'select id, version::int, views::int from posts'
+    const { rows } = await database.pool.query<Post & { id: string }>(sql)
+    const table = new Map(rows.map(({ id, ...post }) => [id, post]))
+    const { acknowledged, unreached, unknown, retries, failures } = writers
+    const backs = await wentBack(database.pool, 'posts')
+    console.log(
+      [
+        `round ${round}: ${acknowledged} acknowledged, ${unreached} of them by no replica, ${unknown} unknown, ${retries} counted again, ${backs.length} taken back by a failover, drained in ${drainedMs.toFixed(0)} ms`,
+        ...(round === count
+          ? [
+              Object.entries(happened)
+                .map(([name, times]) => `${times} × ${name}`)
+                .join(', '),
+            ]
+          : []),
+      ].join('\n'),
+    )
+    expect(failures).toEqual([])
+    expect(deaths).toEqual([])
+    expect(writers.lost(table)).toEqual([])
+    expect(writers.miscounted(table)).toEqual([])
+    expect(writers.reordered(backs)).toEqual([])
+  }
+})
