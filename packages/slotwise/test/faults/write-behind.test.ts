@@ -10,7 +10,7 @@ import { moveSlots } from '../../src/cluster/index.js'
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
 import { type RedisPort, slotOf } from '../../src/redis/index.js'
-import { POSITIONS_SQL, type WriteBehind } from '../../src/writebehind/index.js'
+import { type WriteBehind, writeBehindSql } from '../../src/writebehind/index.js'
 import { partitionKeys } from '../../src/writebehind/partitions.js'
 import { rounds } from '../support/budget.js'
 import { type TestDatabase, testDatabase } from '../support/postgres.js'
@@ -42,7 +42,7 @@ beforeAll(async () => {
   cluster = await startLocalCluster({ nodeTimeoutMs: 1000, dir: join(folder, 'data') })
   port = await connect({ ...cluster.connectOptions, namespace: 'faults', commandTimeoutMs: 500 })
   database = await testDatabase()
-  await database.pool.query(POSITIONS_SQL)
+  await database.pool.query(writeBehindSql())
   await database.pool.query('create table posts (id text primary key, version bigint, views bigint)')
   await audit(database.pool, 'posts', 'version')
   writes = openWriteBehind(port, database.pool)

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { OutcomeUnknownError, RedisUnavailableError } from '../../../src/errors.js'
 import type { RedisPort } from '../../../src/redis/index.js'
-import { POSITIONS_SQL, postgresWriter, WriteBehind } from '../../../src/writebehind/index.js'
+import { postgresWriter, WriteBehind, writeBehindSql } from '../../../src/writebehind/index.js'
 import { anyPort } from '../../support/any-port.js'
 import { portWith } from '../../support/port-with.js'
 import { type TestDatabase, testDatabase } from '../../support/postgres.js'
@@ -13,7 +13,7 @@ let database: TestDatabase
 beforeAll(async () => {
   port = await anyPort({ namespace: `wb-${randomUUID().slice(0, 8)}` })
   database = await testDatabase()
-  await database.pool.query(POSITIONS_SQL)
+  await database.pool.query(writeBehindSql())
   await database.pool.query('create table posts (id text primary key, views bigint not null)')
 }, 60_000)
 afterAll(async () => {

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { POSITIONS_SQL, postgresWriter } from '../../../src/writebehind/index.js'
+import { postgresWriter, writeBehindSql } from '../../../src/writebehind/index.js'
 import { type TestDatabase, testDatabase } from '../../support/postgres.js'
 
 let database: TestDatabase
 beforeAll(async () => {
   database = await testDatabase()
-  await database.pool.query(POSITIONS_SQL)
+  await database.pool.query(writeBehindSql())
 }, 60_000)
 afterAll(() => database[Symbol.asyncDispose]())
 

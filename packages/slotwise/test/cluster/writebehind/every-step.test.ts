@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { RedisPort } from '../../../src/redis/index.js'
+import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { DeadLetters } from '../../../src/writebehind/dead-letters.js'
 import { Flusher } from '../../../src/writebehind/flusher.js'
-import { POSITIONS_SQL, postgresWriter, WriteBehind } from '../../../src/writebehind/index.js'
+import { postgresWriter, WriteBehind, writeBehindSql } from '../../../src/writebehind/index.js'
 import { Journal } from '../../../src/writebehind/journal.js'
 import { partitionKeys } from '../../../src/writebehind/partitions.js'
 import { anyPort } from '../../support/any-port.js'
@@ -23,7 +24,7 @@ beforeAll(async () => {
   port = await anyPort({ namespace: `wb-${randomUUID().slice(0, 8)}` })
   database = await testDatabase()
   pool = database.another({ max: 60 })
-  await database.pool.query(POSITIONS_SQL)
+  await database.pool.query(writeBehindSql())
 }, 60_000)
 afterAll(async () => {
   await database[Symbol.asyncDispose]()
@@ -43,6 +44,7 @@ const EFFECTS = [
     'upsert 1',
     'delete 1',
     'commit 2',
+    'HDEL 1',
     'trim 1',
   ],
   ...[
@@ -54,6 +56,7 @@ const EFFECTS = [
     'upsert 2',
     'delete 2',
     'commit 3',
+    'HDEL 2',
     'trim 2',
   ],
   ...['take 3', 'extend 1', 'release 1', 'leave 1'],
@@ -91,13 +94,14 @@ async function stage() {
   /** A flusher alone, which nobody tells that its lease is over. */
   const unaware = (process: Mortal) => {
     const through = process.port(port)
-    const [key = fail()] = partitionKeys(
-      { namespace: port.namespace, pattern: 'writebehind', name: table },
-      1,
-    )
+    const space = { namespace: port.namespace, pattern: 'writebehind', name: table }
+    const [key = fail()] = partitionKeys(space, 1)
     const bounds = { lines: 1000, bytes: 1_000_000, markMs: 60_000 }
     return new Flusher<Post>(new Journal(through, key, bounds), 0, {
       writer: writerOf(process),
+      letters: new DeadLetters(through, keyOf(space, ['dead', 0])),
+      evidence: { taken: 0 },
+      writeTimeoutMs: 30_000,
       batchSize: 4,
       flushIntervalMs: 10,
       decode: (bytes) => JSON.parse(Buffer.from(bytes).toString()),

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { RedisPort } from '../../../src/redis/index.js'
-import { POSITIONS_SQL, postgresWriter, WriteBehind, type Writer } from '../../../src/writebehind/index.js'
+import { postgresWriter, WriteBehind, type Writer, writeBehindSql } from '../../../src/writebehind/index.js'
 import { anyPort } from '../../support/any-port.js'
 import { type TestDatabase, testDatabase } from '../../support/postgres.js'
 import { NaiveWriteBehind, upserts } from './naive.js'
@@ -16,7 +16,7 @@ let database: TestDatabase
 beforeAll(async () => {
   port = await anyPort({ namespace: `wb-${randomUUID().slice(0, 8)}` })
   database = await testDatabase()
-  await database.pool.query(POSITIONS_SQL)
+  await database.pool.query(writeBehindSql())
 }, 60_000)
 /** What each promise came to, of the article's version and of ours. */
 const list: string[] = []
