@@ -87,6 +87,7 @@ export class Flusher<T> {
     for (;;) {
       const taken = await this.#journal.take(position, batchSize, { signal, replicas })
       if (taken.isReplicated === true || performance.now() - from > REPLICA_PATIENCE_MS) return taken
+      await sleep(BACKOFF_MS.min, undefined, { ref: false, signal })
     }
   }
 

@@ -127,7 +127,7 @@ const FAULTS: Readonly<Record<string, () => Promise<void>>> = {
   },
   'partitions moved': async () => {
     const from = any(primaries())
-    const to = any(primaries().filter(({ id }) => id !== from.id))
+    const to = any(port.topology().nodes.filter(({ id, role }) => role === 'primary' && id !== from.id))
     const slots = from.slots.slice(0, 2).map((slot) => [slot, slot] as const)
     await moveSlots({ nodes: cluster.connectOptions.nodes, to: to.id, slots })
   },
