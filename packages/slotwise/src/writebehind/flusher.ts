@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BatchFencedError } from '../errors.js'
 import type { DeadLetters } from './dead-letters.js'
-import { isSame, type Journal, NOWHERE, type Position, type State } from './journal.js'
+import { isSame, type Journal, NOWHERE, type Position, type State, type Taken } from './journal.js'
 import { rowOf } from './rows.js'
 import { type Evidence, type NamedRow, Settling } from './settling.js'
 import type { Writer } from './writer.js'
@@ -14,11 +14,15 @@ export interface FlusherSettings<T> {
   readonly writeTimeoutMs: number
   readonly batchSize: number
   readonly flushIntervalMs: number
+  /** So many have to have what is written. */
+  readonly replicas: number
   readonly decode: (bytes: Uint8Array) => unknown
   /** Told of every failure; the batch is tried again. */
   readonly report: (error: unknown) => void
 }
 
+/** Longer than an election takes. */
+const REPLICA_PATIENCE_MS = 10_000
 const BACKOFF_MS = { min: 50, max: 5000 }
 
 /** Carries the journal of one partition to the database, for as long as the partition is this process's. */
@@ -60,12 +64,13 @@ export class Flusher<T> {
   }
 
   async #carry(epoch: bigint, begin: Position, signal: AbortSignal, moved: () => void): Promise<void> {
-    const { batchSize, flushIntervalMs } = this.#settings
+    const { batchSize, flushIntervalMs, replicas } = this.#settings
     let position = begin
     while (!signal.aborted) {
       this.#isHurried = false
       const from = performance.now()
-      const taken = await this.#journal.take(position, batchSize, { signal })
+      let taken = await this.#journal.take(position, batchSize, { signal })
+      if (replicas > 0 && !isSame(position, taken.to)) taken = await this.#takeReplicated(position, signal)
       const { to } = taken
       if (!isSame(position, to)) {
         const rows = taken.rows.map(({ name, waiting }) => this.#row(name, waiting))
@@ -77,6 +82,20 @@ export class Flusher<T> {
       moved()
       const isMore = to.seen.number > to.written.number
       if (!isMore) await this.#pause(flushIntervalMs - (performance.now() - from), signal)
+    }
+  }
+
+  /**
+   * What the database has and a failover takes back, marks included, would be counted again by whoever repeats it: so
+   * nothing is written that the replicas do not have. Where they are away for long, it is written all the same.
+   */
+  async #takeReplicated(position: Position, signal: AbortSignal): Promise<Taken> {
+    const { batchSize, replicas } = this.#settings
+    const from = performance.now()
+    for (;;) {
+      const taken = await this.#journal.take(position, batchSize, { signal, replicas })
+      if (taken.isReplicated === true || performance.now() - from > REPLICA_PATIENCE_MS) return taken
+      await sleep(BACKOFF_MS.min, undefined, { ref: false, signal })
     }
   }
 

@@ -102,6 +102,8 @@ export interface Taken {
   /** Once the rows are written; the end of the journal if there were no lines. */
   readonly to: Position
   readonly rows: readonly { readonly name: string; readonly waiting: State }[]
+  /** As many replicas as were asked for have all that was read. */
+  readonly isReplicated?: boolean
 }
 
 /** The journal of one partition: one key, and so one step for each of these, also while its slot moves. */
@@ -159,8 +161,12 @@ export class Journal {
     return await waiting.run(this.port, { partition: this.key }, {}, options)
   }
 
-  /** What is to be written next, after the position. */
-  async take({ written, seen }: Position, most: number, options: CallOptions): Promise<Taken> {
+  /** What is to be written next, after the position; with `replicas`, once so many have it or that has taken too long. */
+  async take(
+    { written, seen }: Position,
+    most: number,
+    options: CallOptions & { readonly replicas?: number },
+  ): Promise<Taken> {
     const args = {
       number: written.number,
       tag: Buffer.from(written.tag, 'latin1'),
@@ -168,7 +174,11 @@ export class Journal {
       seen_tag: Buffer.from(seen.tag, 'latin1'),
       most,
     }
-    return await take.run(this.port, { partition: this.key }, args, { ...options, binary: true })
+    const call = take.call({ partition: this.key }, args)
+    const { replicas = 0, ...rest } = options
+    if (replicas === 0) return take.decode(await this.port.call(call, { ...rest, binary: true }))
+    const { reply, acknowledgedBy } = await this.port.writeThenWait(call, { ...rest, binary: true, replicas })
+    return { ...take.decode(reply), isReplicated: acknowledgedBy >= replicas }
   }
 
   /** Everything up to the position has been written. How many lines are gone. */

@@ -122,7 +122,7 @@ export class Shares {
   async #keep(partition: number, lock: Lock, stopped: AbortSignal): Promise<void> {
     const { leaseMs, report } = this.#settings
     const signal = AbortSignal.any([lock.signal, stopped])
-    while (!signal.aborted) {
+    for (;;) {
       await sleep(leaseMs / 4, undefined, { ref: false, signal }).catch(() => {})
       if (signal.aborted) break
       await lock.extend(leaseMs, { deadlineMs: leaseMs / 2, signal }).catch((error: unknown) => {
