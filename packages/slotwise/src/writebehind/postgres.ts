@@ -1,7 +1,7 @@
 import { BatchFencedError, ConfigurationError } from '../errors.js'
 import { integer, shown } from '../options.js'
 import { isSame, type Line, NOWHERE, type Position } from './journal.js'
-import type { Row } from './rows.js'
+import type { Row, RowName } from './rows.js'
 import type { BatchContext, Claim, Writer } from './writer.js'
 
 /** What is asked of a pool of connections to Postgres: `Pool` of `pg` is one. */
@@ -32,7 +32,10 @@ export interface PostgresWriterOptions<T> {
     readonly tenant?: string
     readonly value: T
   }) => Readonly<Record<string, unknown>>
-  /** The columns of a primary key or unique index, of a row that goes too. @defaultValue `{ id }` of the row's id as text */
+  /**
+   * The columns of a primary key or unique index, of a row that goes too. @defaultValue `{ id }`, and `{ tenant, id }` for the rows of
+   * a tenant; an id of several parts as JSON
+   */
   readonly key?: ((row: Pick<Row<T>, 'id' | 'tenant'>) => Readonly<Record<string, unknown>>) | undefined
   /** Set to true where a row is deleted, in the place of deleting it. @defaultValue rows are deleted */
   readonly softDelete?: string | undefined
@@ -85,7 +88,7 @@ export function writeBehindSql(): string {
  */
 export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOptions<T>): Writer<T> {
   const { name, columns, softDelete, version } = options
-  const key = options.key ?? (({ id }) => ({ id: typeof id === 'string' ? id : JSON.stringify(id) }))
+  const key = options.key ?? keyOfRow
   const timeoutMs = integer('timeoutMs', options.timeoutMs ?? 10_000, { min: 1 })
   const table = quoted('table', options.table)
   hearNew(pool)
@@ -120,11 +123,12 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
         partition,
         stored(to),
       ])
-      const kept = rows.flatMap((row) => (row.deleted ? [] : [{ ...key(row), ...columns(row) }]))
-      const gone = rows.flatMap((row) => (row.deleted ? [key(row)] : []))
-      if (kept.length > 0)
-        await client.query(upsert(kept, Object.keys(key(rows[0] as Row<T>))), [JSON.stringify(kept)])
-      if (gone.length > 0) await client.query(removal(gone), [JSON.stringify(gone)])
+      for (const { keys, some } of byColumns(rows, key)) {
+        const kept = some.flatMap((row) => (row.deleted ? [] : [{ ...key(row), ...columns(row) }]))
+        const gone = some.flatMap((row) => (row.deleted ? [key(row)] : []))
+        if (kept.length > 0) await client.query(upsert(kept, keys), [JSON.stringify(kept)])
+        if (gone.length > 0) await client.query(removal(gone), [JSON.stringify(gone)])
+      }
     })
   }
 
@@ -139,7 +143,7 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
       changes.push(`${quoted('version', version)} = it.${quoted('version', version)} + 1`)
     return `insert into ${table} as it (${all.join(', ')})
       select ${all.join(', ')} from jsonb_populate_recordset(null::${table}, $1::jsonb)
-      on conflict (${keys.map((one) => quoted('column', one)).join(', ')}) do update set ${changes.join(', ')}`
+      on conflict (${keys.map((one) => quoted('column', one)).join(', ')}) do ${changes.length === 0 ? 'nothing' : `update set ${changes.join(', ')}`}`
   }
 
   function removal(rows: readonly Readonly<Record<string, unknown>>[]): string {
@@ -155,6 +159,26 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
   }
 
   return { claim, write, isAboutRow }
+}
+
+/** A statement is for rows whose keys are the same columns: those of a tenant have one more. */
+function byColumns<T>(
+  rows: readonly Row<T>[],
+  key: (row: RowName) => Readonly<Record<string, unknown>>,
+): Iterable<{ readonly keys: readonly string[]; readonly some: Row<T>[] }> {
+  const groups = new Map<string, { readonly keys: readonly string[]; readonly some: Row<T>[] }>()
+  for (const row of rows) {
+    const keys = Object.keys(key(row))
+    const group = groups.get(keys.join()) ?? { keys, some: [] }
+    groups.set(keys.join(), group)
+    group.some.push(row)
+  }
+  return groups.values()
+}
+
+function keyOfRow({ id, tenant }: RowName): Readonly<Record<string, string>> {
+  const key = { id: typeof id === 'string' ? id : JSON.stringify(id) }
+  return tenant === undefined ? key : { tenant, ...key }
 }
 
 /** Data that does not fit, a constraint, a limit: the classes 22, 23 and 54. */

@@ -118,6 +118,36 @@ describe('what is accepted', () => {
   })
 })
 
+it('the same id of two tenants is two rows', async () => {
+  const tenants = `${table}_t`
+  await database.pool.query(
+    `create table ${tenants} (tenant text, id text, title text, primary key (tenant, id))`,
+  )
+  await using writes = opened({
+    name: tenants,
+    load: undefined,
+    writeBatch: postgresWriter<Post>(database.pool, {
+      table: tenants,
+      name: tenants,
+      columns: ({ value: { title = null } }) => ({ title }),
+    }),
+  })
+  const [a, b] = [writes.forTenant('a'), writes.forTenant('b')]
+  await a.write('7', { title: 'of a' })
+  await b.write('7', { title: 'of b' })
+  await b.write('8', { title: 'gone' })
+  expect(await a.read('7')).toEqual({ title: 'of a' })
+  writes.start()
+  await writes.drain()
+  await b.delete('8')
+  await writes.drain()
+  const { rows: found } = await database.pool.query(`select * from ${tenants} order by tenant`)
+  expect(found).toEqual([
+    { tenant: 'a', id: '7', title: 'of a' },
+    { tenant: 'b', id: '7', title: 'of b' },
+  ])
+})
+
 describe('processes that flush', () => {
   it('share the partitions, and take over what one leaves', async () => {
     const seen: string[] = []
