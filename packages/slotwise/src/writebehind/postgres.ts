@@ -1,5 +1,6 @@
 import { BatchFencedError, ConfigurationError } from '../errors.js'
 import { integer, shown } from '../options.js'
+import { hearNew } from '../postgres.js'
 import { isSame, type Line, NOWHERE, type Position } from './journal.js'
 import type { Row, RowName } from './rows.js'
 import type { BatchContext, Claim, Writer } from './writer.js'
@@ -141,9 +142,10 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
     if (softDelete !== undefined) changes.push(`${quoted('softDelete', softDelete)} = false`)
     if (version !== undefined)
       changes.push(`${quoted('version', version)} = it.${quoted('version', version)} + 1`)
+    const change = changes.length === 0 ? 'nothing' : `update set ${changes.join(', ')}`
     return `insert into ${table} as it (${all.join(', ')})
       select ${all.join(', ')} from jsonb_populate_recordset(null::${table}, $1::jsonb)
-      on conflict (${keys.map((one) => quoted('column', one)).join(', ')}) do ${changes.length === 0 ? 'nothing' : `update set ${changes.join(', ')}`}`
+      on conflict (${keys.map((one) => quoted('column', one)).join(', ')}) do ${change}`
   }
 
   function removal(rows: readonly Readonly<Record<string, unknown>>[]): string {
@@ -184,18 +186,6 @@ function keyOfRow({ id, tenant }: RowName): Readonly<Record<string, string>> {
 /** Data that does not fit, a constraint, a limit: the classes 22, 23 and 54. */
 function isAboutRow(error: unknown): boolean {
   return error instanceof Error && 'code' in error && /^(?:22|23|54)...$/.test(String(error.code))
-}
-
-const heardPools = new WeakSet<PostgresPool>()
-
-/**
- * One packet can say that a connection is ready and that it is over: then it fails after the pool has stopped to listen and
- * before whoever it is lent to has begun, and an error that nobody listens to ends the process.
- */
-function hearNew(pool: PostgresPool): void {
-  if (heardPools.has(pool)) return
-  heardPools.add(pool)
-  pool.on?.('connect', (client) => client.on('error', () => {}))
 }
 
 /**

@@ -9,12 +9,13 @@ interface Import {
 }
 
 /** What everything may know. */
-const GROUND = ['errors', 'options', 'telemetry', 'keys', 'slots']
+const GROUND = ['errors', 'options', 'telemetry', 'keys', 'slots', 'postgres']
 
 /** Which part may know which, apart from itself. A part that is missing here is not allowed to exist. */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   slots: [],
+  postgres: [],
   telemetry: [],
   options: ['errors'],
   keys: ['errors', 'options'],

@@ -4,6 +4,8 @@
  */
 export interface PostgresPool {
   connect(): Promise<PostgresClient>
+  /** Told of every new connection, before anybody is lent it. */
+  on?(event: 'connect', listener: (client: Pick<PostgresClient, 'on'>) => void): unknown
   query(text: string, values?: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
 }
 

@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../../errors.js'
+import { hearNew } from '../../postgres.js'
 import { literal, type OutboxPlace, type Place, placeOf } from './place.js'
 import type { PostgresPool } from './postgres.js'
 
@@ -52,6 +53,7 @@ export function outboxSql(options: OutboxSqlOptions = {}): string {
 export async function installOutbox(pool: PostgresPool, options: OutboxSqlOptions = {}): Promise<void> {
   const sql = outboxSql(options)
   const { name, quoted } = placeOf(options)
+  hearNew(pool)
   const client = await pool.connect()
   // A connection that breaks says so by an event too, which would end the process if nobody heard it.
   client.on('error', () => {})

@@ -1,3 +1,4 @@
+import { hearNew } from '../../postgres.js'
 import type { Place } from './place.js'
 import type { PostgresClient, PostgresPool } from './postgres.js'
 import { within } from './within.js'
@@ -33,6 +34,7 @@ export class Session {
       client.on('error', () => {})
       client.release(true)
     }
+    hearNew(pool)
     const client = await within(pool.connect(), timeoutMs, { signal, late })
     const session = new Session(client, options)
     const stop = () => session.end(signal.reason)

@@ -70,6 +70,29 @@ const emptied = (consumer: Outbox) =>
     interval: 5,
   })
 
+it('a connection that ends in the moment it is lent does not end the process', async () => {
+  const pool = database.another()
+  const thrown: unknown[] = []
+  pool.on('acquire', (client) => {
+    // What comes in the packet that made it ready is told before whoever waited for it goes on.
+    process.nextTick(() => {
+      try {
+        client.emit('error', new Error('terminating connection due to administrator command'))
+      } catch (error) {
+        thrown.push(error)
+      }
+    })
+  })
+  consuming({ pool })
+  await add(1)
+  await vi.waitFor(async () => {
+    const { rows } = await database.pool.query('select 1 from slotwise_outbox')
+    expect(rows).toEqual([])
+  })
+  await installOutbox(pool)
+  expect(thrown).toEqual([])
+})
+
 describe('a change by plain SQL', () => {
   it('removes the entry from the cache and changes the tags, wherever they live', async () => {
     await add(1)
