@@ -265,7 +265,7 @@ class Schedule {
     return { endsAt: this.#now() + lastsMs, epoch: this.#world.epoch }
   }
 
-  #executed(who: string, name: string, call: Call, reply: Reply): void {
+  #executed(who: string, name: string, call: Call, reply: Reply, sentAt: number): void {
     this.#epochs.set(who, this.#world.epoch)
     const ofTag = isOfTag(call)
     if ((this.#held === 'yes' || (this.#lagging !== undefined && ofTag)) && INVALIDATES.has(name))
@@ -280,7 +280,9 @@ class Schedule {
       ((name === 'fill' || name === 'release') && String(token) === this.#loading?.token)
     )
       this.#loading = undefined
-    if (name === 'acquire' && Array.isArray(reply) && reply[0] === 1) this.#grant(who, String(token))
+    if (name === 'acquire' && Array.isArray(reply) && reply[0] === 1) {
+      this.#grant(who, String(token), sentAt)
+    }
     // After a failover the one before may be there again.
     if (name === 'fill' && reply === 1 && token !== this.#granted && this.#world.epoch === 0)
       this.#world.violations.push(`${who} stored, and another load was to`)
@@ -293,12 +295,12 @@ class Schedule {
   }
 
   /** One load in the whole cluster: nobody is granted one while another may still store. */
-  #grant(who: string, token: string): void {
+  #grant(who: string, token: string, sentAt: number): void {
     const { since = -Infinity, who: other } = this.#loading ?? {}
-    // On a server a lease also ends while nothing happens.
-    if (this.#loading !== undefined && performance.now() - since < LEASE_MS)
+    // On a server a lease also ends while nothing happens: it began after it was asked for, in whole milliseconds.
+    if (this.#loading !== undefined && performance.now() - since < LEASE_MS - 1)
       this.#world.violations.push(`${who} was granted a load while ${other} was loading`)
-    this.#loading = { token, who, since: performance.now() }
+    this.#loading = { token, who, since: sentAt }
     this.#granted = token
   }
 

@@ -43,7 +43,7 @@ export function isOfTag(call: Call): boolean {
 }
 
 /** What happened at the server, for whoever keeps the books. */
-export type Executed = (who: string, name: string, call: Call, reply: Reply) => void
+export type Executed = (who: string, name: string, call: Call, reply: Reply, sentAt: number) => void
 
 /** The port of one process, whose every command waits for its turn and goes as the schedule says. */
 export function staged(
@@ -58,8 +58,9 @@ export function staged(
   const run = async (call: Call, options?: PortCallOptions): Promise<Reply> => {
     stage.underWay++
     try {
+      const sentAt = performance.now()
       const reply = await port.call(mutated(call, mutant), options)
-      executed(who, nameOf(call), call, reply)
+      executed(who, nameOf(call), call, reply, sentAt)
       return reply
     } finally {
       stage.underWay--
