@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Key } from '../keys.js'
 import type { Lock, Locks } from '../lock/index.js'
@@ -46,6 +47,8 @@ export class Shares {
   constructor(port: RedisPort, settings: SharesSettings) {
     this.#port = port
     this.#settings = settings
+    // Every partition listens to it.
+    setMaxListeners(0, this.#stop.signal)
     this.#ended = this.#run()
   }
 

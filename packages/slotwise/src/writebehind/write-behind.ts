@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClosedError, ConfigurationError, UncacheableValueError } from '../errors.js'
 import { type Id, type KeySpace, keyOf } from '../keys.js'
@@ -349,8 +350,11 @@ export class WriteBehind<T> implements AsyncDisposable {
     }
   }
 
-  async #waiting(options: CallOptions): Promise<readonly Waiting[]> {
-    return await Promise.all(this.#journals.map((journal) => journal.waiting(options)))
+  async #waiting({ signal: given, ...options }: CallOptions): Promise<readonly Waiting[]> {
+    // Every partition listens to it; how many may listen to the caller's own is the caller's affair.
+    const signal = given && AbortSignal.any([given])
+    if (signal !== undefined) setMaxListeners(0, signal)
+    return await Promise.all(this.#journals.map((journal) => journal.waiting({ ...options, signal })))
   }
 
   #journalOf(name: string): Journal {
