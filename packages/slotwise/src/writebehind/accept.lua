@@ -7,8 +7,8 @@
 --   y        random, another one whenever lines are removed
 --   j<n>     a line: its tag, the tag of the line before, when it came in fourteen digits, the id
 --   s<id>    the state of a row that waits: `s` and its bytes, or `d` if it is to be deleted
---   n<id>    the names of its counters, each behind its length; they count in the place of what its bytes say
---   c<name><id>  one of them, the name behind its length
+--   n<id>    its counters, which count in the place of what its bytes say: of each its name and its value, both behind their
+--            lengths
 --   g<id>    the tag of the row's last line
 --   m<mark>  the answer to a change that may be sent again, and until when it may; in the order of q<n>, from qf to ql
 -- Numbers are given out again after a failover, tags never: what is compared is the tag.
@@ -49,56 +49,54 @@ local size = tonumber(meta[4] or 0)
 if number - first >= tonumber(ARGV[9]) or size >= tonumber(ARGV[10]) then return {0, number - first, size} end
 
 local row = redis.call('HMGET', hash, 's' .. id, 'n' .. id, 'g' .. id)
-local state, names = row[1], row[2] or ''
+local state, counters = row[1] or '', row[2] or ''
 local value = ''
-local written = {}
+local after = kind .. ARGV[4]
+local counted = ''
 if kind == 'i' then
-  local field = string.char(#ARGV[5]) .. ARGV[5]
-  local counter = 'c' .. field .. id
-  local count = redis.call('HGET', hash, counter)
+  local field = ARGV[5]
+  local count
+  local at = 1
+  -- bound: the counters that fit
+  while at <= #counters do
+    local named = at + string.byte(counters, at)
+    local ends = named + 1 + string.byte(counters, named + 1)
+    if string.sub(counters, at + 1, named) == field then
+      count = string.sub(counters, named + 2, ends)
+    else
+      counted = counted .. string.sub(counters, at, ends)
+    end
+    at = ends + 1
+  end
+  after = state
   if not count then
     -- What is not there has no tag of its own: whether it has come and gone meanwhile, the removals of lines tell.
     local expected = row[3] or 'y' .. (redis.call('HGET', hash, 'y') or '')
     if ARGV[7] == '' or ARGV[8] ~= expected then
-      return {2, expected, state or ''}
+      return {2, expected, state}
     end
+    if #counted > 4096 then return {4} end
     count = ARGV[7]
-    names = names .. field
-    if #names > 4096 then return {4} end
-    if state ~= 's' .. ARGV[4] then
-      written = {'s' .. id, 's' .. ARGV[4]}
-      size = size + #ARGV[4] + 1 - #(state or '')
-    end
-    size = size + 2 * #field
-    written[#written + 1] = 'n' .. id
-    written[#written + 1] = names
+    after = 's' .. ARGV[4]
   end
   local sum = tonumber(count) + tonumber(ARGV[6])
   if math.abs(sum) > 9007199254740991 then return {3} end
   value = string.format('%.0f', sum)
-  written[#written + 1] = counter
-  written[#written + 1] = value
-else
-  if ARGV[7] == 'idle' and row[3] then
-    return {2, row[3], state or ''}
-  end
-  local at = 1
-  -- bound: the names that fit
-  while at <= #names do
-    local upTo = at + string.byte(names, at)
-    redis.call('HDEL', hash, 'c' .. string.sub(names, at, upTo) .. id)
-    size = size - 2 * (upTo - at + 1)
-    at = upTo + 1
-  end
-  if names ~= '' then redis.call('HDEL', hash, 'n' .. id) end
-  written = {'s' .. id, kind .. ARGV[4]}
-  size = size + #ARGV[4] + 1 - #(state or '')
+  counted = counted .. string.char(#field) .. field .. string.char(#value) .. value
+elseif ARGV[7] == 'idle' and row[3] then
+  return {2, row[3], state}
 end
 
 local line = string.format('%.0f', number)
-size = size + 30 + #id
+size = size + 30 + #id + #after - #state + #counted - #counters
 redis.call('HSET', hash, 'l', line, 't', tag, 'b', string.format('%.0f', size), 'g' .. id, tag,
-  'j' .. line, tag .. (meta[3] or string.rep('\0', 8)) .. string.format('%014.0f', now) .. id, unpack(written))
+  'j' .. line, tag .. (meta[3] or string.rep('\0', 8)) .. string.format('%014.0f', now) .. id)
+if after ~= state then redis.call('HSET', hash, 's' .. id, after) end
+if counted ~= '' then
+  redis.call('HSET', hash, 'n' .. id, counted)
+elseif counters ~= '' then
+  redis.call('HDEL', hash, 'n' .. id)
+end
 if not meta[1] then redis.call('HSET', hash, 'f', '1') end
 if mark ~= '' then
   local ends = now + tonumber(ARGV[12])

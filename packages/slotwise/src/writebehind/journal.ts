@@ -6,7 +6,6 @@ import type { RedisPort, Reply } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
 import acceptSource from './accept.lua.js'
 import lagSource from './lag.lua.js'
-import lookSource from './look.lua.js'
 import takeSource from './take.lua.js'
 import trimSource from './trim.lua.js'
 
@@ -15,7 +14,6 @@ const accept = defineScript(acceptSource, { repeat: 'unsafe', decode: answerOf }
 /** With a mark it is known when it comes again. */
 const acceptOnce = defineScript(acceptSource, { repeat: 'safe', decode: answerOf })
 const waiting = defineScript(lagSource, { repeat: 'safe', decode: waitingOf })
-const look = defineScript(lookSource, { repeat: 'safe', decode: stateOf })
 const take = defineScript(takeSource, { repeat: 'safe', decode: takenOf })
 const trim = defineScript(trimSource, { repeat: 'safe', decode: Number })
 
@@ -154,7 +152,9 @@ export class Journal {
 
   /** What waits of a row; `undefined` if nothing does. */
   async look(name: string, options: CallOptions): Promise<State | undefined> {
-    return await look.run(this.port, { partition: this.key }, { id: name }, { ...options, binary: true })
+    const command = ['HMGET', this.key, `s${name}`, `n${name}`] as const
+    const call = { key: this.key, command, repeat: 'safe' } as const
+    return stateOf(await this.port.call(call, { ...options, binary: true }))
   }
 
   async waiting(options: CallOptions): Promise<Waiting> {
@@ -203,13 +203,25 @@ function answerOf(reply: Reply): Answer {
   throw new UnexpectedReplyError('a change of a row was answered with something else')
 }
 
+/** Of its bytes and counters, as they lie in the hash; each may be missing. */
 function stateOf(reply: Reply): State | undefined {
-  const [state, ...counters] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
-  if (!Buffer.isBuffer(state)) throw new UnexpectedReplyError('a row was answered with something else')
-  if (state.length === 0) return undefined
-  const known = new Map<string, number>()
-  for (let i = 0; i < counters.length; i += 2) known.set(String(counters[i]), Number(String(counters[i + 1])))
-  return { bytes: state[0] === DELETED ? undefined : state.subarray(1), counters: known }
+  const [state, counters] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
+  if (!Buffer.isBuffer(state) || state.length === 0) return undefined
+  return {
+    bytes: state[0] === DELETED ? undefined : state.subarray(1),
+    counters: Buffer.isBuffer(counters) ? countersOf(counters) : new Map(),
+  }
+}
+
+/** Names and values in turn, each behind its length. */
+function countersOf(bytes: Buffer): ReadonlyMap<string, number> {
+  const words: string[] = []
+  for (let at = 0; at < bytes.length; ) {
+    const ends = at + 1 + (bytes[at] ?? 0)
+    words.push(bytes.toString('utf8', at + 1, ends))
+    at = ends
+  }
+  return new Map(words.flatMap((word, i) => (i % 2 === 0 ? [[word, Number(words[i + 1])] as const] : [])))
 }
 
 const DELETED = 'd'.charCodeAt(0)

@@ -11,7 +11,7 @@
 -- @arg seen_number  of the last line that there was
 -- @arg seen_tag     its tag
 -- @arg most    how many lines at most
--- @return {whether it goes on from there, number of the first line, number of the last, its tag, number of the last that there is, its tag, number of the first that there is, rows...} each row is {id, state, names and values of its counters...}
+-- @return {whether it goes on from there, number of the first line, number of the last, its tag, number of the last that there is, its tag, number of the first that there is, rows...} each row is {id, state, counters}
 local hash = KEYS[1]
 local meta = redis.call('HMGET', hash, 'f', 'l', 't')
 local first, last, latest = tonumber(meta[1] or 1), tonumber(meta[2] or 0), meta[3] or string.rep('\0', 8)
@@ -48,17 +48,7 @@ for at = from, upTo do
     if not seen[id] then
       seen[id] = true
       local row = redis.call('HMGET', hash, 's' .. id, 'n' .. id)
-      local told = {id, row[1] or ''}
-      local names = row[2] or ''
-      local place = 1
-      -- bound: the names that fit
-      while place <= #names do
-        local ends = place + string.byte(names, place)
-        told[#told + 1] = string.sub(names, place + 1, ends)
-        told[#told + 1] = redis.call('HGET', hash, 'c' .. string.sub(names, place, ends) .. id) or ''
-        place = ends + 1
-      end
-      reply[#reply + 1] = told
+      reply[#reply + 1] = {id, row[1] or '', row[2] or ''}
     end
   end
 end

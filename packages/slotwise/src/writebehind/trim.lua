@@ -25,17 +25,8 @@ for number = first, to do
     size = size - 30 - #id
     if redis.call('HGET', hash, 'g' .. id) == string.sub(line, 1, 8) then
       local row = redis.call('HMGET', hash, 's' .. id, 'n' .. id)
-      local names = row[2] or ''
-      local at = 1
-      -- bound: the names that fit
-      while at <= #names do
-        local upTo = at + string.byte(names, at)
-        redis.call('HDEL', hash, 'c' .. string.sub(names, at, upTo) .. id)
-        size = size - 2 * (upTo - at + 1)
-        at = upTo + 1
-      end
       redis.call('HDEL', hash, 's' .. id, 'n' .. id, 'g' .. id)
-      size = size - #(row[1] or '')
+      size = size - #(row[1] or '') - #(row[2] or '')
     end
   end
 end

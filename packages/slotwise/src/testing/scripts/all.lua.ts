@@ -29,8 +29,7 @@ import twin25 from './ratelimit/decide.lua.js'
 import twin26 from './writebehind/accept.lua.js'
 import twin27 from './writebehind/enrol.lua.js'
 import twin28 from './writebehind/lag.lua.js'
-import twin29 from './writebehind/look.lua.js'
-import twin30 from './writebehind/take.lua.js'
-import twin31 from './writebehind/trim.lua.js'
+import twin29 from './writebehind/take.lua.js'
+import twin30 from './writebehind/trim.lua.js'
 
-export const twins: readonly Twin[] = [twin0, twin1, twin2, twin3, twin4, twin5, twin6, twin7, twin8, twin9, twin10, twin11, twin12, twin13, twin14, twin15, twin16, twin17, twin18, twin19, twin20, twin21, twin22, twin23, twin24, twin25, twin26, twin27, twin28, twin29, twin30, twin31]
+export const twins: readonly Twin[] = [twin0, twin1, twin2, twin3, twin4, twin5, twin6, twin7, twin8, twin9, twin10, twin11, twin12, twin13, twin14, twin15, twin16, twin17, twin18, twin19, twin20, twin21, twin22, twin23, twin24, twin25, twin26, twin27, twin28, twin29, twin30]

@@ -48,7 +48,6 @@ import { twins } from '../../../src/testing/scripts/all.lua.js'
 import acceptRow from '../../../src/writebehind/accept.lua.js'
 import enrolFlusher from '../../../src/writebehind/enrol.lua.js'
 import lagOfRows from '../../../src/writebehind/lag.lua.js'
-import lookAtRow from '../../../src/writebehind/look.lua.js'
 import takeRows from '../../../src/writebehind/take.lua.js'
 import trimRows from '../../../src/writebehind/trim.lua.js'
 import { rounds } from '../../support/budget.js'
@@ -173,7 +172,6 @@ const PATTERNS: Readonly<
     [acceptRow, change(fc.constant('i'), fc.constantFrom('', '0', '9007199254740991'))],
     [takeRows, [number, tagOrNone, number, tagOrNone, fc.integer({ min: 1, max: 4 })]],
     [trimRows, [fc.integer({ min: 1, max: 6 }), tag, tag]],
-    [lookAtRow, [row]],
     [lagOfRows, []],
   ],
   flushers: [[enrolFlusher, [token, orNone]]],

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/take',
-sha1: '18ffc83bc9ac591a91ec6110a2d6da5a4740ed60',
+sha1: 'c332c31e1b468fff7dd391b69775641bfd88b1a5',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t")
@@ -44,16 +44,7 @@ let id: lua.Value = lua.sub(line, 31)
 if (!lua.yes(lua.index(seen, id))) {
 lua.set(seen, id, true)
 let row: lua.Value = redis.call("HMGET", hash, lua.concat("s", id), lua.concat("n", id))
-let told: lua.Value = lua.table([id, lua.or(lua.index(row, 1), () => "")])
-let names: lua.Value = lua.or(lua.index(row, 2), () => "")
-let place: lua.Value = 1
-while (lua.yes(lua.le(place, lua.len(names)))) {
-let ends: lua.Value = (lua.num(place) + lua.num(lua.byte(names, place)))
-lua.set(told, (lua.num(lua.len(told)) + 1), lua.sub(names, (lua.num(place) + 1), ends))
-lua.set(told, (lua.num(lua.len(told)) + 1), lua.or(redis.call("HGET", hash, lua.concat("c", lua.concat(lua.sub(names, place, ends), id))), () => ""))
-place = (lua.num(ends) + 1)
-}
-lua.set(reply, (lua.num(lua.len(reply)) + 1), told)
+lua.set(reply, (lua.num(lua.len(reply)) + 1), lua.table([id, lua.or(lua.index(row, 1), () => ""), lua.or(lua.index(row, 2), () => "")]))
 }
 }
 }

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/trim',
-sha1: '0146e5b64ebd7e1ae2798b230bf5e22eab4a2d0e',
+sha1: '50dc3626c88fa9d83296017b68ee66a0f4634fc2',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let last: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.index(redis.ARGV, 1)))
@@ -23,16 +23,8 @@ redis.call("HDEL", hash, place)
 size = (lua.num((lua.num(size) - 30)) - lua.num(lua.len(id)))
 if (lua.yes(lua.eq(redis.call("HGET", hash, lua.concat("g", id)), lua.sub(line, 1, 8)))) {
 let row: lua.Value = redis.call("HMGET", hash, lua.concat("s", id), lua.concat("n", id))
-let names: lua.Value = lua.or(lua.index(row, 2), () => "")
-let at: lua.Value = 1
-while (lua.yes(lua.le(at, lua.len(names)))) {
-let upTo: lua.Value = (lua.num(at) + lua.num(lua.byte(names, at)))
-redis.call("HDEL", hash, lua.concat("c", lua.concat(lua.sub(names, at, upTo), id)))
-size = (lua.num(size) - lua.num((2 * lua.num((lua.num((lua.num(upTo) - lua.num(at))) + 1)))))
-at = (lua.num(upTo) + 1)
-}
 redis.call("HDEL", hash, lua.concat("s", id), lua.concat("n", id), lua.concat("g", id))
-size = (lua.num(size) - lua.num(lua.len(lua.or(lua.index(row, 1), () => ""))))
+size = (lua.num((lua.num(size) - lua.num(lua.len(lua.or(lua.index(row, 1), () => ""))))) - lua.num(lua.len(lua.or(lua.index(row, 2), () => ""))))
 }
 }
 }
