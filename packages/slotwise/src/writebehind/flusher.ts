@@ -4,6 +4,7 @@ import type { DeadLetters } from './dead-letters.js'
 import { isSame, type Journal, NOWHERE, type Position, type State, type Taken } from './journal.js'
 import { rowOf } from './rows.js'
 import { type Evidence, type NamedRow, Settling } from './settling.js'
+import { timely } from './timely.js'
 import type { Writer } from './writer.js'
 
 /** How one partition is flushed. */
@@ -49,10 +50,11 @@ export class Flusher<T> {
 
   /** Resolves once the signal is aborted, or another flusher has claimed the partition. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
+    const { writer, writeTimeoutMs } = this.#settings
     let failures = 0
     while (!signal.aborted) {
       try {
-        const claim = await this.#settings.writer.claim(this.#partition, signal)
+        const claim = await timely(writeTimeoutMs, signal, (until) => writer.claim(this.#partition, until))
         await this.#carry(claim?.epoch ?? 0n, claim?.position ?? NOWHERE, signal, () => (failures = 0))
       } catch (error) {
         if (error instanceof BatchFencedError || isAborted(signal)) return

@@ -1,6 +1,7 @@
 import { BatchFencedError, ConfigurationError } from '../errors.js'
 import { integer, shown } from '../options.js'
 import { hearNew } from '../postgres.js'
+import { within } from '../within.js'
 import { isSame, type Line, NOWHERE, type Position } from './journal.js'
 import type { Row, RowName } from './rows.js'
 import type { BatchContext, Claim, Writer } from './writer.js'
@@ -199,10 +200,20 @@ async function transaction<R>(
   act: (client: PostgresClient) => Promise<R>,
 ): Promise<R> {
   signal.throwIfAborted()
-  const client = await pool.connect()
+  const client = await within(pool.connect(), timeoutMs, { signal, late: (late) => late.release(true) })
   const heard = () => {}
   client.on('error', heard)
-  let isClean = false
+  let isOver = false
+  const end = (isBroken: boolean): void => {
+    if (isOver) return
+    isOver = true
+    // One that is ended may still fail.
+    if (!isBroken) client.removeListener('error', heard)
+    client.release(isBroken)
+  }
+  // A server that does not answer would be waited for on and on, with its connection.
+  const stop = () => end(true)
+  signal.addEventListener('abort', stop, { once: true })
   try {
     await client.query(
       `begin; set local idle_in_transaction_session_timeout = ${timeoutMs}; set local statement_timeout = ${timeoutMs}; set local lock_timeout = ${timeoutMs}`,
@@ -210,17 +221,20 @@ async function transaction<R>(
     const result = await act(client)
     signal.throwIfAborted()
     await client.query('commit')
-    isClean = true
+    end(false)
     return result
   } catch (error) {
-    isClean = await client.query('rollback').then(
-      () => true,
-      () => false,
-    )
+    if (!signal.aborted) {
+      end(
+        await client.query('rollback').then(
+          () => false,
+          () => true,
+        ),
+      )
+    }
     throw error
   } finally {
-    client.removeListener('error', heard)
-    client.release(!isClean)
+    signal.removeEventListener('abort', stop)
   }
 }
 

@@ -1,6 +1,7 @@
-import { BatchFencedError, BatchTimeoutError } from '../errors.js'
+import { BatchFencedError } from '../errors.js'
 import type { DeadLetters } from './dead-letters.js'
 import type { Row } from './rows.js'
+import { timely } from './timely.js'
 import type { BatchContext, Writer } from './writer.js'
 
 /** A row under its name in the journal. */
@@ -102,27 +103,9 @@ export class Settling<T> {
 
   async #send(rows: readonly NamedRow<T>[], context: BatchContext): Promise<void> {
     const { writer, evidence, writeTimeoutMs } = this.#settings
-    const over = new AbortController()
-    const timer = setTimeout(() => {
-      over.abort(new BatchTimeoutError(`the batch was not written within ${writeTimeoutMs} ms`))
-    }, writeTimeoutMs)
-    const signal = AbortSignal.any([context.signal, over.signal])
-    const ended = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
-    })
-    ended.catch(() => {})
-    const written = writer.write(
-      rows.map(({ row }) => row),
-      { ...context, signal },
-    )
-    // Given up, nobody asks what becomes of it.
-    written.catch(() => {})
-    try {
-      await Promise.race([written, ended])
-      if (rows.length > 0) evidence.taken++
-    } finally {
-      clearTimeout(timer)
-    }
+    const those = rows.map(({ row }) => row)
+    await timely(writeTimeoutMs, context.signal, (signal) => writer.write(those, { ...context, signal }))
+    if (rows.length > 0) evidence.taken++
   }
 }
 

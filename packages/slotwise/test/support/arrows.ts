@@ -9,13 +9,14 @@ interface Import {
 }
 
 /** What everything may know. */
-const GROUND = ['errors', 'options', 'telemetry', 'keys', 'slots', 'postgres']
+const GROUND = ['errors', 'options', 'telemetry', 'keys', 'slots', 'postgres', 'within']
 
 /** Which part may know which, apart from itself. A part that is missing here is not allowed to exist. */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   slots: [],
   postgres: [],
+  within: [],
   telemetry: [],
   options: ['errors'],
   keys: ['errors', 'options'],

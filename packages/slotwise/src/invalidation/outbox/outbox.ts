@@ -4,12 +4,12 @@ import { ClosedError, ConfigurationError } from '../../errors.js'
 import { type CallOptions, integer } from '../../options.js'
 import type { RedisPort } from '../../redis/port.js'
 import { type Events, publish } from '../../telemetry.js'
+import { within } from '../../within.js'
 import { Handing } from './handing.js'
 import { type OutboxOptions, type Settings, settingsOf } from './options.js'
 import { newer, VERSION, VERSION_OF, versionIn } from './schema.js'
 import { Session } from './session.js'
 import { Sweeper } from './sweep.js'
-import { within } from './within.js'
 
 /** After a failure: full jitter, so that processes that lost a server together do not come back together. */
 const BACKOFF_MS = { min: 50, max: 5000 }

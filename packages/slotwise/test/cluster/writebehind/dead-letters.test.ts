@@ -116,16 +116,23 @@ describe('rows that a database does not take', () => {
   })
 })
 
-it('a database that never answers is given up after its time, and tried again', async () => {
-  const { rows, write } = database()
-  let calls = 0
-  const hanging = (batch: readonly Row<string>[]) =>
-    ++calls === 1 ? new Promise<void>(() => {}) : write(batch)
-  const { writes, heard } = opened({ writeBatch: hanging, writeTimeoutMs: 100 })
-  await using closing = writes
-  await closing.write('a', 'x')
-  closing.start()
-  await closing.drain()
-  expect(rows.get('a')).toBe('x')
-  expect(heard).toContainEqual(expect.objectContaining({ code: 'BATCH_TIMEOUT' }))
-})
+it.each(['claim', 'write'] as const)(
+  'a database that never answers a %s is given up after its time, and tried again',
+  async (what) => {
+    const { rows, write } = database()
+    const calls = { claim: 0, write: 0 }
+    const answered = <R>(name: typeof what, act: () => Promise<R>) =>
+      ++calls[name] === 1 && name === what ? new Promise<R>(() => {}) : act()
+    const writer = {
+      claim: () => answered('claim', async () => undefined),
+      write: (batch: readonly Row<string>[]) => answered('write', () => write(batch)),
+    }
+    const { writes, heard } = opened({ writeBatch: writer, writeTimeoutMs: 100 })
+    await using closing = writes
+    await closing.write('a', 'x')
+    closing.start()
+    await closing.drain()
+    expect(rows.get('a')).toBe('x')
+    expect(heard).toContainEqual(expect.objectContaining({ code: 'BATCH_TIMEOUT' }))
+  },
+)

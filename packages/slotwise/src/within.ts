@@ -1,8 +1,16 @@
-/** Waits for Postgres no longer than `ms`, and no longer than the signal lets it. What comes later is handed to `late`. */
+/** Waits for a database no longer than `ms`, and no longer than the signal lets it. What comes later is handed to `late`. */
 export async function within<R>(
   promise: Promise<R>,
   ms: number,
-  { signal, late }: { readonly signal?: AbortSignal | undefined; readonly late?: (result: R) => void } = {},
+  {
+    signal,
+    late,
+    tooLate = () => new Error(`Postgres has not answered within ${ms} ms`),
+  }: {
+    readonly signal?: AbortSignal | undefined
+    readonly late?: (result: R) => void
+    readonly tooLate?: () => Error
+  } = {},
 ): Promise<R> {
   let end: (reason: unknown) => void = () => {}
   let isLate = false
@@ -12,7 +20,7 @@ export async function within<R>(
       reject(reason)
     }
   })
-  const timer = setTimeout(() => end(new Error(`Postgres has not answered within ${ms} ms`)), ms)
+  const timer = setTimeout(() => end(tooLate()), ms)
   timer.unref()
   const stop = () => end(signal?.reason)
   signal?.addEventListener('abort', stop, { once: true })
