@@ -4,6 +4,8 @@
  *
  * @module
  */
+
+export type { PostgresClient, PostgresPool } from '../postgres.js'
 export type { Cdn } from './cdn/limits.js'
 export { type Purge, type PurgeOptions, purging } from './cdn/purge.js'
 export {
@@ -26,7 +28,6 @@ export type { OutboxEvent } from './outbox/event.js'
 export type { OutboxErrorContext, OutboxHandling, OutboxOptions } from './outbox/options.js'
 export { type Outbox, type OutboxLag, outbox } from './outbox/outbox.js'
 export type { OutboxPlace } from './outbox/place.js'
-export type { PostgresClient, PostgresPool } from './outbox/postgres.js'
 export { installOutbox, type OutboxSqlOptions, outboxSql } from './outbox/schema.js'
 export { type Concerned, unwatchSql, watchSql } from './outbox/watch.js'
 export type { ChangeOptions } from './tags/tag-store.js'

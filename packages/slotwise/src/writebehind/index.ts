@@ -3,12 +3,11 @@
  *
  * @module
  */
+export type { PostgresClient, PostgresPool } from '../postgres.js'
 export type { DeadLetter } from './dead-letters.js'
 export type { Line, Position } from './journal.js'
 export type { Durability, LoadContext, WriteBehindOptions } from './options.js'
 export {
-  type PostgresClient,
-  type PostgresPool,
   type PostgresWriterOptions,
   postgresWriter,
   writeBehindSql,

@@ -1,26 +1,10 @@
 import { BatchFencedError, ConfigurationError } from '../errors.js'
 import { integer, shown } from '../options.js'
-import { hearNew } from '../postgres.js'
+import { hearNew, type PostgresClient, type PostgresPool } from '../postgres.js'
 import { within } from '../within.js'
 import { isSame, type Line, NOWHERE, type Position } from './journal.js'
 import type { Row, RowName } from './rows.js'
 import type { BatchContext, Claim, Writer } from './writer.js'
-
-/** What is asked of a pool of connections to Postgres: `Pool` of `pg` is one. */
-export interface PostgresPool {
-  connect(): Promise<PostgresClient>
-  /** Told of every new connection, before anybody is lent it. */
-  on?(event: 'connect', listener: (client: Pick<PostgresClient, 'on'>) => void): unknown
-}
-
-/** One connection. */
-export interface PostgresClient {
-  query(text: string, values?: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
-  /** With `true` it is ended rather than kept for others. */
-  release(destroy?: boolean): void
-  on(event: 'error', listener: (told?: unknown) => void): unknown
-  removeListener(event: 'error', listener: (told?: unknown) => void): unknown
-}
 
 /** Settings of {@link postgresWriter}. */
 export interface PostgresWriterOptions<T> {

@@ -1,8 +1,8 @@
 import { ConfigurationError } from '../../errors.js'
 import { integer, shown } from '../../options.js'
+import type { PostgresPool } from '../../postgres.js'
 import type { OutboxEvent } from './event.js'
 import { type OutboxPlace, type Place, placeOf } from './place.js'
-import type { PostgresPool } from './postgres.js'
 
 /** What a handler is given besides the events. */
 export interface OutboxHandling {
@@ -21,7 +21,10 @@ export interface OutboxErrorContext {
 
 /** Settings of {@link outbox}. */
 export interface OutboxOptions extends OutboxPlace {
-  /** Connections to Postgres. The consumer keeps one of them; the others of its processes borrow one for a moment each `pollMs`. */
+  /**
+   * Connections to the server itself: behind a pooler that lends one for a transaction only, locks of a session and `LISTEN` do not
+   * hold. The consumer keeps one of them; the others of its processes borrow one for a moment each `pollMs`.
+   */
   readonly pool: PostgresPool
   /**
    * Hears of every event after Redis has taken what it names: to purge a CDN, say. At least once; in order for each key; the

@@ -1,7 +1,6 @@
 import { ConfigurationError } from '../../errors.js'
-import { hearNew } from '../../postgres.js'
+import { hearNew, type PostgresPool } from '../../postgres.js'
 import { literal, type OutboxPlace, type Place, placeOf } from './place.js'
-import type { PostgresPool } from './postgres.js'
 
 /** Of what {@link outboxSql} makes. Counted up with every change of it, and never down. */
 export const VERSION = 1

@@ -1,7 +1,6 @@
-import { hearNew } from '../../postgres.js'
+import { hearNew, type PostgresClient, type PostgresPool } from '../../postgres.js'
 import { within } from '../../within.js'
 import type { Place } from './place.js'
-import type { PostgresClient, PostgresPool } from './postgres.js'
 
 /** How a session is held. */
 export interface SessionOptions {

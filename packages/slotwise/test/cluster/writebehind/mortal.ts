@@ -70,6 +70,7 @@ export class Mortal {
 
   pool(pool: pg.Pool): PostgresPool {
     return {
+      query: (text, values) => pool.query(text, values),
       connect: async () => {
         while (this.#isHeld) await this.#held
         const client = await this.#does('connect', () => pool.connect())
