@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../errors.js'
+import { ConfigurationError, ReplyError } from '../errors.js'
 import type { CallOptions } from '../options.js'
 import type { RedisPort } from './port.js'
 
@@ -8,7 +8,9 @@ export type EvictionCheck = 'refuse' | 'warn' | 'off'
 /**
  * Whether what has no TTL stays: no primary may have a policy of `allkeys-…`, under which state vanishes without an error.
  *
- * @throws ConfigurationError one has, or does not say
+ * One that does not answer is not waited for: it serves nothing either, and is asked the next time.
+ *
+ * @throws ConfigurationError one has, or will not say
  */
 export async function refuseEviction(
   port: RedisPort,
@@ -19,8 +21,9 @@ export async function refuseEviction(
   for (const { node, result } of answers) {
     const name = `${node.host}:${node.port}`
     if (result.status === 'rejected') {
+      if (!(result.reason instanceof ReplyError)) continue
       throw new ConfigurationError(
-        `whether ${name} evicts ${what} is not known, since it does not answer CONFIG GET; evictionCheck: 'off' does without`,
+        `whether ${name} evicts ${what} is not known, since it refuses CONFIG GET; evictionCheck: 'off' does without`,
         { cause: result.reason },
       )
     }

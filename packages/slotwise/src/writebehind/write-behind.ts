@@ -11,6 +11,7 @@ import { Flusher, merged } from './flusher.js'
 import { type Answer, type Change, Journal, type Start, type State, type Waiting } from './journal.js'
 import { type Durability, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
 import { partitionKeys, partitionOf } from './partitions.js'
+import { Readiness } from './readiness.js'
 import { nameOf } from './rows.js'
 import type { Evidence } from './settling.js'
 import { Shares } from './shares.js'
@@ -45,14 +46,12 @@ export interface DrainOptions {
 interface Life {
   isClosed: boolean
   shares: Shares | undefined
-  ready: Promise<void> | undefined
-  checkedAt: number
+  readiness: Readiness | undefined
   readonly flushers: Map<number, Flusher<never>>
   readonly evidence: Evidence
 }
 
 const POLL_MS = 25
-const CHECK_EVERY_MS = 60_000
 
 /**
  * Accepts changes of rows in Redis and writes them to a database later, many at a time. **What is accepted is in a journal, in
@@ -90,8 +89,7 @@ export class WriteBehind<T> implements AsyncDisposable {
   #life: Life = {
     isClosed: false,
     shares: undefined,
-    ready: undefined,
-    checkedAt: 0,
+    readiness: undefined,
     flushers: new Map(),
     evidence: { taken: 0 },
   }
@@ -123,18 +121,8 @@ export class WriteBehind<T> implements AsyncDisposable {
    * @throws ConfigurationError there are journals of this name with another number of partitions, or a primary may evict them
    */
   ready(): Promise<void> {
-    const life = this.#life
-    const now = performance.now()
-    if (life.ready !== undefined && now - life.checkedAt < CHECK_EVERY_MS) return life.ready
-    life.checkedAt = now
-    const checked = this.#check().catch((error: unknown) => {
-      life.ready = undefined
-      throw error
-    })
-    // Whoever comes later waits only for the first look; what another one finds, the next call is told.
-    checked.catch(this.#settings.report)
-    life.ready ??= checked
-    return life.ready
+    this.#life.readiness ??= new Readiness(() => this.#check(), this.#settings.report)
+    return this.#life.readiness.ready()
   }
 
   /**

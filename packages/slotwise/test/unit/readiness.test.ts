@@ -1,0 +1,65 @@
+import { describe, expect, it, vi } from 'vitest'
+import { ConfigurationError, RedisUnavailableError, ReplyError } from '../../src/errors.js'
+import { refuseEviction } from '../../src/redis/eviction.js'
+import type { RedisPort } from '../../src/redis/index.js'
+import { Readiness } from '../../src/writebehind/readiness.js'
+
+const away = new RedisUnavailableError('away')
+const wrong = new ConfigurationError('wrong')
+
+describe('what servers tell', () => {
+  it('is asked for once by all who come at first, and again if that failed', async () => {
+    const look = vi.fn<() => Promise<void>>().mockRejectedValueOnce(away).mockResolvedValue()
+    const readiness = new Readiness(look, () => {})
+    await expect(Promise.all([readiness.ready(), readiness.ready()])).rejects.toBe(away)
+    await Promise.all([readiness.ready(), readiness.ready()])
+    expect(look).toHaveBeenCalledTimes(2)
+  })
+
+  it('later stops nobody because a server is away, and the next call where something is wrong', async () => {
+    const look = vi
+      .fn<() => Promise<void>>()
+      .mockResolvedValueOnce()
+      .mockRejectedValueOnce(away)
+      .mockRejectedValueOnce(wrong)
+      .mockRejectedValueOnce(wrong)
+      .mockResolvedValue()
+    const heard: unknown[] = []
+    const readiness = new Readiness(look, (error) => heard.push(error), 0)
+    await readiness.ready()
+    await readiness.ready()
+    await vi.waitFor(() => expect(heard).toEqual([away]))
+    await readiness.ready()
+    await vi.waitFor(() => expect(heard).toEqual([away, wrong]))
+    await expect(readiness.ready()).rejects.toBe(wrong)
+    await readiness.ready()
+  })
+})
+
+describe('a policy of eviction', () => {
+  const policies = (...results: readonly (string | Error)[]): RedisPort => {
+    const node = { id: 'a'.repeat(40), host: 'h', port: 7, role: 'primary', epoch: 1 } as const
+    const each = results.map((one) => ({
+      node,
+      result:
+        typeof one === 'string'
+          ? ({ status: 'fulfilled', value: ['maxmemory-policy', one] } as const)
+          : ({ status: 'rejected', reason: one } as const),
+    }))
+    return { onEachPrimary: () => Promise.resolve(each) } as unknown as RedisPort
+  }
+
+  it.each([
+    ['noeviction', 'volatile-lru'],
+    ['noeviction', away],
+  ])('that leaves what has no end is let pass, and a server that is away: %s, %s', async (...given) => {
+    await expect(refuseEviction(policies(...given), 'journals')).resolves.toBeUndefined()
+  })
+
+  it.each([
+    ['allkeys-lru', 'h:7 may evict journals (maxmemory-policy allkeys-lru)'],
+    [new ReplyError('NOPERM no'), 'h:7 evicts journals is not known'],
+  ])('that does not is refused, and one that is not told: %s', async (given, words) => {
+    await expect(refuseEviction(policies('noeviction', given), 'journals')).rejects.toThrow(words)
+  })
+})
