@@ -5,6 +5,7 @@ import { isSame, type Journal, NOWHERE, type Position, type State, type Taken } 
 import { rowOf } from './rows.js'
 import { type Evidence, type NamedRow, Settling } from './settling.js'
 import { timely } from './timely.js'
+import { valueOf } from './values.js'
 import type { Writer } from './writer.js'
 
 /** How one partition is flushed. */
@@ -17,7 +18,6 @@ export interface FlusherSettings<T> {
   readonly flushIntervalMs: number
   /** So many have to have what is written. */
   readonly replicas: number
-  readonly decode: (bytes: Uint8Array) => unknown
   /** Told of every failure; the batch is tried again. */
   readonly report: (error: unknown) => void
 }
@@ -101,13 +101,10 @@ export class Flusher<T> {
     }
   }
 
-  #row(name: string, { bytes, counters }: State): NamedRow<T> {
+  #row(name: string, waiting: State): NamedRow<T> {
     const row = rowOf(name)
-    if (bytes === undefined) return { name, row: { ...row, deleted: true } }
-    return {
-      name,
-      row: { ...row, deleted: false, value: merged(this.#settings.decode(bytes), counters) as T },
-    }
+    if (waiting.bytes === undefined) return { name, row: { ...row, deleted: true } }
+    return { name, row: { ...row, deleted: false, value: valueOf(waiting) as T } }
   }
 
   async #pause(ms: number, signal: AbortSignal): Promise<void> {
@@ -120,10 +117,3 @@ export class Flusher<T> {
 
 /** Asked again after a wait, which the compiler does not know of. */
 const isAborted = (signal: AbortSignal): boolean => signal.aborted
-
-/** Counters count in the place of what the value says. */
-export function merged(value: unknown, counters: ReadonlyMap<string, number>): unknown {
-  if (counters.size === 0) return value
-  const fields = typeof value === 'object' && value !== null ? value : {}
-  return { ...fields, ...Object.fromEntries(counters) }
-}

@@ -12,6 +12,7 @@ export {
   postgresWriter,
   writeBehindSql,
 } from './postgres.js'
+export type { Accepted, Counted, Lag } from './results.js'
 export type { Row, RowId } from './rows.js'
-export { type Accepted, type Counted, type DrainOptions, type Lag, WriteBehind } from './write-behind.js'
+export { type DrainOptions, WriteBehind } from './write-behind.js'
 export type { BatchContext, Claim, WriteBatch, Writer } from './writer.js'

@@ -1,30 +1,59 @@
-import { type Key, type KeySpace, keyMaker } from '../keys.js'
-import { SLOTS, slotOf, slotOfWhole } from '../slots.js'
+import { setMaxListeners } from 'node:events'
+import { type KeySpace, keyOf } from '../keys.js'
+import type { CallOptions } from '../options.js'
+import type { RedisPort } from '../redis/port.js'
+import { type DeadLetter, DeadLetters } from './dead-letters.js'
+import { Journal, type JournalBounds, type Waiting } from './journal.js'
+import { partitionKeys, partitionOf } from './partition-keys.js'
 
-/** The keys of so many partitions, whose slots lie evenly over all that there are, and so over the primaries. */
-export function partitionKeys(space: KeySpace, count: number): readonly Key[] {
-  let ids = known.get(count)
-  if (ids === undefined) known.set(count, (ids = evenly(keyMaker(space), count)))
-  return ids.map(keyMaker(space))
+/** One partition: what waits in it, and what was given up. */
+interface Partition<T> {
+  readonly journal: Journal
+  readonly letters: DeadLetters<T>
 }
 
-type PartitionId = readonly [index: number, salt: number]
+/** All partitions of one instance. */
+export class Partitions<T> {
+  readonly #all: readonly Partition<T>[]
 
-/** Only the id is hashed, so these are the same for every space without a tenant. */
-const known = new Map<number, readonly PartitionId[]>()
+  constructor(port: RedisPort, space: KeySpace, count: number, bounds: JournalBounds) {
+    this.#all = partitionKeys(space, count).map((key, index) => ({
+      journal: new Journal(port, key, bounds),
+      letters: new DeadLetters(port, keyOf(space, ['dead', index])),
+    }))
+  }
 
-function evenly(keyAt: (id: PartitionId) => Key, count: number): readonly PartitionId[] {
-  return Array.from({ length: count }, (_, index) => {
-    const [from, to] = [(index * SLOTS) / count, ((index + 1) * SLOTS) / count]
-    // bound: as many tries as partitions find one; a hundred times as many do not in one case of 10^43
-    for (let salt = 0; ; salt++) {
-      const slot = slotOf(keyAt([index, salt]))
-      if (slot >= from && slot < to) return [index, salt]
-    }
-  })
-}
+  at(index: number): Partition<T> {
+    const found = this.#all[index]
+    if (found === undefined) throw new RangeError(`there is no partition ${index}`)
+    return found
+  }
 
-/** In which of them a row is, always. */
-export function partitionOf(name: string, count: number): number {
-  return slotOfWhole(name) % count
+  journalOf(name: string): Journal {
+    return this.at(partitionOf(name, this.#all.length)).journal
+  }
+
+  async waiting({ signal: given, ...options }: CallOptions): Promise<readonly Waiting[]> {
+    // Every partition listens to it; how many may listen to the caller's own is the caller's affair.
+    const signal = given && AbortSignal.any([given])
+    if (signal !== undefined) setMaxListeners(0, signal)
+    return await Promise.all(this.#all.map(({ journal }) => journal.waiting({ ...options, signal })))
+  }
+
+  /** What was given up and is wanted, by the name of its row. */
+  async letters(
+    isWanted: (name: string) => boolean,
+    options: CallOptions,
+  ): Promise<readonly (readonly [name: string, letter: DeadLetter<T>])[]> {
+    const lists = await Promise.all(this.#all.map(({ letters }) => letters.list(options)))
+    return lists.flatMap((letters) => [...letters].filter(([name]) => isWanted(name)))
+  }
+
+  /** Forgets letters. How many there were. */
+  async discard(names: readonly string[], options: CallOptions): Promise<number> {
+    const counts = names.map((name) =>
+      this.at(partitionOf(name, this.#all.length)).letters.remove([name], options),
+    )
+    return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0)
+  }
 }

@@ -1,39 +1,21 @@
-import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ClosedError, ConfigurationError, UncacheableValueError } from '../errors.js'
+import { ClosedError, ConfigurationError } from '../errors.js'
 import { type Id, type KeySpace, keyOf } from '../keys.js'
 import { Locks } from '../lock/index.js'
 import { type CallOptions, shown } from '../options.js'
 import { refuseEviction } from '../redis/eviction.js'
 import type { RedisPort } from '../redis/port.js'
-import { type DeadLetter, DeadLetters } from './dead-letters.js'
-import { Flusher, merged } from './flusher.js'
-import { type Answer, type Change, Journal, type Start, type State, type Waiting } from './journal.js'
-import { type Durability, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
-import { partitionKeys, partitionOf } from './partitions.js'
+import type { DeadLetter } from './dead-letters.js'
+import { Flusher } from './flusher.js'
+import type { Answer, Change, Start } from './journal.js'
+import { type Settings, settingsOf, type WriteBehindOptions } from './options.js'
+import { Partitions } from './partitions.js'
 import { Readiness } from './readiness.js'
-import { nameOf } from './rows.js'
+import { type Accepted, accepted, type Counted, type Lag, lagOf } from './results.js'
+import { nameOf, rowOf } from './rows.js'
 import type { Evidence } from './settling.js'
 import { Shares } from './shares.js'
-
-/** What becomes of a change. */
-export type Accepted =
-  | { readonly accepted: true; readonly durability: Durability }
-  /** So much waits that there is no room for it. Nothing was changed. */
-  | { readonly accepted: false; readonly reason: 'full'; readonly retryAfterMs: number }
-
-/** What becomes of an increment. */
-export type Counted =
-  | (Extract<Accepted, { readonly accepted: true }> & { readonly value: number })
-  | Extract<Accepted, { readonly accepted: false }>
-
-/** What waits to be written, of all partitions together. */
-export interface Lag {
-  readonly entries: number
-  readonly bytes: number
-  /** Since when the oldest of them waits. */
-  readonly ms: number
-}
+import { bytesOf, fieldOf, valueOf } from './values.js'
 
 /** Options of {@link WriteBehind.drain}. */
 export interface DrainOptions {
@@ -83,8 +65,7 @@ export class WriteBehind<T> implements AsyncDisposable {
   readonly #options: WriteBehindOptions<T>
   readonly #settings: Settings<T>
   readonly #space: KeySpace
-  readonly #journals: readonly Journal[]
-  readonly #letters: readonly DeadLetters<T>[]
+  readonly #partitions: Partitions<T>
   #tenant: string | undefined
   #life: Life = {
     isClosed: false,
@@ -101,10 +82,7 @@ export class WriteBehind<T> implements AsyncDisposable {
     const { name, partitions, highWater, maxBytes, idempotencyWindowMs } = this.#settings
     this.#space = { namespace: port.namespace, pattern: 'writebehind', name }
     const bounds = { lines: highWater, bytes: maxBytes, markMs: idempotencyWindowMs }
-    this.#journals = partitionKeys(this.#space, partitions).map((key) => new Journal(port, key, bounds))
-    this.#letters = this.#journals.map(
-      (_, partition) => new DeadLetters(port, keyOf(this.#space, ['dead', partition])),
-    )
+    this.#partitions = new Partitions(port, this.#space, partitions, bounds)
   }
 
   /** The same, for the rows of one tenant: a free view. */
@@ -178,7 +156,7 @@ export class WriteBehind<T> implements AsyncDisposable {
   async read(id: Id, options: CallOptions = {}): Promise<T | undefined> {
     await this.ready()
     const name = nameOf(id, this.#tenant)
-    const waiting = await this.#journalOf(name).look(name, options)
+    const waiting = await this.#partitions.journalOf(name).look(name, options)
     if (waiting === undefined) return await this.#load(id, options)
     return valueOf(waiting) as T | undefined
   }
@@ -199,15 +177,15 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** What waits. */
   async lag(options: CallOptions = {}): Promise<Lag> {
-    return lagOf(await this.#waiting(options))
+    return lagOf(await this.#partitions.waiting(options))
   }
 
   /** Resolves once everything that was accepted before is written, by whichever process flushes; so some process has to. */
   async drain({ signal, onProgress }: DrainOptions = {}): Promise<void> {
     await this.ready()
-    const ends = (await this.#waiting({ signal })).map(({ last }) => last)
+    const ends = (await this.#partitions.waiting({ signal })).map(({ last }) => last)
     for (;;) {
-      const waiting = await this.#waiting({ signal })
+      const waiting = await this.#partitions.waiting({ signal })
       onProgress?.(lagOf(waiting))
       const left = waiting.some(({ first, last }, i) => first <= last && first <= (ends[i] ?? 0))
       if (!left) return
@@ -216,10 +194,9 @@ export class WriteBehind<T> implements AsyncDisposable {
     }
   }
 
-  /** The rows that the database does not take, of all tenants. */
+  /** The rows that the database does not take; in a view, those of its tenant. */
   async deadLetters(options: CallOptions = {}): Promise<readonly DeadLetter<T>[]> {
-    const all = await Promise.all(this.#letters.map((letters) => letters.list(options)))
-    return all.flatMap((letters) => [...letters.values()])
+    return (await this.#given(undefined, options)).map(([, letter]) => letter)
   }
 
   /**
@@ -230,24 +207,19 @@ export class WriteBehind<T> implements AsyncDisposable {
    */
   async replay(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
     await this.ready()
-    let count = 0
-    await this.#eachLetter(ids, options, async (_, name, { row }) => {
+    const tried = (await this.#given(ids, options)).map(async ([name, { row }]) => {
       const change: Change = row.deleted
         ? { kind: 'd', ifIdle: true }
         : { kind: 's', bytes: bytesOf(row.value), ifIdle: true }
-      const { state } = await this.#journalOf(name).accept(name, change, undefined, options)
-      if (state === 'accepted') count++
+      return await this.#partitions.journalOf(name).accept(name, change, undefined, options)
     })
-    return count
+    return (await Promise.all(tried)).filter(({ state }) => state === 'accepted').length
   }
 
   /** Forgets dead letters: those of the rows given, or all. How many there were. */
   async discard(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
-    let count = 0
-    await this.#eachLetter(ids, options, async (letters, name) => {
-      count += await letters.remove([name], options)
-    })
-    return count
+    const names = (await this.#given(ids, options)).map(([name]) => name)
+    return await this.#partitions.discard(names, options)
   }
 
   /** Hands its partitions over. What waits stays in the journals. The port stays open. Idempotent. */
@@ -282,7 +254,7 @@ export class WriteBehind<T> implements AsyncDisposable {
     await this.ready()
     const name = nameOf(id, this.#tenant)
     const { replicas } = this.#settings
-    return await this.#journalOf(name).accept(name, change, mark, { ...options, replicas })
+    return await this.#partitions.journalOf(name).accept(name, change, mark, { ...options, replicas })
   }
 
   /** What a counter was, by what waits or what the database has. */
@@ -292,11 +264,8 @@ export class WriteBehind<T> implements AsyncDisposable {
     { expected, waiting }: Extract<Answer, { readonly state: 'unknown' }>,
     options: CallOptions,
   ): Promise<Start> {
-    const value =
-      waiting === undefined ? await this.#load(id, options) : valueOf({ ...waiting, counters: NONE })
-    const row: unknown = value ?? {}
-    const before =
-      typeof row === 'object' && row !== null ? (row as Record<string, unknown>)[field] : undefined
+    const row = (waiting === undefined ? await this.#load(id, options) : valueOf(waiting)) ?? {}
+    const before = fieldOf(row, field)
     const number = Number(before ?? 0)
     if (!Number.isSafeInteger(number)) {
       throw new ConfigurationError(`${field} is ${shown(before)}, and cannot be counted further`)
@@ -312,11 +281,9 @@ export class WriteBehind<T> implements AsyncDisposable {
   }
 
   async #flush(partition: number, signal: AbortSignal): Promise<void> {
-    const journal = this.#journals[partition]
-    const letters = this.#letters[partition]
-    if (journal === undefined || letters === undefined) return
+    const { journal, letters } = this.#partitions.at(partition)
     const { evidence } = this.#life
-    const flusher = new Flusher<T>(journal, partition, { ...this.#settings, letters, evidence, decode })
+    const flusher = new Flusher<T>(journal, partition, { ...this.#settings, letters, evidence })
     this.#life.flushers.set(partition, flusher as never)
     try {
       await flusher.run(signal)
@@ -325,63 +292,10 @@ export class WriteBehind<T> implements AsyncDisposable {
     }
   }
 
-  async #eachLetter(
-    ids: readonly Id[] | undefined,
-    options: CallOptions,
-    act: (letters: DeadLetters<T>, name: string, letter: DeadLetter<T>) => Promise<void>,
-  ): Promise<void> {
+  /** Letters of the rows given, or of all that may be seen here. */
+  async #given(ids: readonly Id[] | undefined, options: CallOptions) {
     const names = ids && new Set(ids.map((id) => nameOf(id, this.#tenant)))
-    for (const letters of this.#letters) {
-      for (const [name, letter] of await letters.list(options)) {
-        if (names === undefined || names.has(name)) await act(letters, name, letter)
-      }
-    }
-  }
-
-  async #waiting({ signal: given, ...options }: CallOptions): Promise<readonly Waiting[]> {
-    // Every partition listens to it; how many may listen to the caller's own is the caller's affair.
-    const signal = given && AbortSignal.any([given])
-    if (signal !== undefined) setMaxListeners(0, signal)
-    return await Promise.all(this.#journals.map((journal) => journal.waiting({ ...options, signal })))
-  }
-
-  #journalOf(name: string): Journal {
-    const journal = this.#journals[partitionOf(name, this.#journals.length)]
-    if (journal === undefined) throw new Error('there is no such partition')
-    return journal
-  }
-}
-
-const decode = (bytes: Uint8Array): unknown => JSON.parse(Buffer.from(bytes).toString())
-const NONE: ReadonlyMap<string, number> = new Map()
-
-function bytesOf(value: unknown): Buffer {
-  const text = JSON.stringify(value) as string | undefined
-  if (text !== undefined) return Buffer.from(text)
-  throw new UncacheableValueError(`the value cannot be written: it is a ${typeof value}`)
-}
-
-function valueOf({ bytes, counters }: State): unknown {
-  return bytes === undefined ? undefined : merged(JSON.parse(bytes.toString()), counters)
-}
-
-function accepted(
-  answer: Answer,
-  { replicas, flushIntervalMs }: Pick<Settings<unknown>, 'replicas' | 'flushIntervalMs'>,
-): Accepted {
-  if (answer.state === 'full') return { accepted: false, reason: 'full', retryAfterMs: flushIntervalMs }
-  if (answer.state === 'accepted') {
-    const { acknowledgedBy = 0 } = answer
-    const reached = Math.min(acknowledgedBy, replicas)
-    return { accepted: true, durability: reached === 0 ? 'memory' : { replicas: reached } }
-  }
-  throw new ConfigurationError(`the row takes no more: ${answer.state}`)
-}
-
-function lagOf(waiting: readonly Waiting[]): Lag {
-  return {
-    entries: waiting.reduce((sum, { first, last }) => sum + last - first + 1, 0),
-    bytes: waiting.reduce((sum, { bytes }) => sum + bytes, 0),
-    ms: Math.max(0, ...waiting.map(({ ms }) => ms)),
+    const isMine = (name: string) => this.#tenant === undefined || rowOf(name).tenant === this.#tenant
+    return await this.#partitions.letters((name) => names?.has(name) ?? isMine(name), options)
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { SLOTS, slotOf } from '../../src/slots.js'
-import { partitionKeys, partitionOf } from '../../src/writebehind/partitions.js'
+import { partitionKeys, partitionOf } from '../../src/writebehind/partition-keys.js'
 import { nameOf, rowOf } from '../../src/writebehind/rows.js'
 
 const space = { namespace: 'n', pattern: 'writebehind', name: 'test' }

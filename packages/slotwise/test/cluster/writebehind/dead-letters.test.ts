@@ -116,6 +116,29 @@ describe('rows that a database does not take', () => {
   })
 })
 
+it('of one tenant are nothing to another', async () => {
+  const { state, write } = database()
+  const writer = {
+    claim: async () => undefined,
+    write,
+    isAboutRow: (error: unknown) => typeof error === 'string',
+  }
+  const { writes } = opened({ writeBatch: writer })
+  await using closing = writes
+  const [a, b] = [closing.forTenant('a'), closing.forTenant('b')]
+  state.refused.add('7')
+  await a.write('7', 'of a')
+  await b.write('7', 'of b')
+  closing.start()
+  await closing.drain()
+  expect(await closing.deadLetters()).toHaveLength(2)
+  expect(await a.deadLetters()).toMatchObject([{ id: '7', tenant: 'a' }])
+  expect(await a.replay()).toBe(1)
+  await closing.drain()
+  expect(await a.discard()).toBe(1)
+  expect(await closing.deadLetters()).toMatchObject([{ tenant: 'b' }])
+})
+
 it.each(['claim', 'write'] as const)(
   'a database that never answers a %s is given up after its time, and tried again',
   async (what) => {

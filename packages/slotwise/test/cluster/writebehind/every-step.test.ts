@@ -6,7 +6,7 @@ import { DeadLetters } from '../../../src/writebehind/dead-letters.js'
 import { Flusher } from '../../../src/writebehind/flusher.js'
 import { postgresWriter, WriteBehind, writeBehindSql } from '../../../src/writebehind/index.js'
 import { Journal } from '../../../src/writebehind/journal.js'
-import { partitionKeys } from '../../../src/writebehind/partitions.js'
+import { partitionKeys } from '../../../src/writebehind/partition-keys.js'
 import { anyPort } from '../../support/any-port.js'
 import { type TestDatabase, testDatabase } from '../../support/postgres.js'
 import { audit, wentBack } from '../../support/write-behind-table.js'
@@ -83,7 +83,6 @@ async function stage() {
       batchSize: 4,
       flushIntervalMs: 10,
       replicas: 0,
-      decode: (bytes) => JSON.parse(Buffer.from(bytes).toString()),
       report: () => {},
     })
   }
