@@ -40,3 +40,21 @@ export async function testDatabase(): Promise<TestDatabase> {
     },
   }
 }
+
+/**
+ * Has every connection of the pool fail in the moment it is lent: what comes in the packet that made it ready is told before
+ * whoever waited for it goes on. What nobody has heard of it is in the list.
+ */
+export function failingWhenLent(pool: pg.Pool): readonly unknown[] {
+  const thrown: unknown[] = []
+  pool.on('acquire', (client) => {
+    process.nextTick(() => {
+      try {
+        client.emit('error', new Error('terminating connection due to administrator command'))
+      } catch (error) {
+        thrown.push(error)
+      }
+    })
+  })
+  return thrown
+}

@@ -2,23 +2,20 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { OutcomeUnknownError, RedisUnavailableError } from '../../../src/errors.js'
 import type { RedisPort } from '../../../src/redis/index.js'
-import { postgresWriter, WriteBehind, writeBehindSql } from '../../../src/writebehind/index.js'
-import { anyPort } from '../../support/any-port.js'
+import { postgresWriter, WriteBehind } from '../../../src/writebehind/index.js'
 import { portWith } from '../../support/port-with.js'
-import { type TestDatabase, testDatabase } from '../../support/postgres.js'
+import type { TestDatabase } from '../../support/postgres.js'
 import { nameOf } from '../cache/watched-port.js'
+import { closePlace, openPlace } from './place.js'
 
 let port: RedisPort
 let database: TestDatabase
 beforeAll(async () => {
-  port = await anyPort({ namespace: `wb-${randomUUID().slice(0, 8)}` })
-  database = await testDatabase()
-  await database.pool.query(writeBehindSql())
+  ;({ port, database } = await openPlace())
   await database.pool.query('create table posts (id text primary key, views bigint not null)')
 }, 60_000)
 afterAll(async () => {
-  await database[Symbol.asyncDispose]()
-  await port.close()
+  await closePlace({ port, database })
 })
 
 const CLIENTS = 200

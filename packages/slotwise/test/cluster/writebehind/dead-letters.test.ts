@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RedisPort } from '../../../src/redis/index.js'
-import { type Row, WriteBehind, type WriteBehindOptions } from '../../../src/writebehind/index.js'
+import {
+  type Row,
+  WriteBehind,
+  type WriteBehindOptions,
+  type Writer,
+} from '../../../src/writebehind/index.js'
 import { anyPort } from '../../support/any-port.js'
 
 let port: RedisPort
@@ -29,6 +34,13 @@ function database() {
   return { rows, state, write }
 }
 
+/** With errors that say of themselves that they are about a row. */
+const telling = (write: Writer<string>['write']): Writer<string> => ({
+  claim: async () => undefined,
+  write,
+  isAboutRow: (error) => typeof error === 'string',
+})
+
 function opened(
   options: Partial<WriteBehindOptions<string>> & Pick<WriteBehindOptions<string>, 'writeBatch'>,
 ) {
@@ -50,8 +62,7 @@ describe('rows that a database does not take', () => {
     ['as others that are taken show', false],
   ])('are given up, and the rest goes on: %s', async (_, tells) => {
     const { rows, state, write } = database()
-    const claim = async () => undefined
-    const writer = tells ? { claim, write, isAboutRow: (error: unknown) => typeof error === 'string' } : write
+    const writer = tells ? telling(write) : write
     const { writes, heard } = opened({ writeBatch: writer })
     await using closing = writes
     state.refused.add('7').add('13')
@@ -86,11 +97,7 @@ describe('rows that a database does not take', () => {
 
   it('are tried again, forgotten, or written by what comes after them', async () => {
     const { rows, state, write } = database()
-    const writer = {
-      claim: async () => undefined,
-      write,
-      isAboutRow: (error: unknown) => typeof error === 'string',
-    }
+    const writer = telling(write)
     const { writes } = opened({ writeBatch: writer })
     await using closing = writes
     for (const id of ['a', 'b', 'c']) {
@@ -118,11 +125,7 @@ describe('rows that a database does not take', () => {
 
 it('of one tenant are nothing to another', async () => {
   const { state, write } = database()
-  const writer = {
-    claim: async () => undefined,
-    write,
-    isAboutRow: (error: unknown) => typeof error === 'string',
-  }
+  const writer = telling(write)
   const { writes } = opened({ writeBatch: writer })
   await using closing = writes
   const [a, b] = [closing.forTenant('a'), closing.forTenant('b')]

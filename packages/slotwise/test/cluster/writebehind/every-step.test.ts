@@ -4,13 +4,13 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { DeadLetters } from '../../../src/writebehind/dead-letters.js'
 import { Flusher } from '../../../src/writebehind/flusher.js'
-import { postgresWriter, WriteBehind, writeBehindSql } from '../../../src/writebehind/index.js'
+import { postgresWriter, WriteBehind } from '../../../src/writebehind/index.js'
 import { Journal } from '../../../src/writebehind/journal.js'
 import { partitionKeys } from '../../../src/writebehind/partition-keys.js'
-import { anyPort } from '../../support/any-port.js'
-import { type TestDatabase, testDatabase } from '../../support/postgres.js'
+import type { TestDatabase } from '../../support/postgres.js'
 import { audit, wentBack } from '../../support/write-behind-table.js'
 import { Mortal, type Stop } from './mortal.js'
+import { closePlace, openPlace } from './place.js'
 
 interface Post {
   readonly title: string | null
@@ -21,14 +21,11 @@ let port: RedisPort
 let database: TestDatabase
 let pool: pg.Pool
 beforeAll(async () => {
-  port = await anyPort({ namespace: `wb-${randomUUID().slice(0, 8)}` })
-  database = await testDatabase()
+  ;({ port, database } = await openPlace())
   pool = database.another({ max: 60 })
-  await database.pool.query(writeBehindSql())
 }, 60_000)
 afterAll(async () => {
-  await database[Symbol.asyncDispose]()
-  await port.close()
+  await closePlace({ port, database })
 })
 
 /** All that a flusher does, from its start over two batches to its end, in the order of it. */

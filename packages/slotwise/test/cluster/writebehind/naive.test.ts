@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { RedisPort } from '../../../src/redis/index.js'
-import { postgresWriter, WriteBehind, type Writer, writeBehindSql } from '../../../src/writebehind/index.js'
-import { anyPort } from '../../support/any-port.js'
-import { type TestDatabase, testDatabase } from '../../support/postgres.js'
+import { postgresWriter, WriteBehind, type Writer } from '../../../src/writebehind/index.js'
+import type { TestDatabase } from '../../support/postgres.js'
 import { NaiveWriteBehind, upserts } from './naive.js'
+import { closePlace, openPlace } from './place.js'
 
 interface Counted {
   readonly n: number
@@ -14,16 +14,13 @@ interface Counted {
 let port: RedisPort
 let database: TestDatabase
 beforeAll(async () => {
-  port = await anyPort({ namespace: `wb-${randomUUID().slice(0, 8)}` })
-  database = await testDatabase()
-  await database.pool.query(writeBehindSql())
+  ;({ port, database } = await openPlace())
 }, 60_000)
 /** What each promise came to, of the article's version and of ours. */
 const list: string[] = []
 afterAll(async () => {
   console.log(['What became of what was accepted:', ...list].join('\n'))
-  await database[Symbol.asyncDispose]()
-  await port.close()
+  await closePlace({ port, database })
 })
 
 /** Either of them, over a table of its own. */

@@ -2,14 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { RedisPort } from '../../../src/redis/index.js'
-import {
-  postgresWriter,
-  WriteBehind,
-  type WriteBehindOptions,
-  writeBehindSql,
-} from '../../../src/writebehind/index.js'
-import { anyPort } from '../../support/any-port.js'
-import { type TestDatabase, testDatabase } from '../../support/postgres.js'
+import { postgresWriter, WriteBehind, type WriteBehindOptions } from '../../../src/writebehind/index.js'
+import type { TestDatabase } from '../../support/postgres.js'
+import { closePlace, openPlace } from './place.js'
 
 interface Post {
   readonly title?: string
@@ -19,13 +14,10 @@ interface Post {
 let port: RedisPort
 let database: TestDatabase
 beforeAll(async () => {
-  port = await anyPort({ namespace: `wb-${randomUUID().slice(0, 8)}` })
-  database = await testDatabase()
-  await database.pool.query(writeBehindSql())
+  ;({ port, database } = await openPlace())
 }, 60_000)
 afterAll(async () => {
-  await database[Symbol.asyncDispose]()
-  await port.close()
+  await closePlace({ port, database })
 })
 
 let table = ''

@@ -16,7 +16,7 @@ import { connect } from '../../../../src/ioredis/index.js'
 import { keyOf, type RedisPort } from '../../../../src/redis/index.js'
 import { rounds } from '../../../support/budget.js'
 import { heardOn } from '../../../support/events.js'
-import { type TestDatabase, testDatabase } from '../../../support/postgres.js'
+import { failingWhenLent, type TestDatabase, testDatabase } from '../../../support/postgres.js'
 
 let database: TestDatabase
 let port: RedisPort
@@ -72,17 +72,7 @@ const emptied = (consumer: Outbox) =>
 
 it('a connection that ends in the moment it is lent does not end the process', async () => {
   const pool = database.another()
-  const thrown: unknown[] = []
-  pool.on('acquire', (client) => {
-    // What comes in the packet that made it ready is told before whoever waited for it goes on.
-    process.nextTick(() => {
-      try {
-        client.emit('error', new Error('terminating connection due to administrator command'))
-      } catch (error) {
-        thrown.push(error)
-      }
-    })
-  })
+  const thrown = failingWhenLent(pool)
   consuming({ pool })
   await add(1)
   await vi.waitFor(async () => {
