@@ -1,0 +1,97 @@
+import { randomUUID } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import type { Warmed } from '../../../src/cache/index.js'
+import { testBed } from './caches.js'
+import { watched } from './watched-port.js'
+
+const bed = testBed('warm')
+const ids = (count: number): string[] => Array.from({ length: count }, () => randomUUID())
+const upper = (all: readonly string[]): string[] => all.map((id) => id.toUpperCase())
+
+describe('a function that is wrapped', () => {
+  it('reads through the cache, by its arguments', async () => {
+    const cache = bed.cache<string>()
+    const calls: unknown[] = []
+    const salt = randomUUID()
+    const price = cache.wrap(async (product: string, size: number) => {
+      calls.push([product, size])
+      return `${product}/${size}`
+    })
+    expect(await price(salt, 7)).toBe(`${salt}/7`)
+    await expect.poll(() => cache.get([salt, 7])).toBeDefined()
+    expect(await price(salt, 7)).toBe(`${salt}/7`)
+    expect(await price(salt, 8)).toBe(`${salt}/8`)
+    expect(calls).toEqual([
+      [salt, 7],
+      [salt, 8],
+    ])
+  })
+
+  it('may say what its arguments are called', async () => {
+    const cache = bed.cache<string>()
+    const user = cache.wrap(
+      async ({ id }: { id: string }) => id.toUpperCase(),
+      ({ id }) => ['user', id],
+    )
+    const id = randomUUID()
+    expect(await user({ id })).toBe(id.toUpperCase())
+    await expect.poll(() => cache.get(['user', id])).toBe(id.toUpperCase())
+  })
+})
+
+describe('warming', () => {
+  it('loads what is not there, and says how far it has come', async () => {
+    const all = ids(25)
+    const cache = bed.cache<string>()
+    await cache.setMany(all.slice(0, 5).map((id) => ({ id, value: 'there' })))
+    const progress: number[] = []
+    async function* source(): AsyncGenerator<string> {
+      yield* all
+    }
+    const warmed = await cache.warm(
+      source(),
+      { batchSize: 10, onProgress: ({ done }) => progress.push(done) },
+      (missing) => missing.map((id) => (id === all[24] ? new Error('bad row') : id)),
+    )
+    expect(warmed).toEqual({ done: 25, failed: 1, present: 5 })
+    expect(progress.at(-1)).toBe(25)
+    await expect.poll(() => cache.getMany(all.slice(0, 24))).not.toContain(undefined)
+    expect(cache.stats().errors).toBe(1)
+  })
+
+  it('says so after each batch', async () => {
+    const cache = bed.cache<string>()
+    const told: Warmed[] = []
+    const options = {
+      batchSize: 10,
+      concurrency: 1,
+      onProgress: (progress: Warmed) => void told.push(progress),
+    }
+    await cache.warm(ids(25), options, (missing) => [...missing])
+    expect(told).toEqual([10, 20, 25].map((done) => ({ done, failed: 0, present: 0 })))
+  })
+
+  it('fills entries that bear tags, so that a change of one takes them away', async () => {
+    const all = ids(20)
+    const cache = bed.cache<string>()
+    const [tag, watching] = [randomUUID(), watched(bed.port)]
+    await bed.cache<string>({}, watching).warm(all, { tags: [tag] }, upper)
+    await watching.idle()
+    expect(await cache.getMany(all)).toEqual(upper(all))
+    await cache.invalidateTags([tag])
+    expect(await cache.getMany(all)).toEqual(Array(20).fill(undefined))
+  })
+
+  it('can be stopped, and then calls no loader any more', async () => {
+    const stop = new AbortController()
+    const cache = bed.cache<string>()
+    let calls = 0
+    const warming = cache.warm(ids(30), { batchSize: 10, concurrency: 1, signal: stop.signal }, (missing) => {
+      calls++
+      stop.abort(new Error('enough'))
+      return [...missing]
+    })
+    await expect(warming).rejects.toThrow('enough')
+    expect(calls).toBe(1)
+  })
+})
