@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
+import { once } from 'node:events'
+import { connect, isIP } from 'node:net'
 import { Refusal } from '../exit.js'
 
 /** What a list of nodes, or a URL, says. */
@@ -71,7 +72,24 @@ function decoded(text: string): string {
 export async function asNodesKnow(node: string): Promise<string> {
   const [, host = '', port = ''] = /^([^\s:[\]/@]+):(\d{1,5})$/.exec(node) ?? []
   if (host === '' || isIP(host) !== 0) return node
-  const found = await lookup(host).catch(() => undefined)
-  if (found === undefined) return node
-  return found.family === 6 ? `[${found.address}]:${port}` : `${found.address}:${port}`
+  const address =
+    (await addressThatAnswers(host, Number(port))) ?? (await lookup(host).catch(() => undefined))?.address
+  if (address === undefined) return node
+  return isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`
 }
+
+/** Of several addresses of a name the server need not listen at each. */
+async function addressThatAnswers(host: string, port: number): Promise<string | undefined> {
+  const socket = connect({ host, port })
+  try {
+    await once(socket, 'connect', { signal: AbortSignal.timeout(ANSWERS_MS) })
+    return socket.remoteAddress
+  } catch {
+    return undefined
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** Long enough for any server that is there. */
+const ANSWERS_MS = 2000

@@ -1,5 +1,8 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { InvalidArgumentError } from 'commander'
 import { describe, expect, it, test } from 'vitest'
+import { leading } from '../../../slotwise/test/support/leading-names.js'
 import { severityCode } from '../../src/commands/health.js'
 import { hashTagOf } from '../../src/commands/keys.js'
 import { readSlots } from '../../src/commands/moving.js'
@@ -46,6 +49,18 @@ describe('nodes', () => {
       expect(await asNodesKnow(same)).toBe(same)
     }
   })
+})
+
+it('of several addresses of a name, that is given to the cluster at which the node answers', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  try {
+    using _ = leading('several.test', ['127.0.0.2', '127.0.0.1'])
+    expect(await asNodesKnow(`several.test:${port}`)).toBe(`127.0.0.1:${port}`)
+  } finally {
+    server.close()
+  }
 })
 
 describe('a map', () => {
