@@ -3,7 +3,10 @@ import type { NodeLine, SlotRange } from '../view.js'
 
 /** Who owns what, by the claims that the nodes know of. */
 export interface SlotMap {
-  /** Id of the owner of each slot: of all claims the one with the highest configuration epoch, which is Redis's rule. */
+  /**
+   * Id of the owner of each slot: of all claims the one with the highest configuration epoch, which is Redis's rule; of two with
+   * the same, the one of a node that answers.
+   */
   readonly owners: readonly (string | undefined)[]
   /** Slots whose owner, by its own account, is somebody else or nobody: it sends callers away. */
   readonly disowned: ReadonlySet<number>
@@ -19,15 +22,16 @@ export interface Account {
 
 export function slotMapOf(accounts: readonly Account[]): SlotMap {
   const owners = Array.from<string | undefined>({ length: SLOTS })
-  const epochs = new Float64Array(SLOTS).fill(-1)
+  const ranks = new Float64Array(SLOTS).fill(-1)
   const disputed = new Set<number>()
   const disowned = new Set<number>()
   const believed = new Map(accounts.map(({ id, view }) => [id, ownersIn(view)]))
   for (const { view } of accounts) {
     for (const { id, epoch, slots } of view) {
+      const rank = epoch + (believed.has(id) ? 0.5 : 0)
       for (const slot of slotsOf(slots)) {
-        if (epoch <= (epochs[slot] ?? 0)) continue
-        epochs[slot] = epoch
+        if (rank <= (ranks[slot] ?? 0)) continue
+        ranks[slot] = rank
         owners[slot] = id
       }
     }
