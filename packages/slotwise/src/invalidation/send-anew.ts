@@ -25,7 +25,7 @@ export async function sendAnew(
     return result?.status === 'rejected' && result.reason instanceof OutcomeUnknownError
   }
   const lost = make.filter((_, i) => isLost(i))
-  const { deadlineMs } = options
+  const { deadlineMs = port.setup?.commandTimeoutMs } = options
   const leftMs = deadlineMs === undefined ? undefined : Math.floor(deadlineMs - (performance.now() - from))
   if (lost.length === 0 || options.signal?.aborted === true || (leftMs !== undefined && leftMs < 1))
     return results

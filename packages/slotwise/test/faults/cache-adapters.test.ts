@@ -226,6 +226,24 @@ describe('while all primaries hang', () => {
       .not.toBeNull()
     await Promise.all([cache.close(), elsewhere.close()])
   })
+
+  it('a revalidation that is under way as they stop answering waits no longer than one call may', async () => {
+    const tag = fresh()
+    const cache = new NextCache(port, { name: fresh(), buildId: 'b', budgetMs: BUDGET_MS })
+    const { useCache } = cache
+    await useCache.updateTags([tag])
+    await Promise.all([0, 1, 2].map((i) => cluster.pause(i)))
+    let change: { readonly ms: number; readonly result: unknown }
+    try {
+      change = await timed(() => failure(useCache.updateTags([tag])))
+    } finally {
+      await Promise.all([0, 1, 2].map((i) => cluster.resume(i)))
+    }
+    expect(change.ms).toBeLessThan(1000 + SLACK_MS)
+    expect.assert(change.result instanceof InvalidationPendingError)
+    expect(await change.result.settled).toBe(true)
+    await cache.close()
+  })
 })
 
 /** A slot of a namespace that is moved as far as one of its entries: words of what stays, what has moved, what is absent. */
