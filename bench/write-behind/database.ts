@@ -13,6 +13,8 @@ export async function openDatabase(
   try {
     const server = await startPostgres({ dir: join(dir, 'data'), onProgress })
     const pool = new pg.Pool({ connectionString: server.url, max: 16 })
+    // One that is ended while the server ends may still fail.
+    pool.on('error', () => {})
     return {
       pool,
       async [Symbol.asyncDispose]() {

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { UnexpectedReplyError } from '../errors.js'
 import type { Key } from '../keys.js'
 import type { CallOptions } from '../options.js'
+import { randomTag } from '../random.js'
 import type { RedisPort, Reply } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
 import acceptSource from './accept.lua.js'
@@ -131,7 +131,7 @@ export class Journal {
       {
         kind: change.kind,
         id: name,
-        tag: randomBytes(8),
+        tag: randomTag(8),
         bytes: change.kind === 's' ? change.bytes : (from?.bytes ?? ''),
         field: change.kind === 'i' ? change.field : '',
         by: change.kind === 'i' ? change.by : 0,
@@ -183,7 +183,7 @@ export class Journal {
 
   /** Everything up to the position has been written. How many lines are gone. */
   async trim({ written: { number, tag } }: Position, options: CallOptions): Promise<number> {
-    const args = { to: number, tag: Buffer.from(tag, 'latin1'), fresh: randomBytes(8) }
+    const args = { to: number, tag: Buffer.from(tag, 'latin1'), fresh: randomTag(8) }
     return await trim.run(this.port, { partition: this.key }, args, options)
   }
 }
