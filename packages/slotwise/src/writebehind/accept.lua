@@ -41,7 +41,12 @@ if mark ~= '' then
   -- Fourteen digits, as many as a moment has until the year 5138; then the line, as long; then the value.
   if known and tonumber(string.sub(known, 1, 14)) > now then
     local at = tonumber(string.sub(known, 15, 28))
-    return {1, at, string.sub(known, 29), at - tonumber(redis.call('HGET', hash, 'f') or 1) + 1}
+    local ends = redis.call('HMGET', hash, 'f', 'l')
+    -- As it is: who waits for replicas or a disk waits for what its own connection has written, and nothing of it was. There is
+    -- no field `w`, but a server whose memory is full lets a script go on that has begun with what needs none.
+    redis.call('HDEL', hash, 'w')
+    redis.call('HSET', hash, 'l', ends[2] or '0')
+    return {1, at, string.sub(known, 29), at - tonumber(ends[1] or 1) + 1}
   end
 end
 

@@ -64,7 +64,7 @@ export class Written {
         reject(signal?.reason as Error)
       }
       const waiter: Waiter = { ...line, settle }
-      const timer = setTimeout(settle, ms, false)
+      const timer = setTimeout(settle, ms, false).unref()
       signal?.addEventListener('abort', stop, { once: true })
       const at = this.#waiters.findLastIndex(({ number }) => number <= line.number)
       this.#waiters.splice(at + 1, 0, waiter)
@@ -78,7 +78,7 @@ export class Written {
       this.#hurry()
       // Redis is away: who waits has a deadline.
       const settled = await this.#settle(this.#waiters.slice(0, MOST)).catch(() => 0)
-      if (settled < MOST) await sleep(POLL_MS)
+      if (settled < MOST) await sleep(POLL_MS, undefined, { ref: false })
     }
     this.#isAsking = false
   }

@@ -105,7 +105,7 @@ it('nothing is written to the database that its primary may come back without', 
 
 it('what is read to be written is waited for as a write is, since a read of its own connection is not waited for', async () => {
   const key = keyOf({ namespace: '', pattern: 'writebehind', name: 'test' }, randomUUID())
-  const journal = new Journal(port, key, { lines: 10, bytes: 1000, markMs: 1000 })
+  const journal = new Journal(port, key, { lines: 10, bytes: 1000, markMs: 60_000 })
   await journal.accept('a', { kind: 's', bytes: Buffer.from('1') }, undefined)
   const offset = async () => {
     const owner = port.topology().ownerOf(slotOf(key))
@@ -117,6 +117,13 @@ it('what is read to be written is waited for as a write is, since a read of its 
     await act()
     return (await offset()) - before
   }
+  const count = () => {
+    const from = { value: 0, bytes: Buffer.from('{}'), expected: Buffer.from('y') }
+    return journal.accept('b', { kind: 'i', field: 'n', by: 1, from }, 'a mark')
+  }
+  await count()
+  // So it is with a change that comes again.
+  expect(await grown(count)).toBeGreaterThan(60)
   // A sign of life of a primary to its replicas takes 14.
   expect(await grown(() => journal.take(NOWHERE, 10, {}))).toBeLessThan(30)
   expect(await grown(() => journal.take(NOWHERE, 10, { replicas: 1 }))).toBeGreaterThan(60)

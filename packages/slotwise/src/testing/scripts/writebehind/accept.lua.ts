@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/accept',
-sha1: '33faeafeb09d0e5e5ef18f6053d3b532896ebf5e',
+sha1: '4eb7b93f1d7b40bb3cae3bff89958e2eddbfe54a',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let kind: lua.Value = lua.index(redis.ARGV, 1)
@@ -16,7 +16,10 @@ if (lua.yes(!lua.eq(mark, ""))) {
 let known: lua.Value = redis.call("HGET", hash, lua.concat("m", mark))
 if ((lua.yes(known) && lua.yes(lua.gt(lua.tonumber(lua.sub(known, 1, 14)), now)))) {
 let at: lua.Value = lua.tonumber(lua.sub(known, 15, 28))
-return lua.table([1, at, lua.sub(known, 29), (lua.num((lua.num(at) - lua.num(lua.tonumber(lua.or(redis.call("HGET", hash, "f"), () => 1))))) + 1)])
+let ends: lua.Value = redis.call("HMGET", hash, "f", "l")
+redis.call("HDEL", hash, "w")
+redis.call("HSET", hash, "l", lua.or(lua.index(ends, 2), () => "0"))
+return lua.table([1, at, lua.sub(known, 29), (lua.num((lua.num(at) - lua.num(lua.tonumber(lua.or(lua.index(ends, 1), () => 1))))) + 1)])
 }
 }
 let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b")
@@ -48,13 +51,13 @@ let count: lua.Value = undefined
 let at$2: lua.Value = 1
 while (lua.yes(lua.le(at$2, lua.len(counters)))) {
 let named: lua.Value = (lua.num(at$2) + lua.num(lua.byte(counters, at$2)))
-let ends: lua.Value = (lua.num((lua.num(named) + 1)) + lua.num(lua.byte(counters, (lua.num(named) + 1))))
+let ends$2: lua.Value = (lua.num((lua.num(named) + 1)) + lua.num(lua.byte(counters, (lua.num(named) + 1))))
 if (lua.yes(lua.eq(lua.sub(counters, (lua.num(at$2) + 1), named), field))) {
-count = lua.sub(counters, (lua.num(named) + 2), ends)
+count = lua.sub(counters, (lua.num(named) + 2), ends$2)
 } else {
-counted = lua.concat(counted, lua.sub(counters, at$2, ends))
+counted = lua.concat(counted, lua.sub(counters, at$2, ends$2))
 }
-at$2 = (lua.num(ends) + 1)
+at$2 = (lua.num(ends$2) + 1)
 }
 after = state
 if (!lua.yes(count)) {
@@ -96,11 +99,11 @@ if (!lua.yes(lua.index(meta, 1))) {
 redis.call("HSET", hash, "f", "1")
 }
 if ((lua.yes(!lua.eq(mark, "")) && lua.yes(lua.ge((lua.num(number) - lua.num(first)), lua.tonumber(lua.index(redis.ARGV, 13)))))) {
-let ends$2: lua.Value = (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 12))))
+let ends$3: lua.Value = (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 12))))
 let queue: lua.Value = redis.call("HMGET", hash, "qf", "ql")
 let head: lua.Value = lua.tonumber(lua.or(lua.index(queue, 1), () => 1))
 let tail: lua.Value = (lua.num(lua.tonumber(lua.or(lua.index(queue, 2), () => 0))) + 1)
-redis.call("HSET", hash, lua.concat("m", mark), lua.concat(lua.format("%014.0f%014.0f", ends$2, number), value), lua.concat("q", lua.format("%.0f", tail)), mark, "ql", lua.format("%.0f", tail))
+redis.call("HSET", hash, lua.concat("m", mark), lua.concat(lua.format("%014.0f%014.0f", ends$3, number), value), lua.concat("q", lua.format("%.0f", tail)), mark, "ql", lua.format("%.0f", tail))
 for (let _ of lua.steps(1, 2)) {
 let place: lua.Value = lua.concat("q", lua.format("%.0f", head))
 let oldest$2: lua.Value = redis.call("HGET", hash, place)
