@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RedisPort } from '../../../src/redis/index.js'
+import { memoryPort } from '../../../src/testing/index.js'
 import { type Accepted, WriteBehind, type WriteBehindOptions } from '../../../src/writebehind/index.js'
 import { anyPort } from '../../support/any-port.js'
 import { portWith } from '../../support/port-with.js'
@@ -115,6 +116,22 @@ describe("beyond highWater under 'write-through'", () => {
     expect(await late).toEqual({ accepted: true, durability: 'memory' })
     clearInterval(other)
     expect((await writes.deadLetters()).map(({ id }) => id)).toEqual(['row 2'])
+  })
+
+  it('a change that a failover has lost is not taken for the one that got its number', async () => {
+    const memory = memoryPort()
+    const { table, writes } = stage({ ...THROUGH, highWater: 1 }, { through: memory })
+    await using _ = writes
+    await writes.write('a', { n: 1 })
+    memory.redis.holdReplication()
+    const lost = writes.write('lost', { n: 2 }, { deadlineMs: 20_000 })
+    await expect.poll(() => writes.read('lost')).toEqual({ n: 2 })
+    memory.redis.failOver()
+    const other = writes.write('other', { n: 3 }, { deadlineMs: 20_000 })
+    writes.start()
+    expect(await lost).toEqual({ accepted: true, durability: 'memory' })
+    expect(await other).toEqual({ accepted: true, durability: 'database' })
+    expect(Object.fromEntries(table)).toEqual({ a: { n: 1 }, other: { n: 3 } })
   })
 
   it('who gives up waits no longer', async () => {
