@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { UnexpectedReplyError } from '../errors.js'
+import { BatchFencedError, UnexpectedReplyError } from '../errors.js'
 import type { Key } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import type { RedisPort, Reply } from '../redis/port.js'
@@ -45,10 +45,10 @@ export interface State {
   readonly counters: ReadonlyMap<string, number>
 }
 
-/** A change of a row. */
+/** A change of a row; of a dead letter only while nothing waits of its row and there is no other. */
 export type Change =
-  | { readonly kind: 's'; readonly bytes: Uint8Array; readonly ifIdle?: boolean }
-  | { readonly kind: 'd'; readonly ifIdle?: boolean }
+  | { readonly kind: 's'; readonly bytes: Uint8Array; readonly ifLetter?: Buffer }
+  | { readonly kind: 'd'; readonly ifLetter?: Buffer }
   | { readonly kind: 'i'; readonly field: string; readonly by: number; readonly from?: Start | undefined }
 
 /** What a counter was before, and on what that rests. */
@@ -90,6 +90,22 @@ export interface Waiting {
   readonly ms: number
 }
 
+/** A row as it is now. */
+export interface TakenRow {
+  readonly name: string
+  readonly waiting: State
+  /** Of its last line. */
+  readonly tag: Buffer
+  /** Whether it was given up before. */
+  readonly hasLetter: boolean
+}
+
+/**
+ * Who flushes: `e` and the number of a claim in a database, or, where no database counts them, `t` and the token of a lease.
+ * Of each kind the highest that has read lines is known to the journal.
+ */
+export type Owner = `e${bigint}` | `t${bigint}`
+
 /** What was read of a journal. */
 export interface Taken {
   /** Whether it goes on from the position; else these are the first lines of all that there is. */
@@ -99,7 +115,13 @@ export interface Taken {
   readonly first: number
   /** Once the rows are written; the end of the journal if there were no lines. */
   readonly to: Position
-  readonly rows: readonly { readonly name: string; readonly waiting: State }[]
+  readonly rows: readonly TakenRow[]
+  /** What the journal takes. */
+  readonly bytes: number
+  /** Since when the first of the lines waits, in milliseconds; 0 if there were none. */
+  readonly ms: number
+  /** How many rows have been given up. */
+  readonly letters: number
   /** As many replicas as were asked for have all that was read. */
   readonly isReplicated?: boolean
 }
@@ -125,6 +147,7 @@ export class Journal {
   ): Promise<Answer> {
     const { lines, bytes, markMs } = this.#bounds
     const from = change.kind === 'i' ? change.from : undefined
+    const letter = change.kind === 'i' ? undefined : change.ifLetter
     const script = mark === undefined ? accept : acceptOnce
     const call = script.call(
       { partition: this.key },
@@ -135,8 +158,8 @@ export class Journal {
         bytes: change.kind === 's' ? change.bytes : (from?.bytes ?? ''),
         field: change.kind === 'i' ? change.field : '',
         by: change.kind === 'i' ? change.by : 0,
-        start: from?.value ?? (change.kind !== 'i' && change.ifIdle === true ? 'idle' : ''),
-        expected: from?.expected ?? '',
+        start: from?.value ?? (letter === undefined ? '' : 'idle'),
+        expected: from?.expected ?? letter ?? '',
         entries: lines,
         size: bytes,
         mark: mark ?? '',
@@ -165,26 +188,36 @@ export class Journal {
   async take(
     { written, seen }: Position,
     most: number,
-    options: CallOptions & { readonly replicas?: number },
+    options: CallOptions & { readonly replicas?: number; readonly owner?: Owner },
   ): Promise<Taken> {
+    const { replicas = 0, owner = 't0', ...rest } = options
     const args = {
       number: written.number,
       tag: Buffer.from(written.tag, 'latin1'),
       seen_number: seen.number,
       seen_tag: Buffer.from(seen.tag, 'latin1'),
       most,
+      owner,
     }
     const call = take.call({ partition: this.key }, args)
-    const { replicas = 0, ...rest } = options
     if (replicas === 0) return take.decode(await this.port.call(call, { ...rest, binary: true }))
     const { reply, acknowledgedBy } = await this.port.writeThenWait(call, { ...rest, binary: true, replicas })
     return { ...take.decode(reply), isReplicated: acknowledgedBy >= replicas }
   }
 
-  /** Everything up to the position has been written. How many lines are gone. */
-  async trim({ written: { number, tag } }: Position, options: CallOptions): Promise<number> {
-    const args = { to: number, tag: Buffer.from(tag, 'latin1'), fresh: randomBytes(8) }
-    return await trim.run(this.port, { partition: this.key }, args, options)
+  /**
+   * Everything up to the position has been written. How many lines are gone.
+   *
+   * @throws BatchFencedError a later one flushes, and no database knows
+   */
+  async trim(
+    { written: { number, tag } }: Position,
+    { owner = 't0', ...options }: CallOptions & { readonly owner?: Owner },
+  ): Promise<number> {
+    const args = { to: number, tag: Buffer.from(tag, 'latin1'), fresh: randomBytes(8), owner }
+    const removed = await trim.run(this.port, { partition: this.key }, args, options)
+    if (removed < 0) throw new BatchFencedError('another flusher has the partition')
+    return removed
   }
 }
 
@@ -235,7 +268,7 @@ function waitingOf(reply: Reply): Waiting {
 }
 
 function takenOf(reply: Reply): Taken {
-  const [goesOn, from, number, tag, last, latest, first, ...rows] = Array.isArray(reply)
+  const [goesOn, from, number, tag, last, latest, first, bytes, ms, letters, ...rows] = Array.isArray(reply)
     ? (reply as readonly Reply[])
     : []
   return {
@@ -244,14 +277,18 @@ function takenOf(reply: Reply): Taken {
     first: Number(first),
     to: { written: lineOf(number, tag), seen: lineOf(last, latest) },
     rows: rows.flatMap((row) => {
-      const [name, ...state] = Array.isArray(row) ? (row as readonly Reply[]) : []
-      const found = stateOf(state)
-      return found === undefined ? [] : [{ name: String(name), waiting: found }]
+      const [name, state, counters, its, hasLetter] = Array.isArray(row) ? (row as readonly Reply[]) : []
+      const waiting = stateOf([state ?? '', counters ?? ''])
+      if (waiting === undefined || !Buffer.isBuffer(its)) return []
+      return [{ name: String(name), waiting, tag: its, hasLetter: hasLetter === 1 }]
     }),
+    bytes: Number(bytes),
+    ms: Number(ms),
+    letters: Number(letters),
   }
 }
 
-function lineOf(number: Reply | undefined, tag: Reply | undefined): Line {
+export function lineOf(number: Reply | undefined, tag: Reply | undefined): Line {
   if (typeof number !== 'number' || !Buffer.isBuffer(tag)) {
     throw new UnexpectedReplyError('a journal was answered with something else')
   }

@@ -2,6 +2,7 @@ import { ConfigurationError } from '../errors.js'
 import { type Id, plainName } from '../keys.js'
 import { integer, oneOf, shown } from '../options.js'
 import type { EvictionCheck } from '../redis/eviction.js'
+import { type BatchSize, type PaceBounds, paceBoundsOf } from './pace.js'
 import type { WriteBatch, Writer } from './writer.js'
 
 /** How safe a change is once it is accepted. */
@@ -25,8 +26,11 @@ export interface WriteBehindOptions<T> {
   readonly partitions?: number | undefined
   /** What writes to the database: `postgresWriter`, or a function of your own. */
   readonly writeBatch: WriteBatch<T> | Writer<T>
-  /** So many lines of a journal are written at a time at most. @defaultValue `100` */
-  readonly batchSize?: number | undefined
+  /**
+   * So many lines of a journal are written at a time: at most, and fewer where the database is slow or fails. A number is
+   * `{ max }`, and where it begins. @defaultValue `{ min: 10, max: 1000, targetMs: 250 }`, beginning at 100
+   */
+  readonly batchSize?: number | BatchSize | undefined
   /** How long a change waits at most for others to be written with it, in milliseconds. @defaultValue `1000` */
   readonly flushIntervalMs?: number | undefined
   /**
@@ -60,7 +64,7 @@ export interface Settings<T> {
   readonly name: string
   readonly partitions: number
   readonly writer: Writer<T>
-  readonly batchSize: number
+  readonly batchSize: PaceBounds
   readonly flushIntervalMs: number
   readonly highWater: number
   readonly maxBytes: number
@@ -76,17 +80,18 @@ export interface Settings<T> {
 export function settingsOf<T>(options: WriteBehindOptions<T>): Settings<T> {
   const { durability = 'memory', onError, load } = options
   const partitions = integer('partitions', options.partitions ?? 32, { max: 1024 })
+  const writeTimeoutMs = integer('writeTimeoutMs', options.writeTimeoutMs ?? 30_000, { max: 600_000 })
   return {
     name: plainName('name', options.name),
     partitions,
     writer: writerOf(options.writeBatch),
-    batchSize: integer('batchSize', options.batchSize ?? 100, { max: 10_000 }),
+    batchSize: paceBoundsOf(options.batchSize, writeTimeoutMs),
     flushIntervalMs: integer('flushIntervalMs', options.flushIntervalMs ?? 1000, { max: 3_600_000 }),
     highWater: integer('highWater', options.highWater ?? 10_000, { max: 1_000_000 }),
     maxBytes: integer('maxBytes', options.maxBytes ?? 4 * 2 ** 20),
     load,
     replicas: durability === 'memory' ? 0 : integer('durability.replicas', durability.replicas, { max: 10 }),
-    writeTimeoutMs: integer('writeTimeoutMs', options.writeTimeoutMs ?? 30_000, { max: 600_000 }),
+    writeTimeoutMs,
     leaseMs: integer('leaseMs', options.leaseMs ?? 10_000, { min: 100, max: 30_000 }),
     idempotencyWindowMs: integer('idempotencyWindowMs', options.idempotencyWindowMs ?? 60_000),
     evictionCheck: oneOf('evictionCheck', options.evictionCheck ?? 'refuse', ['refuse', 'warn', 'off']),

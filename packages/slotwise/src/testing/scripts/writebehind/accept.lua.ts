@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/accept',
-sha1: 'af67e466e653857c96729964e7517a4be74af611',
+sha1: '65bfe9b7e38dd561fcb23f50befb65070290b098',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let kind: lua.Value = lua.index(redis.ARGV, 1)
@@ -63,8 +63,11 @@ return lua.table([3])
 }
 value = lua.format("%.0f", sum)
 counted = lua.concat(counted, lua.concat(lua.char(lua.len(field)), lua.concat(field, lua.concat(lua.char(lua.len(value)), value))))
-} else if ((lua.yes(lua.eq(lua.index(redis.ARGV, 7), "idle")) && lua.yes(lua.index(row, 3)))) {
-return lua.table([2, lua.index(row, 3), state])
+} else if (lua.yes(lua.eq(lua.index(redis.ARGV, 7), "idle"))) {
+let letter: lua.Value = lua.or(redis.call("HGET", hash, lua.concat("x", id)), () => "")
+if ((lua.yes(lua.index(row, 3)) || lua.yes(!lua.eq(lua.sub(letter, 15, 22), lua.index(redis.ARGV, 8))))) {
+return lua.table([2, lua.or(lua.index(row, 3), () => ""), state])
+}
 }
 let line: lua.Value = lua.format("%.0f", number)
 size = (lua.num((lua.num((lua.num((lua.num((lua.num((lua.num(size) + 30)) + lua.num(lua.len(id)))) + lua.num(lua.len(after)))) - lua.num(lua.len(state)))) + lua.num(lua.len(counted)))) - lua.num(lua.len(counters)))

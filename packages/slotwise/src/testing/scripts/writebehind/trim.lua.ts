@@ -3,9 +3,14 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/trim',
-sha1: '50dc3626c88fa9d83296017b68ee66a0f4634fc2',
+sha1: 'eb509812b0696f86d0c967fa862e4a5c1378f804',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
+let owner: lua.Value = lua.index(redis.ARGV, 4)
+let known: lua.Value = lua.or(redis.call("HGET", hash, "o"), () => "")
+if (((lua.yes(lua.eq(lua.sub(owner, 1, 1), "t")) && lua.yes(lua.eq(lua.sub(known, 1, 1), "t"))) && lua.yes(lua.gt(lua.tonumber(lua.sub(known, 2)), lua.tonumber(lua.sub(owner, 2)))))) {
+return -1
+}
 let last: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.index(redis.ARGV, 1)))
 if ((!lua.yes(last) || lua.yes(!lua.eq(lua.sub(last, 1, 8), lua.index(redis.ARGV, 2))))) {
 return 0
