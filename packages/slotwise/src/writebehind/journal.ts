@@ -278,9 +278,9 @@ function takenOf(reply: Reply): Taken {
     to: { written: lineOf(number, tag), seen: lineOf(last, latest) },
     rows: rows.flatMap((row) => {
       const [name, state, counters, its, hasLetter] = Array.isArray(row) ? (row as readonly Reply[]) : []
-      const waiting = stateOf([state ?? '', counters ?? ''])
-      if (waiting === undefined || !Buffer.isBuffer(its)) return []
-      return [{ name: String(name), waiting, tag: its, hasLetter: hasLetter === 1 }]
+      const found = stateOf([state ?? '', counters ?? ''])
+      if (found === undefined || !Buffer.isBuffer(its)) return []
+      return [{ name: String(name), waiting: found, tag: its, hasLetter: hasLetter === 1 }]
     }),
     bytes: Number(bytes),
     ms: Number(ms),

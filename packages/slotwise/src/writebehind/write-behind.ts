@@ -8,6 +8,7 @@ import type { RedisPort } from '../redis/port.js'
 import type { Events } from '../telemetry.js'
 import type { DeadLetter } from './dead-letters.js'
 import { Flusher } from './flusher.js'
+import { GivenUp } from './given-up.js'
 import type { Answer, Change, Start } from './journal.js'
 import { type Settings, settingsOf, type WriteBehindOptions } from './options.js'
 import { Partitions } from './partitions.js'
@@ -17,7 +18,7 @@ import { nameOf, rowOf } from './rows.js'
 import type { Evidence } from './settling.js'
 import { Shares } from './shares.js'
 import { statsOf, type WriteBehindStats } from './stats.js'
-import { told, toldOfLetters } from './told.js'
+import { told } from './told.js'
 import { bytesOf, fieldOf, valueOf } from './values.js'
 
 /** Options of {@link WriteBehind.drain}. */
@@ -218,7 +219,7 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** The rows that the database does not take; in a view, those of its tenant. */
   async deadLetters(options: CallOptions = {}): Promise<readonly DeadLetter<T>[]> {
-    return (await this.#given(undefined, options)).map(([, { letter }]) => letter)
+    return await this.#letters().list(options)
   }
 
   /**
@@ -229,24 +230,12 @@ export class WriteBehind<T> implements AsyncDisposable {
    */
   async replay(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
     await this.ready()
-    const tried = (await this.#given(ids, options)).map(async ([name, { letter, tag }]) => {
-      const { row } = letter
-      const change: Change = row.deleted
-        ? { kind: 'd', ifLetter: tag }
-        : { kind: 's', bytes: bytesOf(row.value), ifLetter: tag }
-      return await this.#partitions.journalOf(name).accept(name, change, undefined, options)
-    })
-    const count = (await Promise.all(tried)).filter(({ state }) => state === 'accepted').length
-    toldOfLetters(this.#settings.name, 'replayed', count)
-    return count
+    return await this.#letters(ids).replay(options)
   }
 
   /** Forgets dead letters: those of the rows given, or all. How many there were. */
   async discard(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
-    const names = (await this.#given(ids, options)).map(([name]) => name)
-    const count = await this.#partitions.discard(names, options)
-    toldOfLetters(this.#settings.name, 'discarded', count)
-    return count
+    return await this.#letters(ids).discard(options)
   }
 
   /** Hands its partitions over. What waits stays in the journals. The port stays open. Idempotent. */
@@ -329,9 +318,9 @@ export class WriteBehind<T> implements AsyncDisposable {
   }
 
   /** Letters of the rows given, or of all that may be seen here. */
-  async #given(ids: readonly Id[] | undefined, options: CallOptions) {
+  #letters(ids?: readonly Id[]): GivenUp<T> {
     const names = ids && new Set(ids.map((id) => nameOf(id, this.#tenant)))
     const isMine = (name: string) => this.#tenant === undefined || rowOf(name).tenant === this.#tenant
-    return await this.#partitions.letters((name) => names?.has(name) ?? isMine(name), options)
+    return new GivenUp(this.#settings.name, this.#partitions, (name) => names?.has(name) ?? isMine(name))
   }
 }

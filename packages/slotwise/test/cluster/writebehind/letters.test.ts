@@ -248,7 +248,7 @@ describe('wherever a flusher stands still while another takes over, and wherever
     )
   })
 
-  it('it does more than that: with letters in a key of their own, there are stale ones', async () => {
+  it('letters in a key of their own, which whoever is late adds to, are stale', async () => {
     const found = await wrong(
       { fences: true, takes: [false, true, true], changes: false, naive: true },
       exactlyOne,
@@ -268,6 +268,44 @@ describe('wherever a flusher stands still while another takes over, and wherever
     expect(Math.min(...steps)).toBeGreaterThan(5)
   })
 })
+
+it('a letter that is no letter any more, or another one, is not tried again', async () => {
+  const key = keyOf({ namespace: port.namespace, pattern: 'writebehind', name: 'replayed' }, [randomUUID()])
+  const journal = new Journal(port, key, { lines: 100, bytes: 100_000, markMs: 1000 })
+  const letters = new DeadLetters<string>(port, key)
+  const name = nameOf(ROW)
+  const set = (value: string, ifLetter?: Buffer) => ({
+    kind: 's' as const,
+    bytes: Buffer.from(JSON.stringify(value)),
+    ...(ifLetter === undefined ? {} : { ifLetter }),
+  })
+  /** Takes the row, and gives it up. */
+  const refused = async () => {
+    const { rows, to } = await journal.take(NOWHERE, 10, { owner: 'e1' })
+    const [{ tag } = fail()] = rows
+    const row = { id: ROW, deleted: false, value: 'x' } as const
+    await letters.bury('e1', [{ name, tag, row, error: 'no' }], { replicas: 0 })
+    await journal.trim(to, { owner: 'e1' })
+    return (await letters.list()).get(name)?.tag ?? fail()
+  }
+  await journal.accept(name, set('one'), undefined, {})
+  const first = await refused()
+  await journal.accept(name, set('two'), undefined, {})
+  const second = await refused()
+  expect(second).not.toEqual(first)
+  // What was read of the first letter comes late.
+  expect(await journal.accept(name, set('one', first), undefined, {})).toMatchObject({ state: 'unknown' })
+  expect(await journal.accept(name, set('two', second), undefined, {})).toMatchObject({ state: 'accepted' })
+  expect(await journal.accept(name, set('two', second), undefined, {})).toMatchObject({ state: 'unknown' })
+  const { to } = await journal.take(NOWHERE, 10, { owner: 'e1' })
+  expect(await letters.forget('e1', [name], {})).toBe(1)
+  await journal.trim(to, { owner: 'e1' })
+  expect(await journal.accept(name, set('two', second), undefined, {})).toMatchObject({ state: 'unknown' })
+})
+
+function fail(): never {
+  throw new Error('there is none')
+}
 
 describe('letters', () => {
   async function many(count: number) {

@@ -89,10 +89,10 @@ describe('what a write-behind does is measured', () => {
     await closing.delete('a')
     await closing.increment('b', 'n', 1)
     expect(await closing.write('c', 1)).toMatchObject({ accepted: false })
-    await expect(closing.increment('c', 'n', 0.5)).rejects.toThrow()
-    await expect(closing.write('', 1)).rejects.toThrow()
+    await expect(closing.increment('c', 'n', 0.5)).rejects.toThrow(/whole number/)
+    await expect(closing.write('', 1)).rejects.toThrow(/must not be empty/)
     const gone = AbortSignal.abort()
-    await expect(closing.write('c', 1, { signal: gone })).rejects.toThrow()
+    await expect(closing.write('c', 1, { signal: gone })).rejects.toThrow(/aborted/)
     expect({
       write: [
         await changes('write', 'accepted'),
