@@ -7,6 +7,7 @@ import { type Burial, DeadLetters } from '../../../src/writebehind/dead-letters.
 import { Flusher } from '../../../src/writebehind/flusher.js'
 import type { Claim, Row, Writer } from '../../../src/writebehind/index.js'
 import { isSame, Journal, NOWHERE, type Owner } from '../../../src/writebehind/journal.js'
+import { Settling } from '../../../src/writebehind/settling.js'
 import { anyPort } from '../../support/any-port.js'
 import { portWith } from '../../support/port-with.js'
 
@@ -27,6 +28,7 @@ class Steps {
   isQuiet = false
   readonly #before: number
   #goOn: () => void = () => {}
+  #die: (error: Error) => void = () => {}
 
   constructor(before = Infinity) {
     this.#before = before
@@ -36,7 +38,10 @@ class Steps {
     this.isQuiet = false
     if (this.count++ === this.#before) {
       this.isStopped = true
-      await new Promise<void>((resolve) => (this.#goOn = resolve))
+      await new Promise<void>((resolve, reject) => {
+        this.#goOn = resolve
+        this.#die = reject
+      })
       this.isStopped = false
     }
     return await act()
@@ -44,6 +49,11 @@ class Steps {
 
   resume(): void {
     this.#goOn()
+  }
+
+  /** What it stands before is never done. */
+  die(): void {
+    this.#die(new Error('it has died'))
   }
 }
 
@@ -188,7 +198,7 @@ async function run({ fences, takes, changes, first, second, naive = false }: Cas
   const list = await (naive ? new ApartLetters(port, key, apart) : new DeadLetters<string>(port, key)).list()
   const letter = list.get(nameOf(ROW))?.letter.row
   stop.abort()
-  b.resume()
+  b.die()
   await Promise.all(runs)
   const latest = changes ? 'two' : 'one'
   return {
@@ -306,6 +316,50 @@ it('a letter that is no letter any more, or another one, is not tried again', as
 function fail(): never {
   throw new Error('there is none')
 }
+
+describe('a row that changes while it is given up', () => {
+  it('has no letter of what it was, and what a failover takes back then is written again', async () => {
+    const key = keyOf({ namespace: port.namespace, pattern: 'writebehind', name: 'changing' }, [randomUUID()])
+    const journal = new Journal(port, key, { lines: 100, bytes: 100_000, markMs: 1000 })
+    const letters = new DeadLetters<string>(port, key)
+    const accept = (value: string) =>
+      journal.accept(nameOf(ROW), { kind: 's', bytes: Buffer.from(JSON.stringify(value)) }, undefined, {})
+    let isChanged = false
+    const settling = new Settling<string>({
+      letters,
+      writer: {
+        claim: async () => undefined,
+        write: async (rows) => {
+          if (rows.length === 0) return
+          if (!isChanged) await accept('two')
+          isChanged = true
+          throw new Error('does not fit')
+        },
+        isAboutRow: () => true,
+      },
+      evidence: { taken: 0 },
+      writeTimeoutMs: 1000,
+      replicas: 0,
+      report: () => {},
+    })
+    await accept('one')
+    const { rows, to } = await journal.take(NOWHERE, 10, { owner: 'e1' })
+    const row = { id: ROW, deleted: false, value: 'one' } as const
+    const { signal } = new AbortController()
+    const settled = await settling.write(
+      rows.map((taken) => ({ ...taken, row })),
+      { partition: 0, epoch: 1n, from: NOWHERE, to, signal },
+      'e1',
+    )
+    expect(settled).toMatchObject({ given: 0, to: { written: { number: 1 }, seen: { number: 2 } } })
+    expect((await letters.list()).size).toBe(0)
+    // Where the second change is there, it is next; where a failover has taken it back, the first is there once more.
+    expect(await journal.take(settled.to, 10, { owner: 'e1' })).toMatchObject({ goesOn: true, from: 2 })
+    await port.call({ key, command: ['HDEL', key, 'j2'] })
+    await port.call({ key, command: ['HSET', key, 'l', '1', 't', Buffer.from(to.written.tag, 'latin1')] })
+    expect(await journal.take(settled.to, 10, { owner: 'e1' })).toMatchObject({ goesOn: false, from: 1 })
+  })
+})
 
 describe('letters', () => {
   async function many(count: number) {
