@@ -57,7 +57,6 @@ function watched(options: Partial<WriteBehindOptions<number>> = {}) {
     name,
     partitions: 1,
     flushIntervalMs: 5,
-    leaseMs: 200,
     writeBatch: writer,
     onError: (error) => heard.push(error),
     ...options,
@@ -188,7 +187,7 @@ describe('what a write-behind does is measured', () => {
   })
 
   it('that another process has claimed a partition', async () => {
-    const { state, writes, count } = watched()
+    const { state, writes, count } = watched({ leaseMs: 1000 })
     await using closing = writes
     const fenced = () => count('slotwise.writebehind.flush.duration', { outcome: 'fenced' })
     closing.start()
