@@ -151,7 +151,7 @@ export async function measureLag(stand: Stand, ms: number, flushIntervalMs: numb
   const lags: number[] = []
   const from = performance.now()
   let sent = 0
-  let failure: unknown
+  let failure: Error | undefined
   const sampling = (async () => {
     while (performance.now() - from < ms) {
       lags.push((await mine.writes.lag()).ms)
@@ -160,7 +160,9 @@ export async function measureLag(stand: Stand, ms: number, flushIntervalMs: numb
   })()
   while (performance.now() - from < ms) {
     for (const due = perMs * (performance.now() - from); sent < due; sent++) {
-      mine.write(changeOf(sent)).catch((error: unknown) => (failure = error))
+      mine
+        .write(changeOf(sent))
+        .catch((error: unknown) => (failure = error instanceof Error ? error : new Error(String(error))))
     }
     await sleep(1)
   }

@@ -1,4 +1,4 @@
-import { Queue, Worker } from 'bullmq'
+import { type Job, Queue, Worker } from 'bullmq'
 import { Cluster } from 'ioredis'
 import type { Row } from '../rows.js'
 
@@ -33,7 +33,7 @@ export async function bullmq(
       for (;;) {
         const batch = []
         while (batch.length < batchSize) {
-          const job = await worker.getNextJob(TOKEN, { block: false })
+          const job = (await worker.getNextJob(TOKEN, { block: false })) as Job<Row> | undefined
           if (job === undefined) break
           batch.push(job)
         }

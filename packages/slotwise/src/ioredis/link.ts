@@ -96,10 +96,13 @@ function listen(command: Command, outgoing: Outgoing): void {
   }
   command.reject = (error) => {
     outgoing.settled(outcomeOf(error))
-    command.promise.catch(() => {})
+    unheard(command.promise)
     reject(error)
   }
 }
+
+/** That it rejects is told elsewhere. */
+const unheard = (promise: Promise<unknown>): void => void promise.catch(() => {})
 
 function outcomeOf(error: unknown): Outcome {
   if (error instanceof Error) {

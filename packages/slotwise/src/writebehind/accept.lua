@@ -24,8 +24,8 @@
 -- @arg bytes     the state; of an increment, what the row was before
 -- @arg field     of an increment, 255 bytes at most
 -- @arg by        an integer
--- @arg start     of an increment, what the field was before, empty if that is not known; else `idle` if nothing may wait of the row
--- @arg expected  what was returned with what there was
+-- @arg start     of an increment, what the field was before, empty if that is not known; else `idle` if nothing may wait of the row, and there has to be a letter of it
+-- @arg expected  what was returned with what there was; of `idle` the tag of the letter
 -- @arg entries   how many lines there may be
 -- @arg size      how many bytes there may be
 -- @arg mark      of a change that may be sent again, or by which its caller finds out what became of it; empty for none
@@ -100,8 +100,9 @@ if kind == 'i' then
   if math.abs(sum) > 9007199254740991 then return {3} end
   value = string.format('%.0f', sum)
   counted = counted .. string.char(#field) .. field .. string.char(#value) .. value
-elseif ARGV[7] == 'idle' and row[3] then
-  return {2, row[3], state}
+elseif ARGV[7] == 'idle' then
+  local letter = redis.call('HGET', hash, 'x' .. id) or ''
+  if row[3] or string.sub(letter, 15, 22) ~= ARGV[8] then return {2, row[3] or '', state} end
 end
 
 local line = string.format('%.0f', number)

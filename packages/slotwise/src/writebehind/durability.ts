@@ -49,3 +49,10 @@ export function reached(
   if (replicas === 0) return fsynced ? 'fsync' : 'memory'
   return fsynced ? { replicas, fsync: true } : { replicas }
 }
+
+/** Whether anything is to be waited for. */
+export const isAsked = ({ replicas, fsync }: Safety): boolean => replicas > 0 || fsync
+
+/** The same, as the port takes it: it takes no zero. */
+export const waitOf = ({ replicas, fsync }: Safety): { replicas?: number; fsync: boolean } =>
+  replicas > 0 ? { replicas, fsync } : { fsync }

@@ -55,7 +55,7 @@ export function waitingOf(reply: Reply): Waiting {
 }
 
 export function takenOf(reply: Reply): Taken {
-  const [goesOn, from, number, tag, last, latest, first, ...rows] = Array.isArray(reply)
+  const [goesOn, from, number, tag, last, latest, first, bytes, ms, letters, ...rows] = Array.isArray(reply)
     ? (reply as readonly Reply[])
     : []
   return {
@@ -65,14 +65,18 @@ export function takenOf(reply: Reply): Taken {
     first: Number(first),
     to: { written: lineOf(number, tag), seen: lineOf(last, latest) },
     rows: rows.flatMap((row) => {
-      const [name, ...state] = Array.isArray(row) ? (row as readonly Reply[]) : []
-      const found = stateOf(state)
-      return found === undefined ? [] : [{ name: String(name), waiting: found }]
+      const [name, state, counters, its, hasLetter] = Array.isArray(row) ? (row as readonly Reply[]) : []
+      const found = stateOf([state ?? '', counters ?? ''])
+      if (found === undefined || !Buffer.isBuffer(its)) return []
+      return [{ name: String(name), waiting: found, tag: its, hasLetter: hasLetter === 1 }]
     }),
+    bytes: Number(bytes),
+    ms: Number(ms),
+    letters: Number(letters),
   }
 }
 
-function lineOf(number: Reply | undefined, tag: Reply | undefined): Line {
+export function lineOf(number: Reply | undefined, tag: Reply | undefined): Line {
   if (typeof number !== 'number' || !Buffer.isBuffer(tag)) {
     throw new UnexpectedReplyError('a journal was answered with something else')
   }

@@ -1,10 +1,11 @@
+import { BatchFencedError } from '../errors.js'
 import type { Key } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import { randomTag } from '../random.js'
 import type { RedisPort, Reply, ScriptCall, Waited } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
 import acceptSource from './accept.lua.js'
-import type { Safety } from './durability.js'
+import { isAsked, type Safety, waitOf } from './durability.js'
 import { answerOf, stateOf, takenOf, waitingOf } from './journal-reply.js'
 import lagSource from './lag.lua.js'
 import { isOutOfMemory } from './memory-room.js'
@@ -47,10 +48,10 @@ export interface State {
   readonly counters: ReadonlyMap<string, number>
 }
 
-/** A change of a row. */
+/** A change of a row; of a dead letter only while nothing waits of its row and there is no other. */
 export type Change =
-  | { readonly kind: 's'; readonly bytes: Uint8Array; readonly ifIdle?: boolean }
-  | { readonly kind: 'd'; readonly ifIdle?: boolean }
+  | { readonly kind: 's'; readonly bytes: Uint8Array; readonly ifLetter?: Buffer }
+  | { readonly kind: 'd'; readonly ifLetter?: Buffer }
   | { readonly kind: 'i'; readonly field: string; readonly by: number; readonly from?: Start | undefined }
 
 /** What a counter was before, and on what that rests. */
@@ -106,6 +107,22 @@ export interface Waiting {
   readonly ms: number
 }
 
+/** A row as it is now. */
+export interface TakenRow {
+  readonly name: string
+  readonly waiting: State
+  /** Of its last line. */
+  readonly tag: Buffer
+  /** Whether it was given up before. */
+  readonly hasLetter: boolean
+}
+
+/**
+ * Who flushes: `e` and the number of a claim in a database, or, where no database counts them, `t` and the token of a lease.
+ * Of each kind the highest that has read lines is known to the journal.
+ */
+export type Owner = `e${bigint}` | `t${bigint}`
+
 /** What was read of a journal. */
 export interface Taken {
   /** Whether it goes on from the position; else these are the first lines of all that there is. */
@@ -115,7 +132,13 @@ export interface Taken {
   readonly first: number
   /** Once the rows are written; the end of the journal if there were no lines. */
   readonly to: Position
-  readonly rows: readonly { readonly name: string; readonly waiting: State }[]
+  readonly rows: readonly TakenRow[]
+  /** What the journal takes. */
+  readonly bytes: number
+  /** Since when the first of the lines waits, in milliseconds; 0 if there were none. */
+  readonly ms: number
+  /** How many rows have been given up. */
+  readonly letters: number
   /** It is as safe as was asked for. */
   readonly isSafe: boolean
 }
@@ -144,6 +167,7 @@ export class Journal {
   ): Promise<Answer> {
     const { lines, highWater = lines, bytes, markMs } = this.#bounds
     const from = change.kind === 'i' ? change.from : undefined
+    const letter = change.kind === 'i' ? undefined : change.ifLetter
     const script = given === undefined ? accept : acceptOnce
     const mark = given ?? (highWater < lines ? randomTag(12).toString('base64url') : '')
     const call = script.call(
@@ -155,8 +179,8 @@ export class Journal {
         bytes: change.kind === 's' ? change.bytes : (from?.bytes ?? ''),
         field: change.kind === 'i' ? change.field : '',
         by: change.kind === 'i' ? change.by : 0,
-        start: from?.value ?? (change.kind !== 'i' && change.ifIdle === true ? 'idle' : ''),
-        expected: from?.expected ?? '',
+        start: from?.value ?? (letter === undefined ? '' : 'idle'),
+        expected: from?.expected ?? letter ?? '',
         entries: lines,
         size: bytes,
         mark,
@@ -198,27 +222,41 @@ export class Journal {
   }
 
   /** What is to be written next, after the position; as safe as is asked for, or once that has taken too long. */
-  async take({ written, seen }: Position, most: number, options: JournalCallOptions): Promise<Taken> {
-    const { replicas = 0, fsync = false } = options
+  async take(
+    { written, seen }: Position,
+    most: number,
+    { owner = 't0', ...options }: JournalCallOptions & { readonly owner?: Owner },
+  ): Promise<Taken> {
+    const safety = { replicas: options.replicas ?? 0, fsync: options.fsync ?? false }
     const args = {
       number: written.number,
       tag: Buffer.from(written.tag, 'latin1'),
       seen_number: seen.number,
       seen_tag: Buffer.from(seen.tag, 'latin1'),
       most,
-      write: replicas > 0 || fsync ? 1 : 0,
+      owner,
+      write: isAsked(safety) ? 1 : 0,
     }
     const { reply, acknowledgedBy, fsynced } = await this.#sent(
       take.call({ partition: this.key }, args),
       options,
     )
-    return { ...take.decode(reply), isSafe: acknowledgedBy >= replicas && (fsynced || !fsync) }
+    return { ...take.decode(reply), isSafe: acknowledgedBy >= safety.replicas && (fsynced || !safety.fsync) }
   }
 
-  /** Everything up to the position has been written. How many lines are gone. */
-  async trim({ written: { number, tag } }: Position, options: CallOptions): Promise<number> {
-    const args = { to: number, tag: Buffer.from(tag, 'latin1'), fresh: randomTag(8) }
-    return await trim.run(this.port, { partition: this.key }, args, options)
+  /**
+   * Everything up to the position has been written. How many lines are gone.
+   *
+   * @throws BatchFencedError a later one flushes, and no database knows
+   */
+  async trim(
+    { written: { number, tag } }: Position,
+    { owner = 't0', ...options }: CallOptions & { readonly owner?: Owner },
+  ): Promise<number> {
+    const args = { to: number, tag: Buffer.from(tag, 'latin1'), fresh: randomTag(8), owner }
+    const removed = await trim.run(this.port, { partition: this.key }, args, options)
+    if (removed < 0) throw new BatchFencedError('another flusher has the partition')
+    return removed
   }
 
   async #sent(
@@ -226,10 +264,10 @@ export class Journal {
     { replicas = 0, fsync = false, ...rest }: JournalCallOptions,
   ): Promise<Waited> {
     const options = { ...rest, binary: true }
-    if (replicas === 0 && !fsync) {
+    if (!isAsked({ replicas, fsync })) {
       return { reply: await this.port.call(call, options), acknowledgedBy: 0, fsynced: false }
     }
-    return await this.port.writeThenWait(call, { ...options, fsync, ...(replicas > 0 ? { replicas } : {}) })
+    return await this.port.writeThenWait(call, { ...options, ...waitOf({ replicas, fsync }) })
   }
 }
 

@@ -4,6 +4,7 @@ import { integer, oneOf, shown } from '../options.js'
 import type { EvictionCheck } from '../redis/eviction.js'
 import { type Durability, type Safety, safetyOf } from './durability.js'
 import type { JournalBounds } from './journal.js'
+import { type BatchSize, type PaceBounds, paceBoundsOf } from './pace.js'
 import type { WriteBatch, Writer } from './writer.js'
 
 /** What a loader is told. */
@@ -23,8 +24,11 @@ export interface WriteBehindOptions<T> {
   readonly partitions?: number | undefined
   /** What writes to the database: `postgresWriter`, or a function of your own. */
   readonly writeBatch: WriteBatch<T> | Writer<T>
-  /** So many lines of a journal are written at a time at most. @defaultValue `100` */
-  readonly batchSize?: number | undefined
+  /**
+   * So many lines of a journal are written at a time: at most, and fewer where the database is slow or fails. A number is
+   * `{ max }`, and where it begins. @defaultValue `{ min: 10, max: 1000, targetMs: 250 }`, beginning at 100
+   */
+  readonly batchSize?: number | BatchSize | undefined
   /** How long a change waits at most for others to be written with it, in milliseconds. @defaultValue `1000` */
   readonly flushIntervalMs?: number | undefined
   /**
@@ -78,7 +82,7 @@ export interface Settings<T> {
   readonly name: string
   readonly partitions: number
   readonly writer: Writer<T>
-  readonly batchSize: number
+  readonly batchSize: PaceBounds
   readonly flushIntervalMs: number
   readonly highWater: number
   readonly maxBytes: number
@@ -96,11 +100,12 @@ export interface Settings<T> {
 export function settingsOf<T>(options: WriteBehindOptions<T>): Settings<T> {
   const { onError, load } = options
   const partitions = integer('partitions', options.partitions ?? 32, { max: 1024 })
+  const writeTimeoutMs = integer('writeTimeoutMs', options.writeTimeoutMs ?? 30_000, { max: 600_000 })
   return {
     name: plainName('name', options.name),
     partitions,
     writer: writerOf(options.writeBatch),
-    batchSize: integer('batchSize', options.batchSize ?? 100, { max: 10_000 }),
+    batchSize: paceBoundsOf(options.batchSize, writeTimeoutMs),
     flushIntervalMs: integer('flushIntervalMs', options.flushIntervalMs ?? 1000, { max: 3_600_000 }),
     highWater: integer('highWater', options.highWater ?? 10_000, { max: 1_000_000 }),
     maxBytes: integer('maxBytes', options.maxBytes ?? 4 * 2 ** 20),
@@ -108,7 +113,7 @@ export function settingsOf<T>(options: WriteBehindOptions<T>): Settings<T> {
     onFull: oneOf('onFull', options.onFull ?? 'reject', ['reject', 'write-through']),
     maxMemoryRatio: ratio('maxMemoryRatio', options.maxMemoryRatio ?? 0.9),
     safety: safetyOf(options.durability),
-    writeTimeoutMs: integer('writeTimeoutMs', options.writeTimeoutMs ?? 30_000, { max: 600_000 }),
+    writeTimeoutMs,
     leaseMs: integer('leaseMs', options.leaseMs ?? 10_000, { min: 100, max: 30_000 }),
     idempotencyWindowMs: integer('idempotencyWindowMs', options.idempotencyWindowMs ?? 60_000),
     evictionCheck: oneOf('evictionCheck', options.evictionCheck ?? 'refuse', ['refuse', 'warn', 'off']),

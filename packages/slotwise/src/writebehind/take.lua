@@ -1,5 +1,8 @@
--- The lines of a journal behind a position, and what the rows are now that they are about. Changes nothing; with `write` it
--- writes what is there already, since who waits for replicas or a disk waits for what its own connection has written.
+-- The lines of a journal behind a position, and what the rows are now that they are about. Changes nothing, but for who is
+-- known to flush:
+--   o        `e` and the number of a claim in a database, or `t` and the token of a lease: the highest that has read lines
+-- What an earlier flusher says of letters after that does not count. With `write` it writes what is there already, since who
+-- waits for replicas or a disk waits for what its own connection has written.
 --
 -- The position is what a database has: every line up to one. Of rows that had changed again it may have more than that, for
 -- what is written is what a row is at the time; so it also says which line was the last then. Where the journal does not go on
@@ -12,11 +15,12 @@
 -- @arg seen_number  of the last line that there was
 -- @arg seen_tag     its tag
 -- @arg most    how many lines at most
+-- @arg owner   who flushes, as in `o`
 -- @arg write   1 to write something, 0 not to
--- @return {whether it goes on from there, number of the first line, number of the last, its tag, number of the last that there is, its tag, number of the first that there is, rows...} each row is {id, state, counters}
+-- @return {whether it goes on from there, number of the first line, number of the last, its tag, number of the last that there is, its tag, number of the first that there is, bytes of all, milliseconds since the first line came, number of letters, rows...} each row is {id, state, counters, tag of its last line, whether there is a letter of it}
 local hash = KEYS[1]
-local meta = redis.call('HMGET', hash, 'f', 'l', 't')
-if ARGV[6] == '1' and meta[2] then
+local meta = redis.call('HMGET', hash, 'f', 'l', 't', 'b', 'c', 'o')
+if ARGV[7] == '1' and meta[2] then
   -- A server whose memory is full lets a script go on that has begun with what needs none; there is no such field.
   redis.call('HDEL', hash, 'w')
   redis.call('HSET', hash, 'l', meta[2])
@@ -39,23 +43,37 @@ if goesOnFrom(number, tag) and goesOnFrom(tonumber(ARGV[3]), ARGV[4]) then
   from = number + 1
 end
 local upTo = math.min(last, from + tonumber(ARGV[5]) - 1)
-local reply = {goesOn, from, upTo, tag, last, latest, first}
+local reply = {goesOn, from, upTo, tag, last, latest, first, tonumber(meta[4] or 0), 0, tonumber(meta[5] or 0)}
 if from > last then
   reply[3] = last
   reply[4] = latest
+  return reply
 end
 
+local owner, known = ARGV[6], meta[6] or ''
+local isSameKind = string.sub(known, 1, 1) == string.sub(owner, 1, 1)
+if not isSameKind or tonumber(string.sub(known, 2)) < tonumber(string.sub(owner, 2)) then
+  -- As above, for a server whose memory is full.
+  redis.call('HDEL', hash, 'w')
+  redis.call('HSET', hash, 'o', owner)
+end
+
+local time = redis.call('TIME')
 local seen = {}
 -- bound: most
 for at = from, upTo do
   local line = redis.call('HGET', hash, 'j' .. string.format('%.0f', at))
   if line then
     reply[4] = string.sub(line, 1, 8)
+    if at == from then
+      local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+      reply[9] = math.max(0, now - tonumber(string.sub(line, 17, 30)))
+    end
     local id = string.sub(line, 31)
     if not seen[id] then
       seen[id] = true
-      local row = redis.call('HMGET', hash, 's' .. id, 'n' .. id)
-      reply[#reply + 1] = {id, row[1] or '', row[2] or ''}
+      local row = redis.call('HMGET', hash, 's' .. id, 'n' .. id, 'g' .. id)
+      reply[#reply + 1] = {id, row[1] or '', row[2] or '', row[3] or '', redis.call('HEXISTS', hash, 'x' .. id)}
     end
   end
 end

@@ -2,14 +2,21 @@
 --
 -- Only what the caller has written: it says how the last of the lines is tagged, and after a failover the same number may be
 -- another line. Lines before it are the same as it has read then, since each names the one before.
+-- Where no database knows which flusher was the last, the journal does: an earlier one removes nothing.
 -- Harmless to repeat.
 --
 -- @key partition
 -- @arg to     the number of the last line
 -- @arg tag    its tag
 -- @arg fresh  8 random bytes, by which others see that lines were removed
--- @return how many lines were removed
+-- @arg owner  who flushes, as it was told when the lines were read
+-- @return how many lines were removed; -1 if a later one flushes
 local hash = KEYS[1]
+local owner, known = ARGV[4], redis.call('HGET', hash, 'o') or ''
+if string.sub(owner, 1, 1) == 't' and string.sub(known, 1, 1) == 't' and
+  tonumber(string.sub(known, 2)) > tonumber(string.sub(owner, 2)) then
+  return -1
+end
 local last = redis.call('HGET', hash, 'j' .. ARGV[1])
 if not last or string.sub(last, 1, 8) ~= ARGV[2] then return 0 end
 local meta = redis.call('HMGET', hash, 'f', 'b')

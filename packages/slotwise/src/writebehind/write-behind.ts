@@ -4,10 +4,12 @@ import { type Id, type KeySpace, keyOf } from '../keys.js'
 import { Locks } from '../lock/index.js'
 import { type CallOptions, shown } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
+import type { Events } from '../telemetry.js'
 import { Accepting } from './accepting.js'
 import { checkServers } from './checks.js'
 import type { DeadLetter } from './dead-letters.js'
 import { Flusher } from './flusher.js'
+import { GivenUp } from './given-up.js'
 import type { Answer, Change, Start } from './journal.js'
 import { boundsOf, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
 import { Partitions } from './partitions.js'
@@ -16,6 +18,8 @@ import { type Accepted, accepted, type Counted, type Lag, lagOf } from './result
 import { nameOf, rowOf } from './rows.js'
 import type { Evidence } from './settling.js'
 import { Shares } from './shares.js'
+import { statsOf, type WriteBehindStats } from './stats.js'
+import { told } from './told.js'
 import { bytesOf, fieldOf, valueOf } from './values.js'
 
 /** Options of {@link WriteBehind.drain}. */
@@ -117,13 +121,17 @@ export class WriteBehind<T> implements AsyncDisposable {
    * @throws UncacheableValueError it cannot be JSON; ConfigurationError the id is empty or longer than 512 bytes
    */
   async write(id: Id, value: T, options: CallOptions = {}): Promise<Accepted> {
-    const bytes = bytesOf(value)
-    return accepted(await this.#accept(id, { kind: 's', bytes }, undefined, options), this.#settings)
+    return await this.#told('write', options, async () => {
+      const bytes = bytesOf(value)
+      return accepted(await this.#accept(id, { kind: 's', bytes }, undefined, options), this.#settings)
+    })
   }
 
   /** The row is gone from now on. As {@link WriteBehind.write}. */
   async delete(id: Id, options: CallOptions = {}): Promise<Accepted> {
-    return accepted(await this.#accept(id, { kind: 'd' }, undefined, options), this.#settings)
+    return await this.#told('delete', options, async () =>
+      accepted(await this.#accept(id, { kind: 'd' }, undefined, options), this.#settings),
+    )
   }
 
   /**
@@ -139,6 +147,16 @@ export class WriteBehind<T> implements AsyncDisposable {
     field: string,
     by: number,
     { idempotencyKey, ...options }: CallOptions & { readonly idempotencyKey?: string | undefined } = {},
+  ): Promise<Counted> {
+    return await this.#told('increment', options, () => this.#count(id, field, by, idempotencyKey, options))
+  }
+
+  async #count(
+    id: Id,
+    field: string,
+    by: number,
+    idempotencyKey: string | undefined,
+    options: CallOptions,
   ): Promise<Counted> {
     if (!Number.isSafeInteger(by)) throw new ConfigurationError(`by must be a whole number, got ${shown(by)}`)
     const length = Buffer.byteLength(field)
@@ -177,7 +195,7 @@ export class WriteBehind<T> implements AsyncDisposable {
       members: keyOf(this.#space, ['members']),
       partitions,
       leaseMs,
-      work: (partition, signal) => this.#flush(partition, signal),
+      work: (partition, signal, lease) => this.#flush(partition, signal, lease),
       report,
     })
   }
@@ -185,6 +203,11 @@ export class WriteBehind<T> implements AsyncDisposable {
   /** What waits. */
   async lag(options: CallOptions = {}): Promise<Lag> {
     return lagOf(await this.#partitions.waiting(options))
+  }
+
+  /** What this process knows of the partitions that it flushes, without asking anybody: for gauges. */
+  stats(): WriteBehindStats {
+    return statsOf([...this.#life.flushers.values()])
   }
 
   /** Resolves once everything that was accepted before is written, by whichever process flushes; so some process has to. */
@@ -203,30 +226,23 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** The rows that the database does not take; in a view, those of its tenant. */
   async deadLetters(options: CallOptions = {}): Promise<readonly DeadLetter<T>[]> {
-    return (await this.#given(undefined, options)).map(([, letter]) => letter)
+    return await this.#letters().list(options)
   }
 
   /**
    * Tries dead letters again, as if they were written now: those of the rows given, or all; but none of a row of which
-   * something newer waits. A letter is there until its row is written.
+   * something newer waits. From then on it waits as any change, and is a letter again if the database still does not take it.
    *
    * @returns how many are tried
    */
   async replay(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
     await this.ready()
-    const tried = (await this.#given(ids, options)).map(async ([name, { row }]) => {
-      const change: Change = row.deleted
-        ? { kind: 'd', ifIdle: true }
-        : { kind: 's', bytes: bytesOf(row.value), ifIdle: true }
-      return await this.#partitions.journalOf(name).accept(name, change, undefined, options)
-    })
-    return (await Promise.all(tried)).filter(({ state }) => state === 'accepted').length
+    return await this.#letters(ids).replay(options)
   }
 
   /** Forgets dead letters: those of the rows given, or all. How many there were. */
   async discard(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
-    const names = (await this.#given(ids, options)).map(([name]) => name)
-    return await this.#partitions.discard(names, options)
+    return await this.#letters(ids).discard(options)
   }
 
   /** Hands its partitions over. What waits stays in the journals. The port stays open. Idempotent. */
@@ -247,6 +263,14 @@ export class WriteBehind<T> implements AsyncDisposable {
       hurry: (partition) => this.#life.flushers.get(partition)?.hurry(),
     })
     return this.#life.accepting
+  }
+
+  #told<R extends Accepted | Counted>(
+    kind: Events['slotwise:writebehind']['kind'],
+    { signal }: CallOptions,
+    act: () => Promise<R>,
+  ): Promise<R> {
+    return told({ name: this.#settings.name, kind, signal }, act)
   }
 
   async #accept(id: Id, change: Change, mark: string | undefined, options: CallOptions) {
@@ -277,22 +301,23 @@ export class WriteBehind<T> implements AsyncDisposable {
     })
   }
 
-  async #flush(partition: number, signal: AbortSignal): Promise<void> {
+  async #flush(partition: number, signal: AbortSignal, lease: bigint): Promise<void> {
     const { journal, letters } = this.#partitions.at(partition)
     const { evidence } = this.#life
-    const flusher = new Flusher<T>(journal, partition, { ...this.#settings, letters, evidence })
+    const flusher = new Flusher<T>(journal, partition, { ...this.#settings, letters, evidence, lease })
     this.#life.flushers.set(partition, flusher)
     try {
       await flusher.run(signal)
     } finally {
-      this.#life.flushers.delete(partition)
+      // Another may be at work in its place by now.
+      if (this.#life.flushers.get(partition) === (flusher as never)) this.#life.flushers.delete(partition)
     }
   }
 
   /** Letters of the rows given, or of all that may be seen here. */
-  async #given(ids: readonly Id[] | undefined, options: CallOptions) {
+  #letters(ids?: readonly Id[]): GivenUp<T> {
     const names = ids && new Set(ids.map((id) => nameOf(id, this.#tenant)))
     const isMine = (name: string) => this.#tenant === undefined || rowOf(name).tenant === this.#tenant
-    return await this.#partitions.letters((name) => names?.has(name) ?? isMine(name), options)
+    return new GivenUp(this.#settings.name, this.#partitions, (name) => names?.has(name) ?? isMine(name))
   }
 }

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/accept',
-sha1: '4eb7b93f1d7b40bb3cae3bff89958e2eddbfe54a',
+sha1: '4d314fd6a092364932641105cb29a87f3e458e62',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let kind: lua.Value = lua.index(redis.ARGV, 1)
@@ -77,8 +77,11 @@ return lua.table([3])
 }
 value = lua.format("%.0f", sum)
 counted = lua.concat(counted, lua.concat(lua.char(lua.len(field)), lua.concat(field, lua.concat(lua.char(lua.len(value)), value))))
-} else if ((lua.yes(lua.eq(lua.index(redis.ARGV, 7), "idle")) && lua.yes(lua.index(row, 3)))) {
-return lua.table([2, lua.index(row, 3), state])
+} else if (lua.yes(lua.eq(lua.index(redis.ARGV, 7), "idle"))) {
+let letter: lua.Value = lua.or(redis.call("HGET", hash, lua.concat("x", id)), () => "")
+if ((lua.yes(lua.index(row, 3)) || lua.yes(!lua.eq(lua.sub(letter, 15, 22), lua.index(redis.ARGV, 8))))) {
+return lua.table([2, lua.or(lua.index(row, 3), () => ""), state])
+}
 }
 let line: lua.Value = lua.format("%.0f", number)
 size = (lua.num((lua.num((lua.num((lua.num((lua.num((lua.num(size) + 30)) + lua.num(lua.len(id)))) + lua.num(lua.len(after)))) - lua.num(lua.len(state)))) + lua.num(lua.len(counted)))) - lua.num(lua.len(counters)))

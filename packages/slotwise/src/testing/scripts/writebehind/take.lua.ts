@@ -3,11 +3,11 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/take',
-sha1: 'ab0cbc184c7da93e830dc851998b5795dc2a4f19',
+sha1: '145bb722f037f819be950b4ffad8a6c8f4688797',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
-let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t")
-if ((lua.yes(lua.eq(lua.index(redis.ARGV, 6), "1")) && lua.yes(lua.index(meta, 2)))) {
+let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b", "c", "o")
+if ((lua.yes(lua.eq(lua.index(redis.ARGV, 7), "1")) && lua.yes(lua.index(meta, 2)))) {
 redis.call("HDEL", hash, "w")
 redis.call("HSET", hash, "l", lua.index(meta, 2))
 }
@@ -34,21 +34,34 @@ goesOn = 1
 from = (lua.num(number$2) + 1)
 }
 let upTo: lua.Value = lua.min(last, (lua.num((lua.num(from) + lua.num(lua.tonumber(lua.index(redis.ARGV, 5))))) - 1))
-let reply: lua.Value = lua.table([goesOn, from, upTo, tag$2, last, latest, first])
+let reply: lua.Value = lua.table([goesOn, from, upTo, tag$2, last, latest, first, lua.tonumber(lua.or(lua.index(meta, 4), () => 0)), 0, lua.tonumber(lua.or(lua.index(meta, 5), () => 0))])
 if (lua.yes(lua.gt(from, last))) {
 lua.set(reply, 3, last)
 lua.set(reply, 4, latest)
+return reply
 }
+let owner: lua.Value = lua.index(redis.ARGV, 6)
+let known: lua.Value = lua.or(lua.index(meta, 6), () => "")
+let isSameKind: lua.Value = lua.eq(lua.sub(known, 1, 1), lua.sub(owner, 1, 1))
+if ((!lua.yes(isSameKind) || lua.yes(lua.lt(lua.tonumber(lua.sub(known, 2)), lua.tonumber(lua.sub(owner, 2)))))) {
+redis.call("HDEL", hash, "w")
+redis.call("HSET", hash, "o", owner)
+}
+let time: lua.Value = redis.call("TIME")
 let seen: lua.Value = lua.table([])
 for (let at of lua.steps(from, upTo)) {
 let line: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", at)))
 if (lua.yes(line)) {
 lua.set(reply, 4, lua.sub(line, 1, 8))
+if (lua.yes(lua.eq(at, from))) {
+let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
+lua.set(reply, 9, lua.max(0, (lua.num(now) - lua.num(lua.tonumber(lua.sub(line, 17, 30))))))
+}
 let id: lua.Value = lua.sub(line, 31)
 if (!lua.yes(lua.index(seen, id))) {
 lua.set(seen, id, true)
-let row: lua.Value = redis.call("HMGET", hash, lua.concat("s", id), lua.concat("n", id))
-lua.set(reply, (lua.num(lua.len(reply)) + 1), lua.table([id, lua.or(lua.index(row, 1), () => ""), lua.or(lua.index(row, 2), () => "")]))
+let row: lua.Value = redis.call("HMGET", hash, lua.concat("s", id), lua.concat("n", id), lua.concat("g", id))
+lua.set(reply, (lua.num(lua.len(reply)) + 1), lua.table([id, lua.or(lua.index(row, 1), () => ""), lua.or(lua.index(row, 2), () => ""), lua.or(lua.index(row, 3), () => ""), redis.call("HEXISTS", hash, lua.concat("x", id))]))
 }
 }
 }

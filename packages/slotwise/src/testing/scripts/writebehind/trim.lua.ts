@@ -3,9 +3,14 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/trim',
-sha1: '4db066f67650c5b041af17c65a0a02b0d28c0309',
+sha1: 'b6f76c864b6115974fe12260e7454d8abcd367e1',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
+let owner: lua.Value = lua.index(redis.ARGV, 4)
+let known: lua.Value = lua.or(redis.call("HGET", hash, "o"), () => "")
+if (((lua.yes(lua.eq(lua.sub(owner, 1, 1), "t")) && lua.yes(lua.eq(lua.sub(known, 1, 1), "t"))) && lua.yes(lua.gt(lua.tonumber(lua.sub(known, 2)), lua.tonumber(lua.sub(owner, 2)))))) {
+return -1
+}
 let last: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.index(redis.ARGV, 1)))
 if ((!lua.yes(last) || lua.yes(!lua.eq(lua.sub(last, 1, 8), lua.index(redis.ARGV, 2))))) {
 return 0
