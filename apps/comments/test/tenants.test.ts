@@ -38,7 +38,7 @@ const EVERYTHING: readonly [method: string, path: string, call: Call][] = [
   ['PUT', '/v1/comments/reply/reaction', { user: 'v', body: { kind: '👍' } }],
   ['DELETE', '/v1/comments/c/reaction', { user: 'v' }],
   ['POST', '/v1/entities/e/views', {}],
-  ['POST', '/v1/entities/e/views', { headers: { 'idempotency-key': 'the same of both' } }],
+  ['POST', '/v1/entities/e/views', { headers: { 'idempotency-key': 'the-same-of-both' } }],
   ['PATCH', '/v1/comments/c', { user: 'u', body: { content: 'edited by A' } }],
   ['GET', '/v1/comments/c', {}],
   ['POST', '/v1/entities/e/comments', { user: 'u', body: { content: 'written by A', parentId: 'c' } }],
@@ -54,7 +54,7 @@ describe('a tenant', () => {
     const b = await service.tenant()
     await settle(a, 'A')
     await settle(b, 'B')
-    const same = { headers: { 'idempotency-key': 'the same of both' } }
+    const same = { headers: { 'idempotency-key': 'the-same-of-both' } }
     expect((await b.post('/v1/entities/e/views', same)).body).toEqual({ views: 1 })
     expect((await b.put('/v1/comments/c/reaction', { user: 'v', body: { kind: '😮' } })).status).toBe(200)
     const seenByB = async () => [
