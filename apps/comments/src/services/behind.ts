@@ -34,7 +34,7 @@ const LEASE_MS = 5000
 /** How long a process that ends waits for what is accepted to be written. The rest is the others', or the next one's. */
 const FAREWELL_MS = 500
 /** How long a read waits for what is accepted before it shows what is written. */
-export const LOOK_MS = 1000
+export const LOOK_MS = 500
 const LAG_MS = 1000
 
 /** Counts of views, by the hash of their entity, and reactions, by those of their entity and of comment and user. */
