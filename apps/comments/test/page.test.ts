@@ -137,6 +137,7 @@ it('counts one look each time a thread is opened, and shows it', async ({ visit 
   await page.locator('#source[data-source=cache]').waitFor()
   await page.reload()
   await page.getByText('2 views', { exact: true }).waitFor()
+  expect((await api.thread('1')).body.views).toBe(2)
 })
 
 it('shows reactions, changes one and takes it back, and finds it again after a reload', async ({ visit }) => {
@@ -154,6 +155,7 @@ it('shows reactions, changes one and takes it back, and finds it again after a r
   await button('Celebrate 1', false).waitFor()
   await button('Wonder 1', true).click()
   await button('Wonder', false).waitFor()
+  expect((await api.get(`/v1/comments/${id}`)).body.reactions).toEqual([{ kind: '🎉', count: 1 }])
 })
 
 it('keeps tenants apart whose ids are the same', async ({ visit }) => {

@@ -68,7 +68,7 @@ async function fillTenant(
   await transaction
     .insertInto('comments')
     .values(
-      comments.map(({ minute, fans, reactions, edited, deleted, ...row }) => ({
+      comments.map(({ row, minute, fans, edited, deleted }) => ({
         ...row,
         tenant_id,
         likes: fans.length,
@@ -82,20 +82,20 @@ async function fillTenant(
   await transaction
     .insertInto('likes')
     .values(
-      comments.flatMap(({ id, fans, minute }) =>
-        fans.map((user_id) => ({ tenant_id, comment_id: id, user_id, created_at: at(minute + 1) })),
+      comments.flatMap(({ row, fans, minute }) =>
+        fans.map((user_id) => ({ tenant_id, comment_id: row.id, user_id, created_at: at(minute + 1) })),
       ),
     )
     .execute()
   await transaction
     .insertInto('reactions')
     .values(
-      comments.flatMap(({ id, entity_id, reactions }) =>
+      comments.flatMap(({ row, reactions }) =>
         reactions.map(({ user_id, kind }) => ({
           tenant_id,
-          id: rowId(id, user_id),
-          thread: rowId(entity_id),
-          comment_id: id,
+          id: rowId(row.id, user_id),
+          thread: rowId(row.entity_id),
+          comment_id: row.id,
           user_id,
           kind,
         })),
@@ -111,12 +111,14 @@ function commentOf(thread: number, nth: number, seed: number) {
   const author = NAMES[place % NAMES.length] ?? ''
   const others = NAMES.filter((name) => name !== author).map((name) => name.toLowerCase())
   return {
-    id: idOf(nth),
-    entity_id: String(thread + 1),
-    // Half of all answer one that came before, which makes a tree of some depth.
-    parent_id: nth % 2 === 0 || nth < 3 ? null : idOf(Math.floor((nth * 2) / 3) - (place % 2)),
-    author_id: author.toLowerCase(),
-    content: COMMENTS[place % COMMENTS.length] ?? '',
+    row: {
+      id: idOf(nth),
+      entity_id: String(thread + 1),
+      // Half of all answer one that came before, which makes a tree of some depth.
+      parent_id: nth % 2 === 0 || nth < 3 ? null : idOf(Math.floor((nth * 2) / 3) - (place % 2)),
+      author_id: author.toLowerCase(),
+      content: COMMENTS[place % COMMENTS.length] ?? '',
+    },
     minute: thread * COMMENTS_PER_THREAD + nth,
     fans: others.slice(0, (place * 3) % (others.length + 1)),
     reactions:

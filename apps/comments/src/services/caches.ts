@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { InvalidationPendingError } from 'slotwise'
 import { Cache, type CacheAnswer, type ErrorContext, type Load, type LoadContext } from 'slotwise/cache'
 import type { RedisPort } from 'slotwise/redis'
 import type { Comment } from '../repositories/comments.js'
@@ -8,6 +7,7 @@ import type { CountedReaction } from '../repositories/reactions.js'
 import type { Tenant } from '../repositories/tenants.js'
 import type { Viewed } from '../repositories/views.js'
 import { recordTiming, timed, traceOfRequest } from '../trace.js'
+import { forgotten, told, written } from './pending.js'
 
 /** An entity with all its comments, the oldest first, as one entry of the cache. */
 export interface CachedThread {
@@ -267,41 +267,4 @@ const never: LoadContext = {
   signal: new AbortController().signal,
   setTtlMs: () => {},
   skipStore: () => {},
-}
-
-/** The write stands, whether Redis could be told of it or not; the caches go on telling it. */
-async function told(invalidation: Promise<void>): Promise<boolean> {
-  try {
-    await invalidation
-    return true
-  } catch (error) {
-    if (!(error instanceof InvalidationPendingError)) throw error
-    markPending()
-    return false
-  }
-}
-
-async function written<T>(writing: () => Promise<T>): Promise<T> {
-  try {
-    return await writing()
-  } catch (error) {
-    if (!(error instanceof InvalidationPendingError)) throw error
-    markPending()
-    return error.written as T
-  }
-}
-
-/** Waits until Redis has been told, for as long as anybody waits for it. */
-async function forgotten(error: unknown, signal: AbortSignal): Promise<void> {
-  if (!(error instanceof InvalidationPendingError)) throw error
-  const aborted = new Promise<never>((_, fail) => {
-    signal.addEventListener('abort', () => fail(error), { once: true })
-  })
-  aborted.catch(() => {})
-  if (!(await Promise.race([error.settled, aborted]))) throw error
-}
-
-function markPending(): void {
-  const trace = traceOfRequest()
-  if (trace !== undefined) trace.pending = true
 }
