@@ -46,6 +46,14 @@ export class DeadLetters<T> {
     return names.length === 0 ? 0 : Number(await this.#call(['HDEL', this.#key, ...names], options))
   }
 
+  /** Which of these rows have one. */
+  async has(names: readonly string[], options: CallOptions = {}): Promise<ReadonlySet<string>> {
+    if (names.length === 0) return new Set()
+    const reply = await this.#call(['HMGET', this.#key, ...names], options)
+    const found = Array.isArray(reply) ? (reply as readonly unknown[]) : []
+    return new Set(names.filter((_, i) => found[i] !== null))
+  }
+
   async list(options: CallOptions = {}): Promise<ReadonlyMap<string, DeadLetter<T>>> {
     const reply = await this.#call(['HGETALL', this.#key], options)
     const parts = (Array.isArray(reply) ? reply : []).map(String)

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BatchFencedError } from '../errors.js'
 import type { DeadLetters } from './dead-letters.js'
+import type { Safety } from './durability.js'
 import { isSame, type Journal, NOWHERE, type Position, type State, type Taken } from './journal.js'
 import { rowOf } from './rows.js'
 import { type Evidence, type NamedRow, Settling } from './settling.js'
@@ -16,8 +17,8 @@ export interface FlusherSettings<T> {
   readonly writeTimeoutMs: number
   readonly batchSize: number
   readonly flushIntervalMs: number
-  /** So many have to have what is written. */
-  readonly replicas: number
+  /** What is written has to be so safe. */
+  readonly safety: Safety
   /** Told of every failure; the batch is tried again. */
   readonly report: (error: unknown) => void
 }
@@ -66,13 +67,14 @@ export class Flusher<T> {
   }
 
   async #carry(epoch: bigint, begin: Position, signal: AbortSignal, moved: () => void): Promise<void> {
-    const { batchSize, flushIntervalMs, replicas } = this.#settings
+    const { batchSize, flushIntervalMs, safety } = this.#settings
     let position = begin
     while (!signal.aborted) {
       this.#isHurried = false
       const from = performance.now()
       let taken = await this.#journal.take(position, batchSize, { signal })
-      if (replicas > 0 && !isSame(position, taken.to)) taken = await this.#takeReplicated(position, signal)
+      const isAsked = safety.replicas > 0 || safety.fsync
+      if (isAsked && !isSame(position, taken.to)) taken = await this.#takeSafe(position, signal)
       const { to } = taken
       if (!isSame(position, to)) {
         const rows = taken.rows.map(({ name, waiting }) => this.#row(name, waiting))
@@ -89,14 +91,14 @@ export class Flusher<T> {
 
   /**
    * What the database has and a failover takes back, marks included, would be counted again by whoever repeats it: so
-   * nothing is written that the replicas do not have. Where they are away for long, it is written all the same.
+   * nothing is written that is not as safe as was asked for. Where that takes long, it is written all the same.
    */
-  async #takeReplicated(position: Position, signal: AbortSignal): Promise<Taken> {
-    const { batchSize, replicas } = this.#settings
+  async #takeSafe(position: Position, signal: AbortSignal): Promise<Taken> {
+    const { batchSize, safety } = this.#settings
     const from = performance.now()
     for (;;) {
-      const taken = await this.#journal.take(position, batchSize, { signal, replicas })
-      if (taken.isReplicated === true || performance.now() - from > REPLICA_PATIENCE_MS) return taken
+      const taken = await this.#journal.take(position, batchSize, { signal, ...safety })
+      if (taken.isSafe || performance.now() - from > REPLICA_PATIENCE_MS) return taken
       await sleep(BACKOFF_MS.min, undefined, { ref: false, signal })
     }
   }

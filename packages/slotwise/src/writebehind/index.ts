@@ -5,8 +5,9 @@
  */
 export type { PostgresClient, PostgresPool } from '../postgres.js'
 export type { DeadLetter } from './dead-letters.js'
+export type { Durability } from './durability.js'
 export type { Line, Position } from './journal.js'
-export type { Durability, LoadContext, WriteBehindOptions } from './options.js'
+export type { LoadContext, OnFull, WriteBehindOptions } from './options.js'
 export {
   type PostgresWriterOptions,
   postgresWriter,

@@ -29,8 +29,13 @@ export class Partitions<T> {
     return found
   }
 
+  /** In which of them a row is. */
+  of(name: string): number {
+    return partitionOf(name, this.#all.length)
+  }
+
   journalOf(name: string): Journal {
-    return this.at(partitionOf(name, this.#all.length)).journal
+    return this.at(this.of(name)).journal
   }
 
   async waiting({ signal: given, ...options }: CallOptions): Promise<readonly Waiting[]> {
@@ -51,9 +56,7 @@ export class Partitions<T> {
 
   /** Forgets letters. How many there were. */
   async discard(names: readonly string[], options: CallOptions): Promise<number> {
-    const counts = names.map((name) =>
-      this.at(partitionOf(name, this.#all.length)).letters.remove([name], options),
-    )
+    const counts = names.map((name) => this.at(this.of(name)).letters.remove([name], options))
     return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0)
   }
 }

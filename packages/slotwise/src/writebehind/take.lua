@@ -1,4 +1,5 @@
--- The lines of a journal behind a position, and what the rows are now that they are about. Changes nothing.
+-- The lines of a journal behind a position, and what the rows are now that they are about. Changes nothing; with `write` it
+-- writes what is there already, since who waits for replicas or a disk waits for what its own connection has written.
 --
 -- The position is what a database has: every line up to one. Of rows that had changed again it may have more than that, for
 -- what is written is what a row is at the time; so it also says which line was the last then. Where the journal does not go on
@@ -11,9 +12,15 @@
 -- @arg seen_number  of the last line that there was
 -- @arg seen_tag     its tag
 -- @arg most    how many lines at most
+-- @arg write   1 to write something, 0 not to
 -- @return {whether it goes on from there, number of the first line, number of the last, its tag, number of the last that there is, its tag, number of the first that there is, rows...} each row is {id, state, counters}
 local hash = KEYS[1]
 local meta = redis.call('HMGET', hash, 'f', 'l', 't')
+if ARGV[6] == '1' and meta[2] then
+  -- A server whose memory is full lets a script go on that has begun with what needs none; there is no such field.
+  redis.call('HDEL', hash, 'w')
+  redis.call('HSET', hash, 'l', meta[2])
+end
 local first, last, latest = tonumber(meta[1] or 1), tonumber(meta[2] or 0), meta[3] or string.rep('\0', 8)
 
 local function goesOnFrom(number, tag)

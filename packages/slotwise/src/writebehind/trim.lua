@@ -15,6 +15,20 @@ if not last or string.sub(last, 1, 8) ~= ARGV[2] then return 0 end
 local meta = redis.call('HMGET', hash, 'f', 'b')
 local first, size = tonumber(meta[1] or 1), tonumber(meta[2] or 0)
 local to = tonumber(ARGV[1])
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local removed = redis.call('HGET', hash, 'y')
+local since, every = now, 0
+if removed then
+  since, every = tonumber(string.sub(removed, 9, 22)) or now, tonumber(string.sub(removed, 23)) or 0
+end
+-- For how long this has been under way: since lines went before, or since the first of these came.
+local oldest = redis.call('HGET', hash, 'j' .. string.format('%.0f', first))
+if oldest and (not removed or tonumber(string.sub(oldest, 17, 30)) > since) then
+  since = tonumber(string.sub(oldest, 17, 30))
+end
+local took = math.max(0, now - since)
+if removed then took = math.floor((took + every) / 2) end
 -- bound: the lines there may be
 for number = first, to do
   local place = 'j' .. string.format('%.0f', number)
@@ -30,5 +44,6 @@ for number = first, to do
     end
   end
 end
-redis.call('HSET', hash, 'f', string.format('%.0f', to + 1), 'b', string.format('%.0f', size), 'y', ARGV[3])
+redis.call('HSET', hash, 'f', string.format('%.0f', to + 1), 'b', string.format('%.0f', size),
+  'y', ARGV[3] .. string.format('%014.0f%.0f', now, took))
 return to - first + 1

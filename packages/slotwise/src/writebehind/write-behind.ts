@@ -3,12 +3,13 @@ import { ClosedError, ConfigurationError } from '../errors.js'
 import { type Id, type KeySpace, keyOf } from '../keys.js'
 import { Locks } from '../lock/index.js'
 import { type CallOptions, shown } from '../options.js'
-import { refuseEviction } from '../redis/eviction.js'
 import type { RedisPort } from '../redis/port.js'
+import { Accepting } from './accepting.js'
+import { checkServers } from './checks.js'
 import type { DeadLetter } from './dead-letters.js'
 import { Flusher } from './flusher.js'
 import { type Answer, type Change, lookAll, type Start } from './journal.js'
-import { type LoadContext, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
+import { boundsOf, type LoadContext, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
 import { Partitions } from './partitions.js'
 import { Readiness } from './readiness.js'
 import { type Accepted, accepted, type Counted, type Lag, lagOf } from './results.js'
@@ -33,11 +34,12 @@ export interface ReadManyOptions<T> extends CallOptions {
 }
 
 /** One for all views. */
-interface Life {
+interface Life<T> {
   isClosed: boolean
   shares: Shares | undefined
   readiness: Readiness | undefined
-  readonly flushers: Map<number, Flusher<never>>
+  accepting: Accepting<T> | undefined
+  readonly flushers: Map<number, Flusher<T>>
   readonly evidence: Evidence
 }
 
@@ -50,7 +52,7 @@ const POLL_MS = 25
  * something newer, whoever is killed, paused or asked again at whichever point.
  *
  * Not guaranteed: that what was accepted survives a failover of an asynchronous replica; `durability: { replicas }` makes that
- * rare, and each result says what was reached. Rows do not wait for each other, so a database may show one change and not yet
+ * rare, `'fsync'` is for a primary that comes back itself, and each result says what was reached. Rows do not wait for each other, so a database may show one change and not yet
  * an earlier one of another row. A row that a failover has taken back may be written as it was before.
  *
  * @example
@@ -75,10 +77,11 @@ export class WriteBehind<T> implements AsyncDisposable {
   readonly #space: KeySpace
   readonly #partitions: Partitions<T>
   #tenant: string | undefined
-  #life: Life = {
+  #life: Life<T> = {
     isClosed: false,
     shares: undefined,
     readiness: undefined,
+    accepting: undefined,
     flushers: new Map(),
     evidence: { taken: 0 },
   }
@@ -87,10 +90,9 @@ export class WriteBehind<T> implements AsyncDisposable {
     this.#port = port
     this.#options = options
     this.#settings = settingsOf(options)
-    const { name, partitions, highWater, maxBytes, idempotencyWindowMs } = this.#settings
+    const { name, partitions } = this.#settings
     this.#space = { namespace: port.namespace, pattern: 'writebehind', name }
-    const bounds = { lines: highWater, bytes: maxBytes, markMs: idempotencyWindowMs }
-    this.#partitions = new Partitions(port, this.#space, partitions, bounds)
+    this.#partitions = new Partitions(port, this.#space, partitions, boundsOf(this.#settings))
   }
 
   /** The same, for the rows of one tenant: a free view. */
@@ -104,15 +106,20 @@ export class WriteBehind<T> implements AsyncDisposable {
   /**
    * Whether it can work. Awaited by every operation, and looked at again every minute.
    *
-   * @throws ConfigurationError there are journals of this name with another number of partitions, or a primary may evict them
+   * @throws ConfigurationError there are journals of this name with another number of partitions, or a primary may evict them, or
+   * cannot say of a change that it is on its disk where `durability` asks for that
    */
   ready(): Promise<void> {
-    this.#life.readiness ??= new Readiness(() => this.#check(), this.#settings.report)
+    this.#life.readiness ??= new Readiness(async () => {
+      await this.#accepting.room.look()
+      await checkServers(this.#port, this.#space, this.#settings)
+    }, this.#settings.report)
     return this.#life.readiness.ready()
   }
 
   /**
-   * The row is this from now on. One round trip; one more where replicas are waited for.
+   * The row is this from now on. One round trip; where replicas or the disk are waited for, on a connection of its own.
+   * Under `onFull: 'write-through'` it may take up to its deadline (`commandTimeoutMs` of the port, unless told).
    *
    * @throws OutcomeUnknownError it was sent, and whether it was accepted is not known: sent again, it would undo what came after
    * @throws UncacheableValueError it cannot be JSON; ConfigurationError the id is empty or longer than 512 bytes
@@ -260,29 +267,19 @@ export class WriteBehind<T> implements AsyncDisposable {
     return this.close()
   }
 
-  async #check(): Promise<void> {
-    const { partitions, name, evictionCheck, report } = this.#settings
-    if (evictionCheck !== 'off') {
-      const looked = refuseEviction(this.#port, 'journals')
-      await (evictionCheck === 'warn' ? looked.catch(report) : looked)
-    }
-    const key = keyOf(this.#space, ['settings'])
-    await this.#port.call({
-      key,
-      command: ['HSETNX', key, 'partitions', String(partitions)],
-      repeat: 'safe',
+  get #accepting(): Accepting<T> {
+    this.#life.accepting ??= new Accepting<T>(this.#port, {
+      ...this.#settings,
+      partitions: this.#partitions,
+      ready: () => this.ready(),
+      hurry: (partition) => this.#life.flushers.get(partition)?.hurry(),
     })
-    const stored = await this.#port.call({ key, command: ['HGET', key, 'partitions'], repeat: 'safe' })
-    if (String(stored) === String(partitions)) return
-    throw new ConfigurationError(`${name} has ${String(stored)} partitions, and not ${partitions}`)
+    return this.#life.accepting
   }
 
-  async #accept(id: Id, change: Change, mark: string | undefined, options: CallOptions): Promise<Answer> {
+  async #accept(id: Id, change: Change, mark: string | undefined, options: CallOptions) {
     if (this.#life.isClosed) throw new ClosedError('this write-behind has been closed')
-    await this.ready()
-    const name = nameOf(id, this.#tenant)
-    const { replicas } = this.#settings
-    return await this.#partitions.journalOf(name).accept(name, change, mark, { ...options, replicas })
+    return await this.#accepting.accept(nameOf(id, this.#tenant), change, mark, options)
   }
 
   /** What a counter was, by what waits or what the database has. */
@@ -313,7 +310,7 @@ export class WriteBehind<T> implements AsyncDisposable {
     const { journal, letters } = this.#partitions.at(partition)
     const { evidence } = this.#life
     const flusher = new Flusher<T>(journal, partition, { ...this.#settings, letters, evidence })
-    this.#life.flushers.set(partition, flusher as never)
+    this.#life.flushers.set(partition, flusher)
     try {
       await flusher.run(signal)
     } finally {

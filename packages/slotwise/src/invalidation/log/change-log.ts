@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { UnexpectedReplyError } from '../../errors.js'
 import { type Key, keyOf } from '../../keys.js'
 import type { CallOptions } from '../../options.js'
+import { randomTag } from '../../random.js'
 import type { RedisPort, Reply, ScriptCall } from '../../redis/port.js'
 import { defineScript } from '../../redis/script.js'
 import { slotOf } from '../../slots.js'
@@ -72,7 +72,7 @@ export class ChangeLog {
         append.call(
           { log },
           {
-            tag: randomBytes(8),
+            tag: randomTag(8),
             items: JSON.stringify(all.slice(i * IN_ONE, (i + 1) * IN_ONE)),
             keep: this.#settings.keep,
             for_ms: FOR_MS,

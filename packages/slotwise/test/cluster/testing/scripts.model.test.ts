@@ -121,6 +121,7 @@ const change = (
   fc.integer({ min: 1, max: 400 }),
   fc.constantFrom('', 'M1', 'M2', 'M3'),
   ms,
+  fc.constantFrom(0, 0, 2),
 ]
 
 /** How each script is called; what belongs to one pattern meets at one key. */
@@ -170,7 +171,7 @@ const PATTERNS: Readonly<
   writebehind: [
     [acceptRow, change(fc.constantFrom('s', 'd'), fc.constantFrom('', 'idle'))],
     [acceptRow, change(fc.constant('i'), fc.constantFrom('', '0', '9007199254740991'))],
-    [takeRows, [number, tagOrNone, number, tagOrNone, fc.integer({ min: 1, max: 4 })]],
+    [takeRows, [number, tagOrNone, number, tagOrNone, fc.integer({ min: 1, max: 4 }), fc.constantFrom(0, 1)]],
     [trimRows, [fc.integer({ min: 1, max: 6 }), tag, tag]],
     [lagOfRows, []],
   ],

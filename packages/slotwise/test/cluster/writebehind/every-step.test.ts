@@ -79,7 +79,7 @@ async function stage() {
       writeTimeoutMs: 30_000,
       batchSize: 4,
       flushIntervalMs: 10,
-      replicas: 0,
+      safety: { replicas: 0, fsync: false },
       report: () => {},
     })
   }

@@ -3,10 +3,14 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/take',
-sha1: 'c332c31e1b468fff7dd391b69775641bfd88b1a5',
+sha1: 'ab0cbc184c7da93e830dc851998b5795dc2a4f19',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t")
+if ((lua.yes(lua.eq(lua.index(redis.ARGV, 6), "1")) && lua.yes(lua.index(meta, 2)))) {
+redis.call("HDEL", hash, "w")
+redis.call("HSET", hash, "l", lua.index(meta, 2))
+}
 let first: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 1))
 let last: lua.Value = lua.tonumber(lua.or(lua.index(meta, 2), () => 0))
 let latest: lua.Value = lua.or(lua.index(meta, 3), () => lua.rep("\u0000", 8))
