@@ -17,5 +17,5 @@ export {
 export type { Accepted, Counted, Lag } from './results.js'
 export type { Row, RowId } from './rows.js'
 export type { WriteBehindStats } from './stats.js'
-export { type DrainOptions, WriteBehind } from './write-behind.js'
+export { type DrainOptions, type ReadManyOptions, WriteBehind } from './write-behind.js'
 export type { BatchContext, Claim, WriteBatch, Writer } from './writer.js'

@@ -2,7 +2,7 @@ import { BatchFencedError } from '../errors.js'
 import type { Key } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import { randomTag } from '../random.js'
-import type { RedisPort, Reply, ScriptCall, Waited } from '../redis/port.js'
+import type { CommandCall, RedisPort, Reply, ScriptCall, Waited } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
 import acceptSource from './accept.lua.js'
 import { isAsked, type Safety, waitOf } from './durability.js'
@@ -212,9 +212,12 @@ export class Journal {
 
   /** What waits of a row; `undefined` if nothing does. */
   async look(name: string, options: CallOptions): Promise<State | undefined> {
-    const command = ['HMGET', this.key, `s${name}`, `n${name}`] as const
-    const call = { key: this.key, command, repeat: 'safe' } as const
-    return stateOf(await this.port.call(call, { ...options, binary: true }))
+    return stateOf(await this.port.call(this.lookCall(name), { ...options, binary: true }))
+  }
+
+  /** The call of {@link Journal.look}, for {@link lookAll}. */
+  lookCall(name: string): CommandCall {
+    return { key: this.key, command: ['HMGET', this.key, `s${name}`, `n${name}`], repeat: 'safe' }
   }
 
   async waiting(options: CallOptions): Promise<Waiting> {
@@ -269,6 +272,19 @@ export class Journal {
     }
     return await this.port.writeThenWait(call, { ...options, ...waitOf({ replicas, fsync }) })
   }
+}
+
+/** What waits of many rows, of any journals, in the order of the calls: one round trip a node. */
+export async function lookAll(
+  port: RedisPort,
+  calls: readonly CommandCall[],
+  options: CallOptions,
+): Promise<readonly (State | undefined)[]> {
+  const results = await port.pipeline(calls, { ...options, binary: true })
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason
+    return stateOf(result.value)
+  })
 }
 
 export function isSame(a: Position, b: Position): boolean {

@@ -10,8 +10,8 @@ import { checkServers } from './checks.js'
 import type { DeadLetter } from './dead-letters.js'
 import { Flusher } from './flusher.js'
 import { GivenUp } from './given-up.js'
-import type { Answer, Change, Start } from './journal.js'
-import { boundsOf, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
+import { type Answer, type Change, lookAll, type Start } from './journal.js'
+import { boundsOf, type LoadContext, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
 import { Partitions } from './partitions.js'
 import { Readiness } from './readiness.js'
 import { type Accepted, accepted, type Counted, type Lag, lagOf } from './results.js'
@@ -27,6 +27,14 @@ export interface DrainOptions {
   readonly signal?: AbortSignal | undefined
   /** Told now and then how much is left. */
   readonly onProgress?: ((lag: Lag) => void) | undefined
+}
+
+/** Options of {@link WriteBehind.readMany}. */
+export interface ReadManyOptions<T> extends CallOptions {
+  /** What the database has of rows, in the order of the ids. @defaultValue the `load` of the options, once for each */
+  readonly load?:
+    | ((ids: readonly Id[], context: LoadContext) => Promise<readonly (T | undefined)[]>)
+    | undefined
 }
 
 /** One for all views. */
@@ -186,6 +194,26 @@ export class WriteBehind<T> implements AsyncDisposable {
     return valueOf(waiting) as T | undefined
   }
 
+  /**
+   * {@link WriteBehind.read} of many rows, in their order: one round trip a node, then one call of the `load` that is given here,
+   * with all of which nothing waits, if there are any. It is asked after Redis has answered, so what it reads from the database has
+   * everything that waits no more.
+   */
+  async readMany(
+    ids: readonly Id[],
+    { load, ...options }: ReadManyOptions<T> = {},
+  ): Promise<readonly (T | undefined)[]> {
+    await this.ready()
+    const names = ids.map((id) => nameOf(id, this.#tenant))
+    const calls = names.map((name) => this.#partitions.journalOf(name).lookCall(name))
+    const waiting = await lookAll(this.#port, calls, options)
+    const others = ids.filter((_, i) => waiting[i] === undefined)
+    const all = load ?? ((some: readonly Id[]) => Promise.all(some.map((id) => this.#load(id, options))))
+    const loaded = others.length === 0 ? [] : await all(others, this.#loading(options))
+    let next = 0
+    return waiting.map((state) => (state === undefined ? loaded[next++] : (valueOf(state) as T | undefined)))
+  }
+
   /** Begins to flush in this process, its part of the partitions. Without it a process only accepts and reads. Idempotent. */
   start(): void {
     if (this.#life.isClosed) throw new ClosedError('this write-behind has been closed')
@@ -294,11 +322,12 @@ export class WriteBehind<T> implements AsyncDisposable {
     return { value: number, bytes: bytesOf(row), expected }
   }
 
-  async #load(id: Id, { signal }: CallOptions): Promise<T | undefined> {
-    return await this.#settings.load?.(id, {
-      ...(this.#tenant === undefined ? {} : { tenant: this.#tenant }),
-      signal,
-    })
+  async #load(id: Id, options: CallOptions): Promise<T | undefined> {
+    return await this.#settings.load?.(id, this.#loading(options))
+  }
+
+  #loading({ signal }: CallOptions): LoadContext {
+    return { ...(this.#tenant === undefined ? {} : { tenant: this.#tenant }), signal }
   }
 
   async #flush(partition: number, signal: AbortSignal, lease: bigint): Promise<void> {
