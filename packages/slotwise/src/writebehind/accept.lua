@@ -5,6 +5,7 @@
 --   t        the tag of the last line
 --   b        how many bytes lines and states take
 --   y        random, another one whenever lines are removed
+--   p        the layout that it belongs to, once a line came; `>` and another one where it takes no more lines of any
 --   j<n>     a line: its tag, the tag of the line before, when it came in fourteen digits, the id
 --   s<id>    the state of a row that waits: `s` and its bytes, or `d` if it is to be deleted
 --   n<id>    its counters, which count in the place of what its bytes say: of each its name and its value, both behind their
@@ -29,7 +30,8 @@
 -- @arg size      how many bytes there may be
 -- @arg mark      of a change that may be sent again; empty for none
 -- @arg mark_ms   for how long it may
--- @return {1, number of the line, value of the counter} accepted | {0, lines, bytes} full | {2, expected, state} it has to be told what the counter was | {3} it would count too far | {4} the row has too many counters
+-- @arg layout    that the caller knows; empty not to ask
+-- @return {1, number of the line, value of the counter} accepted | {0, lines, bytes} full | {2, expected, state} it has to be told what the counter was | {3} it would count too far | {4} the row has too many counters | {5} it belongs to another layout
 local hash, kind, id, tag = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local mark = ARGV[11]
 local time = redis.call('TIME')
@@ -42,7 +44,8 @@ if mark ~= '' then
   end
 end
 
-local meta = redis.call('HMGET', hash, 'f', 'l', 't', 'b')
+local meta = redis.call('HMGET', hash, 'f', 'l', 't', 'b', 'p')
+if ARGV[13] ~= '' and meta[5] and meta[5] ~= ARGV[13] then return {5} end
 local first = tonumber(meta[1] or 1)
 local number = tonumber(meta[2] or 0) + 1
 local size = tonumber(meta[4] or 0)
@@ -98,6 +101,7 @@ elseif counters ~= '' then
   redis.call('HDEL', hash, 'n' .. id)
 end
 if not meta[1] then redis.call('HSET', hash, 'f', '1') end
+if not meta[5] and ARGV[13] ~= '' then redis.call('HSET', hash, 'p', ARGV[13]) end
 if mark ~= '' then
   local ends = now + tonumber(ARGV[12])
   local queue = redis.call('HMGET', hash, 'qf', 'ql')

@@ -1,7 +1,14 @@
 import type { Key } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
+import { defineScript } from '../redis/script.js'
+import bequeathSource from './bequeath.lua.js'
 import { type Row, type RowId, rowOf } from './rows.js'
+
+const bequeath = defineScript(bequeathSource, { repeat: 'safe', decode: (reply) => reply === 1 })
+
+/** Beside the letters: how often the number of partitions had been changed when the layout began. No row has that name. */
+const BEGAN = ''
 
 /** A row that the database does not take. */
 export interface DeadLetter<T> {
@@ -47,15 +54,51 @@ export class DeadLetters<T> {
   }
 
   async list(options: CallOptions = {}): Promise<ReadonlyMap<string, DeadLetter<T>>> {
-    const reply = await this.#call(['HGETALL', this.#key], options)
-    const parts = (Array.isArray(reply) ? reply : []).map(String)
     const found = new Map<string, DeadLetter<T>>()
-    for (let i = 0; i < parts.length; i += 2) {
-      const name = parts[i] ?? ''
-      const { row, error, at } = JSON.parse(parts[i + 1] ?? '') as Kept<T>
+    for (const [name, letter] of await this.#letters(options)) {
+      const { row, error, at } = JSON.parse(letter) as Kept<T>
       found.set(name, { ...rowOf(name), row, error, at: new Date(at) })
     }
     return found
+  }
+
+  /**
+   * Carries those to where they belong when there is another number of partitions, `changes` being how often it was changed. A
+   * letter is there before it is removed here. How many there were; `undefined` if that layout has begun here or there.
+   */
+  async bequeath(
+    changes: number,
+    heirOf: (name: string) => DeadLetters<T>,
+    options: CallOptions,
+  ): Promise<number | undefined> {
+    let count = 0
+    for (const [name, letter] of await this.#letters(options)) {
+      const heir = heirOf(name)
+      if (heir.#key === this.#key) continue
+      if (!(await heir.#bequeath({ changes, name, letter }, options))) return undefined
+      if (!(await this.#bequeath({ changes, name, letter: '' }, options))) return undefined
+      count++
+    }
+    return count
+  }
+
+  /** From now on nothing is carried here for that layout any more. */
+  async begin(changes: number, options: CallOptions): Promise<void> {
+    await this.#bequeath({ changes, name: BEGAN, letter: '' }, options)
+  }
+
+  async #bequeath(
+    args: { readonly changes: number; readonly name: string; readonly letter: string },
+    options: CallOptions,
+  ): Promise<boolean> {
+    return await bequeath.run(this.#port, { letters: this.#key }, args, options)
+  }
+
+  async #letters(options: CallOptions): Promise<readonly (readonly [name: string, letter: string])[]> {
+    const reply = await this.#call(['HGETALL', this.#key], options)
+    const parts = (Array.isArray(reply) ? reply : []).map(String)
+    const pairs = parts.flatMap((name, i) => (i % 2 === 0 ? [[name, parts[i + 1] ?? ''] as const] : []))
+    return pairs.filter(([name]) => name !== BEGAN)
   }
 
   async #call(command: readonly [string, ...string[]], options: CallOptions): Promise<unknown> {

@@ -73,6 +73,8 @@ export type Answer =
   | { readonly state: 'unknown'; readonly expected: Buffer; readonly waiting: State | undefined }
   | { readonly state: 'out of range' }
   | { readonly state: 'too many counters' }
+  /** The journal belongs to another layout than the one given, or to none at the moment. */
+  | { readonly state: 'foreign' }
 
 /** How much may wait in a journal, and how long a mark is known. */
 export interface JournalBounds {
@@ -121,9 +123,10 @@ export class Journal {
     name: string,
     change: Change,
     mark: string | undefined,
-    options: CallOptions & { readonly replicas?: number },
+    options: CallOptions & { readonly replicas?: number; readonly layout?: string },
   ): Promise<Answer> {
     const { lines, bytes, markMs } = this.#bounds
+    const { replicas = 0, layout = '', ...rest } = options
     const from = change.kind === 'i' ? change.from : undefined
     const script = mark === undefined ? accept : acceptOnce
     const call = script.call(
@@ -141,9 +144,9 @@ export class Journal {
         size: bytes,
         mark: mark ?? '',
         mark_ms: markMs,
+        layout,
       },
     )
-    const { replicas = 0, ...rest } = options
     if (replicas === 0) return script.decode(await this.port.call(call, { ...rest, binary: true }))
     const { reply, acknowledgedBy } = await this.port.writeThenWait(call, { ...rest, binary: true, replicas })
     const answer = script.decode(reply)
@@ -200,6 +203,7 @@ function answerOf(reply: Reply): Answer {
   }
   if (kind === 3) return { state: 'out of range' }
   if (kind === 4) return { state: 'too many counters' }
+  if (kind === 5) return { state: 'foreign' }
   throw new UnexpectedReplyError('a change of a row was answered with something else')
 }
 

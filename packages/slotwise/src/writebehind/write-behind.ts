@@ -1,20 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClosedError, ConfigurationError } from '../errors.js'
-import { type Id, type KeySpace, keyOf } from '../keys.js'
-import { Locks } from '../lock/index.js'
+import type { Id, KeySpace } from '../keys.js'
 import { type CallOptions, shown } from '../options.js'
 import { refuseEviction } from '../redis/eviction.js'
 import type { RedisPort } from '../redis/port.js'
 import type { DeadLetter } from './dead-letters.js'
-import { Flusher } from './flusher.js'
+import { Flushing } from './flushing.js'
 import type { Answer, Change, Start } from './journal.js'
+import { type Layout, Layouts, spaceOf, tokenOf } from './layout.js'
 import { type Settings, settingsOf, type WriteBehindOptions } from './options.js'
-import { Partitions } from './partitions.js'
+import { changeOf, Partitions } from './partitions.js'
 import { Readiness } from './readiness.js'
 import { type Accepted, accepted, type Counted, type Lag, lagOf } from './results.js'
-import { nameOf, rowOf } from './rows.js'
-import type { Evidence } from './settling.js'
-import { Shares } from './shares.js'
+import { nameOf, wantedLetters } from './rows.js'
 import { bytesOf, fieldOf, valueOf } from './values.js'
 
 /** Options of {@link WriteBehind.drain}. */
@@ -27,10 +25,10 @@ export interface DrainOptions {
 /** One for all views. */
 interface Life {
   isClosed: boolean
-  shares: Shares | undefined
+  flushing: Flushing<never> | undefined
+  /** As it was when this process looked last, for what it accepts. */
+  layout: Layout | undefined
   readiness: Readiness | undefined
-  readonly flushers: Map<number, Flusher<never>>
-  readonly evidence: Evidence
 }
 
 const POLL_MS = 25
@@ -66,23 +64,22 @@ export class WriteBehind<T> implements AsyncDisposable {
   readonly #settings: Settings<T>
   readonly #space: KeySpace
   readonly #partitions: Partitions<T>
+  readonly #layouts: Layouts
   #tenant: string | undefined
   #life: Life = {
     isClosed: false,
-    shares: undefined,
+    flushing: undefined,
+    layout: undefined,
     readiness: undefined,
-    flushers: new Map(),
-    evidence: { taken: 0 },
   }
 
   constructor(port: RedisPort, options: WriteBehindOptions<T>) {
     this.#port = port
     this.#options = options
     this.#settings = settingsOf(options)
-    const { name, partitions, highWater, maxBytes, idempotencyWindowMs } = this.#settings
-    this.#space = { namespace: port.namespace, pattern: 'writebehind', name }
-    const bounds = { lines: highWater, bytes: maxBytes, markMs: idempotencyWindowMs }
-    this.#partitions = new Partitions(port, this.#space, partitions, bounds)
+    this.#space = spaceOf(port, this.#settings.name)
+    this.#partitions = this.#partitionsOf(this.#settings.partitions)
+    this.#layouts = new Layouts(port, this.#space)
   }
 
   /** The same, for the rows of one tenant: a free view. */
@@ -96,7 +93,8 @@ export class WriteBehind<T> implements AsyncDisposable {
   /**
    * Whether it can work. Awaited by every operation, and looked at again every minute.
    *
-   * @throws ConfigurationError there are journals of this name with another number of partitions, or a primary may evict them
+   * @throws ConfigurationError there are journals of this name with another number of partitions, that is being changed, or a
+   * primary may evict them
    */
   ready(): Promise<void> {
     this.#life.readiness ??= new Readiness(() => this.#check(), this.#settings.report)
@@ -161,18 +159,14 @@ export class WriteBehind<T> implements AsyncDisposable {
     return valueOf(waiting) as T | undefined
   }
 
-  /** Begins to flush in this process, its part of the partitions. Without it a process only accepts and reads. Idempotent. */
+  /**
+   * Begins to flush in this process, its part of the partitions. Without it a process only accepts and reads. Where the number of
+   * partitions is being changed, or is another one than this process was told, it flushes as many as there are. Idempotent.
+   */
   start(): void {
     if (this.#life.isClosed) throw new ClosedError('this write-behind has been closed')
-    const { name, partitions, leaseMs, report } = this.#settings
-    this.#life.shares ??= new Shares(this.#port, {
-      locks: new Locks(this.#port, { name: `writebehind-${name}`, onError: report }),
-      members: keyOf(this.#space, ['members']),
-      partitions,
-      leaseMs,
-      work: (partition, signal) => this.#flush(partition, signal),
-      report,
-    })
+    const partitionsOf = (count: number) => this.#partitionsOf(count)
+    this.#life.flushing ??= new Flushing<T>(this.#port, this.#space, this.#settings, partitionsOf) as never
   }
 
   /** What waits. */
@@ -189,14 +183,14 @@ export class WriteBehind<T> implements AsyncDisposable {
       onProgress?.(lagOf(waiting))
       const left = waiting.some(({ first, last }, i) => first <= last && first <= (ends[i] ?? 0))
       if (!left) return
-      for (const flusher of this.#life.flushers.values()) flusher.hurry()
+      this.#life.flushing?.hurry()
       await sleep(POLL_MS, undefined, { signal })
     }
   }
 
   /** The rows that the database does not take; in a view, those of its tenant. */
   async deadLetters(options: CallOptions = {}): Promise<readonly DeadLetter<T>[]> {
-    return (await this.#given(undefined, options)).map(([, letter]) => letter)
+    return (await this.#given(undefined, options)).map(({ letter }) => letter)
   }
 
   /**
@@ -207,25 +201,21 @@ export class WriteBehind<T> implements AsyncDisposable {
    */
   async replay(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
     await this.ready()
-    const tried = (await this.#given(ids, options)).map(async ([name, { row }]) => {
-      const change: Change = row.deleted
-        ? { kind: 'd', ifIdle: true }
-        : { kind: 's', bytes: bytesOf(row.value), ifIdle: true }
-      return await this.#partitions.journalOf(name).accept(name, change, undefined, options)
-    })
+    const tried = (await this.#given(ids, options)).map(
+      async ({ name, letter }) => await this.#acceptNamed(name, changeOf(letter), undefined, options),
+    )
     return (await Promise.all(tried)).filter(({ state }) => state === 'accepted').length
   }
 
   /** Forgets dead letters: those of the rows given, or all. How many there were. */
   async discard(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
-    const names = (await this.#given(ids, options)).map(([name]) => name)
-    return await this.#partitions.discard(names, options)
+    return await this.#partitions.discard(await this.#given(ids, options), options)
   }
 
   /** Hands its partitions over. What waits stays in the journals. The port stays open. Idempotent. */
   async close(): Promise<void> {
     this.#life.isClosed = true
-    await this.#life.shares?.close()
+    await this.#life.flushing?.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -238,23 +228,45 @@ export class WriteBehind<T> implements AsyncDisposable {
       const looked = refuseEviction(this.#port, 'journals')
       await (evictionCheck === 'warn' ? looked.catch(report) : looked)
     }
-    const key = keyOf(this.#space, ['settings'])
-    await this.#port.call({
-      key,
-      command: ['HSETNX', key, 'partitions', String(partitions)],
-      repeat: 'safe',
-    })
-    const stored = await this.#port.call({ key, command: ['HGET', key, 'partitions'], repeat: 'safe' })
-    if (String(stored) === String(partitions)) return
-    throw new ConfigurationError(`${name} has ${String(stored)} partitions, and not ${partitions}`)
+    const layout = await this.#layouts.open(partitions)
+    this.#life.layout = layout
+    if (layout.moving !== undefined) {
+      const change = `from ${layout.partitions} to ${layout.moving}`
+      throw new ConfigurationError(
+        `the partitions of ${name} are being changed ${change}: until then nothing is accepted`,
+      )
+    }
+    if (layout.partitions !== partitions) {
+      throw new ConfigurationError(`${name} has ${layout.partitions} partitions, and not ${partitions}`)
+    }
   }
 
   async #accept(id: Id, change: Change, mark: string | undefined, options: CallOptions): Promise<Answer> {
     if (this.#life.isClosed) throw new ClosedError('this write-behind has been closed')
-    await this.ready()
-    const name = nameOf(id, this.#tenant)
+    return await this.#acceptNamed(nameOf(id, this.#tenant), change, mark, options)
+  }
+
+  async #acceptNamed(
+    name: string,
+    change: Change,
+    mark: string | undefined,
+    options: CallOptions,
+  ): Promise<Answer> {
     const { replicas } = this.#settings
-    return await this.#partitions.journalOf(name).accept(name, change, mark, { ...options, replicas })
+    let refused = ''
+    for (;;) {
+      await this.ready()
+      const layout = this.#life.layout === undefined ? '' : tokenOf(this.#life.layout)
+      if (layout === refused && refused !== '') {
+        throw new ConfigurationError(`${this.#settings.name} has journals of another number of partitions`)
+      }
+      const journal = this.#partitions.journalOf(name)
+      const answer = await journal.accept(name, change, mark, { ...options, replicas, layout })
+      if (answer.state !== 'foreign') return answer
+      // The number was changed, perhaps there and back, since this process looked.
+      refused = layout
+      this.#life.readiness = undefined
+    }
   }
 
   /** What a counter was, by what waits or what the database has. */
@@ -280,22 +292,14 @@ export class WriteBehind<T> implements AsyncDisposable {
     })
   }
 
-  async #flush(partition: number, signal: AbortSignal): Promise<void> {
-    const { journal, letters } = this.#partitions.at(partition)
-    const { evidence } = this.#life
-    const flusher = new Flusher<T>(journal, partition, { ...this.#settings, letters, evidence })
-    this.#life.flushers.set(partition, flusher as never)
-    try {
-      await flusher.run(signal)
-    } finally {
-      this.#life.flushers.delete(partition)
-    }
+  #partitionsOf(count: number): Partitions<T> {
+    const { highWater, maxBytes, idempotencyWindowMs } = this.#settings
+    const bounds = { lines: highWater, bytes: maxBytes, markMs: idempotencyWindowMs }
+    return new Partitions(this.#port, this.#space, count, bounds)
   }
 
   /** Letters of the rows given, or of all that may be seen here. */
   async #given(ids: readonly Id[] | undefined, options: CallOptions) {
-    const names = ids && new Set(ids.map((id) => nameOf(id, this.#tenant)))
-    const isMine = (name: string) => this.#tenant === undefined || rowOf(name).tenant === this.#tenant
-    return await this.#partitions.letters((name) => names?.has(name) ?? isMine(name), options)
+    return await this.#partitions.letters(wantedLetters(ids, this.#tenant), options)
   }
 }

@@ -46,8 +46,13 @@ import {
 } from '../../../src/testing/index.js'
 import { twins } from '../../../src/testing/scripts/all.lua.js'
 import acceptRow from '../../../src/writebehind/accept.lua.js'
+import bequeathLetters from '../../../src/writebehind/bequeath.lua.js'
 import enrolFlusher from '../../../src/writebehind/enrol.lua.js'
+import forgetMarks from '../../../src/writebehind/forget.lua.js'
 import lagOfRows from '../../../src/writebehind/lag.lua.js'
+import openJournal from '../../../src/writebehind/open.lua.js'
+import resettle from '../../../src/writebehind/resettle.lua.js'
+import sealJournal from '../../../src/writebehind/seal.lua.js'
 import takeRows from '../../../src/writebehind/take.lua.js'
 import trimRows from '../../../src/writebehind/trim.lua.js'
 import { rounds } from '../../support/budget.js'
@@ -103,6 +108,13 @@ const plan = fc
 const row = fc.constantFrom('a', 'b')
 const tag = fc.constantFrom(...[1, 2, 3, 4].map((n) => version(n)))
 const number = fc.integer({ min: 0, max: 6 })
+const rowLayout = fc.constantFrom('0000000000:3', '0000000001:5', '0000000002:3')
+const settings = fc.tuple(
+  fc.constantFrom('3', '5'),
+  fc.constantFrom('0', '1'),
+  fc.constantFrom('', '5'),
+  fc.constantFrom('', '3'),
+)
 const tagOrNone = fc.oneof(tag, fc.constant(Buffer.alloc(8)))
 /** What follows the kind of a change, its start and what it expects apart. */
 const change = (
@@ -121,6 +133,7 @@ const change = (
   fc.integer({ min: 1, max: 400 }),
   fc.constantFrom('', 'M1', 'M2', 'M3'),
   ms,
+  fc.oneof(fc.constant(''), rowLayout),
 ]
 
 /** How each script is called; what belongs to one pattern meets at one key. */
@@ -173,7 +186,23 @@ const PATTERNS: Readonly<
     [takeRows, [number, tagOrNone, number, tagOrNone, fc.integer({ min: 1, max: 4 })]],
     [trimRows, [fc.integer({ min: 1, max: 6 }), tag, tag]],
     [lagOfRows, []],
+    [sealJournal, [rowLayout]],
+    [openJournal, [rowLayout]],
+    [forgetMarks, []],
   ],
+  settings: [
+    [
+      resettle,
+      [
+        settings.map((fields) => fields.join('/')),
+        fc.constantFrom('3', '5'),
+        fc.constantFrom('0', '1'),
+        fc.constantFrom('', '5'),
+        fc.constantFrom('', '3'),
+      ],
+    ],
+  ],
+  letters: [[bequeathLetters, [number, fc.constantFrom('', 'a', 'b'), fc.constantFrom('', 'x', 'y')]]],
   flushers: [[enrolFlusher, [token, orNone]]],
   ratelimit: [[decide, [layout, plan]]],
 }

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/accept',
-sha1: 'af67e466e653857c96729964e7517a4be74af611',
+sha1: '83e3d3e047b95d11a61204e9a61981d21e2b48df',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let kind: lua.Value = lua.index(redis.ARGV, 1)
@@ -18,7 +18,10 @@ if ((lua.yes(known) && lua.yes(lua.gt(lua.tonumber(lua.sub(known, 1, 14)), now))
 return lua.table([1, lua.tonumber(lua.sub(known, 15, 28)), lua.sub(known, 29)])
 }
 }
-let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b")
+let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b", "p")
+if (((lua.yes(!lua.eq(lua.index(redis.ARGV, 13), "")) && lua.yes(lua.index(meta, 5))) && lua.yes(!lua.eq(lua.index(meta, 5), lua.index(redis.ARGV, 13))))) {
+return lua.table([5])
+}
 let first: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 1))
 let number: lua.Value = (lua.num(lua.tonumber(lua.or(lua.index(meta, 2), () => 0))) + 1)
 let size: lua.Value = lua.tonumber(lua.or(lua.index(meta, 4), () => 0))
@@ -79,6 +82,9 @@ redis.call("HDEL", hash, lua.concat("n", id))
 }
 if (!lua.yes(lua.index(meta, 1))) {
 redis.call("HSET", hash, "f", "1")
+}
+if ((!lua.yes(lua.index(meta, 5)) && lua.yes(!lua.eq(lua.index(redis.ARGV, 13), "")))) {
+redis.call("HSET", hash, "p", lua.index(redis.ARGV, 13))
 }
 if (lua.yes(!lua.eq(mark, ""))) {
 let ends$2: lua.Value = (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 12))))
