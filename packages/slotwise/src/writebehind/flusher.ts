@@ -4,7 +4,7 @@ import type { DeadLetters } from './dead-letters.js'
 import { isSame, type Journal, NOWHERE, type Position, type State, type Taken } from './journal.js'
 import { rowOf } from './rows.js'
 import { type Evidence, type NamedRow, Settling } from './settling.js'
-import { timely } from './timely.js'
+import { errorOf, timely } from './timely.js'
 import { valueOf } from './values.js'
 import type { Writer } from './writer.js'
 
@@ -58,7 +58,7 @@ export class Flusher<T> {
         await this.#carry(claim?.epoch ?? 0n, claim?.position ?? NOWHERE, signal, () => (failures = 0))
       } catch (error) {
         if (error instanceof BatchFencedError || isAborted(signal)) return
-        this.#settings.report(error)
+        this.#settings.report(errorOf(error))
         const most = Math.min(BACKOFF_MS.max, BACKOFF_MS.min * 2 ** Math.min(failures++, 10))
         await this.#pause(most * (0.5 + Math.random() / 2), signal)
       }

@@ -1,4 +1,4 @@
-import { BatchFencedError } from '../errors.js'
+import { BatchFencedError, ConfigurationError } from '../errors.js'
 import type { DeadLetters } from './dead-letters.js'
 import type { Row } from './rows.js'
 import { timely } from './timely.js'
@@ -109,8 +109,9 @@ export class Settling<T> {
   }
 }
 
+/** Nothing is to be learnt about rows. */
 const isOver = (error: unknown, { signal }: BatchContext): boolean =>
-  error instanceof BatchFencedError || signal.aborted
+  error instanceof BatchFencedError || error instanceof ConfigurationError || signal.aborted
 
 function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
