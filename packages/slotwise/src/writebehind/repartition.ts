@@ -116,9 +116,20 @@ export class Repartition {
       await this.#open(young, tokenOf(next))
       // A failover may take back what sealed a journal: then it takes lines again.
     } while (!(await this.#isDrained(all, tokenOf(next))))
-    const former = Math.max(layout.former, layout.partitions)
-    await this.#layouts.replace(layout, { ...next, moving: undefined, former }, this.#call)
+    await this.#finish(layout)
     return letters
+  }
+
+  /** Unless another has, and perhaps begun something else since. */
+  async #finish({ changes }: Layout): Promise<void> {
+    for (;;) {
+      const now = await this.#layouts.known(this.#call)
+      if (now.changes !== changes || now.moving !== this.#to) return
+      const former = Math.max(now.former, now.partitions)
+      const next = { ...nextOf(now, this.#to), moving: undefined, former }
+      // What flushes may have fenced the former ones in between.
+      if (await this.#layouts.replace(now, next, this.#call)) return
+    }
   }
 
   async #drain(journals: readonly Journal[], next: string): Promise<void> {

@@ -243,7 +243,7 @@ it('one that only waits and then sets the number loses what a process accepts th
 
 /** All that a change does, from its start to its end. */
 const EFFECTS = [
-  ['HMGET', 1],
+  ['HMGET', 2],
   ['leave', 2],
   ['lag', 3],
   ['resettle', 2],
