@@ -94,7 +94,7 @@ export class Repartition {
     }
     if (moving === undefined && entries > 0 && flushers === 0) {
       throw new ImpossibleChangeError(
-        `${entries} changes wait and no process flushes them: start one before the number of partitions is changed`,
+        `no process flushes what waits (${entries}): start one before the number of partitions is changed`,
       )
     }
     const marked = { ...layout, moving: to }

@@ -12,6 +12,7 @@ import {
 import { partitionKeys, partitionOf } from '../../../src/writebehind/partition-keys.js'
 import { nameOf } from '../../../src/writebehind/rows.js'
 import { anyPort } from '../../support/any-port.js'
+import { rounds } from '../../support/budget.js'
 import { ModelDatabase, type Versioned } from './model-database.js'
 import { Mortal, type Stop } from './mortal.js'
 
@@ -253,7 +254,9 @@ const EFFECTS = [
   ['bequeath', 7],
   ['open', 5],
 ] as const
-const STOPS = EFFECTS.flatMap(([name, count]) => Array.from({ length: count }, (_, i) => `${name} ${i + 1}`))
+const STOPS = EFFECTS.flatMap(([name, count]) =>
+  Array.from({ length: count }, (_, i) => `${name} ${i + 1}`),
+).filter((_, i) => i % rounds(2, 1) === 0)
 
 describe('whoever changes the number of partitions', () => {
   it.concurrent.each(STOPS)('dies before %s, and another ends it', async (before) => {
