@@ -5,7 +5,7 @@ import type { State } from './journal.js'
 export function bytesOf(value: unknown): Buffer {
   let text: string | undefined
   try {
-    text = JSON.stringify(value)
+    text = JSON.stringify(value) as string | undefined
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     throw new UncacheableValueError(`the value cannot be written: ${why}`, { cause: error })

@@ -137,6 +137,7 @@ describe('a function that writes', () => {
     const { writes, heard } = opened({
       // Not even a promise.
       writeBatch: () => {
+        // oxlint-disable-next-line typescript/only-throw-error
         if (++calls <= 2) throw thrown
         return Promise.resolve()
       },
@@ -158,8 +159,11 @@ describe('a function that writes', () => {
     const { writes } = opened({
       writeBatch: {
         claim: async () => undefined,
-        write: (batch) =>
-          batch.some(({ id }) => id === 'bad') ? Promise.reject(undefined as unknown as Error) : nothing(),
+        write: async (batch) => {
+          // oxlint-disable-next-line typescript/only-throw-error
+          if (batch.some(({ id }) => id === 'bad')) throw undefined
+          await nothing()
+        },
         isAboutRow: (error) => (error as { about: boolean } | undefined)?.about ?? true,
       },
     })
