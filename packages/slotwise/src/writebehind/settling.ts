@@ -53,7 +53,7 @@ export class Settling<T> {
     try {
       await this.#send(rows, context)
     } catch (error) {
-      if (isOver(error, context)) throw error
+      if (this.#isOver(error, context)) throw error
       this.#failures++
       const isSure = writer.isAboutRow?.(error) === true
       if (rows.length === 0 || (!isSure && this.#failures < PATIENCE)) throw error
@@ -87,7 +87,7 @@ export class Settling<T> {
     try {
       await this.#send(rows, context)
     } catch (error) {
-      if (isOver(error, context)) throw error
+      if (this.#isOver(error, context)) throw error
       const [only, ...others] = rows
       if (only === undefined) return
       if (others.length === 0) {
@@ -101,6 +101,12 @@ export class Settling<T> {
     }
   }
 
+  /** Nothing is to be learnt about rows: also where a writer that knows of rows says that it cannot work at all. */
+  #isOver(error: unknown, { signal }: BatchContext): boolean {
+    const isOfNone = error instanceof ConfigurationError && this.#settings.writer.isAboutRow !== undefined
+    return error instanceof BatchFencedError || isOfNone || signal.aborted
+  }
+
   async #send(rows: readonly NamedRow<T>[], context: BatchContext): Promise<void> {
     const { writer, evidence, writeTimeoutMs } = this.#settings
     const those = rows.map(({ row }) => row)
@@ -108,10 +114,6 @@ export class Settling<T> {
     if (rows.length > 0) evidence.taken++
   }
 }
-
-/** Nothing is to be learnt about rows. */
-const isOver = (error: unknown, { signal }: BatchContext): boolean =>
-  error instanceof BatchFencedError || error instanceof ConfigurationError || signal.aborted
 
 function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
