@@ -4,6 +4,7 @@ import type { WireCommand } from '../redis/wire.js'
 import { claim } from './claim.js'
 import { outbids } from './epochs.js'
 import type { Fleet, OperateOptions } from './fleet.js'
+import { hasHeard } from './heard.js'
 import { type Member, observe } from './observe.js'
 import { asked, type Found, keysIn, type SlotKey } from './slot-keys.js'
 import { type NodeView, owns } from './view.js'
@@ -93,12 +94,14 @@ export class ClassicMove {
     const settle = opened.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'NODE', target.self.id] as const)
     // The target first: if the source let go first and died, nobody would know where the slot is.
     await asked(to, settle)
+    const others = views
+      .filter((view) => view !== source && view !== target && view.self.primary === undefined)
+      .map((view) => this.#fleet.memberOf(view))
+    const hears = async (member: Member) => await hasHeard(member, target.self.id, opened).catch(() => false)
+    const [, ...have] = await Promise.all([hears(from), ...others.map(hears)])
     await letGo(from, settle, opened)
-    // The others would hear of it by gossip; told at once, they redirect nobody to where the slot was.
-    const others = views.filter(
-      (view) => view !== source && view !== target && view.self.primary === undefined,
-    )
-    await Promise.allSettled(others.map((view) => asked(this.#fleet.memberOf(view), settle)))
+    // What has not heard of it yet would redirect its clients to where the slot was.
+    await Promise.allSettled(others.filter((_, i) => have[i] !== true).map((member) => asked(member, settle)))
     if (refusal !== undefined) throw refusal
   }
 

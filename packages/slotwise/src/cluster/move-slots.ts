@@ -141,15 +141,13 @@ export async function finishOpen(
 ): Promise<{ readonly views: readonly NodeView[]; readonly finished: Moved }> {
   const { signal, timeoutMs = 30_000 } = options
   const toFinish = options.dryRun !== true
-  let views = await fleet.agreed(Math.min(timeoutMs, HEALTHY_MS), signal, {
-    toFinish,
-    ...(toFinish ? { mend: adopting(fleet) } : {}),
-  })
+  const agreement = toFinish ? { toFinish, mend: adopting(fleet) } : {}
+  let views = await fleet.agreed(Math.min(timeoutMs, HEALTHY_MS), signal, agreement)
   if (!toFinish) return { views, finished: NOTHING_MOVED }
   await alone(fleet, views)
   let finished = await new Mover(fleet, options).waitForRunning(views)
   for (let round = 0; round < ROUNDS; round++) {
-    views = await fleet.agreed(timeoutMs, signal, { toFinish })
+    views = await fleet.agreed(timeoutMs, signal, agreement)
     const open = openMoves(views).map((move) => ({ ...move, dialect: undefined }))
     if (open.length === 0) break
     finished = together(finished, await moveAll(fleet, views, open, options))

@@ -72,6 +72,9 @@ export class ScriptedNode {
   /** What a key takes in memory. */
   bytes: (key: string) => number = (key) => key.length + 50
 
+  /** What it has heard of the slots of a node, itself included. */
+  hears: (node: ScriptedNode) => ReadonlySet<number> = (node) => node.owned
+
   /** How often a command came, by how it begins. */
   asked(prefix: string): number {
     return this.log.filter((line) => line.startsWith(prefix)).length
@@ -199,7 +202,7 @@ export class ScriptedNode {
   #nodes(): string {
     const lines = this.#cluster.nodes.map((node) => {
       const flags = node === this ? 'myself,master' : 'master'
-      const slots = rangesOf([...node.owned]).map(([first, last]) =>
+      const slots = rangesOf([...this.hears(node)]).map(([first, last]) =>
         first === last ? first : `${first}-${last}`,
       )
       const open =

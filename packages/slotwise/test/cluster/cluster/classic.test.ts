@@ -32,6 +32,19 @@ function fill(slot: number, count: number): string[] {
   return keys
 }
 
+/** Loses a slot of the target, once, when the source lets go of it. */
+function loseOnce(slot: number, seen: (line: string) => void = () => {}): void {
+  let isLost = false
+  source.instead = (line) => {
+    seen(line)
+    if (isLost || !line.startsWith(`CLUSTER SETSLOT ${slot} NODE`)) return undefined
+    isLost = true
+    target.owned.delete(slot)
+    source.migrating.delete(slot)
+    return { ok: 'OK' }
+  }
+}
+
 it('keys that could not be sent are not counted, and are sent again', async () => {
   const keys = fill(5, 50)
   let failures = 3
@@ -211,13 +224,7 @@ it('a target that has not heard of the epoch of its source takes nothing from it
 
 it('a slot that its target lost again, after the source let it go, is given to it again', async () => {
   const keys = fill(5, 10)
-  // The third node hears of it last.
-  let times = 1
-  cluster.node(1).instead = (line) => {
-    if (!/SETSLOT 5 NODE/.test(line)) return undefined
-    if (times-- > 0) target.owned.delete(5)
-    return { ok: 'OK' }
-  }
+  loseOnce(5)
   expect(await moveSlots({ ...request, timeoutMs: 2000 })).toMatchObject({ slotsMoved: 10 })
   expect(target.owned.has(5)).toBe(true)
   expect(target.keys).toEqual(new Set(keys))
@@ -226,19 +233,60 @@ it('a slot that its target lost again, after the source let it go, is given to i
 })
 
 it('a slot that its target lost is given back before the next ones move, not only in the end', async () => {
-  let times = 1
-  cluster.node(1).instead = (line) => {
-    if (!/SETSLOT 5 NODE/.test(line) || times-- <= 0) return undefined
-    target.owned.delete(5)
-    return { ok: 'OK' }
-  }
   const owned: boolean[] = []
-  source.instead = (line) => {
+  loseOnce(5, (line) => {
     if (/SETSLOT 33 MIGRATING/.test(line)) owned.push(target.owned.has(5))
-    return undefined
-  }
+  })
   expect(await moveSlots({ ...request, slots: [[0, 40]] })).toMatchObject({ slotsMoved: 41 })
   expect(owned).toEqual([true])
+  expect(target.asked('CLUSTER BUMPEPOCH')).toBe(1)
+})
+
+it('a slot that is lost after all had agreed is given back before anything is moved', async () => {
+  const keys = fill(5, 10)
+  expect(await moveSlots(request)).toMatchObject({ slotsMoved: 10 })
+  let isLost = false
+  // What the servers can do is asked once they agree.
+  target.instead = (line) => {
+    if (!isLost && line.startsWith('COMMAND')) isLost = target.owned.delete(5)
+    return undefined
+  }
+  expect(await moveSlots({ ...request, slots: [[20, 29]] })).toMatchObject({ slotsMoved: 10 })
+  expect(isLost).toBe(true)
+  expect(target.owned.has(5)).toBe(true)
+  expect(target.keys).toEqual(new Set(keys))
+})
+
+it('nobody is told whose a slot is before the owner has said so itself', async () => {
+  const third = cluster.node(1)
+  const before = new Set(target.owned)
+  let looks = 0
+  const isHeard = () => looks > 3
+  const told: boolean[] = []
+  for (const node of [source, third]) {
+    node.hears = (one) => (one === target && !isHeard() ? before : one.owned)
+    node.instead = (line) => {
+      if (line === 'CLUSTER NODES' && target.owned.has(5)) looks++
+      if (/SETSLOT \d+ NODE/.test(line)) told.push(isHeard())
+      return undefined
+    }
+  }
+  expect(await moveSlots(request)).toMatchObject({ slotsMoved: 10 })
+  expect(told).toEqual(Array(10).fill(true))
+  expect(third.asked('CLUSTER SETSLOT')).toBe(0)
+})
+
+it('who does not hear whose a slot is, is told in the end', async () => {
+  const third = cluster.node(1)
+  const before = new Set(target.owned)
+  let told = 0
+  third.hears = (one) => (one === target && told < 10 ? before : one.owned)
+  third.instead = (line) => {
+    if (/SETSLOT \d+ NODE/.test(line)) told++
+    return undefined
+  }
+  expect(await moveSlots(request)).toMatchObject({ slotsMoved: 10 })
+  expect(told).toBe(10)
 })
 
 it('a source that takes a higher epoch while its keys move is outbid before it lets go', async () => {
