@@ -9,8 +9,10 @@ import {
   WriteBehind,
   WriteBehindAdmin,
 } from '../../../src/writebehind/index.js'
+import { Journal } from '../../../src/writebehind/journal.js'
 import { partitionKeys, partitionOf } from '../../../src/writebehind/partition-keys.js'
 import { nameOf } from '../../../src/writebehind/rows.js'
+import { openJournal, sealJournal } from '../../../src/writebehind/sealing.js'
 import { anyPort } from '../../support/any-port.js'
 import { rounds } from '../../support/budget.js'
 import { ModelDatabase, type Versioned } from './model-database.js'
@@ -211,6 +213,30 @@ describe('a change of the number of partitions', () => {
     expect(database.rows.get(id)).toEqual({ version: 2 })
     expect(database.backs).toEqual([])
   })
+})
+
+it('a journal of a later layout is neither sealed nor opened by whoever was paused in an earlier change', async () => {
+  const { space } = stage()
+  const [key = fail()] = partitionKeys(space, 5)
+  const journal = new Journal(port, key, { lines: 9, bytes: 999, markMs: 1 })
+  const [first, second, third] = ['0000000000:3', '0000000001:5', '0000000002:3'] as const
+  const change = { kind: 's', bytes: Buffer.from('1') } as const
+  const accepted = async (layout: string) => (await journal.accept('a', change, undefined, { layout })).state
+  expect(await accepted(first)).toBe('accepted')
+  // Nobody has sealed it yet.
+  expect(await openJournal(journal, second, {})).toBe(first)
+  expect(await sealJournal(journal, second, {})).toBe(`>${second}`)
+  expect(await accepted(first)).toBe('foreign')
+  expect(await accepted(second)).toBe('foreign')
+  expect(await openJournal(journal, second, {})).toBe(second)
+  expect(await accepted(second)).toBe('accepted')
+  expect(await sealJournal(journal, third, {})).toBe(`>${third}`)
+  expect(await openJournal(journal, second, {})).toBe(`>${third}`)
+  expect(await sealJournal(journal, second, {})).toBe(`>${third}`)
+  expect(await accepted(second)).toBe('foreign')
+  expect(await openJournal(journal, third, {})).toBe(third)
+  expect(await sealJournal(journal, second, {})).toBe(third)
+  expect(await accepted(third)).toBe('accepted')
 })
 
 function fail(): never {
