@@ -13,10 +13,12 @@ import { addMembership } from './commands/membership.js'
 import { addMoving } from './commands/moving.js'
 import { addPing } from './commands/ping.js'
 import { addProfile } from './commands/profile.js'
+import { addWriteBehind } from './commands/write-behind.js'
 
 const GROUPS = [
   ['See:', [addInfo, addHealth, addDoctor, addPing, addBench]],
   ['Change:', [addCreate, addMembership, addMoving, addFailover]],
+  ['Patterns:', [addWriteBehind]],
   ['On this machine:', [addLocal, addKeys, addProfile, addCompletion]],
 ] as const
 

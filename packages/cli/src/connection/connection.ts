@@ -132,7 +132,7 @@ const CONNECT_MS = 3000
 
 /** Uses a port of the cluster, and closes it. */
 export async function withPort<R>(
-  connection: Connection,
+  connection: Connection & Pick<ConnectOptions, 'namespace'>,
   terminal: Terminal,
   use: (port: RedisPort) => Promise<R>,
 ): Promise<R> {

@@ -29,6 +29,8 @@ it('bash completes commands, subcommands, options and the choices of an option',
   expect(offered(script, ['slotwise', 'profile', ''])).toEqual(
     expect.arrayContaining(['list', 'show', 'add', 'remove']),
   )
+  expect(offered(script, ['slotwise', 'writebehind', 'dead-letters', 'dis'])).toEqual(['discard'])
+  expect(offered(script, ['slotwise', 'writebehind', 'partitions', 'posts', '--t'])).toContain('--to')
   expect(offered(script, ['slotwise', 'info', '--pass'])).toEqual(['--password-file'])
   expect(offered(script, ['slotwise', 'doctor', '--fail-on', ''])).toEqual([
     'info',

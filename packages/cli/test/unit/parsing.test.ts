@@ -7,6 +7,7 @@ import { severityCode } from '../../src/commands/health.js'
 import { hashTagOf } from '../../src/commands/keys.js'
 import { readSlots } from '../../src/commands/moving.js'
 import { spread } from '../../src/commands/ping.js'
+import { idsOf, idText } from '../../src/commands/write-behind.js'
 import { endpointMap } from '../../src/connection/endpoint-map.js'
 import { asNodesKnow, readNodes } from '../../src/connection/nodes.js'
 import { Refusal } from '../../src/exit.js'
@@ -131,4 +132,28 @@ test('the worst finding that counts decides how doctor ends', () => {
   expect(severityCode(of('warning'), 'critical')).toBe(0)
   expect(severityCode(of('critical', 'warning'), 'critical')).toBe(4)
   expect(severityCode(of('critical'), 'never')).toBe(0)
+})
+
+describe('ids of rows', () => {
+  it.each([
+    ['7', '7'],
+    ['post-7', 'post-7'],
+    ['["post",7]', ['post', 7]],
+    ['["[x"]', ['[x']],
+    ['{"a":1}', '{"a":1}'],
+  ])('of %s are %j', (text, id) => {
+    expect(idsOf([text])).toEqual([id])
+  })
+
+  it('are all where none is given', () => {
+    expect(idsOf([])).toBeUndefined()
+  })
+
+  it.each(['[', '[]', '[post]', '[null]', '["a",1.5]', '[["a"]]'])('are not %s', (text) => {
+    expect(() => idsOf([text])).toThrow(Refusal)
+  })
+
+  it.each(['7', ['post', '7'], '[x', '["post",7]'])('of %j are shown as they can be given again', (id) => {
+    expect(idsOf([idText(id)])).toEqual(typeof id === 'string' && id.startsWith('[') ? [[id]] : [id])
+  })
 })

@@ -6,6 +6,7 @@
 --   b        how many bytes lines and states take
 --   y        random, another one whenever lines are removed; then when that was, in fourteen digits, and for how long the last
 --            of them had been under way, in milliseconds
+--   p        the layout that it belongs to, once a line came; `>` and another one where it takes no more lines of any
 --   j<n>     a line: its tag, the tag of the line before, when it came in fourteen digits, the id
 --   s<id>    the state of a row that waits: `s` and its bytes, or `d` if it is to be deleted
 --   n<id>    its counters, which count in the place of what its bytes say: of each its name and its value, both behind their
@@ -31,7 +32,8 @@
 -- @arg mark      of a change that may be sent again, or by which its caller finds out what became of it; empty for none
 -- @arg mark_ms   for how long it may
 -- @arg mark_from where fewer lines than these wait before it, the mark is not kept
--- @return {1, number of the line, value of the counter, how many wait up to it} accepted | {0, lines, bytes, milliseconds until there may be room; -1 if nothing was ever removed} full | {2, expected, state} it has to be told what the counter was | {3} it would count too far | {4} the row has too many counters
+-- @arg layout    that the caller knows; empty not to ask
+-- @return {1, number of the line, value of the counter, how many wait up to it} accepted | {0, lines, bytes, milliseconds until there may be room; -1 if nothing was ever removed} full | {2, expected, state} it has to be told what the counter was | {3} it would count too far | {4} the row has too many counters | {5} it belongs to another layout
 local hash, kind, id, tag = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local mark = ARGV[11]
 local time = redis.call('TIME')
@@ -50,7 +52,8 @@ if mark ~= '' then
   end
 end
 
-local meta = redis.call('HMGET', hash, 'f', 'l', 't', 'b')
+local meta = redis.call('HMGET', hash, 'f', 'l', 't', 'b', 'p')
+if ARGV[14] ~= '' and meta[5] and meta[5] ~= ARGV[14] then return {5} end
 local first = tonumber(meta[1] or 1)
 local number = tonumber(meta[2] or 0) + 1
 local size = tonumber(meta[4] or 0)
@@ -121,6 +124,7 @@ elseif counters ~= '' then
   redis.call('HDEL', hash, 'n' .. id)
 end
 if not meta[1] then redis.call('HSET', hash, 'f', '1') end
+if not meta[5] and ARGV[14] ~= '' then redis.call('HSET', hash, 'p', ARGV[14]) end
 if mark ~= '' and number - first >= tonumber(ARGV[13]) then
   local ends = now + tonumber(ARGV[12])
   local queue = redis.call('HMGET', hash, 'qf', 'ql')

@@ -1,6 +1,7 @@
+import { ConfigurationError } from '../errors.js'
 import type { CallOptions } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
-import type { Answer, Change } from './journal.js'
+import type { AcceptOptions, Answer, Change } from './journal.js'
 import { isOutOfMemory, MemoryRoom } from './memory-room.js'
 import type { Settings } from './options.js'
 import type { Partitions } from './partitions.js'
@@ -8,10 +9,14 @@ import { Written } from './written.js'
 
 /** What accepting needs of its instance. */
 export interface AcceptingSettings<T>
-  extends Pick<Settings<T>, 'highWater' | 'onFull' | 'safety' | 'maxMemoryRatio' | 'report'> {
+  extends Pick<Settings<T>, 'name' | 'highWater' | 'onFull' | 'safety' | 'maxMemoryRatio' | 'report'> {
   readonly partitions: Partitions<T>
   /** Whether servers are as they must be. */
   readonly ready: () => Promise<void>
+  /** Which layout there was when that was looked at last. */
+  readonly layout: () => string
+  /** Has the servers looked at before the next is accepted. */
+  readonly lookAgain: () => void
   /** Tells whoever flushes a partition in this process, if anybody does. */
   readonly hurry: (partition: number) => void
 }
@@ -40,24 +45,49 @@ export class Accepting<T> {
     mark: string | undefined,
     { signal, deadlineMs }: CallOptions,
   ): Promise<Answer & { readonly isWritten?: boolean }> {
-    const { partitions, ready, safety, onFull, highWater } = this.#settings
+    const { partitions, safety, onFull, highWater } = this.#settings
     const patienceMs = deadlineMs ?? this.#port.setup?.commandTimeoutMs ?? DEADLINE_MS
     const until = performance.now() + patienceMs
-    try {
-      await ready()
-    } catch (error) {
-      if (isOutOfMemory(error)) return { state: 'out of memory' }
-      throw error
-    }
-    const partition = partitions.of(name)
-    const { journal } = partitions.at(partition)
-    if (this.room.isFullFor(journal.key)) return { state: 'out of memory' }
     const options = { signal, deadlineMs, ...safety, patienceMs: onFull === 'reject' ? 0 : patienceMs }
-    const answer = await journal.accept(name, change, mark, options)
+    const answer = await this.journal(name, change, mark, options)
     if (onFull === 'reject' || answer.state !== 'accepted' || answer.place <= highWater) return answer
     const line = { number: answer.number, mark: answer.mark, name }
-    const isWritten = await this.#writtenIn(partition).wait(line, until - performance.now(), signal)
+    const isWritten = await this.#writtenIn(partitions.of(name)).wait(line, until - performance.now(), signal)
     return { ...answer, isWritten }
+  }
+
+  /**
+   * The same, and nobody waits until it is written.
+   *
+   * @throws ConfigurationError journals are those of another number of partitions
+   */
+  async journal(
+    name: string,
+    change: Change,
+    mark: string | undefined,
+    options: AcceptOptions,
+  ): Promise<Answer> {
+    const { partitions, ready, lookAgain, ...settings } = this.#settings
+    const journal = partitions.journalOf(name)
+    let refused: string | undefined
+    for (;;) {
+      try {
+        await ready()
+      } catch (error) {
+        if (isOutOfMemory(error)) return { state: 'out of memory' }
+        throw error
+      }
+      if (this.room.isFullFor(journal.key)) return { state: 'out of memory' }
+      const layout = settings.layout()
+      if (layout === refused) {
+        throw new ConfigurationError(`${settings.name} has journals of another number of partitions`)
+      }
+      const answer = await journal.accept(name, change, mark, { ...options, layout })
+      if (answer.state !== 'foreign') return answer
+      // The number was changed, perhaps there and back, since this process looked.
+      refused = layout
+      lookAgain()
+    }
   }
 
   #writtenIn(partition: number): Written {

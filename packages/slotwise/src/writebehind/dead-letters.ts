@@ -1,8 +1,9 @@
-import { BatchFencedError, UnexpectedReplyError } from '../errors.js'
+import { BatchFencedError, ConfigurationError, UnexpectedReplyError } from '../errors.js'
 import type { Key } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import type { Argument, RedisPort, Reply } from '../redis/port.js'
 import { defineScript, type ScriptSource } from '../redis/script.js'
+import bequeathSource from './bequeath.lua.js'
 import burySource from './bury.lua.js'
 import { isAsked, type Safety, waitOf } from './durability.js'
 import forgetSource from './forget.lua.js'
@@ -103,13 +104,21 @@ export class DeadLetters<T> {
    *
    * @throws BatchFencedError a later one than the owner flushes: nothing was changed
    */
-  async forget(owner: Owner | undefined, names: readonly string[], options: CallOptions): Promise<number> {
-    if (names.length === 0) return 0
-    const count = Number(
-      await this.#port.call(this.#scriptCall(forgetSource, [owner ?? '', ...names]), options),
-    )
-    if (count < 0) throw fenced()
+  async forget(owner: Owner, names: readonly string[], options: CallOptions): Promise<number> {
+    const count = await this.#forget(owner, names, options)
+    if (count === undefined) throw fenced()
     return count
+  }
+
+  /**
+   * How many of them there were.
+   *
+   * @throws ConfigurationError they are being carried to other partitions: nothing was changed
+   */
+  async discard(names: readonly string[], options: CallOptions): Promise<number> {
+    const count = await this.#forget('', names, options)
+    if (count !== undefined) return count
+    throw new ConfigurationError('the number of partitions has been changed, or is being changed')
   }
 
   /** Which of these rows have one. */
@@ -124,21 +133,53 @@ export class DeadLetters<T> {
   /** All that are there all the time until it has ended. */
   async list(options: CallOptions = {}): Promise<ReadonlyMap<string, Found<T>>> {
     const found = new Map<string, Found<T>>()
-    let from = 0
-    do {
-      const { next, letters } = await page.run(
-        this.#port,
-        { partition: this.#key },
-        { from, most: PAGE },
-        { ...options, binary: true },
-      )
+    for await (const letters of this.#pages(options)) {
       for (const { name, tag, text } of letters) {
         const { row, error, at } = JSON.parse(text) as Kept<T>
         found.set(name, { tag, letter: { ...rowOf(name), row, error, at: new Date(at) } })
       }
+    }
+    return found
+  }
+
+  /**
+   * Carries those to where they belong that belong elsewhere, while neither here nor there any line is taken: what partitions
+   * belong to says for which layout. A letter is there before it is removed here. How many were; fewer than there are where others
+   * carry them too, or that layout has begun.
+   */
+  async bequeath(sealed: string, keyOf: (name: string) => Key, options: CallOptions): Promise<number> {
+    let count = 0
+    for await (const letters of this.#pages(options)) {
+      for (const key of new Set(letters.map(({ name }) => keyOf(name)))) {
+        if (key === this.#key) continue
+        const those = letters.filter(({ name }) => keyOf(name) === key)
+        const args = those.flatMap(({ name, tag, text }) => [name, tag, text])
+        const call = { ...this.#scriptCall(bequeathSource, [sealed, ...args]), keys: [key] as const }
+        if ((await this.#port.call(call, options)) !== 1) return count
+        const names = those.map(({ name }) => name)
+        count += (await this.#forget(sealed, names, options)) ?? 0
+      }
+    }
+    return count
+  }
+
+  /** From the last to the first, so that none is missed that is there all the time. */
+  async *#pages(options: CallOptions): AsyncGenerator<Page['letters']> {
+    let from = 0
+    do {
+      const args = { from, most: PAGE }
+      const keys = { partition: this.#key }
+      const { next, letters } = await page.run(this.#port, keys, args, { ...options, binary: true })
+      yield letters
       from = next
     } while (from > 0)
-    return found
+  }
+
+  /** `undefined` if the owner is not who may. */
+  async #forget(owner: string, names: readonly string[], options: CallOptions): Promise<number | undefined> {
+    if (names.length === 0) return 0
+    const count = Number(await this.#port.call(this.#scriptCall(forgetSource, [owner, ...names]), options))
+    return count < 0 ? undefined : count
   }
 
   #scriptCall(script: ScriptSource, args: readonly Argument[]) {

@@ -16,7 +16,7 @@ import { Pace, type PaceBounds } from './pace.js'
 import { rowOf } from './rows.js'
 import { type Evidence, type NamedRow, Settling } from './settling.js'
 import { Seen } from './stats.js'
-import { timely } from './timely.js'
+import { errorOf, timely } from './timely.js'
 import { toldOfLetters } from './told.js'
 import { valueOf } from './values.js'
 import type { BatchContext, Claim, Writer } from './writer.js'
@@ -84,13 +84,14 @@ export class Flusher<T> {
       try {
         const claim = await timely(writeTimeoutMs, signal, (until) => writer.claim(this.#partition, until))
         await this.#carry(claim, signal, () => (failures = 0))
-      } catch (error) {
+      } catch (thrown) {
         if (isAborted(signal)) return
+        const error = errorOf(thrown)
         if (error instanceof BatchFencedError) {
           this.#tell('fenced', error.message)
           return
         }
-        this.#tell('failed', error instanceof Error ? error.message : String(error))
+        this.#tell('failed', error.message)
         if (this.#batch.lines > 0) this.#pace.failed(this.#batch.lines)
         this.#settings.report(error)
         const most = Math.min(BACKOFF_MS.max, BACKOFF_MS.min * 2 ** Math.min(failures++, 10))

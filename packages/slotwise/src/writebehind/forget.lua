@@ -1,16 +1,25 @@
--- Removes letters: of rows that are to be written, or that nobody wants to hear of any more. The last letter takes the place of
--- one that goes, so that places have no gap. Harmless to repeat.
+-- Removes letters: of rows that are to be written, or that nobody wants to hear of any more, or that lie in another partition by
+-- now. The last letter takes the place of one that goes, so that places have no gap. Harmless to repeat.
+--
+-- Where a partition takes no more lines its letters are being carried to others, and of those who do not flush only who does that
+-- removes them: what somebody else removed could have been carried already.
 --
 -- @key partition
--- @arg owner  who flushes, as it was told when the rows were read; empty for who does not
+-- @arg owner  who flushes, as it was told when the rows were read; of who does not, what the partition belongs to while it takes no lines, else empty
 -- @arg ids... of the rows
--- @return how many letters there were; -1 if a later one flushes
+-- @return how many letters there were; -1 if a later one flushes, or the partition belongs to something else
 local hash, owner = KEYS[1], ARGV[1]
-local meta = redis.call('HMGET', hash, 'c', 'o')
-local known = meta[2] or ''
-if string.sub(known, 1, 1) == string.sub(owner, 1, 1) and owner ~= '' and
-  tonumber(string.sub(known, 2)) > tonumber(string.sub(owner, 2)) then
-  return -1
+local meta = redis.call('HMGET', hash, 'c', 'o', 'p')
+local kind = string.sub(owner, 1, 1)
+if kind == 'e' or kind == 't' then
+  local known = meta[2] or ''
+  if string.sub(known, 1, 1) == kind and tonumber(string.sub(known, 2)) > tonumber(string.sub(owner, 2)) then
+    return -1
+  end
+else
+  local sealed = meta[3] or ''
+  if string.sub(sealed, 1, 1) ~= '>' then sealed = '' end
+  if owner ~= sealed then return -1 end
 end
 -- A server whose memory is full lets a script go on that has begun with what needs none; there is no such field.
 redis.call('HDEL', hash, 'w')

@@ -1,6 +1,6 @@
 import type { CallOptions } from '../options.js'
 import type { DeadLetter } from './dead-letters.js'
-import type { Change } from './journal.js'
+import type { Answer, Change } from './journal.js'
 import type { Partitions } from './partitions.js'
 import { toldOfLetters } from './told.js'
 import { bytesOf } from './values.js'
@@ -18,17 +18,20 @@ export class GivenUp<T> {
   }
 
   async list(options: CallOptions): Promise<readonly DeadLetter<T>[]> {
-    return (await this.#found(options)).map(([, { letter }]) => letter)
+    return (await this.#found(options)).map(({ letter }) => letter)
   }
 
   /** Each as it was told here: one that has changed since, or is gone, is not tried. */
-  async replay(options: CallOptions): Promise<number> {
-    const tried = (await this.#found(options)).map(async ([name, { letter, tag }]) => {
+  async replay(
+    accept: (name: string, change: Change) => Promise<Answer>,
+    options: CallOptions,
+  ): Promise<number> {
+    const tried = (await this.#found(options)).map(async ({ name, letter, tag }) => {
       const { row } = letter
       const change: Change = row.deleted
         ? { kind: 'd', ifLetter: tag }
         : { kind: 's', bytes: bytesOf(row.value), ifLetter: tag }
-      return await this.#partitions.journalOf(name).accept(name, change, undefined, options)
+      return await accept(name, change)
     })
     const count = (await Promise.all(tried)).filter(({ state }) => state === 'accepted').length
     toldOfLetters(this.#name, 'replayed', count)
@@ -36,8 +39,7 @@ export class GivenUp<T> {
   }
 
   async discard(options: CallOptions): Promise<number> {
-    const names = (await this.#found(options)).map(([name]) => name)
-    const count = await this.#partitions.discard(names, options)
+    const count = await this.#partitions.discard(await this.#found(options), options)
     toldOfLetters(this.#name, 'discarded', count)
     return count
   }

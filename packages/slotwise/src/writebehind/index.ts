@@ -4,6 +4,7 @@
  * @module
  */
 export type { PostgresClient, PostgresPool } from '../postgres.js'
+export { type LagReport, type LettersOptions, WriteBehindAdmin } from './admin.js'
 export type { DeadLetter } from './dead-letters.js'
 export type { Durability } from './durability.js'
 export type { Line, Position } from './journal.js'
@@ -14,6 +15,11 @@ export {
   postgresWriter,
   writeBehindSql,
 } from './postgres.js'
+export type {
+  ChangePartitionsOptions,
+  PartitionsChange,
+  PartitionsProgress,
+} from './repartition.js'
 export type { Accepted, Counted, Lag } from './results.js'
 export type { Row, RowId } from './rows.js'
 export type { WriteBehindStats } from './stats.js'

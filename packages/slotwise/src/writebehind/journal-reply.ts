@@ -20,6 +20,7 @@ export function answerOf(reply: Reply): Answer {
   }
   if (kind === 3) return { state: 'out of range' }
   if (kind === 4) return { state: 'too many counters' }
+  if (kind === 5) return { state: 'foreign' }
   throw new UnexpectedReplyError('a change of a row was answered with something else')
 }
 

@@ -88,6 +88,8 @@ export type Answer =
   | { readonly state: 'unknown'; readonly expected: Buffer; readonly waiting: State | undefined }
   | { readonly state: 'out of range' }
   | { readonly state: 'too many counters' }
+  /** The journal belongs to another layout than the one given, or to none at the moment. */
+  | { readonly state: 'foreign' }
 
 /** How much may wait in a journal, and how long a mark is known. */
 export interface JournalBounds {
@@ -146,6 +148,14 @@ export interface Taken {
 /** How safe it has to be once it is there. */
 type JournalCallOptions = CallOptions & Partial<Safety>
 
+/** How a change is accepted. */
+export type AcceptOptions = JournalCallOptions & {
+  /** For how long its caller waits until it is written. @defaultValue not at all */
+  readonly patienceMs?: number
+  /** The one that the caller knows. @defaultValue whichever */
+  readonly layout?: string
+}
+
 /** The journal of one partition: one key, and so one step for each of these, also while its slot moves. */
 export class Journal {
   readonly port: RedisPort
@@ -163,7 +173,7 @@ export class Journal {
     name: string,
     change: Change,
     given: string | undefined,
-    { patienceMs = 0, ...options }: JournalCallOptions & { readonly patienceMs?: number } = {},
+    { patienceMs = 0, layout = '', ...options }: AcceptOptions = {},
   ): Promise<Answer> {
     const { lines, highWater = lines, bytes, markMs } = this.#bounds
     const from = change.kind === 'i' ? change.from : undefined
@@ -187,6 +197,7 @@ export class Journal {
         // It has to be there for as long as somebody asks for it.
         mark_ms: Math.max(given === undefined ? 0 : markMs, 2 * patienceMs),
         mark_from: given === undefined ? highWater : 0,
+        layout,
       },
     )
     try {

@@ -20,7 +20,7 @@ export type OnFull = 'reject' | 'write-through'
 export interface WriteBehindOptions<T> {
   /** Part of every key: instances of one name share rows and journals. */
   readonly name: string
-  /** Into so many journals rows are spread. Not to be changed while anything waits. @defaultValue `32` */
+  /** Into so many journals rows are spread; changed by `WriteBehindAdmin.changePartitions`. @defaultValue `32` */
   readonly partitions?: number | undefined
   /** What writes to the database: `postgresWriter`, or a function of your own. */
   readonly writeBatch: WriteBatch<T> | Writer<T>

@@ -12,6 +12,12 @@ interface Partition<T> {
   readonly letters: DeadLetters<T>
 }
 
+/** A dead letter, the name of its row, and in which partition it lies. */
+export interface FoundLetter<T> extends Found<T> {
+  readonly name: string
+  readonly partition: number
+}
+
 /** All partitions of one instance. */
 export class Partitions<T> {
   readonly #all: readonly Partition<T>[]
@@ -21,6 +27,14 @@ export class Partitions<T> {
       journal: new Journal(port, key, bounds),
       letters: new DeadLetters(port, key),
     }))
+  }
+
+  get count(): number {
+    return this.#all.length
+  }
+
+  get journals(): readonly Journal[] {
+    return this.#all.map(({ journal }) => journal)
   }
 
   at(index: number): Partition<T> {
@@ -45,18 +59,20 @@ export class Partitions<T> {
     return await Promise.all(this.#all.map(({ journal }) => journal.waiting({ ...options, signal })))
   }
 
-  /** What was given up and is wanted, by the name of its row. */
+  /** What was given up and is wanted. */
   async letters(
     isWanted: (name: string) => boolean,
     options: CallOptions,
-  ): Promise<readonly (readonly [name: string, found: Found<T>])[]> {
+  ): Promise<readonly FoundLetter<T>[]> {
     const lists = await Promise.all(this.#all.map(({ letters }) => letters.list(options)))
-    return lists.flatMap((letters) => [...letters].filter(([name]) => isWanted(name)))
+    return lists.flatMap((letters, partition) =>
+      [...letters].flatMap(([name, found]) => (isWanted(name) ? [{ ...found, name, partition }] : [])),
+    )
   }
 
   /** Forgets letters. How many there were. */
-  async discard(names: readonly string[], options: CallOptions): Promise<number> {
-    const counts = names.map((name) => this.at(this.of(name)).letters.forget(undefined, [name], options))
+  async discard(found: readonly FoundLetter<T>[], options: CallOptions): Promise<number> {
+    const counts = found.map(({ name, partition }) => this.at(partition).letters.discard([name], options))
     return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0)
   }
 }

@@ -3,6 +3,7 @@ import { integer, shown } from '../options.js'
 import { hearNew, type PostgresClient, type PostgresPool } from '../postgres.js'
 import { within } from '../within.js'
 import { isSame, type Line, NOWHERE, type Position } from './journal.js'
+import { explained, isAboutRow, UnfitRowError } from './postgres-errors.js'
 import type { Row, RowName } from './rows.js'
 import type { BatchContext, Claim, Writer } from './writer.js'
 
@@ -12,7 +13,7 @@ export interface PostgresWriterOptions<T> {
   readonly table: string
   /** Apart from others that are written behind; the name of the `WriteBehind` is a good one. */
   readonly name: string
-  /** The columns of a row; the same ones for every row. */
+  /** The columns of a row. Those that it does not name are left as they are. */
   readonly columns: (row: {
     readonly id: Row<T>['id']
     readonly tenant?: string
@@ -57,7 +58,8 @@ export function writeBehindSql(): string {
  * transaction that was left open ends after `timeoutMs`, by the server. Needs the table of {@link writeBehindSql}, a primary key
  * or unique index of `key`, and connections to the server itself or a pooler that lends them for transactions.
  *
- * Errors of the classes 22, 23 and 54 are about a row, which is given up; all others are tried again for as long as it takes.
+ * Errors of the classes 22, 23 and 54 are about a row, which is given up, and so is one that `columns` or `key` throws; all others are
+ * tried again for as long as it takes. A table, column, index or right that is missing is a `ConfigurationError` that says what to do.
  *
  * @example
  * ```ts
@@ -79,8 +81,16 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
   const table = quoted('table', options.table)
   hearNew(pool)
 
+  const inTransaction = async <R>(signal: AbortSignal, act: (client: PostgresClient) => Promise<R>) => {
+    try {
+      return await transaction(pool, timeoutMs, signal, act)
+    } catch (error) {
+      throw explained(error, options.table)
+    }
+  }
+
   const claim = async (partition: number, signal: AbortSignal): Promise<Claim> =>
-    await transaction(pool, timeoutMs, signal, async (client) => {
+    await inTransaction(signal, async (client) => {
       const { rows } = await client.query(
         `insert into slotwise_writebehind as it (name, partition, epoch, position) values ($1, $2, ${NOW_MS}, $3)
          on conflict (name, partition) do update set epoch = greatest(it.epoch + 1, ${NOW_MS})
@@ -94,7 +104,8 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
 
   const write = async (rows: readonly Row<T>[], context: BatchContext): Promise<void> => {
     const { partition, epoch, from, to, signal } = context
-    await transaction(pool, timeoutMs, signal, async (client) => {
+    const statements = statementsOf(rows)
+    await inTransaction(signal, async (client) => {
       const { rows: found } = await client.query(
         `select position = $4::jsonb as done, position = $5::jsonb as before from slotwise_writebehind
          where name = $1 and partition = $2 and epoch = $3 for update`,
@@ -110,17 +121,35 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
         partition,
         stored(to),
       ])
-      for (const { keys, some } of byColumns(rows, key)) {
-        const kept = some.flatMap((row) => (row.deleted ? [] : [{ ...key(row), ...columns(row) }]))
-        const gone = some.flatMap((row) => (row.deleted ? [key(row)] : []))
-        if (kept.length > 0) await client.query(upsert(kept, keys), [JSON.stringify(kept)])
-        if (gone.length > 0) await client.query(removal(gone), [JSON.stringify(gone)])
-      }
+      for (const { text, those } of statements) await client.query(text, [`[${those.join()}]`])
     })
   }
 
-  function upsert(rows: readonly Readonly<Record<string, unknown>>[], keys: readonly string[]): string {
-    const names = Object.keys(rows[0] ?? {})
+  /** One for all rows of the same columns: those of a tenant have one more. First what stays, then what goes. */
+  function statementsOf(rows: readonly Row<T>[]): readonly Statement[] {
+    const statements = new Map<string, { readonly text: string; readonly those: string[] }>()
+    for (const row of rows.toSorted((a, b) => Number(a.deleted) - Number(b.deleted))) {
+      const { keys, names, json } = fieldsOf(row)
+      const kind = JSON.stringify([row.deleted, keys, names])
+      const text = row.deleted ? removal(names) : upsert(names, keys)
+      const statement = statements.get(kind) ?? { text, those: [] }
+      statements.set(kind, statement)
+      statement.those.push(json)
+    }
+    return [...statements.values()]
+  }
+
+  function fieldsOf(row: Row<T>) {
+    try {
+      const keys = key(row)
+      const fields = row.deleted ? keys : { ...keys, ...columns(row) }
+      return { keys: Object.keys(keys), names: Object.keys(fields), json: JSON.stringify(fields, digits) }
+    } catch (error) {
+      throw new UnfitRowError(error instanceof Error ? error.message : String(error), { cause: error })
+    }
+  }
+
+  function upsert(names: readonly string[], keys: readonly string[]): string {
     const all = names.map((one) => quoted('column', one))
     const changes = names
       .filter((one) => !keys.includes(one))
@@ -134,10 +163,8 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
       on conflict (${keys.map((one) => quoted('column', one)).join(', ')}) do ${change}`
   }
 
-  function removal(rows: readonly Readonly<Record<string, unknown>>[]): string {
-    const same = Object.keys(rows[0] ?? {}).map(
-      (one) => `it.${quoted('column', one)} = gone.${quoted('column', one)}`,
-    )
+  function removal(keys: readonly string[]): string {
+    const same = keys.map((one) => `it.${quoted('column', one)} = gone.${quoted('column', one)}`)
     const those = `jsonb_populate_recordset(null::${table}, $1::jsonb) as gone where ${same.join(' and ')}`
     if (softDelete === undefined) return `delete from ${table} as it using ${those}`
     const changes = [`${quoted('softDelete', softDelete)} = true`]
@@ -149,29 +176,18 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
   return { claim, write, isAboutRow }
 }
 
-/** A statement is for rows whose keys are the same columns: those of a tenant have one more. */
-function byColumns<T>(
-  rows: readonly Row<T>[],
-  key: (row: RowName) => Readonly<Record<string, unknown>>,
-): Iterable<{ readonly keys: readonly string[]; readonly some: Row<T>[] }> {
-  const groups = new Map<string, { readonly keys: readonly string[]; readonly some: Row<T>[] }>()
-  for (const row of rows) {
-    const keys = Object.keys(key(row))
-    const group = groups.get(keys.join()) ?? { keys, some: [] }
-    groups.set(keys.join(), group)
-    group.some.push(row)
-  }
-  return groups.values()
+/** Of some rows, each as JSON. */
+interface Statement {
+  readonly text: string
+  readonly those: readonly string[]
 }
+
+/** Postgres reads the digits of a number out of text too. */
+const digits = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value)
 
 function keyOfRow({ id, tenant }: RowName): Readonly<Record<string, string>> {
   const key = { id: typeof id === 'string' ? id : JSON.stringify(id) }
   return tenant === undefined ? key : { tenant, ...key }
-}
-
-/** Data that does not fit, a constraint, a limit: the classes 22, 23 and 54. */
-function isAboutRow(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && /^(?:22|23|54)...$/.test(String(error.code))
 }
 
 /**

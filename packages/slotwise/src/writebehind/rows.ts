@@ -21,13 +21,28 @@ const LONGEST = 512
 
 /** A row's name in a journal. An id of one part is the same as its part, and `7` as `'7'`, as in keys. */
 export function nameOf(id: Id, tenant: string | undefined): string {
-  const parts = typeof id === 'string' ? [id] : id.map(String)
+  const given: readonly unknown[] = typeof id === 'string' ? [id] : Array.isArray(id) ? id : []
+  const parts = given.map(partOf)
   if (parts.length === 0 || parts.some((part) => part === '')) {
     throw new ConfigurationError(`an id must not be empty, nor a part of one; got ${shown(id)}`)
   }
   const name = JSON.stringify(tenant === undefined ? parts : { tenant, parts })
   if (Buffer.byteLength(name) <= LONGEST) return name
   throw new ConfigurationError(`an id may take ${LONGEST} bytes, this one takes ${Buffer.byteLength(name)}`)
+}
+
+function partOf(part: unknown): string {
+  if (typeof part === 'string' || typeof part === 'bigint' || Number.isSafeInteger(part)) return String(part)
+  throw new ConfigurationError(`a part of an id must be text or a whole number, got ${shown(part)}`)
+}
+
+/** Which dead letters are meant: those of the rows given, or all that may be seen. */
+export function wantedLetters(
+  ids: readonly Id[] | undefined,
+  tenant: string | undefined,
+): (name: string) => boolean {
+  const names = ids && new Set(ids.map((id) => nameOf(id, tenant)))
+  return (name) => names?.has(name) ?? (tenant === undefined || rowOf(name).tenant === tenant)
 }
 
 /** The reverse of {@link nameOf}. */

@@ -1,4 +1,4 @@
-import { BatchFencedError } from '../errors.js'
+import { BatchFencedError, ConfigurationError } from '../errors.js'
 import type { Burial, DeadLetters } from './dead-letters.js'
 import type { Safety } from './durability.js'
 import type { Owner, Position } from './journal.js'
@@ -84,7 +84,7 @@ export class Settling<T> {
       this.#failures = 0
       return { to, given: 0, ms: performance.now() - from }
     } catch (error) {
-      if (isOver(error, context)) throw error
+      if (this.#isOver(error, context)) throw error
       this.#failures++
       const isSure = writer.isAboutRow?.(error) === true
       if (rows.length === 0 || (!isSure && this.#failures < PATIENCE)) throw error
@@ -121,7 +121,7 @@ export class Settling<T> {
     try {
       await this.#send(rows, context)
     } catch (error) {
-      if (isOver(error, context)) throw error
+      if (this.#isOver(error, context)) throw error
       const [only, ...others] = rows
       if (only === undefined) return
       if (others.length === 0) {
@@ -135,6 +135,12 @@ export class Settling<T> {
     }
   }
 
+  /** Nothing is to be learnt about rows: also where a writer that knows of rows says that it cannot work at all. */
+  #isOver(error: unknown, { signal }: BatchContext): boolean {
+    const isOfNone = error instanceof ConfigurationError && this.#settings.writer.isAboutRow !== undefined
+    return error instanceof BatchFencedError || isOfNone || signal.aborted
+  }
+
   async #send(rows: readonly NamedRow<T>[], context: BatchContext): Promise<void> {
     const { writer, evidence, writeTimeoutMs } = this.#settings
     const those = rows.map(({ row }) => row)
@@ -142,9 +148,6 @@ export class Settling<T> {
     if (rows.length > 0) evidence.taken++
   }
 }
-
-const isOver = (error: unknown, { signal }: BatchContext): boolean =>
-  error instanceof BatchFencedError || signal.aborted
 
 function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

@@ -1,13 +1,22 @@
 import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Key } from '../keys.js'
+import { type Key, type KeySpace, keyOf } from '../keys.js'
 import type { Lock, Locks } from '../lock/index.js'
+import type { CallOptions } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
 import enrolSource from './enrol.lua.js'
 
 const enrol = defineScript(enrolSource, { repeat: 'safe', decode: Number })
+
+export const membersKey = (space: KeySpace): Key => keyOf(space, ['members'])
+
+/** How many processes flush. */
+export async function flushersOf(port: RedisPort, space: KeySpace, options: CallOptions): Promise<number> {
+  // Nobody's id: it is taken out, and the others are counted.
+  return await enrol.run(port, { members: membersKey(space) }, { id: '', for_ms: 0 }, options)
+}
 
 /** How the partitions are shared. */
 export interface SharesSettings {

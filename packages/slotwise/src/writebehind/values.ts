@@ -3,7 +3,13 @@ import type { State } from './journal.js'
 
 /** @throws UncacheableValueError it cannot be JSON */
 export function bytesOf(value: unknown): Buffer {
-  const text = JSON.stringify(value) as string | undefined
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value) as string | undefined
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new UncacheableValueError(`the value cannot be written: ${why}`, { cause: error })
+  }
   if (text !== undefined) return Buffer.from(text)
   throw new UncacheableValueError(`the value cannot be written: it is a ${typeof value}`)
 }

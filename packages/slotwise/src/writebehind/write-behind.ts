@@ -1,23 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClosedError, ConfigurationError } from '../errors.js'
-import { type Id, type KeySpace, keyOf } from '../keys.js'
-import { Locks } from '../lock/index.js'
+import type { Id, KeySpace } from '../keys.js'
 import { type CallOptions, shown } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
 import type { Events } from '../telemetry.js'
 import { Accepting } from './accepting.js'
-import { checkServers } from './checks.js'
+import { checkLayout, checkServers } from './checks.js'
 import type { DeadLetter } from './dead-letters.js'
-import { Flusher } from './flusher.js'
+import { Flushing } from './flushing.js'
 import { GivenUp } from './given-up.js'
 import { type Answer, type Change, lookAll, type Start } from './journal.js'
+import { type Layout, Layouts, spaceOf, tokenOf } from './layout.js'
 import { boundsOf, type LoadContext, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
 import { Partitions } from './partitions.js'
 import { Readiness } from './readiness.js'
 import { type Accepted, accepted, type Counted, type Lag, lagOf } from './results.js'
-import { nameOf, rowOf } from './rows.js'
-import type { Evidence } from './settling.js'
-import { Shares } from './shares.js'
+import { nameOf, wantedLetters } from './rows.js'
 import { statsOf, type WriteBehindStats } from './stats.js'
 import { told } from './told.js'
 import { bytesOf, fieldOf, valueOf } from './values.js'
@@ -40,11 +38,11 @@ export interface ReadManyOptions<T> extends CallOptions {
 /** One for all views. */
 interface Life<T> {
   isClosed: boolean
-  shares: Shares | undefined
+  flushing: Flushing<T> | undefined
   readiness: Readiness | undefined
+  /** As it was when this process looked last, for what it accepts. */
+  layout: Layout | undefined
   accepting: Accepting<T> | undefined
-  readonly flushers: Map<number, Flusher<T>>
-  readonly evidence: Evidence
 }
 
 const POLL_MS = 25
@@ -80,23 +78,23 @@ export class WriteBehind<T> implements AsyncDisposable {
   readonly #settings: Settings<T>
   readonly #space: KeySpace
   readonly #partitions: Partitions<T>
+  readonly #layouts: Layouts
   #tenant: string | undefined
   #life: Life<T> = {
     isClosed: false,
-    shares: undefined,
+    flushing: undefined,
     readiness: undefined,
+    layout: undefined,
     accepting: undefined,
-    flushers: new Map(),
-    evidence: { taken: 0 },
   }
 
   constructor(port: RedisPort, options: WriteBehindOptions<T>) {
     this.#port = port
     this.#options = options
     this.#settings = settingsOf(options)
-    const { name, partitions } = this.#settings
-    this.#space = { namespace: port.namespace, pattern: 'writebehind', name }
-    this.#partitions = new Partitions(port, this.#space, partitions, boundsOf(this.#settings))
+    this.#space = spaceOf(port, this.#settings.name)
+    this.#partitions = this.#partitionsOf(this.#settings.partitions)
+    this.#layouts = new Layouts(port, this.#space)
   }
 
   /** The same, for the rows of one tenant: a free view. */
@@ -110,13 +108,16 @@ export class WriteBehind<T> implements AsyncDisposable {
   /**
    * Whether it can work. Awaited by every operation, and looked at again every minute.
    *
-   * @throws ConfigurationError there are journals of this name with another number of partitions, or a primary may evict them, or
-   * cannot say of a change that it is on its disk where `durability` asks for that
+   * @throws ConfigurationError there are journals of this name with another number of partitions, or that is being changed; or a primary
+   * may evict them, or cannot say of a change that it is on its disk where `durability` asks for that
    */
   ready(): Promise<void> {
     this.#life.readiness ??= new Readiness(async () => {
       await this.#accepting.room.look()
-      await checkServers(this.#port, this.#space, this.#settings)
+      await checkServers(this.#port, this.#settings)
+      const layout = await this.#layouts.open(this.#settings.partitions)
+      this.#life.layout = layout
+      checkLayout(layout, this.#settings)
     }, this.#settings.report)
     return this.#life.readiness.ready()
   }
@@ -214,18 +215,15 @@ export class WriteBehind<T> implements AsyncDisposable {
     return waiting.map((state) => (state === undefined ? loaded[next++] : (valueOf(state) as T | undefined)))
   }
 
-  /** Begins to flush in this process, its part of the partitions. Without it a process only accepts and reads. Idempotent. */
+  /**
+   * Begins to flush in this process, its part of the partitions. Without it a process only accepts and reads. Where the number of
+   * partitions is being changed, or is another one than this process was told, it flushes as many as there are. Idempotent.
+   */
   start(): void {
     if (this.#life.isClosed) throw new ClosedError('this write-behind has been closed')
-    const { name, partitions, leaseMs, report } = this.#settings
-    this.#life.shares ??= new Shares(this.#port, {
-      locks: new Locks(this.#port, { name: `writebehind-${name}`, onError: report }),
-      members: keyOf(this.#space, ['members']),
-      partitions,
-      leaseMs,
-      work: (partition, signal, lease) => this.#flush(partition, signal, lease),
-      report,
-    })
+    this.#life.flushing ??= new Flushing<T>(this.#port, this.#space, this.#settings, (count) =>
+      this.#partitionsOf(count),
+    )
   }
 
   /** What waits. */
@@ -235,7 +233,7 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** What this process knows of the partitions that it flushes, without asking anybody: for gauges. */
   stats(): WriteBehindStats {
-    return statsOf([...this.#life.flushers.values()])
+    return statsOf(this.#life.flushing?.flushers ?? [])
   }
 
   /** Resolves once everything that was accepted before is written, by whichever process flushes; so some process has to. */
@@ -247,7 +245,7 @@ export class WriteBehind<T> implements AsyncDisposable {
       onProgress?.(lagOf(waiting))
       const left = waiting.some(({ first, last }, i) => first <= last && first <= (ends[i] ?? 0))
       if (!left) return
-      for (const flusher of this.#life.flushers.values()) flusher.hurry()
+      for (const flusher of this.#life.flushing?.flushers ?? []) flusher.hurry()
       await sleep(POLL_MS, undefined, { signal })
     }
   }
@@ -265,7 +263,10 @@ export class WriteBehind<T> implements AsyncDisposable {
    */
   async replay(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
     await this.ready()
-    return await this.#letters(ids).replay(options)
+    return await this.#letters(ids).replay(
+      (name, change) => this.#accepting.journal(name, change, undefined, options),
+      options,
+    )
   }
 
   /** Forgets dead letters: those of the rows given, or all. How many there were. */
@@ -276,7 +277,7 @@ export class WriteBehind<T> implements AsyncDisposable {
   /** Hands its partitions over. What waits stays in the journals. The port stays open. Idempotent. */
   async close(): Promise<void> {
     this.#life.isClosed = true
-    await this.#life.shares?.close()
+    await this.#life.flushing?.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -288,7 +289,9 @@ export class WriteBehind<T> implements AsyncDisposable {
       ...this.#settings,
       partitions: this.#partitions,
       ready: () => this.ready(),
-      hurry: (partition) => this.#life.flushers.get(partition)?.hurry(),
+      layout: () => (this.#life.layout === undefined ? '' : tokenOf(this.#life.layout)),
+      lookAgain: () => (this.#life.readiness = undefined),
+      hurry: (partition) => this.#life.flushing?.hurry(partition),
     })
     return this.#life.accepting
   }
@@ -330,23 +333,12 @@ export class WriteBehind<T> implements AsyncDisposable {
     return { ...(this.#tenant === undefined ? {} : { tenant: this.#tenant }), signal }
   }
 
-  async #flush(partition: number, signal: AbortSignal, lease: bigint): Promise<void> {
-    const { journal, letters } = this.#partitions.at(partition)
-    const { evidence } = this.#life
-    const flusher = new Flusher<T>(journal, partition, { ...this.#settings, letters, evidence, lease })
-    this.#life.flushers.set(partition, flusher)
-    try {
-      await flusher.run(signal)
-    } finally {
-      // Another may be at work in its place by now.
-      if (this.#life.flushers.get(partition) === (flusher as never)) this.#life.flushers.delete(partition)
-    }
+  #partitionsOf(count: number): Partitions<T> {
+    return new Partitions(this.#port, this.#space, count, boundsOf(this.#settings))
   }
 
   /** Letters of the rows given, or of all that may be seen here. */
   #letters(ids?: readonly Id[]): GivenUp<T> {
-    const names = ids && new Set(ids.map((id) => nameOf(id, this.#tenant)))
-    const isMine = (name: string) => this.#tenant === undefined || rowOf(name).tenant === this.#tenant
-    return new GivenUp(this.#settings.name, this.#partitions, (name) => names?.has(name) ?? isMine(name))
+    return new GivenUp(this.#settings.name, this.#partitions, wantedLetters(ids, this.#tenant))
   }
 }

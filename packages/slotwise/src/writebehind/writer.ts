@@ -32,6 +32,9 @@ export interface Writer<T> {
   claim(partition: number, signal: AbortSignal): Promise<Claim | undefined>
   /** @throws BatchFencedError another flusher has claimed the partition, or the position is not what it was */
   write: WriteBatch<T>
-  /** Whether an error is about a row, so that others can be written; told, such a row is given up at once. */
+  /**
+   * Whether an error is about a row, so that others can be written; told, such a row is given up at once. With it, a
+   * `ConfigurationError` of `write` is about no row, however often it comes.
+   */
   isAboutRow?(error: unknown): boolean
 }

@@ -46,11 +46,16 @@ import {
 } from '../../../src/testing/index.js'
 import { twins } from '../../../src/testing/scripts/all.lua.js'
 import acceptRow from '../../../src/writebehind/accept.lua.js'
+import bequeathRows from '../../../src/writebehind/bequeath.lua.js'
 import buryRows from '../../../src/writebehind/bury.lua.js'
 import enrolFlusher from '../../../src/writebehind/enrol.lua.js'
 import forgetRows from '../../../src/writebehind/forget.lua.js'
 import lagOfRows from '../../../src/writebehind/lag.lua.js'
 import lettersOfRows from '../../../src/writebehind/letters.lua.js'
+import openJournal from '../../../src/writebehind/open.lua.js'
+import remainderOfRows from '../../../src/writebehind/remainder.lua.js'
+import resettle from '../../../src/writebehind/resettle.lua.js'
+import sealJournal from '../../../src/writebehind/seal.lua.js'
 import takeRows from '../../../src/writebehind/take.lua.js'
 import trimRows from '../../../src/writebehind/trim.lua.js'
 import { rounds } from '../../support/budget.js'
@@ -106,6 +111,14 @@ const plan = fc
 const row = fc.constantFrom('a', 'b')
 const tag = fc.constantFrom(...[1, 2, 3, 4].map((n) => version(n)))
 const number = fc.integer({ min: 0, max: 6 })
+const rowLayout = fc.constantFrom('0000000000:3', '0000000001:5', '0000000002:3')
+const sealedRows = rowLayout.map((one) => `>${one}`)
+const settings = fc.tuple(
+  fc.constantFrom('3', '5'),
+  fc.constantFrom('0', '1'),
+  fc.constantFrom('', '5'),
+  fc.constantFrom('', '3'),
+)
 const tagOrNone = fc.oneof(tag, fc.constant(Buffer.alloc(8)))
 const flusher = fc.constantFrom('e1', 'e2', 't1', 't2')
 /** What follows the kind of a change, its start and what it expects apart. */
@@ -126,6 +139,7 @@ const change = (
   fc.constantFrom('', 'M1', 'M2', 'M3'),
   ms,
   fc.constantFrom(0, 0, 2),
+  fc.oneof(fc.constant(''), rowLayout),
 ]
 
 /** How each script is called; what belongs to one pattern meets at one key. */
@@ -182,10 +196,27 @@ const PATTERNS: Readonly<
     [trimRows, [fc.integer({ min: 1, max: 6 }), tag, tag, flusher]],
     [buryRows, [flusher, row, tag, fc.constantFrom('why', 'why not')]],
     [buryRows, [flusher, row, tag, fc.constant('why'), row, tag, fc.constant('because')]],
-    [forgetRows, [fc.oneof(flusher, fc.constant('')), row]],
+    [forgetRows, [fc.oneof(flusher, fc.constant(''), sealedRows), row]],
+    [bequeathRows, [sealedRows, row, tag, fc.constantFrom('why', 'why not')]],
+    [bequeathRows, [sealedRows, row, tag, fc.constant('why'), row, tag, fc.constant('because')]],
     [forgetRows, [fc.constant(''), row, row]],
     [lettersOfRows, [fc.integer({ min: 0, max: 3 }), fc.integer({ min: 1, max: 2 })]],
     [lagOfRows, []],
+    [sealJournal, [rowLayout]],
+    [openJournal, [rowLayout]],
+    [remainderOfRows, []],
+  ],
+  settings: [
+    [
+      resettle,
+      [
+        settings.map((fields) => fields.join('/')),
+        fc.constantFrom('3', '5'),
+        fc.constantFrom('0', '1'),
+        fc.constantFrom('', '5'),
+        fc.constantFrom('', '3'),
+      ],
+    ],
   ],
   flushers: [[enrolFlusher, [token, orNone]]],
   ratelimit: [[decide, [layout, plan]]],

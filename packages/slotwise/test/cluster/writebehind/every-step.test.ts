@@ -30,14 +30,14 @@ afterAll(async () => {
 
 /** All that a flusher does, from its start over two batches to its end, in the order of it. */
 const EFFECTS = `
-  enrol 1, acquire 1, connect 1, begin 1, claim 1, commit 1,
+  HMGET 1, enrol 1, acquire 1, connect 1, begin 1, claim 1, commit 1,
   take 1, connect 2, begin 2, select 1, position 1, upsert 1, delete 1, commit 2, trim 1,
   take 2, connect 3, begin 3, select 2, position 2, upsert 2, delete 2, commit 3, trim 2,
   take 3, extend 1, release 1, leave 1`
   .split(',')
   .map((effect) => effect.trim())
 
-const OF_THE_FLUSHER = EFFECTS.filter((effect) => !/^(enrol|acquire|extend|release|leave)/.test(effect))
+const OF_THE_FLUSHER = EFFECTS.filter((effect) => !/^(HMGET|enrol|acquire|extend|release|leave)/.test(effect))
 
 /** A table, what it should hold, and how processes come to it. */
 async function stage() {

@@ -384,8 +384,8 @@ describe('letters', () => {
   it('are all listed, however many they are, and counted without being listed', async () => {
     const { journal, letters, names } = await many(250)
     expect([...(await letters.list()).keys()].toSorted()).toEqual(names.toSorted())
-    expect(await letters.forget(undefined, names.slice(50, 150), {})).toBe(100)
-    expect(await letters.forget(undefined, names.slice(50, 150), {})).toBe(0)
+    expect(await letters.discard(names.slice(50, 150), {})).toBe(100)
+    expect(await letters.discard(names.slice(50, 150), {})).toBe(0)
     expect([...(await letters.list()).keys()].toSorted()).toEqual(
       [...names.slice(0, 50), ...names.slice(150)].toSorted(),
     )
@@ -400,7 +400,7 @@ describe('letters', () => {
     const through = portWith(port, {
       call: (async (call, options) => {
         const reply = await port.call(call, options)
-        await letters.forget(undefined, rest.slice(0, 20), {})
+        await letters.discard(rest.slice(0, 20), {})
         rest = rest.slice(20)
         return reply
       }) satisfies RedisPort['call'],

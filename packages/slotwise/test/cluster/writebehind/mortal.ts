@@ -123,7 +123,15 @@ export class Mortal {
   }
 }
 
-const LEASES: ReadonlySet<string> = new Set(['enrol', 'acquire', 'extend', 'release', 'leave'])
+const LEASES: ReadonlySet<string> = new Set([
+  'HMGET',
+  'HSETNX',
+  'enrol',
+  'acquire',
+  'extend',
+  'release',
+  'leave',
+])
 
 function statement(text: string): string {
   if (text.startsWith('insert into slotwise_writebehind')) return 'claim'

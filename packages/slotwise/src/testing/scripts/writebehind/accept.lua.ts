@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/accept',
-sha1: '4d314fd6a092364932641105cb29a87f3e458e62',
+sha1: '0e6695194b5bfa166de218852056e86711d13c9e',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let kind: lua.Value = lua.index(redis.ARGV, 1)
@@ -22,7 +22,10 @@ redis.call("HSET", hash, "l", lua.or(lua.index(ends, 2), () => "0"))
 return lua.table([1, at, lua.sub(known, 29), (lua.num((lua.num(at) - lua.num(lua.tonumber(lua.or(lua.index(ends, 1), () => 1))))) + 1)])
 }
 }
-let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b")
+let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b", "p")
+if (((lua.yes(!lua.eq(lua.index(redis.ARGV, 14), "")) && lua.yes(lua.index(meta, 5))) && lua.yes(!lua.eq(lua.index(meta, 5), lua.index(redis.ARGV, 14))))) {
+return lua.table([5])
+}
 let first: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 1))
 let number: lua.Value = (lua.num(lua.tonumber(lua.or(lua.index(meta, 2), () => 0))) + 1)
 let size: lua.Value = lua.tonumber(lua.or(lua.index(meta, 4), () => 0))
@@ -100,6 +103,9 @@ redis.call("HDEL", hash, lua.concat("n", id))
 }
 if (!lua.yes(lua.index(meta, 1))) {
 redis.call("HSET", hash, "f", "1")
+}
+if ((!lua.yes(lua.index(meta, 5)) && lua.yes(!lua.eq(lua.index(redis.ARGV, 14), "")))) {
+redis.call("HSET", hash, "p", lua.index(redis.ARGV, 14))
 }
 if ((lua.yes(!lua.eq(mark, "")) && lua.yes(lua.ge((lua.num(number) - lua.num(first)), lua.tonumber(lua.index(redis.ARGV, 13)))))) {
 let ends$3: lua.Value = (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 12))))

@@ -3,14 +3,25 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/forget',
-sha1: '4438e7a632ce28a40caef68873761512fe52eb2d',
+sha1: 'b2177e8c26d3d339bc1a8fb8112f9a87df98f03a',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let owner: lua.Value = lua.index(redis.ARGV, 1)
-let meta: lua.Value = redis.call("HMGET", hash, "c", "o")
+let meta: lua.Value = redis.call("HMGET", hash, "c", "o", "p")
+let kind: lua.Value = lua.sub(owner, 1, 1)
+if ((lua.yes(lua.eq(kind, "e")) || lua.yes(lua.eq(kind, "t")))) {
 let known: lua.Value = lua.or(lua.index(meta, 2), () => "")
-if (((lua.yes(lua.eq(lua.sub(known, 1, 1), lua.sub(owner, 1, 1))) && lua.yes(!lua.eq(owner, ""))) && lua.yes(lua.gt(lua.tonumber(lua.sub(known, 2)), lua.tonumber(lua.sub(owner, 2)))))) {
+if ((lua.yes(lua.eq(lua.sub(known, 1, 1), kind)) && lua.yes(lua.gt(lua.tonumber(lua.sub(known, 2)), lua.tonumber(lua.sub(owner, 2)))))) {
 return -1
+}
+} else {
+let sealed: lua.Value = lua.or(lua.index(meta, 3), () => "")
+if (lua.yes(!lua.eq(lua.sub(sealed, 1, 1), ">"))) {
+sealed = ""
+}
+if (lua.yes(!lua.eq(owner, sealed))) {
+return -1
+}
 }
 redis.call("HDEL", hash, "w")
 let before: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 0))
