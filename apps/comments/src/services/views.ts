@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { WriteBehind } from 'slotwise/writebehind'
 import { notFound, problemOf } from '../problems.js'
 import { rowId } from '../repositories/row-id.js'
@@ -22,8 +22,7 @@ export class ViewService {
   /** @param key of this one look: whoever sends it again within a minute is counted once */
   async add(tenant: string, entityId: string, key: string | undefined): Promise<number> {
     const row = rowId(entityId)
-    // Keys are the callers' own: those of two tenants, or for two entities, may be the same.
-    const idempotencyKey = key === undefined ? randomUUID() : digest([tenant, row, key])
+    const idempotencyKey = key ?? randomUUID()
     const counted = await timed('count', () =>
       this.#behind.forTenant(tenant).increment(row, 'views', 1, { idempotencyKey }),
     )
@@ -67,6 +66,3 @@ export class ViewService {
     return found.map((viewed) => viewed?.views)
   }
 }
-
-const digest = (parts: readonly string[]): string =>
-  createHash('sha256').update(JSON.stringify(parts)).digest('base64url')

@@ -66,7 +66,7 @@ export interface WriteBehindOptions<T> {
   readonly writeTimeoutMs?: number | undefined
   /** For how long a process has a partition without a word, in milliseconds. @defaultValue `10_000` */
   readonly leaseMs?: number | undefined
-  /** For how long an `idempotencyKey` is known, in milliseconds. @defaultValue `60_000` */
+  /** For how long an `idempotencyKey` is known, of its row and field, in milliseconds. @defaultValue `60_000` */
   readonly idempotencyWindowMs?: number | undefined
   /**
    * What to do about primaries that may evict journals (`maxmemory-policy allkeys-…`), looked for at first and every minute:

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { ConfigurationError } from '../errors.js'
 import type { Id } from '../keys.js'
 import { shown } from '../options.js'
@@ -34,6 +35,16 @@ export function nameOf(id: Id, tenant: string | undefined): string {
 function partOf(part: unknown): string {
   if (typeof part === 'string' || typeof part === 'bigint' || Number.isSafeInteger(part)) return String(part)
   throw new ConfigurationError(`a part of an id must be text or a whole number, got ${shown(part)}`)
+}
+
+/**
+ * By what a change of a field of one row is known when it comes again. Keys are the callers' own: those for two rows of one
+ * partition may be the same.
+ */
+export function markOf(name: string, field: string, idempotencyKey: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify([name, field, idempotencyKey]))
+    .digest('base64url')
 }
 
 /** Which dead letters are meant: those of the rows given, or all that may be seen. */

@@ -15,7 +15,7 @@ import { boundsOf, type LoadContext, type Settings, settingsOf, type WriteBehind
 import { Partitions } from './partitions.js'
 import { Readiness } from './readiness.js'
 import { type Accepted, accepted, type Counted, type Lag, lagOf } from './results.js'
-import { nameOf, wantedLetters } from './rows.js'
+import { markOf, nameOf, wantedLetters } from './rows.js'
 import { statsOf, type WriteBehindStats } from './stats.js'
 import { told } from './told.js'
 import { bytesOf, fieldOf, valueOf } from './values.js'
@@ -146,7 +146,8 @@ export class WriteBehind<T> implements AsyncDisposable {
   /**
    * Adds a whole number to a field of the row, which begins at 0 where there is none. What the row was is asked of `load` where
    * nothing waits of it. With an `idempotencyKey` it is counted once however often it is sent within `idempotencyWindowMs`, and
-   * sent again by itself; without, an answer that is lost is an error.
+   * sent again by itself; without, an answer that is lost is an error. A key is one for this field of this row (and tenant): elsewhere
+   * the same one is another.
    *
    * @throws OutcomeUnknownError without a key: whether it was counted is not known
    * @throws ConfigurationError the field is no whole number, would go beyond 2^53, or the row has too many counters
@@ -172,10 +173,12 @@ export class WriteBehind<T> implements AsyncDisposable {
     if (length === 0 || length > 255) {
       throw new ConfigurationError(`field must be a name of 1 to 255 bytes, got ${shown(field)}`)
     }
+    const mark =
+      idempotencyKey === undefined ? undefined : markOf(nameOf(id, this.#tenant), field, idempotencyKey)
     let from: Start | undefined
     for (;;) {
       options.signal?.throwIfAborted()
-      const answer = await this.#accept(id, { kind: 'i', field, by, from }, idempotencyKey, options)
+      const answer = await this.#accept(id, { kind: 'i', field, by, from }, mark, options)
       if (answer.state !== 'unknown') {
         const result = accepted(answer, this.#settings)
         return result.accepted

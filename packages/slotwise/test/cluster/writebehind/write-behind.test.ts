@@ -97,6 +97,30 @@ describe('what is accepted', () => {
     expect(await rows()).toMatchObject([{ id: 'a', views: 400 }])
   })
 
+  it('under a key is counted once of its row and field, and again of others that share their partition', async () => {
+    await using writes = opened({ partitions: 1, load: undefined })
+    const acme = writes.forTenant('acme')
+    const once = { idempotencyKey: 'k'.repeat(2000) }
+    const counts = [
+      () => writes.increment('a', 'views', 5, once),
+      () => writes.increment('b', 'views', 7, once),
+      () => writes.increment(['a', 'b'], 'views', 8, once),
+      () => acme.increment('a', 'views', 9, once),
+      () => writes.increment('a', 'likes', 2, once),
+      () => writes.increment('a', 'views', 1, { idempotencyKey: '' }),
+    ]
+    const values = async () => {
+      const answers = []
+      for (const count of counts) answers.push(await count())
+      return answers.map((answer) => answer.accepted && answer.value)
+    }
+    expect(await values()).toEqual([5, 7, 8, 9, 2, 6])
+    // Whatever was counted since.
+    expect(await values()).toEqual([5, 7, 8, 9, 2, 6])
+    expect(await writes.read('a')).toEqual({ views: 6, likes: 2 })
+    expect(await acme.read('a')).toEqual({ views: 9 })
+  })
+
   it('is refused as a value where there is no room', async () => {
     await using writes = opened({ highWater: 1, flushIntervalMs: 77 })
     const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => writes.write(`${n}`, {})))
