@@ -52,11 +52,12 @@ if mark ~= '' then
   end
 end
 
-local meta = redis.call('HMGET', hash, 'f', 'l', 't', 'b', 'p')
-if ARGV[14] ~= '' and meta[5] and meta[5] ~= ARGV[14] then return {5} end
+local meta = redis.call('HMGET', hash, 'f', 'l', 't', 'b', 's' .. id, 'n' .. id, 'g' .. id, 'p')
+if ARGV[14] ~= '' and meta[8] and meta[8] ~= ARGV[14] then return {5} end
 local first = tonumber(meta[1] or 1)
 local number = tonumber(meta[2] or 0) + 1
 local size = tonumber(meta[4] or 0)
+local state, counters, latest = meta[5] or '', meta[6] or '', meta[7]
 
 -- When lines go the next time, if it takes as long as it did; once that is over, as late again as it is.
 local function full()
@@ -68,8 +69,6 @@ local function full()
 end
 if number - first >= tonumber(ARGV[9]) or size >= tonumber(ARGV[10]) then return full() end
 
-local row = redis.call('HMGET', hash, 's' .. id, 'n' .. id, 'g' .. id)
-local state, counters = row[1] or '', row[2] or ''
 local value = ''
 local after = kind .. ARGV[4]
 local counted = ''
@@ -91,7 +90,7 @@ if kind == 'i' then
   after = state
   if not count then
     -- What is not there has no tag of its own: whether it has come and gone meanwhile, the removals of lines tell.
-    local expected = row[3] or 'y' .. (redis.call('HGET', hash, 'y') or '')
+    local expected = latest or 'y' .. (redis.call('HGET', hash, 'y') or '')
     if ARGV[7] == '' or ARGV[8] ~= expected then
       return {2, expected, state}
     end
@@ -105,7 +104,7 @@ if kind == 'i' then
   counted = counted .. string.char(#field) .. field .. string.char(#value) .. value
 elseif ARGV[7] == 'idle' then
   local letter = redis.call('HGET', hash, 'x' .. id) or ''
-  if row[3] or string.sub(letter, 15, 22) ~= ARGV[8] then return {2, row[3] or '', state} end
+  if latest or string.sub(letter, 15, 22) ~= ARGV[8] then return {2, latest or '', state} end
 end
 
 local line = string.format('%.0f', number)
@@ -115,16 +114,18 @@ if size > tonumber(ARGV[10]) and number > first then
   size = tonumber(meta[4] or 0)
   return full()
 end
-redis.call('HSET', hash, 'l', line, 't', tag, 'b', string.format('%.0f', size), 'g' .. id, tag,
-  'j' .. line, tag .. (meta[3] or string.rep('\0', 8)) .. string.format('%014.0f', now) .. id)
-if after ~= state then redis.call('HSET', hash, 's' .. id, after) end
-if counted ~= '' then
-  redis.call('HSET', hash, 'n' .. id, counted)
-elseif counters ~= '' then
-  redis.call('HDEL', hash, 'n' .. id)
+local fields = {'l', line, 't', tag, 'b', string.format('%.0f', size), 'g' .. id, tag,
+  'j' .. line, tag .. (meta[3] or string.rep('\0', 8)) .. string.format('%014.0f', now) .. id}
+local function set(field, to)
+  fields[#fields + 1] = field
+  fields[#fields + 1] = to
 end
-if not meta[1] then redis.call('HSET', hash, 'f', '1') end
-if not meta[5] and ARGV[14] ~= '' then redis.call('HSET', hash, 'p', ARGV[14]) end
+if after ~= state then set('s' .. id, after) end
+if counted ~= '' then set('n' .. id, counted) end
+if not meta[1] then set('f', '1') end
+if not meta[8] and ARGV[14] ~= '' then set('p', ARGV[14]) end
+redis.call('HSET', hash, unpack(fields))
+if counted == '' and counters ~= '' then redis.call('HDEL', hash, 'n' .. id) end
 if mark ~= '' and number - first >= tonumber(ARGV[13]) then
   local ends = now + tonumber(ARGV[12])
   local queue = redis.call('HMGET', hash, 'qf', 'ql')

@@ -58,23 +58,51 @@ if not isSameKind or tonumber(string.sub(known, 2)) < tonumber(string.sub(owner,
   redis.call('HSET', hash, 'o', owner)
 end
 
-local time = redis.call('TIME')
-local seen = {}
--- bound: most
-for at = from, upTo do
-  local line = redis.call('HGET', hash, 'j' .. string.format('%.0f', at))
-  if line then
-    reply[4] = string.sub(line, 1, 8)
-    if at == from then
-      local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-      reply[9] = math.max(0, now - tonumber(string.sub(line, 17, 30)))
+-- As many fields as one call takes at a time.
+local CHUNK = 1000
+local seen, ids = {}, {}
+-- bound: most, a thousandth of it
+for start = from, upTo, CHUNK do
+  local places = {}
+  -- bound: CHUNK
+  for at = start, math.min(upTo, start + CHUNK - 1) do
+    places[#places + 1] = 'j' .. string.format('%.0f', at)
+  end
+  local lines = redis.call('HMGET', hash, unpack(places))
+  -- bound: CHUNK
+  for i = 1, #places do
+    local line = lines[i]
+    if line then
+      reply[4] = string.sub(line, 1, 8)
+      if start + i - 1 == from then
+        local time = redis.call('TIME')
+        local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+        reply[9] = math.max(0, now - tonumber(string.sub(line, 17, 30)))
+      end
+      local id = string.sub(line, 31)
+      if not seen[id] then
+        seen[id] = true
+        ids[#ids + 1] = id
+      end
     end
-    local id = string.sub(line, 31)
-    if not seen[id] then
-      seen[id] = true
-      local row = redis.call('HMGET', hash, 's' .. id, 'n' .. id, 'g' .. id)
-      reply[#reply + 1] = {id, row[1] or '', row[2] or '', row[3] or '', redis.call('HEXISTS', hash, 'x' .. id)}
-    end
+  end
+end
+
+-- bound: most, a 250th of it
+for start = 1, #ids, CHUNK / 4 do
+  local fields = {}
+  local ends = math.min(#ids, start + CHUNK / 4 - 1)
+  -- bound: CHUNK / 4
+  for i = start, ends do
+    local id, at = ids[i], #fields
+    fields[at + 1], fields[at + 2], fields[at + 3], fields[at + 4] = 's' .. id, 'n' .. id, 'g' .. id, 'x' .. id
+  end
+  local rows = redis.call('HMGET', hash, unpack(fields))
+  -- bound: CHUNK / 4
+  for i = start, ends do
+    local at = 4 * (i - start)
+    local hasLetter = rows[at + 4] and 1 or 0
+    reply[#reply + 1] = {ids[i], rows[at + 1] or '', rows[at + 2] or '', rows[at + 3] or '', hasLetter}
   end
 end
 return reply

@@ -36,19 +36,40 @@ if oldest and (not removed or tonumber(string.sub(oldest, 17, 30)) > since) then
 end
 local took = math.max(0, now - since)
 if removed then took = math.floor((took + every) / 2) end
--- bound: the lines there may be
-for number = first, to do
-  local place = 'j' .. string.format('%.0f', number)
-  local line = redis.call('HGET', hash, place)
-  if line then
-    local id = string.sub(line, 31)
-    redis.call('HDEL', hash, place)
-    size = size - 30 - #id
-    if redis.call('HGET', hash, 'g' .. id) == string.sub(line, 1, 8) then
-      local row = redis.call('HMGET', hash, 's' .. id, 'n' .. id)
-      redis.call('HDEL', hash, 's' .. id, 'n' .. id, 'g' .. id)
-      size = size - #(row[1] or '') - #(row[2] or '')
+-- As many fields as one call takes at a time.
+local CHUNK = 1000
+-- bound: the lines there may be, a thousandth of them
+for start = first, to, CHUNK do
+  local places, tags = {}, {}
+  -- bound: CHUNK
+  for number = start, math.min(to, start + CHUNK - 1) do
+    places[#places + 1] = 'j' .. string.format('%.0f', number)
+  end
+  local lines = redis.call('HMGET', hash, unpack(places))
+  -- bound: CHUNK
+  for i = 1, #places do
+    -- A line that is not there is of no row: its field is none.
+    tags[i] = 'g' .. (lines[i] and string.sub(lines[i], 31) or '')
+    if lines[i] then size = size - 30 - (#tags[i] - 1) end
+  end
+  local latest = redis.call('HMGET', hash, unpack(tags))
+  -- What is left to write of the others is in a later line.
+  local gone, fields = {}, {}
+  -- bound: CHUNK
+  for i = 1, #places do
+    if lines[i] and latest[i] == string.sub(lines[i], 1, 8) then
+      local id, at = string.sub(lines[i], 31), #gone
+      gone[at + 1], gone[at + 2] = 's' .. id, 'n' .. id
+      fields[#fields + 1] = 'g' .. id
     end
+  end
+  redis.call('HDEL', hash, unpack(places))
+  if #gone > 0 then
+    local rows = redis.call('HMGET', hash, unpack(gone))
+    -- bound: two for each line
+    for i = 1, #gone do size = size - #(rows[i] or '') end
+    redis.call('HDEL', hash, unpack(gone))
+    redis.call('HDEL', hash, unpack(fields))
   end
 end
 redis.call('HSET', hash, 'f', string.format('%.0f', to + 1), 'b', string.format('%.0f', size),

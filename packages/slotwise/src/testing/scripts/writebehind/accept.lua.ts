@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/accept',
-sha1: '0e6695194b5bfa166de218852056e86711d13c9e',
+sha1: 'f08a7cf2c060be95d24c084cd79a8b71f0cf167e',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let kind: lua.Value = lua.index(redis.ARGV, 1)
@@ -22,13 +22,16 @@ redis.call("HSET", hash, "l", lua.or(lua.index(ends, 2), () => "0"))
 return lua.table([1, at, lua.sub(known, 29), (lua.num((lua.num(at) - lua.num(lua.tonumber(lua.or(lua.index(ends, 1), () => 1))))) + 1)])
 }
 }
-let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b", "p")
-if (((lua.yes(!lua.eq(lua.index(redis.ARGV, 14), "")) && lua.yes(lua.index(meta, 5))) && lua.yes(!lua.eq(lua.index(meta, 5), lua.index(redis.ARGV, 14))))) {
+let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b", lua.concat("s", id), lua.concat("n", id), lua.concat("g", id), "p")
+if (((lua.yes(!lua.eq(lua.index(redis.ARGV, 14), "")) && lua.yes(lua.index(meta, 8))) && lua.yes(!lua.eq(lua.index(meta, 8), lua.index(redis.ARGV, 14))))) {
 return lua.table([5])
 }
 let first: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 1))
 let number: lua.Value = (lua.num(lua.tonumber(lua.or(lua.index(meta, 2), () => 0))) + 1)
 let size: lua.Value = lua.tonumber(lua.or(lua.index(meta, 4), () => 0))
+let state: lua.Value = lua.or(lua.index(meta, 5), () => "")
+let counters: lua.Value = lua.or(lua.index(meta, 6), () => "")
+let latest: lua.Value = lua.index(meta, 7)
 const full: lua.Value = lua.fn(() => {
 let removed: lua.Value = redis.call("HGET", hash, "y")
 let oldest: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", first)))
@@ -42,9 +45,6 @@ return []
 if ((lua.yes(lua.ge((lua.num(number) - lua.num(first)), lua.tonumber(lua.index(redis.ARGV, 9)))) || lua.yes(lua.ge(size, lua.tonumber(lua.index(redis.ARGV, 10)))))) {
 return lua.invoke(full, [])[0]
 }
-let row: lua.Value = redis.call("HMGET", hash, lua.concat("s", id), lua.concat("n", id), lua.concat("g", id))
-let state: lua.Value = lua.or(lua.index(row, 1), () => "")
-let counters: lua.Value = lua.or(lua.index(row, 2), () => "")
 let value: lua.Value = ""
 let after: lua.Value = lua.concat(kind, lua.index(redis.ARGV, 4))
 let counted: lua.Value = ""
@@ -64,7 +64,7 @@ at$2 = (lua.num(ends$2) + 1)
 }
 after = state
 if (!lua.yes(count)) {
-let expected: lua.Value = lua.or(lua.index(row, 3), () => lua.concat("y", lua.or(redis.call("HGET", hash, "y"), () => "")))
+let expected: lua.Value = lua.or(latest, () => lua.concat("y", lua.or(redis.call("HGET", hash, "y"), () => "")))
 if ((lua.yes(lua.eq(lua.index(redis.ARGV, 7), "")) || lua.yes(!lua.eq(lua.index(redis.ARGV, 8), expected)))) {
 return lua.table([2, expected, state])
 }
@@ -82,8 +82,8 @@ value = lua.format("%.0f", sum)
 counted = lua.concat(counted, lua.concat(lua.char(lua.len(field)), lua.concat(field, lua.concat(lua.char(lua.len(value)), value))))
 } else if (lua.yes(lua.eq(lua.index(redis.ARGV, 7), "idle"))) {
 let letter: lua.Value = lua.or(redis.call("HGET", hash, lua.concat("x", id)), () => "")
-if ((lua.yes(lua.index(row, 3)) || lua.yes(!lua.eq(lua.sub(letter, 15, 22), lua.index(redis.ARGV, 8))))) {
-return lua.table([2, lua.or(lua.index(row, 3), () => ""), state])
+if ((lua.yes(latest) || lua.yes(!lua.eq(lua.sub(letter, 15, 22), lua.index(redis.ARGV, 8))))) {
+return lua.table([2, lua.or(latest, () => ""), state])
 }
 }
 let line: lua.Value = lua.format("%.0f", number)
@@ -92,20 +92,27 @@ if ((lua.yes(lua.gt(size, lua.tonumber(lua.index(redis.ARGV, 10)))) && lua.yes(l
 size = lua.tonumber(lua.or(lua.index(meta, 4), () => 0))
 return lua.invoke(full, [])[0]
 }
-redis.call("HSET", hash, "l", line, "t", tag, "b", lua.format("%.0f", size), lua.concat("g", id), tag, lua.concat("j", line), lua.concat(tag, lua.concat(lua.or(lua.index(meta, 3), () => lua.rep("\u0000", 8)), lua.concat(lua.format("%014.0f", now), id))))
+let fields: lua.Value = lua.table(["l", line, "t", tag, "b", lua.format("%.0f", size), lua.concat("g", id), tag, lua.concat("j", line), lua.concat(tag, lua.concat(lua.or(lua.index(meta, 3), () => lua.rep("\u0000", 8)), lua.concat(lua.format("%014.0f", now), id)))])
+const set: lua.Value = lua.fn((field$2: lua.Value, to: lua.Value) => {
+lua.set(fields, (lua.num(lua.len(fields)) + 1), field$2)
+lua.set(fields, (lua.num(lua.len(fields)) + 1), to)
+return []
+})
 if (lua.yes(!lua.eq(after, state))) {
-redis.call("HSET", hash, lua.concat("s", id), after)
+lua.invoke(set, [lua.concat("s", id), after])[0]
 }
 if (lua.yes(!lua.eq(counted, ""))) {
-redis.call("HSET", hash, lua.concat("n", id), counted)
-} else if (lua.yes(!lua.eq(counters, ""))) {
-redis.call("HDEL", hash, lua.concat("n", id))
+lua.invoke(set, [lua.concat("n", id), counted])[0]
 }
 if (!lua.yes(lua.index(meta, 1))) {
-redis.call("HSET", hash, "f", "1")
+lua.invoke(set, ["f", "1"])[0]
 }
-if ((!lua.yes(lua.index(meta, 5)) && lua.yes(!lua.eq(lua.index(redis.ARGV, 14), "")))) {
-redis.call("HSET", hash, "p", lua.index(redis.ARGV, 14))
+if ((!lua.yes(lua.index(meta, 8)) && lua.yes(!lua.eq(lua.index(redis.ARGV, 14), "")))) {
+lua.invoke(set, ["p", lua.index(redis.ARGV, 14)])[0]
+}
+redis.call("HSET", hash, ...lua.unpack(fields))
+if ((lua.yes(lua.eq(counted, "")) && lua.yes(!lua.eq(counters, "")))) {
+redis.call("HDEL", hash, lua.concat("n", id))
 }
 if ((lua.yes(!lua.eq(mark, "")) && lua.yes(lua.ge((lua.num(number) - lua.num(first)), lua.tonumber(lua.index(redis.ARGV, 13)))))) {
 let ends$3: lua.Value = (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 12))))

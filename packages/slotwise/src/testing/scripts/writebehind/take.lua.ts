@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/take',
-sha1: '145bb722f037f819be950b4ffad8a6c8f4688797',
+sha1: '88d061ec940122cd56147c095f59266ea29289b8',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b", "c", "o")
@@ -47,22 +47,51 @@ if ((!lua.yes(isSameKind) || lua.yes(lua.lt(lua.tonumber(lua.sub(known, 2)), lua
 redis.call("HDEL", hash, "w")
 redis.call("HSET", hash, "o", owner)
 }
-let time: lua.Value = redis.call("TIME")
+let CHUNK: lua.Value = 1000
 let seen: lua.Value = lua.table([])
-for (let at of lua.steps(from, upTo)) {
-let line: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", at)))
+let ids: lua.Value = lua.table([])
+for (let start of lua.steps(from, upTo, CHUNK)) {
+let places: lua.Value = lua.table([])
+for (let at of lua.steps(start, lua.min(upTo, (lua.num((lua.num(start) + lua.num(CHUNK))) - 1)))) {
+lua.set(places, (lua.num(lua.len(places)) + 1), lua.concat("j", lua.format("%.0f", at)))
+}
+let lines: lua.Value = redis.call("HMGET", hash, ...lua.unpack(places))
+for (let i of lua.steps(1, lua.len(places))) {
+let line: lua.Value = lua.index(lines, i)
 if (lua.yes(line)) {
 lua.set(reply, 4, lua.sub(line, 1, 8))
-if (lua.yes(lua.eq(at, from))) {
+if (lua.yes(lua.eq((lua.num((lua.num(start) + lua.num(i))) - 1), from))) {
+let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
 lua.set(reply, 9, lua.max(0, (lua.num(now) - lua.num(lua.tonumber(lua.sub(line, 17, 30))))))
 }
 let id: lua.Value = lua.sub(line, 31)
 if (!lua.yes(lua.index(seen, id))) {
 lua.set(seen, id, true)
-let row: lua.Value = redis.call("HMGET", hash, lua.concat("s", id), lua.concat("n", id), lua.concat("g", id))
-lua.set(reply, (lua.num(lua.len(reply)) + 1), lua.table([id, lua.or(lua.index(row, 1), () => ""), lua.or(lua.index(row, 2), () => ""), lua.or(lua.index(row, 3), () => ""), redis.call("HEXISTS", hash, lua.concat("x", id))]))
+lua.set(ids, (lua.num(lua.len(ids)) + 1), id)
 }
+}
+}
+}
+for (let start$2 of lua.steps(1, lua.len(ids), (lua.num(CHUNK) / 4))) {
+let fields: lua.Value = lua.table([])
+let ends: lua.Value = lua.min(lua.len(ids), (lua.num((lua.num(start$2) + lua.num((lua.num(CHUNK) / 4)))) - 1))
+for (let i$2 of lua.steps(start$2, ends)) {
+let id$2: lua.Value = lua.index(ids, i$2)
+let at$2: lua.Value = lua.len(fields)
+{
+const all: lua.Value[] = [lua.concat("s", id$2), lua.concat("n", id$2), lua.concat("g", id$2), lua.concat("x", id$2)]
+lua.set(fields, (lua.num(at$2) + 1), all[0])
+lua.set(fields, (lua.num(at$2) + 2), all[1])
+lua.set(fields, (lua.num(at$2) + 3), all[2])
+lua.set(fields, (lua.num(at$2) + 4), all[3])
+}
+}
+let rows: lua.Value = redis.call("HMGET", hash, ...lua.unpack(fields))
+for (let i$3 of lua.steps(start$2, ends)) {
+let at$3: lua.Value = (4 * lua.num((lua.num(i$3) - lua.num(start$2))))
+let hasLetter: lua.Value = lua.or(lua.and(lua.index(rows, (lua.num(at$3) + 4)), () => 1), () => 0)
+lua.set(reply, (lua.num(lua.len(reply)) + 1), lua.table([lua.index(ids, i$3), lua.or(lua.index(rows, (lua.num(at$3) + 1)), () => ""), lua.or(lua.index(rows, (lua.num(at$3) + 2)), () => ""), lua.or(lua.index(rows, (lua.num(at$3) + 3)), () => ""), hasLetter]))
 }
 }
 return reply

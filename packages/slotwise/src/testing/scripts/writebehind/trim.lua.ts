@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/trim',
-sha1: 'b6f76c864b6115974fe12260e7454d8abcd367e1',
+sha1: 'fe5e89a263d571d69219239103b84b1a13039043',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let owner: lua.Value = lua.index(redis.ARGV, 4)
@@ -39,18 +39,43 @@ let took: lua.Value = lua.max(0, (lua.num(now) - lua.num(since)))
 if (lua.yes(removed)) {
 took = lua.floor((lua.num((lua.num(took) + lua.num(every))) / 2))
 }
-for (let number of lua.steps(first, to)) {
-let place: lua.Value = lua.concat("j", lua.format("%.0f", number))
-let line: lua.Value = redis.call("HGET", hash, place)
-if (lua.yes(line)) {
-let id: lua.Value = lua.sub(line, 31)
-redis.call("HDEL", hash, place)
-size = (lua.num((lua.num(size) - 30)) - lua.num(lua.len(id)))
-if (lua.yes(lua.eq(redis.call("HGET", hash, lua.concat("g", id)), lua.sub(line, 1, 8)))) {
-let row: lua.Value = redis.call("HMGET", hash, lua.concat("s", id), lua.concat("n", id))
-redis.call("HDEL", hash, lua.concat("s", id), lua.concat("n", id), lua.concat("g", id))
-size = (lua.num((lua.num(size) - lua.num(lua.len(lua.or(lua.index(row, 1), () => ""))))) - lua.num(lua.len(lua.or(lua.index(row, 2), () => ""))))
+let CHUNK: lua.Value = 1000
+for (let start of lua.steps(first, to, CHUNK)) {
+let places: lua.Value = lua.table([])
+let tags: lua.Value = lua.table([])
+for (let number of lua.steps(start, lua.min(to, (lua.num((lua.num(start) + lua.num(CHUNK))) - 1)))) {
+lua.set(places, (lua.num(lua.len(places)) + 1), lua.concat("j", lua.format("%.0f", number)))
 }
+let lines: lua.Value = redis.call("HMGET", hash, ...lua.unpack(places))
+for (let i of lua.steps(1, lua.len(places))) {
+lua.set(tags, i, lua.concat("g", lua.or(lua.and(lua.index(lines, i), () => lua.sub(lua.index(lines, i), 31)), () => "")))
+if (lua.yes(lua.index(lines, i))) {
+size = (lua.num((lua.num(size) - 30)) - lua.num((lua.num(lua.len(lua.index(tags, i))) - 1)))
+}
+}
+let latest: lua.Value = redis.call("HMGET", hash, ...lua.unpack(tags))
+let gone: lua.Value = lua.table([])
+let fields: lua.Value = lua.table([])
+for (let i$2 of lua.steps(1, lua.len(places))) {
+if ((lua.yes(lua.index(lines, i$2)) && lua.yes(lua.eq(lua.index(latest, i$2), lua.sub(lua.index(lines, i$2), 1, 8))))) {
+let id: lua.Value = lua.sub(lua.index(lines, i$2), 31)
+let at: lua.Value = lua.len(gone)
+{
+const all: lua.Value[] = [lua.concat("s", id), lua.concat("n", id)]
+lua.set(gone, (lua.num(at) + 1), all[0])
+lua.set(gone, (lua.num(at) + 2), all[1])
+}
+lua.set(fields, (lua.num(lua.len(fields)) + 1), lua.concat("g", id))
+}
+}
+redis.call("HDEL", hash, ...lua.unpack(places))
+if (lua.yes(lua.gt(lua.len(gone), 0))) {
+let rows: lua.Value = redis.call("HMGET", hash, ...lua.unpack(gone))
+for (let i$3 of lua.steps(1, lua.len(gone))) {
+size = (lua.num(size) - lua.num(lua.len(lua.or(lua.index(rows, i$3), () => ""))))
+}
+redis.call("HDEL", hash, ...lua.unpack(gone))
+redis.call("HDEL", hash, ...lua.unpack(fields))
 }
 }
 redis.call("HSET", hash, "f", lua.format("%.0f", (lua.num(to) + 1)), "b", lua.format("%.0f", size), "y", lua.concat(lua.index(redis.ARGV, 3), lua.format("%014.0f%.0f", now, took)))
