@@ -201,7 +201,7 @@ async function transaction<R>(
   act: (client: PostgresClient) => Promise<R>,
 ): Promise<R> {
   signal.throwIfAborted()
-  const client = await within(pool.connect(), timeoutMs, { signal, late: (late) => late.release(true) })
+  const client = await within(pool.connect(), timeoutMs, { signal, late: (late) => late.release() })
   const heard = () => {}
   client.on('error', heard)
   let isOver = false

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { postgresWriter, writeBehindSql } from '../../../src/writebehind/index.js'
 import { failingWhenLent, type TestDatabase, testDatabase } from '../../support/postgres.js'
@@ -29,6 +30,25 @@ it('a connection that does not answer is ended when nobody waits any more, and l
   await expect(claiming).rejects.toThrow('terminated')
   // The only connection of the pool is another one.
   expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+})
+
+it('a connection that comes when nobody waits any more serves who asks next, so that slow ones are not made in vain', async () => {
+  const pool = database.another({ max: 1 })
+  let tellIt: () => void = () => {}
+  const isLate = new Promise<void>((tell) => (tellIt = tell))
+  const slow = {
+    query: (text: string, values?: unknown[]) => pool.query(text, values),
+    connect: async (): Promise<pg.PoolClient> => {
+      const client = await pool.connect()
+      await isLate
+      return client
+    },
+  }
+  const writer = postgresWriter(slow, { table: 'posts', name: 'late', columns: () => ({}), timeoutMs: 50 })
+  await expect(writer.claim(0, new AbortController().signal)).rejects.toThrow('within 50 ms')
+  expect(pool.idleCount).toBe(0)
+  tellIt()
+  await expect.poll(() => pool.idleCount).toBe(1)
 })
 
 /** Somebody who is in the middle of a claim. */
