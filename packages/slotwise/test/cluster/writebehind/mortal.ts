@@ -28,6 +28,7 @@ export class Mortal {
   #unhold: () => void = () => {}
   #held: Promise<void> = Promise.resolve()
   #underWay = 0
+  #rests = 0
 
   constructor(stop?: Stop) {
     this.#stop = stop
@@ -38,9 +39,14 @@ export class Mortal {
     return this.#halt !== undefined
   }
 
-  /** How many effects of the flusher have begun and not ended. */
-  get underWay(): number {
-    return this.#underWay
+  /** Whether no effect of the flusher has begun and not ended. */
+  get isAtRest(): boolean {
+    return this.#underWay === 0
+  }
+
+  /** How often that was so, for however short a time, which who looks now and then does not see where the machine is busy. */
+  get rests(): number {
+    return this.#rests
   }
 
   resume(): void {
@@ -102,6 +108,8 @@ export class Mortal {
       return result.value
     } finally {
       if (isFlushing) this.#underWay--
+      // What follows at once is part of the same.
+      if (isFlushing && this.isAtRest) setImmediate(() => (this.#rests += Number(this.isAtRest)))
     }
   }
 
