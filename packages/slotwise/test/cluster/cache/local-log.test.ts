@@ -7,6 +7,7 @@ import { anyPort } from '../../support/any-port.js'
 import { withoutBorrowing } from '../../support/port-with.js'
 import { refuse } from './caches.js'
 import { roundTripping } from './counted-port.js'
+import { gate } from './gate.js'
 import { nameOf, watched } from './watched-port.js'
 
 let port: RedisPort
@@ -85,6 +86,32 @@ describe('a change by another process, with a level or without, is seen within m
   })
 })
 
+describe('a change of the database that never ends here, as by a process that dies after its commit', () => {
+  const begun: Record<string, (cache: Cache<string>, change: () => Promise<string>) => Promise<unknown>> = {
+    'mutate of an entry': (cache, change) => cache.mutate({ ids: ['a'] }, change),
+    'mutate of a tag': (cache, change) => cache.mutate({ tags: ['org:7'] }, change),
+    writeThrough: (cache, change) => cache.writeThrough('a', change),
+  }
+  it.each(Object.entries(begun))('is seen from its beginning: %s', async (_, begin) => {
+    const name = fresh()
+    await using holder = opened(name)
+    const other = opened(name, { local: undefined })
+    await holder.set('a', 'old', { tags: ['org:7/x'] })
+    await held(holder, 'a')
+    const [committed, never] = [gate(), gate()]
+    const changing = begin(other, async () => {
+      committed.open()
+      await never.passed
+      return 'new'
+    })
+    await committed.passed
+    await expect.poll(() => holder.get('a'), { ...POLL, timeout: T }).toBeUndefined()
+    never.open()
+    await changing
+    await other.close()
+  })
+})
+
 it('a mutation whose end a server without memory refuses, and that removes the entry instead, is seen', async () => {
   const name = fresh()
   const full = watched(forbidden, (call) => {
@@ -109,6 +136,44 @@ it('what Redis has refuted is not served again, though nothing is told of it', a
   await port.call({ key, command: ['DEL', key] })
   expect(await holder.get('a', { strict: true })).toBeUndefined()
   expect(await holder.get('a')).toBeUndefined()
+})
+
+it('an answer of the log that was long on its way vouches for no more than when it was asked', async () => {
+  const name = fresh()
+  let until: Promise<void> | undefined
+  let underWay = 0
+  const slow = watched(
+    forbidden,
+    (call) => {
+      if (nameOf(call) === 'read') underWay++
+    },
+    async (call) => {
+      if (nameOf(call) !== 'read') return
+      await until
+      underWay--
+    },
+  )
+  await using holder = opened(name, {}, slow)
+  await using other = opened(name, { local: undefined })
+  await other.set('a', 'old')
+  await held(holder, 'a')
+  const [answer, end] = [gate(), gate()]
+  until = answer.passed
+  // One of each log is on its way.
+  await expect.poll(async () => (await holder.get('a')) === 'old' && underWay, POLL).toBe(8)
+  await other.set('a', 'new')
+  const from = performance.now()
+  await new Promise((resolve) => setTimeout(resolve, 0.7 * T))
+  until = end.passed
+  answer.open()
+  let last = from
+  while (performance.now() - from < 2 * T) {
+    const at = performance.now()
+    if ((await holder.get('a')) === 'old') last = at
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  end.open()
+  expect(last - from).toBeLessThan(T)
 })
 
 describe('a change that could not be told', () => {
