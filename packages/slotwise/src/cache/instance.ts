@@ -1,7 +1,7 @@
+import { toldIn } from '../invalidation/log/cache-log.js'
 import type { ChangeLog } from '../invalidation/log/change-log.js'
 import { PendingInvalidations } from '../invalidation/pending.js'
 import type { ChangeOptions } from '../invalidation/tags/tag-store.js'
-import { writeAll } from '../invalidation/write-all.js'
 import type { Key } from '../keys.js'
 import type { RedisPort, Reply } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
@@ -148,11 +148,7 @@ export class Instance {
     results: readonly PromiseSettledResult<Reply>[],
     { replicas = this.settings.replicas, ...options }: ChangeOptions,
   ): Promise<readonly PromiseSettledResult<Reply>[]> {
-    if (this.#log === undefined) return results
-    const calls = this.#log.appending(keys.filter((_, i) => results[i]?.status === 'fulfilled'))
-    const told = await writeAll(this.port, calls, { ...options, replicas })
-    const failed = told.find((result) => result.status === 'rejected')
-    return failed === undefined ? results : results.map(() => failed)
+    return await toldIn(this.#log, keys, results, { ...options, replicas })
   }
 
   /** The next reading of a counter that orders what happens in this process. */

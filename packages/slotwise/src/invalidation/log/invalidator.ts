@@ -95,6 +95,7 @@ export class Invalidator implements AsyncDisposable {
 
   constructor(port: RedisPort, options: InvalidatorOptions) {
     this.#changes = new ChangeLog(port, {
+      pattern: 'published',
       name: plainName('name', options.name),
       logs: integer('logs', options.logs ?? 8, { max: 1024 }),
       keep: integer('keep', options.keep ?? 10_000, { max: 1_000_000 }),
