@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
 import { ReplyError } from '../../../src/errors.js'
+import { TagVersions } from '../../../src/invalidation/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
 import { withoutBorrowing } from '../../support/port-with.js'
@@ -109,6 +110,47 @@ describe('a change of the database that never ends here, as by a process that di
     never.open()
     await changing
     await other.close()
+  })
+})
+
+describe('a change of a tag by whoever has no cache, is seen within maxStalenessMs', () => {
+  const changes: Record<string, (tags: TagVersions) => Promise<unknown>> = {
+    bump: (tags) => tags.bump(['org:7']),
+    'mutate, from its beginning': async (tags) => {
+      const [committed, never] = [gate(), gate()]
+      const changing = tags.mutate(['org:7'], {}, async () => {
+        committed.open()
+        await never.passed
+      })
+      await committed.passed
+      return { changing, never }
+    },
+  }
+  it.each(Object.entries(changes))('%s', async (_, change) => {
+    const name = fresh()
+    await using holder = opened(name)
+    await using tags = new TagVersions(forbidden, { name, coherence: 'log' })
+    await holder.set('a', 'old', { tags: ['org:7/x'] })
+    await held(holder, 'a')
+    await change(tags)
+    await expect.poll(() => holder.get('a'), { ...POLL, timeout: T }).toBeUndefined()
+  })
+
+  it('one that could not be told is pending until it is', async () => {
+    const name = fresh()
+    let isRefused = true
+    const refusing = watched(forbidden, (call) => {
+      if (isRefused && nameOf(call) === 'append') throw new Error('refused')
+    })
+    await using holder = opened(name)
+    await using tags = new TagVersions(refusing, { name, coherence: 'log' })
+    await holder.set('a', 'old', { tags: ['org:7'] })
+    await held(holder, 'a')
+    const error: unknown = await tags.bump(['org:7']).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'INVALIDATION_PENDING' })
+    isRefused = false
+    await expect((error as { settled: Promise<boolean> }).settled).resolves.toBe(true)
+    await expect.poll(() => holder.get('a'), { ...POLL, timeout: T }).toBeUndefined()
   })
 })
 
