@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
 import { connect } from '../../../src/ioredis/index.js'
 import { type Key, keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { listening } from '../../support/listening.js'
 import { refuse } from './caches.js'
 import { roundTripping } from './counted-port.js'
 import { gate } from './gate.js'
@@ -227,6 +228,43 @@ describe('a change is seen, within maxStalenessMs at the latest', () => {
       await cache.mutate({ tags: ['a'] }, () => {})
       expect(await cache.get(id)).toBeUndefined()
     }
+  })
+})
+
+describe('one of this process is seen at once, whatever is read while it is on its way', () => {
+  const own: Record<
+    string,
+    readonly [heldUp: string, change: (cache: Cache<string>, id: string) => unknown]
+  > = {
+    invalidate: ['DEL', (cache, id) => cache.invalidate(id)],
+    invalidateTags: ['HDEL', (cache) => cache.invalidateTags(['a'])],
+    set: ['store', (cache, id) => cache.set(id, 'new')],
+    mutate: ['intend', (cache, id) => cache.mutate({ ids: [id] }, () => {})],
+    'mutate of a tag': ['intend', (cache) => cache.mutate({ tags: ['a'] }, () => {})],
+    writeThrough: ['intend', (cache, id) => cache.writeThrough(id, () => 'new')],
+  }
+  it.each(Object.entries(own))('%s', async (_, [heldUp, change]) => {
+    const [asked, go] = [gate(), gate()]
+    let isHeldUp = false
+    let isHalfOpen = false
+    const slow = watched(listening(port, { isHalfOpen: () => isHalfOpen }), async (call) => {
+      if (!isHeldUp || nameOf(call) !== heldUp) return
+      asked.open()
+      await go.passed
+    })
+    await using cache = open<string>({ local: { ...local, maxStalenessMs: 10_000 } }, slow)
+    const id = randomUUID()
+    await cache.set(id, 'old', { tags: ['a'] })
+    await held(cache, id)
+    isHeldUp = true
+    const changing = change(cache, id)
+    await asked.passed
+    await held(cache, id)
+    // What the servers tell comes late, or never.
+    isHalfOpen = true
+    go.open()
+    await changing
+    expect(await cache.get(id)).not.toBe('old')
   })
 })
 

@@ -9,7 +9,7 @@ import {
   watchSql,
 } from '../../../../src/invalidation/index.js'
 import { connect } from '../../../../src/ioredis/index.js'
-import type { RedisPort } from '../../../../src/redis/index.js'
+import { keyOf, type RedisPort, slotOf } from '../../../../src/redis/index.js'
 import { withoutBorrowing } from '../../../support/port-with.js'
 import { type TestDatabase, testDatabase } from '../../../support/postgres.js'
 import { nameOf, watched } from '../../cache/watched-port.js'
@@ -59,9 +59,13 @@ function consuming(options: Partial<OutboxOptions> = {}, through = port): Outbox
 }
 
 /** In another process, which hears of changes by the log alone, and holds the entry. */
-async function holding(options: Pick<CacheOptions<number>, 'name' | 'version'>, tags: readonly string[]) {
+async function holding(
+  options: Pick<CacheOptions<number>, 'name' | 'version'>,
+  tags: readonly string[],
+  through = elsewhere,
+) {
   const local = { maxEntries: 100, maxStalenessMs: T }
-  const cache = new Cache<number>(elsewhere, {
+  const cache = new Cache<number>(through, {
     ...options,
     ttlMs: 600_000,
     budgetMs: 5000,
@@ -83,7 +87,7 @@ async function holding(options: Pick<CacheOptions<number>, 'name' | 'version'>, 
   return { cache, get }
 }
 
-const items = () => holding({ name: 'items', version: 2 }, [])
+const items = (through = elsewhere) => holding({ name: 'items', version: 2 }, [], through)
 const pages = () => holding({ name: 'pages' }, ['org:acme/list'])
 
 describe('what a process holds that hears of changes by the log alone', () => {
@@ -103,6 +107,18 @@ describe('what a process holds that hears of changes by the log alone', () => {
 
   it.each(Object.entries({ items, pages }))('everything, by TRUNCATE, is seen: %s', async (_, held) => {
     const { get } = await held()
+    consuming()
+    await database.pool.query('truncate items')
+    await waitFor(async () => expect(await get()).toBe(0))
+  })
+
+  it('everything is seen where only the log of the entry itself can be read', async () => {
+    const entry = keyOf({ namespace: port.namespace, pattern: 'cache', name: 'items.v2' }, '1')
+    const own = keyOf({ namespace: port.namespace, pattern: 'changes', name: 'items' }, [slotOf(entry) % 8])
+    const others = watched(elsewhere, (call) =>
+      nameOf(call) === 'read' && 'script' in call && call.keys[0] !== own ? new Promise(() => {}) : undefined,
+    )
+    const { get } = await items(others)
     consuming()
     await database.pool.query('truncate items')
     await waitFor(async () => expect(await get()).toBe(0))
