@@ -151,6 +151,12 @@ export class Instance {
     return await toldIn(this.#log, keys, results, { ...options, replicas })
   }
 
+  /** An entry has been replaced that had not ended, and that others may hold. Best effort: what they hold ends by itself. */
+  async tellOf(key: Key): Promise<void> {
+    const [told] = await this.told([key], [{ status: 'fulfilled', value: 1 }], { replicas: 0 })
+    if (told?.status === 'rejected') this.report(told.reason, 'store', key)
+  }
+
   /** The next reading of a counter that orders what happens in this process. */
   tick(): number {
     return ++this.#reading

@@ -113,6 +113,23 @@ describe('a change of the database that never ends here, as by a process that di
   })
 })
 
+it('what a refresh has stored before the end of what is held is seen', async () => {
+  const name = fresh()
+  await using holder = opened(name)
+  await using other = opened(name, { local: undefined, earlyRefresh: 1000 })
+  await other.getOrLoad('a', async () => {
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    return 'old'
+  })
+  await held(holder, 'a')
+  const refreshed = async () => {
+    await other.getOrLoad('a', () => 'new')
+    return await other.get('a')
+  }
+  await expect.poll(refreshed, POLL).toBe('new')
+  await expect.poll(() => holder.get('a'), { ...POLL, timeout: T }).toBe('new')
+})
+
 describe('a change of a tag by whoever has no cache, is seen within maxStalenessMs', () => {
   const changes: Record<string, (tags: TagVersions) => Promise<unknown>> = {
     bump: (tags) => tags.bump(['org:7']),
