@@ -30,7 +30,7 @@ function levelled() {
   /** The process counts as one that serves, for so long. */
   const serve = (ms = LONG_MS) => level.serve(performance.now() + ms, Date.now() + ms)
   const begin = () => level.begin(KEY)
-  const keep = (reading: ReturnType<typeof begin>): boolean => {
+  const keep = (reading: ReturnType<typeof begin>, isTagged = true): boolean => {
     const bond = level.end(KEY, reading, link.node)
     if (bond === undefined) return false
     const bytes = codec.wrapped(codec.payload('old'), { freshMs: LONG_MS, keptMs: LONG_MS, loadMs: 0 }, [])
@@ -38,7 +38,8 @@ function levelled() {
     const stamp = { path: 'a', version: '12345678' }
     const tagBond = level.end(TAG, level.begin(TAG), link.node)
     const tags = [level.keepTag(TAG, stamp.version, tagBond)]
-    const held = { value: 'old', bytes, stamps: [stamp], tags, keptMs: LONG_MS, ageMs: 0 }
+    const borne = isTagged ? { stamps: [stamp], tags } : { stamps: [], tags: [] }
+    const held = { value: 'old', bytes, ...borne, keptMs: LONG_MS, ageMs: 0 }
     level.keep(KEY, { ...held, freshForMs: LONG_MS, bond })
     return true
   }
@@ -59,7 +60,7 @@ describe('a level whose process', () => {
   it('was not counted for a while has to prove what it held before, tags too', async () => {
     const { level, serve, begin, keep } = levelled()
     serve(20)
-    expect(keep(begin())).toBe(true)
+    expect(keep(begin(), false)).toBe(true)
     expect(level.tag(TAG)).toBeDefined()
     await sleep(25)
     expect(level.find(KEY)).toBeUndefined()
