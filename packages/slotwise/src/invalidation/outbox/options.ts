@@ -105,7 +105,7 @@ export function settingsOf(options: OutboxOptions): Settings {
   }
 }
 
-function logsOf(logs: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
+function logsOf(logs: unknown): ReadonlyMap<string, string> {
   if (typeof logs !== 'object' || logs === null || Array.isArray(logs)) {
     throw new ConfigurationError(`logs must be tag spaces by the names of caches, got ${shown(logs)}`)
   }

@@ -117,18 +117,13 @@ describe('of several who hold it', () => {
     const ids = Array.from({ length: 250 }, (_, n) => `${n}`)
     const lost = keyOf({ namespace: port.namespace, pattern: 'cache', name }, '249')
     let isHalfOpen = false
-    const partly = portWith(listening(port, { isHalfOpen: () => isHalfOpen }), {
-      subscribe: ((channel, listener, options) =>
-        port.subscribe(
-          channel,
-          {
-            message: (payload) => {
-              if (!payload.includes(JSON.stringify(lost))) listener.message(payload)
-            },
-          },
-          options,
-        )) as RedisPort['subscribe'],
-    })
+    const subscribe: RedisPort['subscribe'] = (channel, listener, options) => {
+      const message = (payload: Buffer): void => {
+        if (!payload.includes(JSON.stringify(lost))) listener.message(payload)
+      }
+      return port.subscribe(channel, { message }, options)
+    }
+    const partly = portWith(listening(port, { isHalfOpen: () => isHalfOpen }), { subscribe })
     await using holder = opened(name, partly)
     await using other = opened(name, elsewhere)
     await other.set('249', 'old')

@@ -26,25 +26,25 @@ const IDS = Array.from({ length: 12 }, (_, n) => `${n}`)
 async function scene({ tags = [] as readonly string[], maxStalenessMs = 300 } = {}) {
   const listeners: Parameters<RedisPort['onTopology']>[0][] = []
   let cut = new AbortController()
+  const borrow: RedisPort['borrow'] = (wanted, use) =>
+    port.borrow(wanted, (connection) =>
+      use({
+        node: connection.node,
+        call: (...args) => connection.call(...args),
+        pipeline: (...args) => connection.pipeline(...args),
+        signal: AbortSignal.any([connection.signal, cut.signal]),
+      }),
+    )
   const between = portWith(port, {
     onTopology: (listener: (typeof listeners)[number]) => {
       listeners.push(listener)
       return port.onTopology(listener)
     },
-    borrow: ((wanted, use) =>
-      port.borrow(wanted, (connection) =>
-        use({
-          node: connection.node,
-          call: (...args) => connection.call(...args),
-          pipeline: (...args) => connection.pipeline(...args),
-          signal: AbortSignal.any([connection.signal, cut.signal]),
-        }),
-      )) as RedisPort['borrow'],
+    borrow,
   })
   const asked: Call[] = []
   const through = watched(between, (call) => {
-    const isOfCache = 'script' in call || call.command[0] !== 'SPUBLISH'
-    if (isOfCache && nameOf(call) !== 'enrol') asked.push(call)
+    if (nameOf(call) !== 'enrol') asked.push(call)
   })
   const name = `c${randomUUID().slice(0, 8)}`
   const options = { name, ttlMs: 60_000, budgetMs: { min: 5000, max: 5000 } }
@@ -63,7 +63,6 @@ async function scene({ tags = [] as readonly string[], maxStalenessMs = 300 } = 
     cache,
     other,
     read,
-    asked,
     keyOf: (id: string) => keyOf({ namespace: port.namespace, pattern: 'cache', name }, id),
     tagKeyOf: (tag: string) => keyOf({ namespace: port.namespace, pattern: 'tag', name }, [tag]),
     moveAway: (slot: number) => {
