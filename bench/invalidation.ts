@@ -18,8 +18,9 @@ import {
 } from './invalidation/promises.js'
 import { hitsTable, probesTable } from './invalidation/report.js'
 import { measureBorne, measureTagged } from './invalidation/tags.js'
-import { hasTraces, replay, share } from './invalidation/trace.js'
+import { replay, share } from './invalidation/trace.js'
 import { exitCodeOf, type Finding, told } from './measuring/findings.js'
+import { hasTraces } from './measuring/traces.js'
 
 const PARTS = ['probes', 'hits', 'tags', 'cost', 'traces'] as const
 type Part = (typeof PARTS)[number]

@@ -4,7 +4,7 @@ import { Cache, type LocalOptions } from 'slotwise/cache'
 import { connect } from 'slotwise/ioredis'
 import { type Place, TTL_MS, type Value, valueOf } from '../cache/subject.js'
 import { serve } from '../measuring/serve.js'
-import { traceOf } from './trace.js'
+import { traceOf } from '../measuring/traces.js'
 
 interface Part {
   readonly place: Place

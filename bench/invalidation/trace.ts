@@ -1,17 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { gunzipSync } from 'node:zlib'
 import { Cache } from 'slotwise/cache'
 import type { LocalCluster } from 'slotwise/local'
 import type { RedisPort } from 'slotwise/redis'
 import { placeIn } from '../cache/probes.js'
 import { TTL_MS } from '../cache/subject.js'
 import { Held } from '../measuring/held.js'
+import { traceOf } from '../measuring/traces.js'
 import { MAX_STALENESS_MS } from './slotwise.js'
 import type { TraceTasks } from './trace-child.js'
-
-type TraceName = 'web07' | 'web12'
 
 /** Hit ratios of a plain LRU of so many entries, and the best that any could have (Belady). */
 const KNOWN = [
@@ -26,17 +22,6 @@ const KNOWN = [
 const PATIENT = { min: 10_000, max: 10_000 }
 
 export type Replayed = (typeof KNOWN)[number] & { readonly requests: number; readonly ratio: number }
-
-const fileOf = (folder: string, name: TraceName) => join(folder, 'traces', `cache2k-${name}.trace.gz`)
-
-export const hasTraces = (folder: string): boolean =>
-  existsSync(fileOf(folder, 'web12')) && existsSync(fileOf(folder, 'web07'))
-
-/** The ids that were asked for, in their order. */
-export function traceOf(folder: string, name: TraceName): readonly string[] {
-  const bytes = gunzipSync(readFileSync(fileOf(folder, name)))
-  return Array.from({ length: bytes.length / 4 }, (_, i) => String(bytes.readInt32BE(4 * i)))
-}
 
 /** Each trace, one request after the other, through levels of several sizes; all of it lies in Redis. */
 export async function replay(

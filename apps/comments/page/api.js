@@ -46,16 +46,17 @@ export class Api {
    *
    * @param {string} method
    * @param {string} path
-   * @param {{ body?: object, ifMatch?: string | undefined }} [call]
+   * @param {{ body?: object, ifMatch?: string | undefined, idempotencyKey?: string }} [call]
    * @returns {Promise<Answer>}
    */
-  async call(method, path, { body, ifMatch } = {}) {
+  async call(method, path, { body, ifMatch, idempotencyKey } = {}) {
     const headers = new Headers()
     const tenant = this.tenant
     if (tenant !== undefined) headers.set('Authorization', `Bearer ${tenant.key}`)
-    if (method !== 'GET') headers.set('X-User', encodeURIComponent(this.user))
+    headers.set('X-User', encodeURIComponent(this.user))
     if (body !== undefined) headers.set('Content-Type', 'application/json')
     if (ifMatch !== undefined) headers.set('If-Match', ifMatch)
+    if (idempotencyKey !== undefined) headers.set('Idempotency-Key', idempotencyKey)
     const from = performance.now()
     const answer = await this.#ask(path, { method, headers, ...(body && { body: JSON.stringify(body) }) })
     const ms = performance.now() - from

@@ -47,7 +47,7 @@ export function onSubmit(id, act) {
 
 /**
  * @param {string} id
- * @param {() => Promise<void>} act
+ * @param {() => Promise<unknown>} act
  */
 export function onClick(id, act) {
   the(id, HTMLElement).addEventListener('click', () => void act())

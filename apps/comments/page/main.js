@@ -7,7 +7,7 @@ import { Meter } from './meter.js'
 import { Requests, showSource } from './requests.js'
 import { say } from './say.js'
 import { forgetLikes, renderComment } from './thread.js'
-import { listThreads, markCurrent } from './thread-list.js'
+import { listThreads, markCurrent, viewsLabel } from './thread-list.js'
 
 /**
  * @typedef {import('./api.js').Answer} Answer
@@ -18,7 +18,7 @@ const PAGE = 50
 
 const api = new Api()
 const requests = new Requests()
-/** What to do once the limiter lets the tenant in again. @type {(() => Promise<void>) | undefined} */
+/** What to do once the limiter lets the tenant in again. @type {(() => Promise<unknown>) | undefined} */
 let afterWait
 const meter = new Meter(() => {
   const again = afterWait
@@ -123,6 +123,7 @@ async function loadThreads(cursor, wanted) {
   const shown = wanted ?? items[0]?.id
   if (shown !== undefined) return open(shown)
   the('thread-title', HTMLElement).textContent = 'No thread yet'
+  showViews(null)
   the('comments', HTMLElement).replaceChildren(
     make('p', { className: 'dim' }, 'This tenant has none: begin one.'),
   )
@@ -136,7 +137,20 @@ async function open(id) {
   the('many-result', HTMLElement).textContent = ''
   if (location.hash !== hashOf(id)) history.replaceState(null, '', hashOf(id))
   markThread()
-  await reload()
+  const isShown = whileShown()
+  if ((await reload()) && isShown()) await countView(id)
+}
+
+/** One look: sent again by the browser, it would count no second time. @param {string} id */
+async function countView(id) {
+  const isShown = whileShown()
+  const { status, body } = await api.call('POST', `${entityPath(id)}/views`, { idempotencyKey: newId() })
+  if (status === 200 && isShown()) showViews(body.views)
+}
+
+/** @param {number | null} views */
+function showViews(views) {
+  the('views', HTMLOutputElement).textContent = views === null ? '' : viewsLabel(views)
 }
 
 function markThread() {
@@ -147,16 +161,19 @@ function markThread() {
  * Reads the thread anew, as far as the wanted comment.
  *
  * @param {string} [focus] a comment
- * @returns {Promise<void>}
+ * @returns {Promise<boolean>} whether it is shown now
  */
 async function reload(focus) {
-  if (entity === undefined) return
+  if (entity === undefined) return false
   const list = make('ol', { className: 'top' })
   const isShown = whileShown()
   let answer = await readPage(undefined)
   for (;;) {
-    if (!isShown()) return
-    if (answer.status !== 200) return refused(answer, () => reload(focus))
+    if (!isShown()) return false
+    if (answer.status !== 200) {
+      refused(answer, () => reload(focus))
+      return false
+    }
     fillIn(list, answer)
     if (
       focus === undefined ||
@@ -171,6 +188,7 @@ async function reload(focus) {
     list.children.length > 0 ? list : make('p', { className: 'dim' }, 'Nobody has said anything yet.'),
   )
   if (focus !== undefined) document.getElementById(`comment-${focus}`)?.focus()
+  return true
 }
 
 /**
@@ -194,8 +212,9 @@ function readPage(cursor) {
  * @param {Answer} answer
  */
 function fillIn(list, answer) {
-  const { entity: read, items, nextCursor } = answer.body
+  const { entity: read, views, items, nextCursor } = answer.body
   the('thread-title', HTMLElement).textContent = read.title
+  showViews(views)
   showSource(answer)
   for (const comment of items) list.append(make('li', {}, renderComment(comment, page)))
   nextComments = nextCursor
@@ -204,7 +223,7 @@ function fillIn(list, answer) {
 
 /**
  * @param {Answer} answer
- * @param {() => Promise<void>} again
+ * @param {() => Promise<unknown>} again
  */
 function refused(answer, again) {
   showSource(answer)

@@ -1,6 +1,6 @@
 import { grouped, make, the } from './dom.js'
 
-/** @typedef {{ id: string, title: string, comments: number }} Entity */
+/** @typedef {{ id: string, title: string, comments: number, views: number | null }} Entity */
 
 /**
  * Adds to the list.
@@ -9,11 +9,15 @@ import { grouped, make, the } from './dom.js'
  * @param {(id: string) => string} hashOf
  */
 export function listThreads(entities, hashOf) {
-  for (const { id, title, comments } of entities) {
-    const link = make('a', { href: hashOf(id) }, title, make('small', {}, grouped(comments)))
+  for (const { id, title, comments, views } of entities) {
+    const counts = { title: views === null ? 'comments' : `comments; ${viewsLabel(views)}` }
+    const link = make('a', { href: hashOf(id) }, title, make('small', counts, grouped(comments)))
     the('threads', HTMLElement).append(make('li', {}, link))
   }
 }
+
+/** @param {number} views */
+export const viewsLabel = (views) => (views === 1 ? '1 view' : `${grouped(views)} views`)
 
 /**
  * Marks the thread that is shown, if it is in the list.

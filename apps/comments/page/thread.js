@@ -1,15 +1,17 @@
 import { commentPath } from './api.js'
 import { ago, make } from './dom.js'
+import { reactionButtons } from './reactions.js'
 
 /**
  * @typedef {{
  *   id: string, parentId: string | null, author: { id: string, name: string }, content: string | null, likes: number,
  *   version: number, createdAt: string, editedAt: string | null, deleted: boolean, replies: readonly Comment[],
+ *   reactions: import('./reactions.js').Counts, reaction: string | null,
  * }} Comment
  * @typedef {{
  *   api: import('./api.js').Api,
  *   say: (text: string, wrong?: boolean) => void,
- *   reload: (focus?: string) => Promise<void>,
+ *   reload: (focus?: string) => Promise<unknown>,
  *   write: (content: string, parentId: string | null) => Promise<boolean>,
  * }} Page what a comment's buttons need of the page
  */
@@ -40,7 +42,7 @@ export function renderComment(comment, page) {
       make('code', { className: 'dim' }, id.length > 12 ? `${id.slice(0, 8)}…` : id),
     ),
     text,
-    ...(deleted ? [] : [actions(comment, page, place, text)]),
+    ...(deleted ? [] : [actions(comment, page, place, text), reactionButtons(comment, page)]),
     place,
   )
   if (replies.length > 0) {

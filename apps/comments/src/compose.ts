@@ -7,9 +7,12 @@ import { migrate, openDatabase } from './db/index.js'
 import { CommentRepository } from './repositories/comments.js'
 import { EntityRepository } from './repositories/entities.js'
 import { LikeRepository } from './repositories/likes.js'
+import { ReactionRepository } from './repositories/reactions.js'
 import { TenantRepository } from './repositories/tenants.js'
+import { ViewRepository } from './repositories/views.js'
 import { routes } from './routes/index.js'
 import { listen } from './server.js'
+import { Behind } from './services/behind.js'
 import { Caches } from './services/caches.js'
 import { CommentService } from './services/comments.js'
 import { EntityService } from './services/entities.js'
@@ -18,7 +21,10 @@ import { LikeService } from './services/likes.js'
 import { LimitService } from './services/limits.js'
 import { MetricsService } from './services/metrics.js'
 import { carryChanges } from './services/outbox.js'
+import { ReactionService } from './services/reactions.js'
+import { RecentReactions } from './services/recent.js'
 import { TenantService } from './services/tenants.js'
+import { ViewService } from './services/views.js'
 
 /** The service, serving. */
 export interface Service extends AsyncDisposable {
@@ -33,18 +39,22 @@ export interface ServiceOptions {
   readonly logger?: Logger
 }
 
+/** Of those that write behind: two instances with partitions that take turns. */
+const BEHIND_CONNECTIONS = 4
 const PAGE = fileURLToPath(new URL('../page', import.meta.url))
 
 /** The one place where the parts of the service are made and joined. */
 export async function startService(config: Config, options: ServiceOptions = {}): Promise<Service> {
   const logger = options.logger ?? pino({ level: config.logLevel })
-  const onError = (error: Error, context?: object) => logger.warn({ err: error, ...context }, 'failed behind')
+  const onError = (error: unknown, context?: object) =>
+    logger.warn({ err: error, ...context }, 'failed behind')
   const open: (() => Promise<void>)[] = []
   const closeAll = async () => {
     for (const close of open.splice(0).toReversed()) await close()
   }
   try {
-    const db = openDatabase(config.databaseUrl, { connectTimeoutMs: 5000, statementTimeoutMs: 5000, onError })
+    const bounds = { connectTimeoutMs: 5000, statementTimeoutMs: 5000, onError }
+    const db = openDatabase(config.databaseUrl, bounds)
     open.push(() => db.close())
     const made = await migrate(db)
     if (made.length > 0) logger.info({ migrations: made }, 'brought the schema up to date')
@@ -67,6 +77,13 @@ export async function startService(config: Config, options: ServiceOptions = {})
       open.push(() => carrying.close())
     }
     const locks = new Locks(port, { name: 'likes' })
+    const later = openDatabase(config.databaseUrl, { ...bounds, connections: BEHIND_CONNECTIONS })
+    open.push(() => later.close())
+    const counts = new ViewRepository(db)
+    const { evictionCheck } = config
+    const behind = new Behind({ port, pool: later.pool, views: counts, caches, evictionCheck, onError })
+    open.push(() => behind.close())
+    await behind.start()
 
     const limits = new LimitService(port, (error) => logger.warn({ err: error }, 'nobody counts'))
     open.push(() => limits.close())
@@ -75,16 +92,27 @@ export async function startService(config: Config, options: ServiceOptions = {})
     const entities = new EntityRepository(db)
     const keys = new TenantRepository(db)
     const tenants = new TenantService(keys, caches)
-    const health = new HealthService(port, keys)
+    const health = new HealthService(port, keys, behind)
+    const views = new ViewService(behind.views, counts, caches)
+    const reactions = new ReactionService({
+      behind: behind.reactions,
+      recent: new RecentReactions(port),
+      reactions: new ReactionRepository(db),
+      comments,
+      caches,
+      onError,
+    })
     const router = routes(
       {
-        comments: new CommentService(comments, entities, caches),
-        entities: new EntityService(entities, caches),
+        comments: new CommentService(comments, entities, caches, { reactions, views }),
+        entities: new EntityService(entities, caches, views),
         health,
         likes: new LikeService(new LikeRepository(db), locks, caches),
         limits: limits,
         metrics,
+        reactions,
         tenants,
+        views,
       },
       { demo: config.demo, pageFolder: PAGE, logger },
     )

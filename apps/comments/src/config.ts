@@ -31,6 +31,7 @@ const environment = z.object({
     .string()
     .regex(/^[\w.-]{0,64}$/)
     .default('comments'),
+  EVICTION_CHECK: z.enum(['refuse', 'warn', 'off']).default('refuse'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   DEMO: flag,
   CACHE: z
@@ -52,6 +53,8 @@ export interface Config {
   readonly redisCa?: string | undefined
   /** For a user who may not ask the servers, which is as it should be: `CONFIG GET` tells passwords too. */
   readonly redisNodeTimeoutMs?: number | undefined
+  /** What to do about servers that may evict what waits to be written; `off` for a user who may not ask them. */
+  readonly evictionCheck: 'refuse' | 'warn' | 'off'
   /** First part of every key in Redis. */
   readonly namespace: string
   readonly logLevel: string
@@ -89,6 +92,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     redisPassword: contentOf('REDIS_PASSWORD_FILE', data) ?? data.REDIS_PASSWORD,
     redisCa: contentOf('REDIS_TLS_CA_FILE', data),
     redisNodeTimeoutMs: data.REDIS_NODE_TIMEOUT_MS,
+    evictionCheck: data.EVICTION_CHECK,
     namespace: data.NAMESPACE,
     logLevel: data.LOG_LEVEL,
     demo: data.DEMO,

@@ -13,6 +13,7 @@ export const PROBLEMS = {
   RATE_LIMITED: { status: 429, title: 'Too many requests' },
   INTERNAL: { status: 500, title: 'Something is wrong on our side' },
   BUSY: { status: 503, title: 'Somebody else is changing the same thing' },
+  BACKLOG_FULL: { status: 503, title: 'Too much waits to be written' },
   REDIS_UNAVAILABLE: { status: 503, title: 'Redis does not answer' },
   DATABASE_UNAVAILABLE: { status: 503, title: 'The database does not answer' },
 } as const

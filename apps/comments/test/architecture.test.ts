@@ -32,6 +32,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'slotwise/prometheus': ['services'],
   'slotwise/ratelimit': ['services'],
   'slotwise/redis': ['services'],
+  'slotwise/writebehind': ['db', 'services'],
   'slotwise/ioredis': ['compose', 'import'],
   pg: ['db', 'import'],
   kysely: ['db', 'repositories', 'tenants', 'import', 'sample'],

@@ -55,6 +55,13 @@ describe('an id', () => {
         likes: 1,
         alreadyLiked: false,
       })
+      const views = `/v1/entities/${encodeURIComponent(id)}/views`
+      expect((await api.post(views)).body).toEqual({ views: 1 })
+      const react = { user: id, body: { kind: '👍' } }
+      expect((await api.put(`/v1/comments/${comment}/reaction`, react)).body).toEqual({
+        reactions: [{ kind: '👍', count: 1 }],
+        reaction: '👍',
+      })
     }
   })
 
@@ -75,6 +82,14 @@ describe('an id', () => {
         await api.patch(`/v1/comments/${comment}`, { user: bad, body: { content: 'x' } }),
         await api.delete(`/v1/comments/${id}`, { user: 'u' }),
         await api.delete(`/v1/comments/${comment}`, { user: bad }),
+        await api.post(`/v1/entities/${id}/views`),
+        await api.put(`/v1/comments/${id}/reaction`, { user: 'u', body: { kind: '👍' } }),
+        await api.put(`/v1/comments/${comment}/reaction`, { user: bad, body: { kind: '👍' } }),
+        await api.put(`/v1/comments/${comment}/reaction`, { user: 'u', body: { kind: bad } }),
+        await api.delete(`/v1/comments/${id}/reaction`, { user: 'u' }),
+        await api.delete(`/v1/comments/${comment}/reaction`, { user: bad }),
+        await api.get(`/v1/comments/${comment}`, { user: bad }),
+        await api.get('/v1/entities/e/comments', { user: bad }),
         await api.put(`/v1/comments/${id}/like`, { user: 'u' }),
         await api.put(`/v1/comments/${comment}/like`, { user: bad }),
         await api.delete(`/v1/comments/${id}/like`, { user: 'u' }),

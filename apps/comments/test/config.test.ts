@@ -37,6 +37,12 @@ describe('the environment', () => {
     expect(new URL(config.databaseUrl).username).toBe('comments')
   })
 
+  it('says what to do about servers that may evict what waits', () => {
+    expect(loadConfig(NEEDED).evictionCheck).toBe('refuse')
+    expect(loadConfig({ ...NEEDED, EVICTION_CHECK: 'off' }).evictionCheck).toBe('off')
+    expect(() => loadConfig({ ...NEEDED, EVICTION_CHECK: 'never' })).toThrow(ConfigError)
+  })
+
   it('takes a variable that is empty for one that is not there', () => {
     const config = loadConfig({ ...NEEDED, REDIS_USERNAME: '', REDIS_TLS_CA_FILE: '', PORT: '' })
     expect(config).toMatchObject({ redisUsername: undefined, redisCa: undefined, port: 8080 })

@@ -58,6 +58,8 @@ describe('a rolling restart', () => {
     // It is awaited at the end, and may fail long before.
     calling.catch(() => {})
     try {
+      // Until all have their connections: one that the kernel has taken and a busy process not yet is reset when it stops listening.
+      await expect.poll(() => served, { timeout: 20_000 }).toBeGreaterThan(100)
       for (let i = 0; i < 4; i++) {
         const going = services[i % 2]
         const before = served

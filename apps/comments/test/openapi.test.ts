@@ -20,6 +20,9 @@ async function everyAnswer(
   const thread = '/v1/entities/{entityId}/comments'
   const comment = '/v1/comments/{id}'
   const like = '/v1/comments/{id}/like'
+  const reaction = '/v1/comments/{id}/reaction'
+  const views = '/v1/entities/{entityId}/views'
+  const cheer = { kind: '🎉' }
   const mine = `/v1/comments/${id}`
   const etagOf = async (path: string) => (await api.get(path)).headers.get('etag') ?? ''
   const text = { content: 'x' }
@@ -74,6 +77,20 @@ async function everyAnswer(
     ['DELETE', like, `${mine}/like`, { user: 'bob' }, 200],
     ['DELETE', like, `${mine}/like`, {}, 400],
     ['DELETE', like, '/v1/comments/none/like', { user: 'bob' }, 404],
+    ['PUT', reaction, `${mine}/reaction`, { user: 'bob', body: cheer }, 200],
+    ['PUT', reaction, `${mine}/reaction`, { user: 'bob', body: { kind: 'x' } }, 400],
+    ['PUT', reaction, `${mine}/reaction`, { body: cheer }, 400],
+    ['PUT', reaction, '/v1/comments/none/reaction', { user: 'bob', body: cheer }, 404],
+    ['PUT', reaction, `${mine}/reaction`, { user: 'bob', body: long }, 413],
+    ['PUT', reaction, `${mine}/reaction`, { user: 'bob', body: 'x', headers: plain }, 415],
+    ['GET', comment, mine, { user: 'bob' }, 200],
+    ['GET', thread, '/v1/entities/e/comments', { user: 'bob' }, 200],
+    ['DELETE', reaction, `${mine}/reaction`, { user: 'bob' }, 200],
+    ['DELETE', reaction, `${mine}/reaction`, {}, 400],
+    ['DELETE', reaction, '/v1/comments/none/reaction', { user: 'bob' }, 404],
+    ['POST', views, '/v1/entities/e/views', {}, 200],
+    ['POST', views, '/v1/entities/e/views', { headers: { 'idempotency-key': 'a b' } }, 400],
+    ['POST', views, '/v1/entities/none/views', {}, 404],
     ['DELETE', comment, mine, {}, 400],
     ['DELETE', comment, mine, { user: 'bob' }, 403],
     ['DELETE', comment, mine, { user: 'ann' }, 204],

@@ -128,6 +128,36 @@ it('counts a like once, and says so', async ({ visit }) => {
   expect((await api.get(`/v1/comments/${id}`)).body.likes).toBe(0)
 })
 
+it('counts one look each time a thread is opened, and shows it', async ({ visit }) => {
+  const { page, api, open } = visit
+  await api.comment('1', 'looked at')
+  await open(api)
+  await page.getByText('1 view', { exact: true }).waitFor()
+  await page.getByRole('button', { name: 'Read again' }).click()
+  await page.locator('#source[data-source=cache]').waitFor()
+  await page.reload()
+  await page.getByText('2 views', { exact: true }).waitFor()
+  expect((await api.thread('1')).body.views).toBe(2)
+})
+
+it('shows reactions, changes one and takes it back, and finds it again after a reload', async ({ visit }) => {
+  const { page, api, open, article } = visit
+  const id = await api.comment('1', 'to be cheered')
+  await api.put(`/v1/comments/${id}/reaction`, { user: 'zoe', body: { kind: '🎉' } })
+  await open(api)
+  const button = (name: string, pressed: boolean) =>
+    article('to be cheered').getByRole('button', { name, exact: true, pressed })
+  await button('Celebrate 1', false).click()
+  await button('Celebrate 2', true).waitFor()
+  await button('Wonder', false).click()
+  await button('Wonder 1', true).waitFor()
+  await page.reload()
+  await button('Celebrate 1', false).waitFor()
+  await button('Wonder 1', true).click()
+  await button('Wonder', false).waitFor()
+  expect((await api.get(`/v1/comments/${id}`)).body.reactions).toEqual([{ kind: '🎉', count: 1 }])
+})
+
 it('keeps tenants apart whose ids are the same', async ({ visit }) => {
   const { page, api, open } = visit
   const other = await service.tenant('ENTERPRISE')

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { migrate, openDatabase } from '../src/db/index.js'
+import { rowId } from '../src/repositories/row-id.js'
 import { ensureSample } from '../src/sample/index.js'
 import { makeDatabase } from './support/service.js'
 
@@ -38,6 +39,16 @@ it('fills an empty database once, says in every text that it is a sample, and co
       select c.id from comments c left join likes l on l.tenant_id = c.tenant_id and l.comment_id = c.id
       group by c.tenant_id, c.id having c.likes <> count(l.user_id)`),
   ).toEqual([])
+  // Found by the names under which the service writes them.
+  const [reacted] = await query('select id, thread, comment_id, user_id from reactions limit 1')
+  const { id, comment_id, user_id } = reacted as Record<string, string>
+  expect(id).toBe(rowId(comment_id ?? '', user_id ?? ''))
+  expect(
+    await query(`
+      select r.id from reactions r join comments c on c.tenant_id = r.tenant_id and c.id = r.comment_id
+      join entity_views v on v.tenant_id = c.tenant_id and v.entity_id = c.entity_id where v.id <> r.thread`),
+  ).toEqual([])
+  expect((await query('select from entity_views where views > 0')).length).toBe(36)
   await Promise.all(dbs.map((one) => one.close()))
   await database.drop()
 })

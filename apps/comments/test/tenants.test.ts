@@ -34,6 +34,11 @@ const EVERYTHING: readonly [method: string, path: string, call: Call][] = [
   ['GET', '/v1/comments/c', {}],
   ['PUT', '/v1/comments/c/like', { user: 'v' }],
   ['DELETE', '/v1/comments/c/like', { user: 'v' }],
+  ['PUT', '/v1/comments/c/reaction', { user: 'v', body: { kind: '🎉' } }],
+  ['PUT', '/v1/comments/reply/reaction', { user: 'v', body: { kind: '👍' } }],
+  ['DELETE', '/v1/comments/c/reaction', { user: 'v' }],
+  ['POST', '/v1/entities/e/views', {}],
+  ['POST', '/v1/entities/e/views', { headers: { 'idempotency-key': 'the-same-of-both' } }],
   ['PATCH', '/v1/comments/c', { user: 'u', body: { content: 'edited by A' } }],
   ['GET', '/v1/comments/c', {}],
   ['POST', '/v1/entities/e/comments', { user: 'u', body: { content: 'written by A', parentId: 'c' } }],
@@ -49,10 +54,13 @@ describe('a tenant', () => {
     const b = await service.tenant()
     await settle(a, 'A')
     await settle(b, 'B')
+    const same = { headers: { 'idempotency-key': 'the-same-of-both' } }
+    expect((await b.post('/v1/entities/e/views', same)).body).toEqual({ views: 1 })
+    expect((await b.put('/v1/comments/c/reaction', { user: 'v', body: { kind: '😮' } })).status).toBe(200)
     const seenByB = async () => [
       (await b.get('/v1/comments/c')).body,
       (await b.get('/v1/comments/reply')).body,
-      (await b.thread('e')).body,
+      (await b.get('/v1/entities/e/comments', { user: 'v' })).body,
       (await b.get('/v1/entities')).body,
     ]
     const before = await seenByB()
@@ -80,6 +88,9 @@ describe('a tenant', () => {
         ['GET', (_, comment) => `/v1/comments/${comment}`, {}],
         ['PATCH', (_, comment) => `/v1/comments/${comment}`, { user: 'u', body: { content: 'x' } }],
         ['DELETE', (_, comment) => `/v1/comments/${comment}`, { user: 'u' }],
+        ['POST', (entity) => `/v1/entities/${entity}/views`, {}],
+        ['PUT', (_, comment) => `/v1/comments/${comment}/reaction`, { user: 'u', body: { kind: '👍' } }],
+        ['DELETE', (_, comment) => `/v1/comments/${comment}/reaction`, { user: 'u' }],
         ['PUT', (_, comment) => `/v1/comments/${comment}/like`, { user: 'u' }],
         ['DELETE', (_, comment) => `/v1/comments/${comment}/like`, { user: 'u' }],
       ]

@@ -9,6 +9,19 @@ import type { PortStats, RedisPort } from './redis/port.js'
 /** Ports that gauges are read from, each under the name that its label `client` has. */
 export type Ports = Readonly<Record<string, RedisPort>>
 
+/** What a `WriteBehind` tells of itself, as far as gauges need it. */
+export interface WriteBehindSource {
+  stats(): {
+    readonly partitions: number
+    readonly lag: { readonly entries: number; readonly bytes: number; readonly ms: number }
+    readonly deadLetters: number
+    readonly batchSize: number
+  }
+}
+
+/** Write-behinds that gauges are read from, each under the name that its label `name` has. */
+export type WriteBehinds = Readonly<Record<string, WriteBehindSource>>
+
 /** How the health of the clusters is looked at. */
 export interface HealthGaugeOptions extends Omit<HealthOptions, 'signal'> {
   /** A look that is no older answers, without another one. @defaultValue `10000` */
@@ -74,6 +87,22 @@ export class Gauges {
       }),
     ])
   }
+}
+
+/** What the flushers of this process have seen last: nobody is asked. */
+export function writeBehindReadings(sources: WriteBehinds): readonly Reading[] {
+  return Object.entries(sources).flatMap(([name, source]) => {
+    const { partitions, lag, deadLetters, batchSize } = source.stats()
+    const attributes = { name }
+    return [
+      { metric: 'slotwise.writebehind.partitions', value: partitions, attributes },
+      { metric: 'slotwise.writebehind.lag', value: lag.entries, attributes },
+      { metric: 'slotwise.writebehind.lag.size', value: lag.bytes, attributes },
+      { metric: 'slotwise.writebehind.lag.age', value: lag.ms / 1000, attributes },
+      { metric: 'slotwise.writebehind.dead_letters', value: deadLetters, attributes },
+      { metric: 'slotwise.writebehind.batch.limit', value: batchSize, attributes },
+    ]
+  })
 }
 
 /** One reading for each metric and set of labels, the sum of all. */

@@ -4,7 +4,7 @@ import { type Events, hear } from './telemetry.js'
 
 export type Attributes = Readonly<Record<string, string | number>>
 
-/** Takes one measurement: what a counter grows by, what a histogram observes (in seconds), or where a gauge stands. */
+/** Takes one measurement: what a counter grows by, what a histogram observes (times in seconds), or where a gauge stands. */
 export type Sink = (metric: MetricName, value: number, attributes: Attributes) => void
 
 /** More values of one label than these are one: whatever a program does, its series stay as few. */
@@ -103,10 +103,35 @@ export function measure(sink: Sink, { perNode }: { readonly perNode: boolean }):
       sink('slotwise.outbox.events', events, { name, kind })
       if (delayMs !== undefined) sink('slotwise.outbox.delay', delayMs / 1000, { name })
     }),
+    ...measureWriteBehind(sink, (name) => bounds.of('writebehind', name)),
   ]
   return () => {
     for (const stop of stops) stop()
   }
+}
+
+function measureWriteBehind(sink: Sink, named: (name: string) => string): readonly (() => void)[] {
+  return [
+    hear('slotwise:writebehind', ({ name, kind, outcome, durationMs }) => {
+      const labels = { name: named(name), kind, outcome }
+      sink('slotwise.writebehind.change.duration', durationMs / 1000, labels)
+    }),
+    hear('slotwise:writebehind:flush', ({ name: given, kind, lines, rows, durationMs, delayMs }) => {
+      const name = named(given)
+      if (kind === 'rewound') {
+        sink('slotwise.writebehind.rewinds', 1, { name })
+        return
+      }
+      sink('slotwise.writebehind.flush.duration', durationMs / 1000, { name, outcome: kind })
+      if (kind !== 'written') return
+      sink('slotwise.writebehind.flush.lines', lines, { name })
+      sink('slotwise.writebehind.flush.rows', rows, { name })
+      if (delayMs !== undefined) sink('slotwise.writebehind.flush.delay', delayMs / 1000, { name })
+    }),
+    hear('slotwise:writebehind:letters', ({ name, kind, rows }) => {
+      sink('slotwise.writebehind.letters', rows, { name: named(name), kind })
+    }),
+  ]
 }
 
 const CHANGES: ReadonlySet<string> = new Set(['failover', 'slots-moved', 'node-added', 'node-removed'])

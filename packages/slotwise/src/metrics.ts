@@ -1,7 +1,7 @@
 /** What a metric is, for the code and for the table in docs/observability.md. */
 export interface Metric {
   readonly kind: 'counter' | 'histogram' | 'gauge' | 'updowncounter'
-  /** As OpenTelemetry writes units: `s`, or a word in braces. */
+  /** As OpenTelemetry writes units: `s`, `By`, or a word in braces. */
   readonly unit: string
   readonly labels: readonly string[]
   readonly means: string
@@ -141,6 +141,99 @@ export const METRICS = {
     means: 'that this process began to consume (`elected`), or Postgres failed it (`interrupted`)',
     alert: '`interrupted` goes on',
   },
+  'slotwise.writebehind.change.duration': {
+    kind: 'histogram',
+    unit: 's',
+    labels: ['name', 'kind', 'outcome'],
+    means:
+      'changes of rows (`write`, `delete`, `increment`) by what became of them: `accepted`, `full`, `invalid`, `unknown`, `aborted`, `error`',
+    alert: '`full` goes on: the database takes less than comes; `error` or `unknown` go on',
+  },
+  'slotwise.writebehind.flush.duration': {
+    kind: 'histogram',
+    unit: 's',
+    labels: ['name', 'outcome'],
+    means:
+      'batches by what became of them: `written`, `failed` (tried again), `fenced` (another process has the partition)',
+    alert: '`failed` goes on while `written` does not',
+  },
+  'slotwise.writebehind.flush.lines': {
+    kind: 'histogram',
+    unit: '{line}',
+    labels: ['name'],
+    means: 'changes in each batch that was written',
+    alert: 'its median stays at `batchSize.min`: the database is slow',
+  },
+  'slotwise.writebehind.flush.rows': {
+    kind: 'counter',
+    unit: '{row}',
+    labels: ['name'],
+    means: 'rows in the batches that were written; changes by rows is what was saved',
+    alert: 'never by itself',
+  },
+  'slotwise.writebehind.flush.delay': {
+    kind: 'histogram',
+    unit: 's',
+    labels: ['name'],
+    means: 'for how long the first change of a batch had waited when it was written',
+    alert: 'longer than `flushIntervalMs` and a batch take, for minutes',
+  },
+  'slotwise.writebehind.letters': {
+    kind: 'counter',
+    unit: '{row}',
+    labels: ['name', 'kind'],
+    means: 'rows that were given up (`given-up`), and that somebody `replayed` or `discarded`',
+    alert: 'any `given-up`: `deadLetters()` says why',
+  },
+  'slotwise.writebehind.rewinds': {
+    kind: 'counter',
+    unit: '{rewind}',
+    labels: ['name'],
+    means: 'a failover had taken back what the database had: what was left of a journal was written again',
+    alert: 'any: changes may be lost; `durability` makes that rare',
+  },
+  'slotwise.writebehind.partitions': {
+    kind: 'updowncounter',
+    unit: '{partition}',
+    labels: ['name'],
+    means: 'partitions that this process flushes; only with `writeBehinds`',
+    alert: 'the sum over all processes is less than `partitions` for longer than two leases',
+  },
+  'slotwise.writebehind.lag': {
+    kind: 'updowncounter',
+    unit: '{change}',
+    labels: ['name'],
+    means: 'changes that wait in them, when each was looked at last; only with `writeBehinds`',
+    alert: 'it grows for minutes, or nears `partitions` × `highWater`',
+  },
+  'slotwise.writebehind.lag.size': {
+    kind: 'updowncounter',
+    unit: 'By',
+    labels: ['name'],
+    means: 'what they take; only with `writeBehinds`',
+    alert: 'it nears `partitions` × `maxBytes`',
+  },
+  'slotwise.writebehind.lag.age': {
+    kind: 'gauge',
+    unit: 's',
+    labels: ['name'],
+    means: 'since when the oldest of them waits; only with `writeBehinds`',
+    alert: 'longer than readers of the database may be behind',
+  },
+  'slotwise.writebehind.dead_letters': {
+    kind: 'updowncounter',
+    unit: '{row}',
+    labels: ['name'],
+    means: 'rows in them that the database does not take; only with `writeBehinds`',
+    alert: 'above 0 until somebody has looked',
+  },
+  'slotwise.writebehind.batch.limit': {
+    kind: 'gauge',
+    unit: '{line}',
+    labels: ['name'],
+    means: 'how many changes a batch may have at the moment, on average over them; only with `writeBehinds`',
+    alert: 'it stays at `batchSize.min`: the database is slow, or fails',
+  },
   'slotwise.redis.calls.active': {
     kind: 'updowncounter',
     unit: '{call}',
@@ -208,17 +301,19 @@ export const METRICS = {
 
 export type MetricName = keyof typeof METRICS
 
-/** Upper bounds of the buckets, in seconds: a call takes half a millisecond, a deadline seconds, an absence minutes. */
-const BUCKETS: Readonly<Record<'call' | 'delay' | 'absence', readonly number[]>> = {
+/** Upper bounds of the buckets, in seconds: a call takes half a millisecond, a deadline seconds, an absence minutes; or in lines. */
+const BUCKETS: Readonly<Record<'call' | 'delay' | 'absence' | 'size', readonly number[]>> = {
   call: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   // Milliseconds where all is well, an absence where it is not.
   delay: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 10, 30, 60, 300, 900],
   absence: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900],
+  size: [1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000],
 }
 
 /** The buckets of a histogram. */
 export function bucketsOf(name: MetricName): readonly number[] {
-  if (name === 'slotwise.outbox.delay') return BUCKETS.delay
+  if (name === 'slotwise.outbox.delay' || name === 'slotwise.writebehind.flush.delay') return BUCKETS.delay
+  if (name === 'slotwise.writebehind.flush.lines') return BUCKETS.size
   return name === 'slotwise.redis.node.absence' || name === 'slotwise.redis.subscription.gap'
     ? BUCKETS.absence
     : BUCKETS.call
@@ -227,7 +322,8 @@ export function bucketsOf(name: MetricName): readonly number[] {
 /** The name that an OpenTelemetry collector gives a metric in Prometheus. */
 export function prometheusName(name: MetricName): string {
   const { kind, unit } = METRICS[name]
-  return `${labelName(name)}${unit === 's' ? '_seconds' : ''}${kind === 'counter' ? '_total' : ''}`
+  const suffix = unit === 's' ? '_seconds' : unit === 'By' ? '_bytes' : ''
+  return `${labelName(name)}${suffix}${kind === 'counter' ? '_total' : ''}`
 }
 
 /** And a label. */

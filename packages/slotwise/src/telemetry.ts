@@ -109,6 +109,47 @@ export interface Events {
     /** For `'interrupted'`. */
     readonly reason: string | undefined
   }
+  /** A change of a row was accepted by a write-behind, or not. */
+  'slotwise:writebehind': {
+    readonly name: string
+    readonly kind: 'write' | 'delete' | 'increment'
+    /**
+     * `'accepted'`; why it was refused, such as `'full'`; or `'invalid'` (it can never be accepted), `'unknown'` (its answer was
+     * lost), `'aborted'` by its caller's signal, `'error'`.
+     */
+    readonly outcome: string
+    readonly durationMs: number
+  }
+  /** A write-behind has written a batch of one partition, or could not. */
+  'slotwise:writebehind:flush': {
+    readonly name: string
+    readonly partition: number
+    readonly kind: /** The rows and the position are in the database. */
+      | 'written'
+      /** They are tried again. */
+      | 'failed'
+      /** Another process has the partition: nothing of it was written. */
+      | 'fenced'
+      /**
+       * Written, and the journal did not go on from what the database had: a failover has taken back what was accepted, and all
+       * that there was of it was written again. It comes beside `'written'`, or alone where there was nothing.
+       */
+      | 'rewound'
+    /** Changes, and the rows that they were about; 0 if it failed before they were read. */
+    readonly lines: number
+    readonly rows: number
+    readonly durationMs: number
+    /** For `'written'`: for how long the first of the changes had waited then. */
+    readonly delayMs: number | undefined
+    /** For `'failed'` and `'fenced'`. */
+    readonly reason: string | undefined
+  }
+  /** Rows that a database does not take were given up, are tried again, or forgotten. */
+  'slotwise:writebehind:letters': {
+    readonly name: string
+    readonly kind: 'given-up' | 'replayed' | 'discarded'
+    readonly rows: number
+  }
   /** A port learnt something about the cluster, lost or regained a node, or a call is tried again. Rare. */
   'slotwise:redis': /** The table of who serves what is different; what exactly is told by the events behind this one. */
     | { readonly kind: 'topology'; readonly version: number }
@@ -196,6 +237,9 @@ const channels: { readonly [K in keyof Events]: Channel } = {
   'slotwise:ratelimit': channel('slotwise:ratelimit'),
   'slotwise:lock': channel('slotwise:lock'),
   'slotwise:outbox': channel('slotwise:outbox'),
+  'slotwise:writebehind': channel('slotwise:writebehind'),
+  'slotwise:writebehind:flush': channel('slotwise:writebehind:flush'),
+  'slotwise:writebehind:letters': channel('slotwise:writebehind:letters'),
   'slotwise:redis': channel('slotwise:redis'),
   'slotwise:redis:start': channel('slotwise:redis:start'),
   'slotwise:redis:call': channel('slotwise:redis:call'),

@@ -48,4 +48,19 @@ export interface Schema {
     user_id: string
     created_at: Generated<Date>
   }
+  entity_views: {
+    tenant_id: string
+    id: string
+    entity_id: string
+    /** Text, since it may be larger than what the driver takes for a number. */
+    views: Generated<string>
+  }
+  reactions: {
+    tenant_id: string
+    id: string
+    thread: string
+    comment_id: string
+    user_id: string
+    kind: string
+  }
 }

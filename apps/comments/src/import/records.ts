@@ -12,6 +12,7 @@ export interface DumpRecord {
   readonly author: string | null
   readonly authorName: string | null
   readonly content: string | null
+  /** Of a comment its up-votes, of a question its views. */
   readonly score: number
   readonly createdAt: string | null
   readonly editedAt: string | null
@@ -38,7 +39,10 @@ const READERS: Readonly<Record<ListName, (row: Attributes) => DumpRecord | undef
     const kind = POST_KINDS[row.id('PostTypeId')]
     if (kind === undefined) return undefined
     const created = { createdAt: row.date('CreationDate'), editedAt: row.optionalDate('LastEditDate') }
-    if (kind === 'question') return { ...row.base(kind), ...created, content: row.text('Title') }
+    if (kind === 'question') {
+      const views = row.optional('ViewCount') === undefined ? 0 : Math.max(0, row.wholeNumber('ViewCount'))
+      return { ...row.base(kind), ...created, content: row.text('Title'), score: views }
+    }
     return {
       ...row.base(kind),
       ...created,

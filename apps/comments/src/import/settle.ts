@@ -31,10 +31,19 @@ const STEPS = {
     select distinct on (author) tenant_id, author, coalesce(author_name, 'user ' || author)
     from import_rows where tenant_id = $1 and kind in ('answer', 'comment')
     on conflict do nothing`,
+  // With its views; of those that are there already the service counts, and knows what waits to be written.
   entities: `
-    insert into entities (tenant_id, id, title, created_at)
-    select tenant_id, id, content, created_at from import_rows where tenant_id = $1 and kind = 'question'
-    on conflict do nothing`,
+    with added as (
+      insert into entities (tenant_id, id, title, created_at)
+      select tenant_id, id, content, created_at from import_rows where tenant_id = $1 and kind = 'question'
+      on conflict do nothing
+      returning tenant_id, id
+    ), viewed as (
+      insert into entity_views (tenant_id, id, entity_id, views)
+      select a.tenant_id, left(encode(sha256(convert_to(a.id, 'UTF8')), 'hex'), 32), a.id, r.score
+      from added a join import_rows r on r.tenant_id = a.tenant_id and r.kind = 'question' and r.id = a.id
+    )
+    select count(*)::integer as count from added`,
   answers: `
     with added as (
       insert into comments (tenant_id, id, entity_id, author_id, content, created_at, edited_at)

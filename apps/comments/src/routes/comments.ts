@@ -5,23 +5,14 @@ import { etagOf, isKnown, versionAsked } from './etag.js'
 import { fitBody } from './guard.js'
 import { body, json, refusals, unchanged } from './responses.js'
 import type { Router } from './router.js'
-import {
-  ActingUser,
-  Comment,
-  CommentEdit,
-  CommentIdPath,
-  Editing,
-  IfNoneMatch,
-  Like,
-  Unlike,
-} from './schemas.js'
+import { ActingUser, Comment, CommentEdit, CommentIdPath, Editing, Like, Reading, Unlike } from './schemas.js'
 
 const read = createRoute({
   method: 'get',
   path: '/v1/comments/{id}',
   summary: 'One comment',
   security: [{ key: [] }],
-  request: { params: CommentIdPath, headers: IfNoneMatch },
+  request: { params: CommentIdPath, headers: Reading },
   responses: { 200: json(Comment, 'The comment.'), 304: unchanged, ...refusals(400, 404) },
 })
 
@@ -64,9 +55,10 @@ const unlike = createRoute({
 
 export function commentRoutes(router: Router, comments: CommentService, likes: LikeService): void {
   router.openapi(read, async (context) => {
-    const comment = await comments.get(context.get('tenant').id, context.req.valid('param').id)
+    const { 'x-user': user, 'if-none-match': ifNoneMatch } = context.req.valid('header')
+    const comment = await comments.get(context.get('tenant').id, context.req.valid('param').id, user)
     const etag = etagOf(JSON.stringify(comment), comment.version)
-    const known = isKnown(context.req.valid('header')['if-none-match'], etag)
+    const known = isKnown(ifNoneMatch, etag)
     if (known) return context.body(null, 304, { ETag: etag })
     return context.json(comment, 200, { ETag: etag })
   })

@@ -1,6 +1,7 @@
 import { createRoute } from '@hono/zod-openapi'
 import type { CommentService } from '../services/comments.js'
 import type { EntityService } from '../services/entities.js'
+import type { ViewService } from '../services/views.js'
 import { readCursor, writeCursor } from './cursor.js'
 import { etagOf, isKnown } from './etag.js'
 import { fitBody } from './guard.js'
@@ -13,10 +14,12 @@ import {
   EntityEdit,
   EntityIdPath,
   EntityPage,
-  IfNoneMatch,
+  Looking,
   NewComment,
   PageQuery,
+  Reading,
   Thread,
+  Views,
 } from './schemas.js'
 
 const list = createRoute({
@@ -47,7 +50,7 @@ const read = createRoute({
   path: '/v1/entities/{entityId}/comments',
   summary: 'The thread of an entity: comments, the oldest first, each with all its replies',
   security: [{ key: [] }],
-  request: { params: EntityIdPath, query: PageQuery, headers: IfNoneMatch },
+  request: { params: EntityIdPath, query: PageQuery, headers: Reading },
   responses: { 200: json(Thread, 'A page of comments at the top.'), 304: unchanged, ...refusals(400, 404) },
 })
 
@@ -61,11 +64,31 @@ const write = createRoute({
   responses: { 201: json(Comment, 'As it is stored.'), ...refusals(400, 404, 413, 415) },
 })
 
-export function entityRoutes(router: Router, entities: EntityService, comments: CommentService): void {
+const look = createRoute({
+  method: 'post',
+  path: '/v1/entities/{entityId}/views',
+  summary: 'Count one look at an entity',
+  description: 'Reading counts nothing by itself: it may be repeated, and answered by caches.',
+  security: [{ key: [] }],
+  request: { params: EntityIdPath, headers: Looking },
+  responses: { 200: json(Views, 'How often it was looked at, this time included.'), ...refusals(400, 404) },
+})
+
+export function entityRoutes(
+  router: Router,
+  entities: EntityService,
+  comments: CommentService,
+  views: ViewService,
+): void {
   router.openapi(list, async (context) => {
     const { cursor, limit } = context.req.valid('query')
     const page = await entities.page(context.get('tenant').id, readCursor('entities', cursor), limit)
-    const items = page.items.map(({ id, title, comments: count }) => ({ id, title, comments: count }))
+    const items = page.items.map(({ id, title, comments: count, views: looks = null }) => ({
+      id,
+      title,
+      comments: count,
+      views: looks,
+    }))
     return context.json({ items, nextCursor: writeCursor('entities', page.next) }, 200)
   })
 
@@ -80,16 +103,17 @@ export function entityRoutes(router: Router, entities: EntityService, comments: 
     const { entityId } = context.req.valid('param')
     const { cursor, limit } = context.req.valid('query')
     const { id: tenant } = context.get('tenant')
-    const { entity, items, next } = await comments.thread(
-      tenant,
-      entityId,
-      readCursor('comments', cursor),
-      limit,
-    )
-    const thread = { entity, items, nextCursor: writeCursor('comments', next) }
+    const { 'x-user': user, 'if-none-match': ifNoneMatch } = context.req.valid('header')
+    const {
+      entity,
+      views: looks = null,
+      items,
+      next,
+    } = await comments.thread(tenant, entityId, readCursor('comments', cursor), limit, user)
+    const thread = { entity, views: looks, items, nextCursor: writeCursor('comments', next) }
     const text = JSON.stringify(thread)
     const etag = etagOf(text)
-    const known = isKnown(context.req.valid('header')['if-none-match'], etag)
+    const known = isKnown(ifNoneMatch, etag)
     if (known) return context.body(null, 304, { ETag: etag })
     return context.json(thread, 200, { ETag: etag })
   })
@@ -107,5 +131,11 @@ export function entityRoutes(router: Router, entities: EntityService, comments: 
       Location: `/v1/comments/${encodeURIComponent(comment.id)}`,
       ETag: etagOf(JSON.stringify(comment), comment.version),
     })
+  })
+
+  router.openapi(look, async (context) => {
+    const { entityId } = context.req.valid('param')
+    const { 'idempotency-key': key } = context.req.valid('header')
+    return context.json({ views: await views.add(context.get('tenant').id, entityId, key) }, 200)
   })
 }

@@ -37,7 +37,7 @@ export function guard(
     headers.set('Server-Timing', String(trace))
     headers.set('X-Cache', trace.pending ? 'pending' : trace.origin)
     headers.set('Cache-Control', 'private, no-cache')
-    headers.set('Vary', 'Authorization')
+    headers.set('Vary', 'Authorization, X-User')
     if (allowance === undefined) return
     headers.set('X-RateLimit-Limit', String(allowance.limit))
     headers.set('X-RateLimit-Remaining', String(allowance.remaining))

@@ -6,13 +6,16 @@ import type { HealthService } from '../services/health.js'
 import type { LikeService } from '../services/likes.js'
 import type { LimitService } from '../services/limits.js'
 import type { MetricsService } from '../services/metrics.js'
+import type { ReactionService } from '../services/reactions.js'
 import type { TenantService } from '../services/tenants.js'
+import type { ViewService } from '../services/views.js'
 import { commentRoutes } from './comments.js'
 import { entityRoutes } from './entities.js'
 import { guard, problemResponse } from './guard.js'
 import { healthRoutes } from './health.js'
 import { metricsRoutes } from './metrics.js'
 import { page } from './page.js'
+import { reactionRoutes } from './reactions.js'
 import { newRouter, type Router } from './router.js'
 import { demoRoutes, tenantRoutes } from './tenant.js'
 
@@ -23,7 +26,9 @@ export interface Services {
   readonly likes: LikeService
   readonly limits: LimitService
   readonly metrics: MetricsService
+  readonly reactions: ReactionService
   readonly tenants: TenantService
+  readonly views: ViewService
 }
 
 export interface RouterOptions {
@@ -34,7 +39,7 @@ export interface RouterOptions {
 
 /** Everything the service answers. */
 export function routes(services: Services, { demo, pageFolder, logger }: RouterOptions): Router {
-  const { comments, entities, health, likes, limits, metrics, tenants } = services
+  const { comments, entities, health, likes, limits, metrics, reactions, tenants, views } = services
   const router = newRouter()
   router.onError((error, context) => problemResponse(error, context))
   router.notFound((context) => problemResponse(notFound(), context))
@@ -61,8 +66,9 @@ export function routes(services: Services, { demo, pageFolder, logger }: RouterO
   if (demo) demoRoutes(router, tenants)
   router.use('/v1/*', guard(tenants, limits))
   tenantRoutes(router, tenants, limits)
-  entityRoutes(router, entities, comments)
+  entityRoutes(router, entities, comments, views)
   commentRoutes(router, comments, likes)
+  reactionRoutes(router, reactions)
 
   router.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer' })
   router.doc31('/openapi.json', {

@@ -21,7 +21,9 @@ const problem = (description: string) => ({
 /** What may happen to every endpoint that looks anything up. */
 export const failures = {
   500: problem('A failure that nobody foresaw.'),
-  503: problem('Redis or Postgres does not answer, or somebody else is changing the same thing.'),
+  503: problem(
+    'Redis or Postgres does not answer, somebody else is changing the same thing, or too much waits to be written.',
+  ),
 }
 
 /** What every endpoint under `/v1` may answer. */

@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi'
+import { REACTION_KINDS } from '../services/reactions.js'
 import { PLAN_NAMES } from '../tenants.js'
 
 // What Postgres cannot hold, NUL and halves of surrogate pairs, is refused by the same patterns that the OpenAPI
@@ -33,29 +34,43 @@ export const PageQuery = z.object({
     .openapi({ type: 'integer', minimum: 1, maximum: 100, default: 20 }),
 })
 
+const userId = (value: string, context: z.core.$RefinementCtx<string>) => {
+  const user = decoded(value)
+  if (user !== undefined && id('').safeParse(user).success) return user
+  context.addIssue({
+    code: 'custom',
+    message: `must be 1 to ${LONGEST_ID} characters, percent-encoded UTF-8, without NUL`,
+  })
+  return z.NEVER
+}
 /** Names of headers are lower case here, as the framework gives them. */
 export const ActingUser = z.object({
-  'x-user': z
-    .string({ message: 'is needed: the id of the acting user' })
-    .transform((value, context) => {
-      const user = decoded(value)
-      if (user !== undefined && id('').safeParse(user).success) return user
-      context.addIssue({
-        code: 'custom',
-        message: `must be 1 to ${LONGEST_ID} characters, percent-encoded UTF-8, without NUL`,
-      })
-      return z.NEVER
-    })
-    .openapi({
-      type: 'string',
-      description: 'The id of the acting user, percent-encoded (`encodeURIComponent`).',
-    }),
+  'x-user': z.string({ message: 'is needed: the id of the acting user' }).transform(userId).openapi({
+    type: 'string',
+    description: 'The id of the acting user, percent-encoded (`encodeURIComponent`).',
+  }),
 })
 const ifNoneMatch = z
   .string()
   .optional()
   .openapi({ description: 'ETags that the caller has: 304 if one is still right.' })
-export const IfNoneMatch = z.object({ 'if-none-match': ifNoneMatch })
+export const Reading = z.object({
+  'if-none-match': ifNoneMatch,
+  'x-user': z.string().transform(userId).optional().openapi({
+    type: 'string',
+    description: 'Whose own reactions are told, percent-encoded.',
+  }),
+})
+export const Looking = z.object({
+  'idempotency-key': z
+    .string()
+    .regex(/^[\x21-\x7e]{1,200}$/, { message: 'must be 1 to 200 characters of visible ASCII' })
+    .optional()
+    .openapi({
+      description:
+        'Of this one look: sent again with it within a minute, it is counted once. A UUID, for example.',
+    }),
+})
 export const Editing = ActingUser.extend({
   'if-match': z.string().optional().openapi({
     description:
@@ -73,6 +88,8 @@ export const NewComment = z
 export const CommentEdit = z
   .object({ content: text(1, CONTENT_LONGEST, 'Plain text.') })
   .openapi('CommentEdit')
+const kind = z.enum(REACTION_KINDS)
+export const NewReaction = z.object({ kind }).openapi('NewReaction')
 export const EntityEdit = z.object({ title: text(1, 500, 'Plain text.') }).openapi('EntityEdit')
 
 export const Tenant = z
@@ -85,12 +102,29 @@ export const Tenant = z
   .openapi('Tenant')
 
 export const Entity = z.object({ id: z.string(), title: z.string() }).openapi('Entity')
+const views = z
+  .int()
+  .min(0)
+  .nullable()
+  .openapi({ description: '`null` while the database does not answer and nobody else knows.' })
+export const Views = z.object({ views: z.int().min(1) }).openapi('Views')
 export const EntityPage = z
   .object({
-    items: z.array(z.object({ id: z.string(), title: z.string(), comments: z.int() })),
+    items: z.array(z.object({ id: z.string(), title: z.string(), comments: z.int(), views })),
     nextCursor: z.string().nullable(),
   })
   .openapi('EntityPage')
+
+const reactions = {
+  reactions: z
+    .array(z.object({ kind, count: z.int().min(1) }))
+    .nullable()
+    .openapi({
+      description: 'Those that there are. `null` while the database does not answer and nobody else knows.',
+    }),
+  reaction: kind.nullable().openapi({ description: 'Of the user in `X-User`; `null` for none.' }),
+}
+export const Reactions = z.object(reactions).openapi('Reactions')
 
 const comment = {
   id: z.string(),
@@ -103,6 +137,7 @@ const comment = {
   createdAt: z.iso.datetime(),
   editedAt: z.iso.datetime().nullable(),
   deleted: z.boolean(),
+  ...reactions,
 }
 export const Comment = z.object(comment).openapi('Comment')
 
@@ -121,6 +156,7 @@ const CommentTree: z.ZodType<Tree> = z
 export const Thread = z
   .object({
     entity: Entity,
+    views,
     items: z.array(CommentTree),
     nextCursor: z.string().nullable(),
   })
@@ -135,7 +171,17 @@ export const DemoTenants = z
 
 const state = z.enum(['up', 'degraded', 'down'])
 export const Readiness = z
-  .object({ redis: state, postgres: state, draining: z.boolean() })
+  .object({
+    redis: state,
+    postgres: state,
+    draining: z.boolean(),
+    unwritten: z
+      .object({ changes: z.int().min(0), oldestMs: z.int().min(0) })
+      .nullable()
+      .openapi({
+        description: 'What is accepted and not yet in the database; `null` if Redis does not say.',
+      }),
+  })
   .openapi('Readiness')
 export const Health = z.object({ status: z.literal('up') }).openapi('Health')
 

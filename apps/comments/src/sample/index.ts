@@ -1,7 +1,8 @@
 /** Data for whoever has none: made up here, and says so wherever it is seen. */
 import { sql, type Transaction } from 'kysely'
 import type { Database, PlanName, Schema } from '../db/index.js'
-import { COMMENTS, NAMES, THREADS } from './texts.js'
+import { rowId } from '../repositories/row-id.js'
+import { COMMENTS, NAMES, REACTIONS, THREADS } from './texts.js'
 
 /** The ids of entities, comments and users are the same in all of them: a key that forgets the tenant shows. */
 const TENANTS: readonly { readonly id: string; readonly name: string; readonly plan: PlanName }[] = [
@@ -56,10 +57,18 @@ async function fillTenant(
       })),
     )
     .execute()
+  for (const [thread] of THREADS.entries()) {
+    await transaction
+      .updateTable('entity_views')
+      .set({ views: String(40 + ((thread * 7919 + seed * 104_729) % 2000)) })
+      .where('tenant_id', '=', tenant_id)
+      .where('entity_id', '=', String(thread + 1))
+      .execute()
+  }
   await transaction
     .insertInto('comments')
     .values(
-      comments.map(({ minute, fans, edited, deleted, ...row }) => ({
+      comments.map(({ row, minute, fans, edited, deleted }) => ({
         ...row,
         tenant_id,
         likes: fans.length,
@@ -73,8 +82,23 @@ async function fillTenant(
   await transaction
     .insertInto('likes')
     .values(
-      comments.flatMap(({ id, fans, minute }) =>
-        fans.map((user_id) => ({ tenant_id, comment_id: id, user_id, created_at: at(minute + 1) })),
+      comments.flatMap(({ row, fans, minute }) =>
+        fans.map((user_id) => ({ tenant_id, comment_id: row.id, user_id, created_at: at(minute + 1) })),
+      ),
+    )
+    .execute()
+  await transaction
+    .insertInto('reactions')
+    .values(
+      comments.flatMap(({ row, reactions }) =>
+        reactions.map(({ user_id, kind }) => ({
+          tenant_id,
+          id: rowId(row.id, user_id),
+          thread: rowId(row.entity_id),
+          comment_id: row.id,
+          user_id,
+          kind,
+        })),
       ),
     )
     .execute()
@@ -87,14 +111,23 @@ function commentOf(thread: number, nth: number, seed: number) {
   const author = NAMES[place % NAMES.length] ?? ''
   const others = NAMES.filter((name) => name !== author).map((name) => name.toLowerCase())
   return {
-    id: idOf(nth),
-    entity_id: String(thread + 1),
-    // Half of all answer one that came before, which makes a tree of some depth.
-    parent_id: nth % 2 === 0 || nth < 3 ? null : idOf(Math.floor((nth * 2) / 3) - (place % 2)),
-    author_id: author.toLowerCase(),
-    content: COMMENTS[place % COMMENTS.length] ?? '',
+    row: {
+      id: idOf(nth),
+      entity_id: String(thread + 1),
+      // Half of all answer one that came before, which makes a tree of some depth.
+      parent_id: nth % 2 === 0 || nth < 3 ? null : idOf(Math.floor((nth * 2) / 3) - (place % 2)),
+      author_id: author.toLowerCase(),
+      content: COMMENTS[place % COMMENTS.length] ?? '',
+    },
     minute: thread * COMMENTS_PER_THREAD + nth,
     fans: others.slice(0, (place * 3) % (others.length + 1)),
+    reactions:
+      place % 3 === 0
+        ? others.slice(0, 1 + (place % 4)).map((user_id, i) => ({
+            user_id,
+            kind: REACTIONS[(place + i * i) % REACTIONS.length] ?? '',
+          }))
+        : [],
     edited: place % 11 === 5,
     deleted: place % 19 === 18,
   }

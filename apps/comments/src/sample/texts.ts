@@ -1,5 +1,7 @@
 export const NAMES = ['Ada', 'Barbara', 'Leslie', 'Donald', 'Edsger', 'Frances', 'Grace', 'Hedy'] as const
 
+export const REACTIONS = ['👍', '🎉', '❤️', '😂'] as const
+
 export const THREADS = [
   'How long may a cache entry live?',
   'A like that was sent twice',

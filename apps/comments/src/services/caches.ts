@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
-import { InvalidationPendingError } from 'slotwise'
-import { Cache, type ErrorContext, type Load, type LoadContext } from 'slotwise/cache'
+import { Cache, type CacheAnswer, type ErrorContext, type Load, type LoadContext } from 'slotwise/cache'
 import type { RedisPort } from 'slotwise/redis'
 import type { Comment } from '../repositories/comments.js'
 import type { Entity } from '../repositories/entities.js'
+import type { CountedReaction } from '../repositories/reactions.js'
 import type { Tenant } from '../repositories/tenants.js'
+import type { Viewed } from '../repositories/views.js'
 import { recordTiming, timed, traceOfRequest } from '../trace.js'
+import { forgotten, told, written } from './pending.js'
 
 /** An entity with all its comments, the oldest first, as one entry of the cache. */
 export interface CachedThread {
@@ -23,6 +25,7 @@ export interface CachesOptions {
 /** Below it is everything that a tenant has in the cache. */
 const SITE = 'site'
 const COMMENT_TAGS = [`${SITE}/comments`]
+const BEHIND_TAGS = [`${SITE}/behind`]
 
 /** What the tree of an entity bears. Ids hold anything, slashes too, and a tag below another is more than a name. */
 const treeTag = (entityId: string): string =>
@@ -56,6 +59,7 @@ export class Caches implements AsyncDisposable {
   readonly #comments: Cache<Comment>
   readonly #threads: Cache<CachedThread>
   readonly #keys: Cache<Tenant>
+  readonly #behind: { readonly views: Cache<Viewed>; readonly reactions: Cache<readonly CountedReaction[]> }
 
   constructor(port: RedisPort, { enabled = true, onError = () => {} }: CachesOptions = {}) {
     this.#enabled = enabled
@@ -74,6 +78,11 @@ export class Caches implements AsyncDisposable {
       earlyRefresh: 1,
       onError,
     })
+    const behind = { tagSpace: TAG_SPACE, ttlMs: TTL_MS, onError }
+    this.#behind = {
+      views: new Cache(port, { name: 'views', ...behind }),
+      reactions: new Cache(port, { name: 'reactions', ...behind }),
+    }
     // A key that is taken back, or a new plan, is felt within this time even if nobody tells the cache.
     // Every request asks for one, so this process holds those that are used.
     const local = { maxEntries: 10_000, maxStalenessMs: 1000 }
@@ -81,11 +90,58 @@ export class Caches implements AsyncDisposable {
   }
 
   async comment(tenant: string, id: string, load: Load<Comment>): Promise<Comment> {
-    return this.#read(this.#comments, tenant, id, COMMENT_TAGS, load)
+    return await this.#shown(this.#comments, tenant, id, COMMENT_TAGS, load)
   }
 
   async thread(tenant: string, entityId: string, load: Load<CachedThread>): Promise<CachedThread> {
-    return this.#read(this.#threads, tenant, entityId, [treeTag(entityId)], load)
+    return await this.#shown(this.#threads, tenant, entityId, [treeTag(entityId)], load)
+  }
+
+  /** What the database has of a count of views. As what waits to be written, it says nothing about where the answer came from. */
+  async views(tenant: string, row: string, load: Load<Viewed>): Promise<Viewed> {
+    return (await this.#read('views', this.#behind.views, tenant, row, BEHIND_TAGS, load)).value
+  }
+
+  /** The same, if it is in the cache: for when the database does not answer. */
+  async knownViews(tenant: string, row: string): Promise<Viewed | undefined> {
+    if (!this.#enabled) return undefined
+    const known = await this.#behind.views.forTenant(tenant).read(row)
+    return known.found ? known.value : undefined
+  }
+
+  /** What the database has of the reactions in a thread. */
+  async reactions(
+    tenant: string,
+    thread: string,
+    load: Load<readonly CountedReaction[]>,
+  ): Promise<readonly CountedReaction[]> {
+    return (await this.#read('reactions', this.#behind.reactions, tenant, thread, BEHIND_TAGS, load)).value
+  }
+
+  /**
+   * Writes to the database what waited, under intents for the entries that show it. Resolves only when Redis has forgotten them:
+   * what was written waits until then, so nobody reads from an entry what is older than what waits no more.
+   *
+   * @param ids of the entries, by tenant
+   */
+  async writeBehind(
+    kind: 'views' | 'reactions',
+    ids: ReadonlyMap<string, readonly string[]>,
+    signal: AbortSignal,
+    write: (signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const cover = [...ids].reduce<(signal: AbortSignal) => Promise<void>>(
+      (run, [tenant, some]) =>
+        (outer) =>
+          this.#behind[kind]
+            .forTenant(tenant)
+            .mutate({ ids: some, intentMs: CHANGE_MS, deadlineMs: INVALIDATE_MS }, ({ signal: inner }) =>
+              run(AbortSignal.any([outer, inner])),
+            )
+            .catch((error: unknown) => forgotten(error, signal)),
+      write,
+    )
+    await cover(signal)
   }
 
   /** The tenant of a key, by the hash of the key. It says nothing about where the answer itself came from. */
@@ -168,26 +224,41 @@ export class Caches implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#comments.close(), this.#threads.close(), this.#keys.close()])
+    const { views, reactions } = this.#behind
+    const all = [this.#comments, this.#threads, this.#keys, views, reactions]
+    await Promise.all(all.map((cache) => cache.close()))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
-  async #read<T>(
+  /** What an answer is about, so where it came from is where the answer did. */
+  async #shown<T>(
     cache: Cache<T>,
     tenant: string,
     id: string,
     tags: readonly string[],
     load: Load<T>,
   ): Promise<T> {
-    if (!this.#enabled) return load(never)
-    const { value, how, durationMs } = await cache.forTenant(tenant).fetch(id, { tags }, load)
-    recordTiming('cache', durationMs, how)
+    const { value, how } = await this.#read('cache', cache, tenant, id, tags, load)
     const trace = traceOfRequest()
-    if (trace !== undefined) trace.origin = how === 'wait' ? 'load' : how
+    if (trace !== undefined && how !== undefined) trace.origin = how === 'wait' ? 'load' : how
     return value
+  }
+
+  async #read<T>(
+    timing: string,
+    cache: Cache<T>,
+    tenant: string,
+    id: string,
+    tags: readonly string[],
+    load: Load<T>,
+  ): Promise<{ readonly value: T; readonly how: CacheAnswer<T>['how'] | undefined }> {
+    if (!this.#enabled) return { value: await load(never), how: undefined }
+    const { value, how, durationMs } = await cache.forTenant(tenant).fetch(id, { tags }, load)
+    recordTiming(timing, durationMs, how)
+    return { value, how }
   }
 }
 
@@ -196,31 +267,4 @@ const never: LoadContext = {
   signal: new AbortController().signal,
   setTtlMs: () => {},
   skipStore: () => {},
-}
-
-/** The write stands, whether Redis could be told of it or not; the caches go on telling it. */
-async function told(invalidation: Promise<void>): Promise<boolean> {
-  try {
-    await invalidation
-    return true
-  } catch (error) {
-    if (!(error instanceof InvalidationPendingError)) throw error
-    markPending()
-    return false
-  }
-}
-
-async function written<T>(writing: () => Promise<T>): Promise<T> {
-  try {
-    return await writing()
-  } catch (error) {
-    if (!(error instanceof InvalidationPendingError)) throw error
-    markPending()
-    return error.written as T
-  }
-}
-
-function markPending(): void {
-  const trace = traceOfRequest()
-  if (trace !== undefined) trace.pending = true
 }

@@ -4,14 +4,21 @@ import { type Changed, type Comment, type CommentRepository, DEEPEST } from '../
 import type { Entity, EntityRepository, Position } from '../repositories/entities.js'
 import type { CachedThread, Caches } from './caches.js'
 import { type Page, pageOf } from './entities.js'
+import { commentOf, NO_REACTIONS, type ReactionService, type Reactions } from './reactions.js'
+import type { ViewService } from './views.js'
+
+/** A comment with what users think of it. */
+export interface ShownComment extends Comment, Reactions {}
 
 /** A comment with everything that answers it. */
-export interface CommentTree extends Comment {
+export interface CommentTree extends ShownComment {
   readonly replies: readonly CommentTree[]
 }
 
 export interface Thread extends Page<CommentTree> {
   readonly entity: Entity
+  /** `undefined` while nobody knows. */
+  readonly views: number | undefined
 }
 
 /** What a user wants to say. */
@@ -26,20 +33,23 @@ export class CommentService {
   readonly #comments: CommentRepository
   readonly #entities: EntityRepository
   readonly #caches: Caches
+  readonly #behind: { readonly reactions: ReactionService; readonly views: ViewService }
 
-  constructor(comments: CommentRepository, entities: EntityRepository, caches: Caches) {
+  constructor(
+    comments: CommentRepository,
+    entities: EntityRepository,
+    caches: Caches,
+    behind: { readonly reactions: ReactionService; readonly views: ViewService },
+  ) {
     this.#comments = comments
     this.#entities = entities
     this.#caches = caches
+    this.#behind = behind
   }
 
-  /** Cache-aside. What is not there is not cached: made-up ids would fill the cache. */
-  async get(tenant: string, id: string): Promise<Comment> {
-    return this.#caches.comment(tenant, id, async () => {
-      const comment = await this.#comments.find(tenant, id)
-      if (comment === undefined) throw notFound()
-      return comment
-    })
+  /** @param user who asks, if that is known */
+  async get(tenant: string, id: string, user: string | undefined): Promise<ShownComment> {
+    return await this.#shown(tenant, await commentOf(this.#caches, this.#comments, tenant, id), user)
   }
 
   /** A page of the comments at the top, each with all its replies, out of the whole thread in one cache entry. */
@@ -48,25 +58,30 @@ export class CommentService {
     entityId: string,
     after: Position | undefined,
     limit: number,
+    user: string | undefined,
   ): Promise<Thread> {
-    const { entity, comments } = await this.#caches.thread(tenant, entityId, () =>
-      this.#loadThread(tenant, entityId),
-    )
+    const { reactions, views } = this.#behind
+    const [{ entity, comments }, reactionsTo, count] = await Promise.all([
+      this.#caches.thread(tenant, entityId, () => this.#loadThread(tenant, entityId)),
+      reactions.of(tenant, entityId, user),
+      views.of(tenant, entityId),
+    ])
     const { top, repliesTo } = grouped(comments)
     const from = after === undefined ? 0 : top.findIndex((comment) => isAfter(comment, after))
     const { items, next } = pageOf(from < 0 ? [] : top.slice(from, from + limit + 1), limit)
     const tree = (comment: Comment): CommentTree => ({
       ...comment,
+      ...(comment.deleted ? NO_REACTIONS : reactionsTo(comment.id)),
       replies: (repliesTo.get(comment.id) ?? []).map(tree),
     })
-    return { entity, items: items.map(tree), next }
+    return { entity, views: count, items: items.map(tree), next }
   }
 
   /** Database, then cache; the thread is invalidated. */
-  async create(tenant: string, draft: Draft): Promise<Comment> {
+  async create(tenant: string, draft: Draft): Promise<ShownComment> {
     const { author, ...wanted } = draft
     const id = randomUUID()
-    return this.#caches.create(tenant, { id, entityId: draft.entityId }, async (signal) => {
+    const comment = await this.#caches.create(tenant, { id, entityId: draft.entityId }, async (signal) => {
       const outcome = await this.#comments.create(tenant, { ...wanted, id, authorId: author }, signal)
       if (outcome.created) return outcome.comment
       if (outcome.reason === 'no-entity') throw notFound()
@@ -74,6 +89,7 @@ export class CommentService {
         errors: [{ at: 'body.parentId', message: WHY_NO_REPLY[outcome.reason] }],
       })
     })
+    return { ...comment, ...NO_REACTIONS }
   }
 
   /** @param version that the caller has seen; any, if `undefined` */
@@ -83,13 +99,19 @@ export class CommentService {
     user: string,
     content: string,
     version: number | undefined,
-  ): Promise<Comment> {
-    return this.#change(tenant, id, () => this.#comments.edit(tenant, id, user, content, version))
+  ): Promise<ShownComment> {
+    const edit = () => this.#comments.edit(tenant, id, user, content, version)
+    return await this.#shown(tenant, await this.#change(tenant, id, edit), user)
   }
 
   /** The text goes, the replies stay. */
   async remove(tenant: string, id: string, user: string): Promise<void> {
     await this.#change(tenant, id, () => this.#comments.remove(tenant, id, user))
+  }
+
+  async #shown(tenant: string, comment: Comment, user: string | undefined): Promise<ShownComment> {
+    const reactionsTo = await this.#behind.reactions.of(tenant, comment.entityId, user)
+    return { ...comment, ...reactionsTo(comment.id) }
   }
 
   async #change(tenant: string, id: string, run: () => Promise<Changed>): Promise<Comment> {

@@ -1,5 +1,11 @@
 import type { EntityRepository, ListedEntity, Position } from '../repositories/entities.js'
 import type { Caches } from './caches.js'
+import type { ViewService } from './views.js'
+
+/** An entity in a list, with how often it was looked at. */
+export interface ShownEntity extends ListedEntity {
+  readonly views: number | undefined
+}
 
 /** A part of a list, and where the next one begins; `undefined` at the end. */
 export interface Page<T> {
@@ -11,15 +17,21 @@ export interface Page<T> {
 export class EntityService {
   readonly #entities: EntityRepository
   readonly #caches: Caches
+  readonly #views: ViewService
 
-  constructor(entities: EntityRepository, caches: Caches) {
+  constructor(entities: EntityRepository, caches: Caches, views: ViewService) {
     this.#entities = entities
     this.#caches = caches
+    this.#views = views
   }
 
-  async page(tenant: string, after: Position | undefined, limit: number): Promise<Page<ListedEntity>> {
-    const rows = await this.#entities.page(tenant, after, limit + 1)
-    return pageOf(rows, limit)
+  async page(tenant: string, after: Position | undefined, limit: number): Promise<Page<ShownEntity>> {
+    const { items, next } = pageOf(await this.#entities.page(tenant, after, limit + 1), limit)
+    const views = await this.#views.ofMany(
+      tenant,
+      items.map(({ id }) => id),
+    )
+    return { items: items.map((item, i) => ({ ...item, views: views[i] })), next }
   }
 
   async put(tenant: string, id: string, title: string): Promise<{ readonly created: boolean }> {

@@ -1,5 +1,6 @@
 import type { RedisPort } from 'slotwise/redis'
 import type { TenantRepository } from '../repositories/tenants.js'
+import type { Behind } from './behind.js'
 
 type State = 'up' | 'degraded' | 'down'
 
@@ -8,6 +9,8 @@ export interface Readiness {
   readonly redis: State
   readonly postgres: State
   readonly draining: boolean
+  /** What is accepted and not yet written; `null` if Redis does not say. It grows while Postgres is away, and readiness does not mind. */
+  readonly unwritten: { readonly changes: number; readonly oldestMs: number } | null
 }
 
 const PATIENCE_MS = 1000
@@ -16,11 +19,13 @@ const PATIENCE_MS = 1000
 export class HealthService {
   readonly #port: RedisPort
   readonly #tenants: TenantRepository
+  readonly #behind: Behind
   #draining = false
 
-  constructor(port: RedisPort, tenants: TenantRepository) {
+  constructor(port: RedisPort, tenants: TenantRepository, behind: Behind) {
     this.#port = port
     this.#tenants = tenants
+    this.#behind = behind
   }
 
   get draining(): boolean {
@@ -33,9 +38,19 @@ export class HealthService {
 
   /** Without any Redis no like can be locked and no limit be kept; without one primary nearly everything goes on. */
   async readiness(): Promise<Readiness> {
-    const [redis, postgres] = await Promise.all([this.#redis(), this.#postgres()])
+    const [redis, postgres, unwritten] = await Promise.all([
+      this.#redis(),
+      this.#postgres(),
+      this.#unwritten(),
+    ])
     const draining = this.#draining
-    return { ready: postgres === 'up' && redis !== 'down' && !draining, redis, postgres, draining }
+    const ready = postgres === 'up' && redis !== 'down' && !draining
+    return { ready, redis, postgres, draining, unwritten }
+  }
+
+  async #unwritten(): Promise<Readiness['unwritten']> {
+    const lag = await this.#behind.lag().catch(() => undefined)
+    return lag === undefined ? null : { changes: lag.entries, oldestMs: lag.ms }
   }
 
   async #redis(): Promise<State> {

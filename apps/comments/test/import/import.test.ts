@@ -25,6 +25,7 @@ async function contentOf({ kysely }: Database, tenant: string): Promise<unknown>
       `select id, entity_id, parent_id, author_id, content, likes, version, created_at, edited_at from comments ${of} order by id`,
     ),
     likes: await rows(`select comment_id, user_id from likes ${of} order by 1, 2`),
+    views: await rows(`select entity_id, views::int from entity_views ${of} order by 1`),
   }
 }
 
@@ -88,6 +89,10 @@ describe('a dump', () => {
         { comment_id: 'c2', user_id: 'vote:2:1' },
         { comment_id: 'c2', user_id: 'vote:2:2' },
         { comment_id: 'c2', user_id: 'vote:2:3' },
+      ],
+      views: [
+        { entity_id: '1', views: 321 },
+        { entity_id: '3', views: 0 },
       ],
     })
     const { rows } = await service.db.pool.query('select plan, name from tenants where id = $1', [tenant])

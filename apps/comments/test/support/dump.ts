@@ -55,7 +55,7 @@ export const vote = (id: number, on: number, type = 2): Row => ({
 export const SITE: Lists = {
   Users: [user(-1, 'Community'), user(1, 'Ann'), user(2, 'Ben & "Bo" <b>')],
   Posts: [
-    question(1, 'What is a slot?'),
+    question(1, 'What is a slot?', { ViewCount: 321 }),
     answer(2, 1, '<p>One of <em>16,384</em>.</p>\n<ul><li>a</li><li>b &amp; c</li></ul>', {
       LastEditDate: '2020-03-01T01:02:03.450',
     }),

@@ -1,12 +1,13 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
-/** Stands between the service and Postgres, and can hold back what Postgres answers. */
+/** Stands between the service and Postgres, and can hold back what Postgres answers, or cut them apart. */
 export class SlowLink {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   readonly #held: (() => void)[] = []
   #holding = false
+  #isCut = false
   readonly url: string
 
   private constructor(server: Server, url: string) {
@@ -25,6 +26,10 @@ export class SlowLink {
     url.host = `127.0.0.1:${address.port}`
     const link = new SlowLink(server, url.href)
     server.on('connection', (near) => {
+      if (link.#isCut) {
+        near.destroy()
+        return
+      }
       const far = connect(Number(target.port || 5432), target.hostname)
       near.pipe(far)
       far.on('data', (bytes) => link.#pass(() => near.write(bytes)))
@@ -52,6 +57,17 @@ export class SlowLink {
   release(): void {
     this.#holding = false
     for (const send of this.#held.splice(0)) send()
+  }
+
+  /** Postgres is away, until it is mended. */
+  cut(): void {
+    this.#isCut = true
+    for (const socket of this.#sockets) socket.destroy()
+    this.#sockets.clear()
+  }
+
+  mend(): void {
+    this.#isCut = false
   }
 
   close(): void {

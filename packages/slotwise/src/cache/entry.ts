@@ -1,6 +1,6 @@
-import { randomFillSync } from 'node:crypto'
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
 import { UncacheableValueError } from '../errors.js'
+import { randomTag } from '../random.js'
 import type { StandardSchema } from './schema.js'
 import type { Serializer } from './serializer.js'
 
@@ -114,7 +114,7 @@ export class Codec {
     bytes[1] = serializer.id
     bytes[2] = small === undefined ? 0 : DEFLATED
     bytes.writeUInt16BE(length, 3)
-    randomFillSync(bytes, VERSION.from, VERSION.to - VERSION.from)
+    bytes.set(randomTag(VERSION.to - VERSION.from), VERSION.from)
     bytes.writeUIntBE(freshMs, 13, 6)
     bytes.writeUIntBE(keptMs, 19, 6)
     bytes.writeUInt32BE(Math.min(Math.round(loadMs), 0xffff_ffff), 25)

@@ -1,4 +1,5 @@
 import type { Key } from '../keys.js'
+import type { CommandCall } from '../redis/port.js'
 import { Budget } from './budget.js'
 import type { Instance } from './instance.js'
 import { lookHere } from './local/look-here.js'
@@ -109,17 +110,27 @@ export async function lookMany(
     })
     return await Promise.all(looked)
   }
-  const asked = keys.filter((key) => instance.reachable(key))
-  const from = performance.now()
+  const looks: Look[] = keys.map(() => UNREACHABLE)
+  const [asked, places, calls]: [Key[], number[], CommandCall[]] = [[], [], []]
+  for (const [place, key] of keys.entries()) {
+    if (!instance.reachable(key)) continue
+    asked.push(key)
+    places.push(place)
+    if (timed) calls.push(...timedCalls(key))
+    else calls.push(plainCall(key))
+  }
   const [first] = asked
-  const check = first && new TagCheck(instance.tags, first, { named, deadlineMs: budget.leftMs })
-  const calls = timed ? asked.flatMap(timedCalls) : asked.map(plainCall)
+  if (first === undefined) return looks
+  const from = performance.now()
+  const newCheck = () => new TagCheck(instance.tags, first, { named, deadlineMs: budget.leftMs })
+  let check = named.length > 0 ? newCheck() : undefined
   const results = await budget
     .spend((deadlineMs) => instance.port.pipeline(calls, { deadlineMs, binary: true }))
     .catch((reason: unknown) => calls.map((): PromiseRejectedResult => ({ status: 'rejected', reason })))
-  const looks = new Map<Key, Look>()
+  const tagged: { readonly place: number; readonly key: Key; readonly seen: Seen }[] = []
   let failed = false
   for (const [i, key] of asked.entries()) {
+    const place = places[i] ?? 0
     try {
       const result = results[i]
       const found = timed
@@ -127,35 +138,34 @@ export async function lookMany(
         : plainBytes(result?.status === 'fulfilled' ? result.value : thrown(result))
       const judged = judge(instance, found)
       const seen = judged instanceof Promise ? await judged : judged
-      looks.set(key, seen ?? { state: 'nothing' })
+      looks[place] = seen ?? { state: 'nothing' }
+      if (seen?.state === 'found' && seen.stamps.length > 0) tagged.push({ place, key, seen })
     } catch (error) {
       failed = true
       instance.report(error, 'read', key)
     }
   }
-  const tagged = [...looks].filter((one): one is [Key, Seen] => isTagged(one[1]))
-  if (tagged.length > 0 && check !== undefined) {
+  if (tagged.length > 0) {
+    check ??= newCheck()
     try {
       const holds = await check.hold(
-        tagged.map(([, { stamps }]) => stamps),
+        tagged.map(({ seen }) => seen.stamps),
         budget,
       )
-      for (const [i, [key, { bytes }]] of tagged.entries()) {
-        if (holds[i] !== true) looks.set(key, { state: 'outdated', bytes })
+      for (const [i, { place, seen }] of tagged.entries()) {
+        if (holds[i] !== true) looks[place] = { state: 'outdated', bytes: seen.bytes }
       }
     } catch (error) {
       failed = true
-      for (const [key] of tagged) {
-        looks.set(key, UNREACHABLE)
+      for (const { place, key } of tagged) {
+        looks[place] = UNREACHABLE
         instance.report(error, 'read', key)
       }
     }
   }
   if (failed) instance.unanswered()
-  else if (asked.length > 0) instance.answered(performance.now() - from)
-  return keys.map((key) => looks.get(key) ?? UNREACHABLE)
+  else instance.answered(performance.now() - from)
+  return looks
 }
 
 type Seen = Extract<Look, { readonly state: 'found' }>
-
-const isTagged = (seen: Look): boolean => seen.state === 'found' && seen.stamps.length > 0

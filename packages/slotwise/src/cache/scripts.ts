@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import { UnexpectedReplyError } from '../errors.js'
+import { randomTag } from '../random.js'
 import type { Reply } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
 import acquireSource from './acquire.lua.js'
@@ -41,7 +41,7 @@ export const store = defineScript(storeSource, { repeat: 'unsafe', decode: yes }
 
 /** 128 random bits: no load and no write ever has the token of another. */
 export function newToken(): string {
-  return randomBytes(16).toString('base64url')
+  return randomTag(16).toString('base64url')
 }
 
 function turn(reply: Reply): Turn {

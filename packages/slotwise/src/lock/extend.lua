@@ -13,6 +13,7 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local saved = redis.call('HMGET', KEYS[1], 'o', 'e')
 if saved[1] ~= ARGV[1] then return -1 end
 if tonumber(saved[2]) <= now then return 0 end
-redis.call('HSET', KEYS[1], 'e', string.format('%.0f', now + ttl))
+-- Whoever has it keeps it where the memory is full too: a server lets a script go on that has begun with what needs none.
 redis.call('PEXPIRE', KEYS[1], ttl + tonumber(ARGV[3]))
+redis.call('HSET', KEYS[1], 'e', string.format('%.0f', now + ttl))
 return 1

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClosedError, LockBusyError, LockUnavailableError } from '../errors.js'
 import { type Id, type Key, type KeySpace, keyOf, plainName } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
+import { randomTag } from '../random.js'
 import type { RedisPort } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
 import { Deadline } from './deadline.js'
@@ -119,7 +119,7 @@ export class Locks {
     signal?.throwIfAborted()
     const ttl = this.#checkedTtl(ttlMs)
     const key = keyOf(this.#space, resource)
-    const owner = randomBytes(16).toString('base64url')
+    const owner = randomTag(16).toString('base64url')
     const startedAt = performance.now()
     const counted = Deadline.starting()
     try {

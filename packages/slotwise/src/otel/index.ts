@@ -3,6 +3,6 @@
  *
  * @module
  */
-export type { HealthGaugeOptions, Ports } from '../gauges.js'
+export type { HealthGaugeOptions, Ports, WriteBehindSource, WriteBehinds } from '../gauges.js'
 export type { Instrumented, InstrumentOptions, MeterSource, TracerSource } from './instrument.js'
 export { instrument } from './instrument.js'

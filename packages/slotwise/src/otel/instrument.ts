@@ -1,5 +1,5 @@
 import { type MeterProvider, metrics, type TracerProvider, trace } from '@opentelemetry/api'
-import type { HealthGaugeOptions, Ports } from '../gauges.js'
+import type { HealthGaugeOptions, Ports, WriteBehinds } from '../gauges.js'
 import { oneOf } from '../options.js'
 import { meter } from './meter.js'
 import { traceCalls, traceLoads } from './spans.js'
@@ -36,6 +36,11 @@ export interface InstrumentOptions {
    * `timeoutMs` at most. @defaultValue `false`
    */
   readonly health?: boolean | HealthGaugeOptions | undefined
+  /**
+   * Write-behinds of which is read at each collection what waits in the partitions that this process flushes, by the name that their attribute
+   * `name` is to have. @defaultValue none
+   */
+  readonly writeBehinds?: WriteBehinds | undefined
   /** Tells nodes apart. @defaultValue `true` */
   readonly perNode?: boolean | undefined
 }
@@ -67,14 +72,14 @@ const NAME = 'slotwise'
  * ```
  */
 export function instrument(options: InstrumentOptions = {}): Instrumented {
-  const { ports = {}, health = false, perNode = true } = options
+  const { ports = {}, writeBehinds = {}, health = false, perNode = true } = options
   const spans = oneOf(
     'spans',
     options.spans ?? (options.tracerProvider === undefined ? 'none' : 'within-traces'),
     ['none', 'within-traces', 'all'],
   )
   const meters = (options.meterProvider as MeterProvider | undefined) ?? metrics.getMeterProvider()
-  const stops = [meter(meters.getMeter(NAME), { ports, health, perNode })]
+  const stops = [meter(meters.getMeter(NAME), { ports, writeBehinds, health, perNode })]
   if (spans !== 'none') {
     const tracers = (options.tracerProvider as TracerProvider | undefined) ?? trace.getTracerProvider()
     const tracer = tracers.getTracer(NAME)

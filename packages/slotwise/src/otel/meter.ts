@@ -1,16 +1,25 @@
 import type { BatchObservableResult, Meter, Observable } from '@opentelemetry/api'
-import { Gauges, type HealthGaugeOptions, HealthWatch, type Ports, type Reading } from '../gauges.js'
+import {
+  Gauges,
+  type HealthGaugeOptions,
+  HealthWatch,
+  type Ports,
+  type Reading,
+  type WriteBehinds,
+  writeBehindReadings,
+} from '../gauges.js'
 import { type Attributes, measure } from '../measure.js'
 import { bucketsOf, METRICS, type MetricName } from '../metrics.js'
 
 export interface MeterOptions {
   readonly ports: Ports
+  readonly writeBehinds: WriteBehinds
   readonly health: boolean | HealthGaugeOptions
   readonly perNode: boolean
 }
 
 /** Measures with instruments of this meter, until the function that is returned is called. */
-export function meter(source: Meter, { ports, health, perNode }: MeterOptions): () => void {
+export function meter(source: Meter, { ports, writeBehinds, health, perNode }: MeterOptions): () => void {
   const gauges = new Gauges(ports, perNode)
   const watch = health === false ? undefined : new HealthWatch(ports, health === true ? {} : health)
   const takers = new Map<MetricName, (value: number, attributes: Attributes) => void>()
@@ -29,7 +38,8 @@ export function meter(source: Meter, { ports, health, perNode }: MeterOptions): 
     else observables.set(name, source.createObservableUpDownCounter(name, settings))
   }
   const observe = async (result: BatchObservableResult) => {
-    const readings: readonly Reading[] = [...gauges.read(), ...((await watch?.read()) ?? [])]
+    const now = [...gauges.read(), ...writeBehindReadings(writeBehinds)]
+    const readings: readonly Reading[] = [...now, ...((await watch?.read()) ?? [])]
     for (const { metric, value, attributes } of readings) {
       const observable = observables.get(metric)
       if (observable !== undefined) result.observe(observable, value, attributes)

@@ -1,7 +1,15 @@
-import { Gauges, type HealthGaugeOptions, HealthWatch, type Ports, type Reading } from '../gauges.js'
+import {
+  Gauges,
+  type HealthGaugeOptions,
+  HealthWatch,
+  type Ports,
+  type Reading,
+  type WriteBehinds,
+  writeBehindReadings,
+} from '../gauges.js'
 import { measure } from '../measure.js'
 import { type MetricName } from '../metrics.js'
-import { GAUGES, HEALTH, Instruments } from './instruments.js'
+import { GAUGES, HEALTH, Instruments, WRITE_BEHIND } from './instruments.js'
 
 /** As much of a `Registry` of prom-client as is used. */
 export interface Register {
@@ -26,6 +34,11 @@ export interface CollectOptions {
    * `timeoutMs` at most. @defaultValue `false`
    */
   readonly health?: boolean | HealthGaugeOptions | undefined
+  /**
+   * Write-behinds of which is read at each scrape what waits in the partitions that this process flushes, by the name that their label
+   * `name` is to have. @defaultValue none
+   */
+  readonly writeBehinds?: WriteBehinds | undefined
   /** Tells nodes apart. In a large cluster that is many series. @defaultValue `true` */
   readonly perNode?: boolean | undefined
 }
@@ -59,11 +72,14 @@ export interface Collecting extends Disposable {
  * ```
  */
 export function collect(options: CollectOptions = {}): Collecting {
-  const { ports = {}, health = false, perNode = true } = options
+  const { ports = {}, writeBehinds = {}, health = false, perNode = true } = options
   const gauges = new Gauges(ports, perNode)
   const watch = health === false ? undefined : new HealthWatch(ports, health === true ? {} : health)
   const reads = new Map<MetricName, () => readonly Reading[] | Promise<readonly Reading[]>>()
   if (Object.keys(ports).length > 0) for (const name of GAUGES) reads.set(name, () => gauges.read())
+  if (Object.keys(writeBehinds).length > 0) {
+    for (const name of WRITE_BEHIND) reads.set(name, () => writeBehindReadings(writeBehinds))
+  }
   if (watch !== undefined) for (const name of HEALTH) reads.set(name, () => watch.read())
   const instruments = new Instruments(options.register, reads)
   const stop = measure(

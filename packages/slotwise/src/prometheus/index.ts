@@ -3,6 +3,6 @@
  *
  * @module
  */
-export type { HealthGaugeOptions, Ports } from '../gauges.js'
+export type { HealthGaugeOptions, Ports, WriteBehindSource, WriteBehinds } from '../gauges.js'
 export type { Collecting, CollectOptions, Register } from './collect.js'
 export { collect } from './collect.js'

@@ -7,9 +7,12 @@ import type { Register } from './collect.js'
 const NAMES = Object.keys(METRICS) as MetricName[]
 const isGauge = (name: MetricName) => METRICS[name].kind === 'gauge' || METRICS[name].kind === 'updowncounter'
 
-/** Those that are read from `healthCheck`, and those that are read from the ports. */
+/** Those that are read from `healthCheck`, those from write-behinds, and those from the ports. */
 export const HEALTH = NAMES.filter((name) => name.startsWith('slotwise.cluster.'))
-export const GAUGES = NAMES.filter((name) => isGauge(name) && !HEALTH.includes(name))
+export const WRITE_BEHIND = NAMES.filter((name) => isGauge(name) && name.startsWith('slotwise.writebehind.'))
+export const GAUGES = NAMES.filter(
+  (name) => isGauge(name) && !HEALTH.includes(name) && !WRITE_BEHIND.includes(name),
+)
 
 type Reads = ReadonlyMap<MetricName, () => readonly Reading[] | Promise<readonly Reading[]>>
 

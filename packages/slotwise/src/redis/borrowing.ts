@@ -79,13 +79,13 @@ export class Borrowing {
   }
 
   /**
-   * Runs one call, and `tail` behind it on the same connection, until it is answered or out of time. The first reply
-   * answers the call.
+   * Runs one call, and behind it on the same connection what `tail` asks that node, until it is answered or out of time. The
+   * first reply answers the call.
    */
   run(
     request: Request,
     options: PortCallOptions = {},
-    tail: readonly Command[] = [],
+    tail: (node: string) => readonly Command[] = () => [],
   ): Promise<readonly PromiseSettledResult<Reply>[]> {
     return this.#tracked(async () => {
       const way: Way = { record: CallRecord.begin(request, performance.now()), node: undefined }
@@ -134,7 +134,7 @@ export class Borrowing {
     way: Way,
     request: Request,
     { deadlineMs = this.#settings.commandTimeoutMs, signal }: PortCallOptions,
-    tail: readonly Command[],
+    tail: (node: string) => readonly Command[],
   ): Promise<readonly PromiseSettledResult<Reply>[]> {
     const { slot, node, binary, repeat, script } = request
     const deadlineAt = performance.now() + deadlineMs
@@ -152,7 +152,8 @@ export class Borrowing {
     }
     for (let attempt = 0; ; attempt++) {
       const where = () => elsewhere ?? node ?? this.#ownerOf(slot ?? 0)
-      const sent = [...prefix, command, ...tail]
+      const head = [...prefix, command]
+      const sent = (at: string) => [...head, ...tail(at)]
       let outcome: Attempt
       try {
         outcome = await this.#attempt(way, where, sent, slot, deadlineAt, signal)
@@ -205,7 +206,7 @@ export class Borrowing {
   async #attempt(
     way: Way,
     where: () => string,
-    commands: readonly Command[],
+    commands: (node: string) => readonly Command[],
     slot: number | undefined,
     deadlineAt: number,
     signal: AbortSignal | undefined,
@@ -217,7 +218,10 @@ export class Borrowing {
     const giveUp = () => connection.close()
     signal?.addEventListener('abort', giveUp, { once: true })
     try {
-      const replies = await connection.raw(commands, Math.max(1, deadlineAt - performance.now()))
+      const replies = await connection.raw(
+        commands(connection.node),
+        Math.max(1, deadlineAt - performance.now()),
+      )
       await this.#settings.witness.confirm(connection.node, slot, deadlineAt)
       return { replies, connection }
     } catch (error) {

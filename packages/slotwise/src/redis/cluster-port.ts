@@ -10,6 +10,7 @@ import { unserved } from './connect-errors.js'
 import { type CheckedOptions, readEndpoint } from './connect-options.js'
 import { Login } from './credentials.js'
 import { Dispatcher } from './dispatcher.js'
+import { Disks } from './fsync.js'
 import type { Endpoint, OpenLink } from './link.js'
 import type { NodeQueue } from './node-queue.js'
 import { Nodes } from './nodes.js'
@@ -31,6 +32,7 @@ import type {
   ShardSubscription,
   Topology,
   TopologyChange,
+  Waited,
   WriteThenWaitOptions,
 } from './port.js'
 import { readerOf } from './read-from.js'
@@ -76,6 +78,7 @@ export class ClusterPort implements RedisPort {
   readonly #dispatcher: Dispatcher
   readonly #pools: Pools
   readonly #borrowing: Borrowing
+  readonly #disks = new Disks()
   readonly #subscriber: ShardSubscriber
   /** Asked for with every call, and different only when the node is. */
   readonly #addresses = new WeakMap<ClusterNode, string>()
@@ -193,15 +196,26 @@ export class ClusterPort implements RedisPort {
     })
   }
 
-  async writeThenWait(call: CommandCall | ScriptCall, options: WriteThenWaitOptions) {
+  async writeThenWait(call: CommandCall | ScriptCall, options: WriteThenWaitOptions): Promise<Waited> {
     const deadlineMs = options.deadlineMs ?? this.#settings.commandTimeoutMs
-    const replicas = integer('replicas', options.replicas)
-    const waitMs = integer('waitMs', options.waitMs ?? Math.ceil(deadlineMs / 2))
+    const { fsync = false } = options
+    const replicas = fsync && options.replicas === undefined ? 0 : integer('replicas', options.replicas)
+    const share = fsync && replicas > 0 ? 3 : 2
     // Zero would wait for good.
-    const wait = ['WAIT', replicas, waitMs] as const
-    const [reply, acknowledged] = await this.#borrowing.run(requestOf(call, options), options, [wait])
+    const waitMs = integer('waitMs', options.waitMs ?? Math.ceil(deadlineMs / share))
+    const waits = replicas === 0 ? [] : [['WAIT', replicas, waitMs] as const]
+    let node = ''
+    const behind = (at: string) => {
+      node = at
+      return fsync ? [...waits, ...this.#disks.asked(at, waitMs)] : waits
+    }
+    const [reply, ...waited] = await this.#borrowing.run(requestOf(call, options), options, behind)
     if (reply?.status === 'rejected') throw reply.reason
-    return { reply: reply?.value ?? null, acknowledgedBy: acknowledgements(acknowledged) }
+    return {
+      reply: reply?.value ?? null,
+      acknowledgedBy: replicas === 0 ? 0 : acknowledgements(waited[0]),
+      fsynced: fsync && this.#disks.isSynced(node, waited.slice(waits.length)),
+    }
   }
 
   borrow<R>(target: BorrowTarget, use: (connection: BorrowedConnection) => Promise<R>): Promise<R> {

@@ -33,6 +33,7 @@ export type {
   ShardSubscription,
   Topology,
   TopologyChange,
+  Waited,
   WriteThenWaitOptions,
 } from './port.js'
 export { PRODUCTION } from './production.js'

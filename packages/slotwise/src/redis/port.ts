@@ -63,10 +63,21 @@ export interface PortCallOptions extends CallOptions {
 
 /** Options of {@link RedisPort.writeThenWait}. */
 export interface WriteThenWaitOptions extends PortCallOptions {
-  /** How many replicas are to have it. */
-  readonly replicas: number
-  /** How long to wait for them once the write is done. @defaultValue half of the deadline */
+  /** How many replicas are to have it. @defaultValue none, where `fsync` is asked for */
+  readonly replicas?: number
+  /** Whether it is to be on the disk of its primary. @defaultValue `false` */
+  readonly fsync?: boolean
+  /** How long to wait for each of them once the write is done. @defaultValue half of the deadline; a third of it for both */
   readonly waitMs?: number
+}
+
+/** What came of {@link RedisPort.writeThenWait}. */
+export interface Waited {
+  readonly reply: Reply
+  /** How many replicas had it in time; 0 where none were asked for. */
+  readonly acknowledgedBy: number
+  /** Whether its primary had it on its disk in time; `false` also where that is not known, or was not asked for. */
+  readonly fsynced: boolean
 }
 
 /** Which connection is wanted, how long to wait for it, and who hears what the server sends unasked. */
@@ -230,14 +241,13 @@ export interface RedisPort {
     options?: PortCallOptions,
   ): Promise<readonly { readonly node: ClusterNode; readonly result: PromiseSettledResult<Reply> }[]>
   /**
-   * A write, and how many replicas had it in time: on one connection, which only then waits for that write (WAIT).
-   * Fewer than asked for is an answer, not an error; the write stands in either case. It bounds what a failover can
-   * lose, and does not make it impossible.
+   * A write, and how many replicas had it in time (WAIT), or whether it was on the disk of its primary (WAITAOF; on a server
+   * without it, whether its settings say that it answers only then): on one connection, which only then waits for that write.
+   * Less than asked for is an answer, not an error; the write stands in either case. Replicas bound what a failover can lose,
+   * and do not make it impossible; the disk is what a primary comes back with where nobody took its place, and of no use to a
+   * failover.
    */
-  writeThenWait(
-    call: CommandCall | ScriptCall,
-    options: WriteThenWaitOptions,
-  ): Promise<{ readonly reply: Reply; readonly acknowledgedBy: number }>
+  writeThenWait(call: CommandCall | ScriptCall, options: WriteThenWaitOptions): Promise<Waited>
   /**
    * Lends a connection until `use` ends, then undoes what was done to it. It waits for one `deadlineMs`, at most
    * `poolTimeoutMs`.

@@ -67,9 +67,12 @@ export function openMemoryPort(redis: MemoryRedis, channels: Channels, namespace
       )
     },
     writeThenWait: async (one, options: WriteThenWaitOptions) => {
-      integer('replicas', options.replicas)
+      const { fsync = false, replicas } = options
+      const isWaiting = !fsync || replicas !== undefined
+      if (isWaiting) integer('replicas', replicas)
       const reply = await call(one, options)
-      return { reply, acknowledgedBy: redis.acknowledging() }
+      // `stop` and `start` keep everything, as a disk does.
+      return { reply, acknowledgedBy: isWaiting ? redis.acknowledging() : 0, fsynced: fsync }
     },
     borrow: async <R>(
       target: BorrowTarget,

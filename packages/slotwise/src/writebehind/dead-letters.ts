@@ -1,6 +1,14 @@
+import { BatchFencedError, UnexpectedReplyError } from '../errors.js'
 import type { Key } from '../keys.js'
 import type { CallOptions } from '../options.js'
-import type { RedisPort } from '../redis/port.js'
+import type { Argument, RedisPort, Reply } from '../redis/port.js'
+import { defineScript, type ScriptSource } from '../redis/script.js'
+import burySource from './bury.lua.js'
+import { isAsked, type Safety, waitOf } from './durability.js'
+import forgetSource from './forget.lua.js'
+import type { Line, Owner } from './journal.js'
+import { lineOf } from './journal-reply.js'
+import lettersSource from './letters.lua.js'
 import { type Row, type RowId, rowOf } from './rows.js'
 
 /** A row that the database does not take. */
@@ -15,6 +23,28 @@ export interface DeadLetter<T> {
   readonly at: Date
 }
 
+/** A letter, and of which line of its row. */
+export interface Found<T> {
+  readonly letter: DeadLetter<T>
+  readonly tag: Buffer
+}
+
+/** A row that is given up, and which of its lines was its last then. */
+export interface Burial<T> {
+  readonly name: string
+  readonly tag: Uint8Array
+  readonly row: Row<T>
+  readonly error: string
+}
+
+/** What has become of rows that are given up. */
+export interface Buried {
+  /** Those that have a letter now; the others have changed meanwhile. */
+  readonly names: ReadonlySet<string>
+  /** The last line that there was then. */
+  readonly last: Line
+}
+
 /** How a letter is kept. */
 interface Kept<T> {
   readonly row: Row<T>
@@ -22,9 +52,16 @@ interface Kept<T> {
   readonly at: number
 }
 
+const page = defineScript(lettersSource, { repeat: 'safe', decode: pageOf })
+/** So many letters are asked for at a time. */
+const PAGE = 100
+
 /**
- * The rows of one partition that were given up, each as it was last: beside the journal, in a key of their own. One that is
- * written in the end has no letter any more.
+ * The rows of one partition that were given up, each as it was last: in the key of its journal, so that what is said of a row
+ * holds for what waits of it in the same step, and a failover takes both back or neither.
+ *
+ * What waits of a row is no letter: there is none any more from when a row is read to be written, and again one if the database
+ * does not take it.
  */
 export class DeadLetters<T> {
   readonly #port: RedisPort
@@ -35,30 +72,95 @@ export class DeadLetters<T> {
     this.#key = key
   }
 
-  async add(letters: ReadonlyMap<string, Omit<Kept<T>, 'at'>>, options: CallOptions): Promise<void> {
+  /**
+   * Of each row that is still what was refused; as safe as is asked for, or once that has taken too long.
+   *
+   * @throws BatchFencedError a later one flushes: nothing was changed
+   */
+  async bury(
+    owner: Owner,
+    burials: readonly Burial<T>[],
+    safety: Safety,
+    options: CallOptions = {},
+  ): Promise<Buried> {
     const at = Date.now()
-    const fields = [...letters].flatMap(([name, letter]) => [name, JSON.stringify({ ...letter, at })])
-    await this.#call(['HSET', this.#key, ...fields], options)
+    const args = burials.flatMap(({ name, tag, row, error }) => [
+      name,
+      tag,
+      JSON.stringify({ row, error, at } satisfies Kept<T>),
+    ])
+    const call = this.#scriptCall(burySource, [owner, ...args])
+    const reply = isAsked(safety)
+      ? (await this.#port.writeThenWait(call, { ...options, ...waitOf(safety), binary: true })).reply
+      : await this.#port.call(call, { ...options, binary: true })
+    const [state, number, tag, ...names] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
+    if (state === 0) throw fenced()
+    return { names: new Set(names.map(String)), last: lineOf(number, tag) }
   }
 
-  /** How many of them there were. */
-  async remove(names: readonly string[], options: CallOptions = {}): Promise<number> {
-    return names.length === 0 ? 0 : Number(await this.#call(['HDEL', this.#key, ...names], options))
+  /**
+   * How many of them there were.
+   *
+   * @throws BatchFencedError a later one than the owner flushes: nothing was changed
+   */
+  async forget(owner: Owner | undefined, names: readonly string[], options: CallOptions): Promise<number> {
+    if (names.length === 0) return 0
+    const count = Number(
+      await this.#port.call(this.#scriptCall(forgetSource, [owner ?? '', ...names]), options),
+    )
+    if (count < 0) throw fenced()
+    return count
   }
 
-  async list(options: CallOptions = {}): Promise<ReadonlyMap<string, DeadLetter<T>>> {
-    const reply = await this.#call(['HGETALL', this.#key], options)
-    const parts = (Array.isArray(reply) ? reply : []).map(String)
-    const found = new Map<string, DeadLetter<T>>()
-    for (let i = 0; i < parts.length; i += 2) {
-      const name = parts[i] ?? ''
-      const { row, error, at } = JSON.parse(parts[i + 1] ?? '') as Kept<T>
-      found.set(name, { ...rowOf(name), row, error, at: new Date(at) })
-    }
+  /** Which of these rows have one. */
+  async has(names: readonly string[], options: CallOptions = {}): Promise<ReadonlySet<string>> {
+    if (names.length === 0) return new Set()
+    const command = ['HMGET', this.#key, ...names.map((name) => `x${name}`)] as const
+    const reply = await this.#port.call({ key: this.#key, command, repeat: 'safe' }, options)
+    const found = Array.isArray(reply) ? (reply as readonly unknown[]) : []
+    return new Set(names.filter((_, i) => (found[i] ?? null) !== null))
+  }
+
+  /** All that are there all the time until it has ended. */
+  async list(options: CallOptions = {}): Promise<ReadonlyMap<string, Found<T>>> {
+    const found = new Map<string, Found<T>>()
+    let from = 0
+    do {
+      const { next, letters } = await page.run(
+        this.#port,
+        { partition: this.#key },
+        { from, most: PAGE },
+        { ...options, binary: true },
+      )
+      for (const { name, tag, text } of letters) {
+        const { row, error, at } = JSON.parse(text) as Kept<T>
+        found.set(name, { tag, letter: { ...rowOf(name), row, error, at: new Date(at) } })
+      }
+      from = next
+    } while (from > 0)
     return found
   }
 
-  async #call(command: readonly [string, ...string[]], options: CallOptions): Promise<unknown> {
-    return await this.#port.call({ key: this.#key, command, repeat: 'safe' }, options)
+  #scriptCall(script: ScriptSource, args: readonly Argument[]) {
+    return { script, keys: [this.#key], args, repeat: 'safe' } as const
+  }
+}
+
+const fenced = () => new BatchFencedError('another flusher has the partition')
+
+interface Page {
+  readonly next: number
+  readonly letters: readonly { readonly name: string; readonly tag: Buffer; readonly text: string }[]
+}
+
+function pageOf(reply: Reply): Page {
+  const [next, ...letters] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
+  if (typeof next !== 'number') throw new UnexpectedReplyError('a partition was answered with something else')
+  return {
+    next,
+    letters: letters.flatMap((letter) => {
+      const [name, tag, text] = Array.isArray(letter) ? (letter as readonly Reply[]) : []
+      return Buffer.isBuffer(tag) ? [{ name: String(name), tag, text: String(text) }] : []
+    }),
   }
 }

@@ -1,23 +1,40 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BatchFencedError } from '../errors.js'
+import { type Events, publish } from '../telemetry.js'
 import type { DeadLetters } from './dead-letters.js'
-import { isSame, type Journal, NOWHERE, type Position, type State, type Taken } from './journal.js'
+import { isAsked, type Safety } from './durability.js'
+import {
+  isSame,
+  type Journal,
+  NOWHERE,
+  type Owner,
+  type Position,
+  type Taken,
+  type TakenRow,
+} from './journal.js'
+import { Pace, type PaceBounds } from './pace.js'
 import { rowOf } from './rows.js'
 import { type Evidence, type NamedRow, Settling } from './settling.js'
+import { Seen } from './stats.js'
 import { timely } from './timely.js'
+import { toldOfLetters } from './told.js'
 import { valueOf } from './values.js'
-import type { Writer } from './writer.js'
+import type { BatchContext, Claim, Writer } from './writer.js'
 
 /** How one partition is flushed. */
 export interface FlusherSettings<T> {
+  /** What events call it. */
+  readonly name: string
   readonly writer: Writer<T>
   readonly letters: DeadLetters<T>
   readonly evidence: Evidence
   readonly writeTimeoutMs: number
-  readonly batchSize: number
+  readonly batchSize: PaceBounds
   readonly flushIntervalMs: number
-  /** So many have to have what is written. */
-  readonly replicas: number
+  /** What is written has to be so safe. */
+  readonly safety: Safety
+  /** The token of the lease: larger than that of every earlier one. */
+  readonly lease: bigint
   /** Told of every failure; the batch is tried again. */
   readonly report: (error: unknown) => void
 }
@@ -34,12 +51,17 @@ export class Flusher<T> {
   readonly #settling: Settling<T>
   #wake = new AbortController()
   #isHurried = false
+  /** What is under way, for who is told of it. */
+  #batch = { lines: 0, rows: 0, from: 0 }
+  readonly #pace: Pace
+  readonly seen = new Seen()
 
   constructor(journal: Journal, partition: number, settings: FlusherSettings<T>) {
     this.#journal = journal
     this.#partition = partition
     this.#settings = settings
     this.#settling = new Settling(settings)
+    this.#pace = new Pace(settings.batchSize)
   }
 
   /** Somebody waits for what is accepted by now. */
@@ -48,16 +70,28 @@ export class Flusher<T> {
     this.#wake.abort()
   }
 
+  /** How many lines the next batch may have. */
+  get batchSize(): number {
+    return this.#pace.size
+  }
+
   /** Resolves once the signal is aborted, or another flusher has claimed the partition. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     const { writer, writeTimeoutMs } = this.#settings
     let failures = 0
     while (!signal.aborted) {
+      this.#batch = { lines: 0, rows: 0, from: performance.now() }
       try {
         const claim = await timely(writeTimeoutMs, signal, (until) => writer.claim(this.#partition, until))
-        await this.#carry(claim?.epoch ?? 0n, claim?.position ?? NOWHERE, signal, () => (failures = 0))
+        await this.#carry(claim, signal, () => (failures = 0))
       } catch (error) {
-        if (error instanceof BatchFencedError || isAborted(signal)) return
+        if (isAborted(signal)) return
+        if (error instanceof BatchFencedError) {
+          this.#tell('fenced', error.message)
+          return
+        }
+        this.#tell('failed', error instanceof Error ? error.message : String(error))
+        if (this.#batch.lines > 0) this.#pace.failed(this.#batch.lines)
         this.#settings.report(error)
         const most = Math.min(BACKOFF_MS.max, BACKOFF_MS.min * 2 ** Math.min(failures++, 10))
         await this.#pause(most * (0.5 + Math.random() / 2), signal)
@@ -65,46 +99,92 @@ export class Flusher<T> {
     }
   }
 
-  async #carry(epoch: bigint, begin: Position, signal: AbortSignal, moved: () => void): Promise<void> {
-    const { batchSize, flushIntervalMs, replicas } = this.#settings
-    let position = begin
+  async #carry(claim: Claim | undefined, signal: AbortSignal, moved: () => void): Promise<void> {
+    const { flushIntervalMs, lease } = this.#settings
+    const owner: Owner = claim === undefined ? `t${lease}` : `e${claim.epoch}`
+    let position = claim?.position ?? NOWHERE
     while (!signal.aborted) {
       this.#isHurried = false
       const from = performance.now()
-      let taken = await this.#journal.take(position, batchSize, { signal })
-      if (replicas > 0 && !isSame(position, taken.to)) taken = await this.#takeReplicated(position, signal)
-      const { to } = taken
-      if (!isSame(position, to)) {
-        const rows = taken.rows.map(({ name, waiting }) => this.#row(name, waiting))
-        await this.#settling.write(rows, { partition: this.#partition, epoch, from: position, to, signal })
-        position = to
+      this.#batch = { lines: 0, rows: 0, from }
+      const taken = await this.#take(position, owner, signal)
+      this.seen.took(taken)
+      if (!isSame(position, taken.to)) {
+        position = await this.#write(taken, { from: position, epoch: claim?.epoch ?? 0n, owner, signal })
       }
       // Also what another flusher has written and not removed.
-      if (to.written.number >= taken.first) await this.#journal.trim(to, { signal })
+      if (position.written.number >= taken.first) await this.#journal.trim(position, { owner, signal })
       moved()
-      const isMore = to.seen.number > to.written.number
+      const isMore = position.seen.number > position.written.number
       if (!isMore) await this.#pause(flushIntervalMs - (performance.now() - from), signal)
     }
   }
 
   /**
    * What the database has and a failover takes back, marks included, would be counted again by whoever repeats it: so
-   * nothing is written that the replicas do not have. Where they are away for long, it is written all the same.
+   * nothing is written that is not as safe as was asked for. Where that takes long, it is written all the same.
    */
-  async #takeReplicated(position: Position, signal: AbortSignal): Promise<Taken> {
-    const { batchSize, replicas } = this.#settings
+  async #take(position: Position, owner: Owner, signal: AbortSignal): Promise<Taken> {
+    const { safety } = this.#settings
     const from = performance.now()
+    let taken = await this.#journal.take(position, this.#pace.size, { signal, owner })
+    if (!isAsked(safety) || isSame(position, taken.to)) return taken
     for (;;) {
-      const taken = await this.#journal.take(position, batchSize, { signal, replicas })
-      if (taken.isReplicated === true || performance.now() - from > REPLICA_PATIENCE_MS) return taken
+      taken = await this.#journal.take(position, this.#pace.size, { signal, owner, ...safety })
+      if (taken.isSafe || performance.now() - from > REPLICA_PATIENCE_MS) return taken
       await sleep(BACKOFF_MS.min, undefined, { ref: false, signal })
     }
   }
 
-  #row(name: string, waiting: State): NamedRow<T> {
+  /** Where the journal is once that is done. */
+  async #write(
+    taken: Taken,
+    {
+      from,
+      epoch,
+      owner,
+      signal,
+    }: Pick<BatchContext, 'from' | 'epoch' | 'signal'> & { readonly owner: Owner },
+  ): Promise<Position> {
+    const { name, report } = this.#settings
+    const rows = taken.rows.map((row) => this.#row(row))
+    const lines = taken.to.written.number - taken.from + 1
+    this.#batch = { lines, rows: rows.length, from: performance.now() }
+    const context = { partition: this.#partition, epoch, from, to: taken.to, signal }
+    const { to, given, ms } = await this.#settling.write(rows, context, owner)
+    if (ms !== undefined && lines > 0) this.#pace.wrote(lines, ms)
+    this.seen.wrote(to.seen.number - to.written.number, given)
+    if (lines > 0) this.#tell('written', undefined, taken.ms)
+    toldOfLetters(name, 'given-up', given)
+    if (!taken.goesOn && !isSame(from, NOWHERE)) {
+      this.#tell('rewound')
+      const words = `the journal of partition ${this.#partition} did not go on from what the database had`
+      report(new Error(`${words}: ${lines} lines were written again`))
+    }
+    return to
+  }
+
+  #row({ name, waiting, tag, hasLetter }: TakenRow): NamedRow<T> {
     const row = rowOf(name)
-    if (waiting.bytes === undefined) return { name, row: { ...row, deleted: true } }
-    return { name, row: { ...row, deleted: false, value: valueOf(waiting) as T } }
+    if (waiting.bytes === undefined) return { name, tag, hasLetter, row: { ...row, deleted: true } }
+    return { name, tag, hasLetter, row: { ...row, deleted: false, value: valueOf(waiting) as T } }
+  }
+
+  #tell(kind: Events['slotwise:writebehind:flush']['kind'], reason?: string, waitedMs?: number): void {
+    publish('slotwise:writebehind:flush', () => {
+      const { lines, rows, from } = this.#batch
+      const durationMs = performance.now() - from
+      return {
+        name: this.#settings.name,
+        partition: this.#partition,
+        kind,
+        lines,
+        rows,
+        durationMs,
+        delayMs: waitedMs === undefined ? undefined : waitedMs + durationMs,
+        reason,
+      }
+    })
   }
 
   async #pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -1,11 +1,14 @@
-import { randomBytes } from 'node:crypto'
-import { UnexpectedReplyError } from '../errors.js'
+import { BatchFencedError } from '../errors.js'
 import type { Key } from '../keys.js'
 import type { CallOptions } from '../options.js'
-import type { RedisPort, Reply } from '../redis/port.js'
+import { randomTag } from '../random.js'
+import type { CommandCall, RedisPort, Reply, ScriptCall, Waited } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
 import acceptSource from './accept.lua.js'
+import { isAsked, type Safety, waitOf } from './durability.js'
+import { answerOf, stateOf, takenOf, waitingOf } from './journal-reply.js'
 import lagSource from './lag.lua.js'
+import { isOutOfMemory } from './memory-room.js'
 import takeSource from './take.lua.js'
 import trimSource from './trim.lua.js'
 
@@ -45,10 +48,10 @@ export interface State {
   readonly counters: ReadonlyMap<string, number>
 }
 
-/** A change of a row. */
+/** A change of a row; of a dead letter only while nothing waits of its row and there is no other. */
 export type Change =
-  | { readonly kind: 's'; readonly bytes: Uint8Array; readonly ifIdle?: boolean }
-  | { readonly kind: 'd'; readonly ifIdle?: boolean }
+  | { readonly kind: 's'; readonly bytes: Uint8Array; readonly ifLetter?: Buffer }
+  | { readonly kind: 'd'; readonly ifLetter?: Buffer }
   | { readonly kind: 'i'; readonly field: string; readonly by: number; readonly from?: Start | undefined }
 
 /** What a counter was before, and on what that rests. */
@@ -65,10 +68,22 @@ export type Answer =
       readonly state: 'accepted'
       readonly number: number
       readonly value: number | undefined
-      /** How many replicas have it, where that was asked. */
-      readonly acknowledgedBy?: number
+      /** How many lines wait, up to this one. */
+      readonly place: number
+      /** What it is known by, in {@link Journal.firstWith}; empty for nothing. */
+      readonly mark: string
+      readonly acknowledgedBy: number
+      readonly fsynced: boolean
     }
-  | { readonly state: 'full'; readonly lines: number; readonly bytes: number }
+  | {
+      readonly state: 'full'
+      readonly lines: number
+      readonly bytes: number
+      /** Until there may be room, in milliseconds; `undefined` if that is not known. */
+      readonly ms: number | undefined
+    }
+  /** The memory of the server is. */
+  | { readonly state: 'out of memory' }
   /** Something waits of the row, or it has to be known what the counter was. What waits is told. */
   | { readonly state: 'unknown'; readonly expected: Buffer; readonly waiting: State | undefined }
   | { readonly state: 'out of range' }
@@ -77,6 +92,8 @@ export type Answer =
 /** How much may wait in a journal, and how long a mark is known. */
 export interface JournalBounds {
   readonly lines: number
+  /** Beyond so many, whoever adds one waits until it is written, and so it gets a mark. @defaultValue `lines` */
+  readonly highWater?: number
   readonly bytes: number
   readonly markMs: number
 }
@@ -90,6 +107,22 @@ export interface Waiting {
   readonly ms: number
 }
 
+/** A row as it is now. */
+export interface TakenRow {
+  readonly name: string
+  readonly waiting: State
+  /** Of its last line. */
+  readonly tag: Buffer
+  /** Whether it was given up before. */
+  readonly hasLetter: boolean
+}
+
+/**
+ * Who flushes: `e` and the number of a claim in a database, or, where no database counts them, `t` and the token of a lease.
+ * Of each kind the highest that has read lines is known to the journal.
+ */
+export type Owner = `e${bigint}` | `t${bigint}`
+
 /** What was read of a journal. */
 export interface Taken {
   /** Whether it goes on from the position; else these are the first lines of all that there is. */
@@ -99,10 +132,19 @@ export interface Taken {
   readonly first: number
   /** Once the rows are written; the end of the journal if there were no lines. */
   readonly to: Position
-  readonly rows: readonly { readonly name: string; readonly waiting: State }[]
-  /** As many replicas as were asked for have all that was read. */
-  readonly isReplicated?: boolean
+  readonly rows: readonly TakenRow[]
+  /** What the journal takes. */
+  readonly bytes: number
+  /** Since when the first of the lines waits, in milliseconds; 0 if there were none. */
+  readonly ms: number
+  /** How many rows have been given up. */
+  readonly letters: number
+  /** It is as safe as was asked for. */
+  readonly isSafe: boolean
 }
+
+/** How safe it has to be once it is there. */
+type JournalCallOptions = CallOptions & Partial<Safety>
 
 /** The journal of one partition: one key, and so one step for each of these, also while its slot moves. */
 export class Journal {
@@ -120,142 +162,129 @@ export class Journal {
   async accept(
     name: string,
     change: Change,
-    mark: string | undefined,
-    options: CallOptions & { readonly replicas?: number },
+    given: string | undefined,
+    { patienceMs = 0, ...options }: JournalCallOptions & { readonly patienceMs?: number } = {},
   ): Promise<Answer> {
-    const { lines, bytes, markMs } = this.#bounds
+    const { lines, highWater = lines, bytes, markMs } = this.#bounds
     const from = change.kind === 'i' ? change.from : undefined
-    const script = mark === undefined ? accept : acceptOnce
+    const letter = change.kind === 'i' ? undefined : change.ifLetter
+    const script = given === undefined ? accept : acceptOnce
+    const mark = given ?? (highWater < lines ? randomTag(12).toString('base64url') : '')
     const call = script.call(
       { partition: this.key },
       {
         kind: change.kind,
         id: name,
-        tag: randomBytes(8),
+        tag: randomTag(8),
         bytes: change.kind === 's' ? change.bytes : (from?.bytes ?? ''),
         field: change.kind === 'i' ? change.field : '',
         by: change.kind === 'i' ? change.by : 0,
-        start: from?.value ?? (change.kind !== 'i' && change.ifIdle === true ? 'idle' : ''),
-        expected: from?.expected ?? '',
+        start: from?.value ?? (letter === undefined ? '' : 'idle'),
+        expected: from?.expected ?? letter ?? '',
         entries: lines,
         size: bytes,
-        mark: mark ?? '',
-        mark_ms: markMs,
+        mark,
+        // It has to be there for as long as somebody asks for it.
+        mark_ms: Math.max(given === undefined ? 0 : markMs, 2 * patienceMs),
+        mark_from: given === undefined ? highWater : 0,
       },
     )
-    const { replicas = 0, ...rest } = options
-    if (replicas === 0) return script.decode(await this.port.call(call, { ...rest, binary: true }))
-    const { reply, acknowledgedBy } = await this.port.writeThenWait(call, { ...rest, binary: true, replicas })
-    const answer = script.decode(reply)
-    return answer.state === 'accepted' ? { ...answer, acknowledgedBy } : answer
+    try {
+      const { reply, acknowledgedBy, fsynced } = await this.#sent(call, options)
+      const answer = script.decode(reply)
+      return answer.state === 'accepted' ? { ...answer, mark, acknowledgedBy, fsynced } : answer
+    } catch (error) {
+      if (isOutOfMemory(error)) return { state: 'out of memory' }
+      throw error
+    }
+  }
+
+  /** The first line that is there, and which of the marks are known; all at one moment. */
+  async firstWith(
+    marks: readonly string[],
+    options: CallOptions = {},
+  ): Promise<{ readonly number: number; readonly has: readonly boolean[] }> {
+    const command = ['HMGET', this.key, 'f', ...marks.map((mark) => `m${mark}`)] as const
+    const reply = await this.port.call({ key: this.key, command, repeat: 'safe' }, options)
+    const [first, ...known] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
+    return { number: Number(first ?? 1), has: marks.map((_, i) => (known[i] ?? null) !== null) }
   }
 
   /** What waits of a row; `undefined` if nothing does. */
   async look(name: string, options: CallOptions): Promise<State | undefined> {
-    const command = ['HMGET', this.key, `s${name}`, `n${name}`] as const
-    const call = { key: this.key, command, repeat: 'safe' } as const
-    return stateOf(await this.port.call(call, { ...options, binary: true }))
+    return stateOf(await this.port.call(this.lookCall(name), { ...options, binary: true }))
+  }
+
+  /** The call of {@link Journal.look}, for {@link lookAll}. */
+  lookCall(name: string): CommandCall {
+    return { key: this.key, command: ['HMGET', this.key, `s${name}`, `n${name}`], repeat: 'safe' }
   }
 
   async waiting(options: CallOptions): Promise<Waiting> {
     return await waiting.run(this.port, { partition: this.key }, {}, options)
   }
 
-  /** What is to be written next, after the position; with `replicas`, once so many have it or that has taken too long. */
+  /** What is to be written next, after the position; as safe as is asked for, or once that has taken too long. */
   async take(
     { written, seen }: Position,
     most: number,
-    options: CallOptions & { readonly replicas?: number },
+    { owner = 't0', ...options }: JournalCallOptions & { readonly owner?: Owner },
   ): Promise<Taken> {
+    const safety = { replicas: options.replicas ?? 0, fsync: options.fsync ?? false }
     const args = {
       number: written.number,
       tag: Buffer.from(written.tag, 'latin1'),
       seen_number: seen.number,
       seen_tag: Buffer.from(seen.tag, 'latin1'),
       most,
+      owner,
+      write: isAsked(safety) ? 1 : 0,
     }
-    const call = take.call({ partition: this.key }, args)
-    const { replicas = 0, ...rest } = options
-    if (replicas === 0) return take.decode(await this.port.call(call, { ...rest, binary: true }))
-    const { reply, acknowledgedBy } = await this.port.writeThenWait(call, { ...rest, binary: true, replicas })
-    return { ...take.decode(reply), isReplicated: acknowledgedBy >= replicas }
+    const { reply, acknowledgedBy, fsynced } = await this.#sent(
+      take.call({ partition: this.key }, args),
+      options,
+    )
+    return { ...take.decode(reply), isSafe: acknowledgedBy >= safety.replicas && (fsynced || !safety.fsync) }
   }
 
-  /** Everything up to the position has been written. How many lines are gone. */
-  async trim({ written: { number, tag } }: Position, options: CallOptions): Promise<number> {
-    const args = { to: number, tag: Buffer.from(tag, 'latin1'), fresh: randomBytes(8) }
-    return await trim.run(this.port, { partition: this.key }, args, options)
+  /**
+   * Everything up to the position has been written. How many lines are gone.
+   *
+   * @throws BatchFencedError a later one flushes, and no database knows
+   */
+  async trim(
+    { written: { number, tag } }: Position,
+    { owner = 't0', ...options }: CallOptions & { readonly owner?: Owner },
+  ): Promise<number> {
+    const args = { to: number, tag: Buffer.from(tag, 'latin1'), fresh: randomTag(8), owner }
+    const removed = await trim.run(this.port, { partition: this.key }, args, options)
+    if (removed < 0) throw new BatchFencedError('another flusher has the partition')
+    return removed
+  }
+
+  async #sent(
+    call: ScriptCall,
+    { replicas = 0, fsync = false, ...rest }: JournalCallOptions,
+  ): Promise<Waited> {
+    const options = { ...rest, binary: true }
+    if (!isAsked({ replicas, fsync })) {
+      return { reply: await this.port.call(call, options), acknowledgedBy: 0, fsynced: false }
+    }
+    return await this.port.writeThenWait(call, { ...options, ...waitOf({ replicas, fsync }) })
   }
 }
 
-function answerOf(reply: Reply): Answer {
-  const [kind, first, second] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
-  if (kind === 1 && typeof first === 'number') {
-    const value = String(second ?? '')
-    return { state: 'accepted', number: first, value: value === '' ? undefined : Number(value) }
-  }
-  if (kind === 0) return { state: 'full', lines: Number(first), bytes: Number(second) }
-  if (kind === 2 && Buffer.isBuffer(first)) {
-    return { state: 'unknown', expected: first, waiting: stateOf([second ?? '']) }
-  }
-  if (kind === 3) return { state: 'out of range' }
-  if (kind === 4) return { state: 'too many counters' }
-  throw new UnexpectedReplyError('a change of a row was answered with something else')
-}
-
-/** Of its bytes and counters, as they lie in the hash; each may be missing. */
-function stateOf(reply: Reply): State | undefined {
-  const [state, counters] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
-  if (!Buffer.isBuffer(state) || state.length === 0) return undefined
-  return {
-    bytes: state[0] === DELETED ? undefined : state.subarray(1),
-    counters: Buffer.isBuffer(counters) ? countersOf(counters) : new Map(),
-  }
-}
-
-/** Names and values in turn, each behind its length. */
-function countersOf(bytes: Buffer): ReadonlyMap<string, number> {
-  const words: string[] = []
-  for (let at = 0; at < bytes.length; ) {
-    const ends = at + 1 + (bytes[at] ?? 0)
-    words.push(bytes.toString('utf8', at + 1, ends))
-    at = ends
-  }
-  return new Map(words.flatMap((word, i) => (i % 2 === 0 ? [[word, Number(words[i + 1])] as const] : [])))
-}
-
-const DELETED = 'd'.charCodeAt(0)
-
-function waitingOf(reply: Reply): Waiting {
-  const [first, last, bytes, ms] = Array.isArray(reply) ? (reply as readonly Reply[]).map(Number) : []
-  if (first === undefined || last === undefined || bytes === undefined || ms === undefined) {
-    throw new UnexpectedReplyError('a journal was answered with something else')
-  }
-  return { first, last, bytes, ms }
-}
-
-function takenOf(reply: Reply): Taken {
-  const [goesOn, from, number, tag, last, latest, first, ...rows] = Array.isArray(reply)
-    ? (reply as readonly Reply[])
-    : []
-  return {
-    goesOn: goesOn === 1,
-    from: Number(from),
-    first: Number(first),
-    to: { written: lineOf(number, tag), seen: lineOf(last, latest) },
-    rows: rows.flatMap((row) => {
-      const [name, ...state] = Array.isArray(row) ? (row as readonly Reply[]) : []
-      const found = stateOf(state)
-      return found === undefined ? [] : [{ name: String(name), waiting: found }]
-    }),
-  }
-}
-
-function lineOf(number: Reply | undefined, tag: Reply | undefined): Line {
-  if (typeof number !== 'number' || !Buffer.isBuffer(tag)) {
-    throw new UnexpectedReplyError('a journal was answered with something else')
-  }
-  return { number, tag: tag.toString('latin1') }
+/** What waits of many rows, of any journals, in the order of the calls: one round trip a node. */
+export async function lookAll(
+  port: RedisPort,
+  calls: readonly CommandCall[],
+  options: CallOptions,
+): Promise<readonly (State | undefined)[]> {
+  const results = await port.pipeline(calls, { ...options, binary: true })
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason
+    return stateOf(result.value)
+  })
 }
 
 export function isSame(a: Position, b: Position): boolean {

@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events'
-import { type KeySpace, keyOf } from '../keys.js'
+import type { KeySpace } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
-import { type DeadLetter, DeadLetters } from './dead-letters.js'
+import { DeadLetters, type Found } from './dead-letters.js'
 import { Journal, type JournalBounds, type Waiting } from './journal.js'
 import { partitionKeys, partitionOf } from './partition-keys.js'
 
@@ -17,9 +17,9 @@ export class Partitions<T> {
   readonly #all: readonly Partition<T>[]
 
   constructor(port: RedisPort, space: KeySpace, count: number, bounds: JournalBounds) {
-    this.#all = partitionKeys(space, count).map((key, index) => ({
+    this.#all = partitionKeys(space, count).map((key) => ({
       journal: new Journal(port, key, bounds),
-      letters: new DeadLetters(port, keyOf(space, ['dead', index])),
+      letters: new DeadLetters(port, key),
     }))
   }
 
@@ -29,8 +29,13 @@ export class Partitions<T> {
     return found
   }
 
+  /** In which of them a row is. */
+  of(name: string): number {
+    return partitionOf(name, this.#all.length)
+  }
+
   journalOf(name: string): Journal {
-    return this.at(partitionOf(name, this.#all.length)).journal
+    return this.at(this.of(name)).journal
   }
 
   async waiting({ signal: given, ...options }: CallOptions): Promise<readonly Waiting[]> {
@@ -44,16 +49,14 @@ export class Partitions<T> {
   async letters(
     isWanted: (name: string) => boolean,
     options: CallOptions,
-  ): Promise<readonly (readonly [name: string, letter: DeadLetter<T>])[]> {
+  ): Promise<readonly (readonly [name: string, found: Found<T>])[]> {
     const lists = await Promise.all(this.#all.map(({ letters }) => letters.list(options)))
     return lists.flatMap((letters) => [...letters].filter(([name]) => isWanted(name)))
   }
 
   /** Forgets letters. How many there were. */
   async discard(names: readonly string[], options: CallOptions): Promise<number> {
-    const counts = names.map((name) =>
-      this.at(partitionOf(name, this.#all.length)).letters.remove([name], options),
-    )
+    const counts = names.map((name) => this.at(this.of(name)).letters.forget(undefined, [name], options))
     return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0)
   }
 }

@@ -82,8 +82,9 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
   const claim = async (partition: number, signal: AbortSignal): Promise<Claim> =>
     await transaction(pool, timeoutMs, signal, async (client) => {
       const { rows } = await client.query(
-        `insert into slotwise_writebehind as it (name, partition, epoch, position) values ($1, $2, 1, $3)
-         on conflict (name, partition) do update set epoch = it.epoch + 1 returning epoch::text, position`,
+        `insert into slotwise_writebehind as it (name, partition, epoch, position) values ($1, $2, ${NOW_MS}, $3)
+         on conflict (name, partition) do update set epoch = greatest(it.epoch + 1, ${NOW_MS})
+         returning epoch::text, position`,
         [name, partition, stored(NOWHERE)],
       )
       const [row] = rows as readonly { epoch: string; position: StoredPosition }[]
@@ -221,6 +222,9 @@ async function transaction<R>(
     signal.removeEventListener('abort', stop)
   }
 }
+
+/** Journals know which epoch was the last, so it must not go back, not even where a database is restored from what it was. */
+const NOW_MS = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 
 /** The tags are bytes, and text of Postgres holds no zero. */
 interface StoredPosition {

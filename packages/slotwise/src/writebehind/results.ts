@@ -1,12 +1,22 @@
 import { ConfigurationError } from '../errors.js'
+import { type Durability, reached } from './durability.js'
 import type { Answer, Waiting } from './journal.js'
-import type { Durability, Settings } from './options.js'
+import type { Settings } from './options.js'
 
 /** What becomes of a change. */
 export type Accepted =
-  | { readonly accepted: true; readonly durability: Durability }
-  /** So much waits that there is no room for it. Nothing was changed. */
-  | { readonly accepted: false; readonly reason: 'full'; readonly retryAfterMs: number }
+  /**
+   * What was reached by now, never more; `'database'` if it had to wait until it was written. A row that was given up meanwhile is
+   * not in the database.
+   */
+  | { readonly accepted: true; readonly durability: Durability | 'database' }
+  | {
+      readonly accepted: false
+      /** So much waits in its partition, or its primary has so little memory left, that there is no room. Nothing was changed. */
+      readonly reason: 'full' | 'memory'
+      /** When lines go the next time, by the present pace of those who flush; `flushIntervalMs` where that is not known. */
+      readonly retryAfterMs: number
+    }
 
 /** What becomes of an increment. */
 export type Counted =
@@ -21,17 +31,25 @@ export interface Lag {
   readonly ms: number
 }
 
+/** A pace that nobody has kept for so long says nothing. */
+const LONGEST_MS = 60_000
+
 export function accepted(
-  answer: Answer,
-  { replicas, flushIntervalMs }: Pick<Settings<unknown>, 'replicas' | 'flushIntervalMs'>,
+  answer: Answer & { readonly isWritten?: boolean },
+  { safety, flushIntervalMs }: Pick<Settings<unknown>, 'safety' | 'flushIntervalMs'>,
 ): Accepted {
-  if (answer.state === 'full') return { accepted: false, reason: 'full', retryAfterMs: flushIntervalMs }
-  if (answer.state === 'accepted') {
-    const { acknowledgedBy = 0 } = answer
-    const reached = Math.min(acknowledgedBy, replicas)
-    return { accepted: true, durability: reached === 0 ? 'memory' : { replicas: reached } }
+  switch (answer.state) {
+    case 'full': {
+      const retryAfterMs = Math.min(LONGEST_MS, Math.max(1, answer.ms ?? flushIntervalMs))
+      return { accepted: false, reason: 'full', retryAfterMs }
+    }
+    case 'out of memory':
+      return { accepted: false, reason: 'memory', retryAfterMs: flushIntervalMs }
+    case 'accepted':
+      return { accepted: true, durability: answer.isWritten === true ? 'database' : reached(answer, safety) }
+    default:
+      throw new ConfigurationError(`the row takes no more: ${answer.state}`)
   }
-  throw new ConfigurationError(`the row takes no more: ${answer.state}`)
 }
 
 export function lagOf(waiting: readonly Waiting[]): Lag {

@@ -1,5 +1,7 @@
 import { BatchFencedError } from '../errors.js'
-import type { DeadLetters } from './dead-letters.js'
+import type { Burial, DeadLetters } from './dead-letters.js'
+import type { Safety } from './durability.js'
+import type { Owner, Position } from './journal.js'
 import type { Row } from './rows.js'
 import { timely } from './timely.js'
 import type { BatchContext, Writer } from './writer.js'
@@ -8,6 +10,10 @@ import type { BatchContext, Writer } from './writer.js'
 export interface NamedRow<T> {
   readonly name: string
   readonly row: Row<T>
+  /** Of its last line. */
+  readonly tag: Uint8Array
+  /** Whether it was given up before. */
+  readonly hasLetter: boolean
 }
 
 /** What this process has seen of the database, in whichever partition. */
@@ -22,9 +28,27 @@ export interface SettlingSettings<T> {
   readonly letters: DeadLetters<T>
   readonly evidence: Evidence
   readonly writeTimeoutMs: number
+  /** What is given up has to be so safe. */
+  readonly safety: Safety
   /** Told of each row that is given up. */
   readonly report: (error: unknown) => void
 }
+
+/** A batch that is written. */
+export interface Settled {
+  /** Where the journal is now. */
+  readonly to: Position
+  /** How many rows were given up. */
+  readonly given: number
+  /** How long the database took for the batch; `undefined` if it did not take it as a whole. */
+  readonly ms: number | undefined
+}
+
+interface Refusal {
+  readonly error: string
+  readonly isSure: boolean
+}
+type Refused<T> = Map<NamedRow<T>, Refusal>
 
 /** So often a batch fails before its rows are tried apart, where nobody says that it is about a row. */
 const PATIENCE = 5
@@ -47,43 +71,53 @@ export class Settling<T> {
   }
 
   /** @throws whatever the writer throws: the batch is to be tried again */
-  async write(rows: readonly NamedRow<T>[], context: BatchContext): Promise<void> {
-    const { evidence, letters, writer, report } = this.#settings
+  async write(rows: readonly NamedRow<T>[], context: BatchContext, owner: Owner): Promise<Settled> {
+    const { evidence, letters, writer } = this.#settings
+    const { signal, to } = context
     if (this.#failures === 0) this.#takenThen = evidence.taken
+    // What waits is no dead letter. Before it is written: whoever dies afterwards could not tell that it was.
+    const marked = rows.filter(({ hasLetter }) => hasLetter).map(({ name }) => name)
+    await letters.forget(owner, marked, { signal })
+    const from = performance.now()
     try {
       await this.#send(rows, context)
+      this.#failures = 0
+      return { to, given: 0, ms: performance.now() - from }
     } catch (error) {
       if (isOver(error, context)) throw error
       this.#failures++
       const isSure = writer.isAboutRow?.(error) === true
       if (rows.length === 0 || (!isSure && this.#failures < PATIENCE)) throw error
-      const refused = new Map<
-        string,
-        { readonly row: Row<T>; readonly error: string; readonly isSure: boolean }
-      >()
+      const refused: Refused<T> = new Map()
       await this.#apart(rows, { ...context, to: context.from }, refused)
       const hasProof = evidence.taken > this.#takenThen
       if ([...refused.values()].some((one) => !one.isSure && !hasProof)) throw error
-      if (refused.size > 0) {
-        const given = [...refused].map(([name, one]) => [name, { row: one.row, error: one.error }] as const)
-        await letters.add(new Map(given), { signal: context.signal })
-      }
-      await this.#send([], context)
-      for (const one of refused.values())
-        report(new Error(`a row was given up: ${one.error}`, { cause: one.row }))
-      rows = rows.filter(({ name }) => !refused.has(name))
+      const settled = await this.#giveUp(refused, context, owner)
+      this.#failures = 0
+      return settled
     }
-    this.#failures = 0
-    // What is written in the end is no dead letter any more.
-    const names = rows.map(({ name }) => name)
-    await letters.remove(names, { signal: context.signal })
   }
 
-  async #apart(
-    rows: readonly NamedRow<T>[],
-    context: BatchContext,
-    refused: Map<string, { readonly row: Row<T>; readonly error: string; readonly isSure: boolean }>,
-  ): Promise<void> {
+  /** The letters first, the position then: whoever dies in between leaves both letters and lines, and the rows are tried again. */
+  async #giveUp(refused: Refused<T>, context: BatchContext, owner: Owner): Promise<Settled> {
+    const { letters, safety, report } = this.#settings
+    const burials = [...refused].map(
+      ([{ name, tag, row }, { error }]): Burial<T> => ({ name, tag, row, error }),
+    )
+    let { to } = context
+    let given = burials
+    if (burials.length > 0) {
+      const { names, last } = await letters.bury(owner, burials, safety, { signal: context.signal })
+      given = burials.filter(({ name }) => names.has(name))
+      // What has changed is passed over for the sake of its new line: where a failover takes that back, it is not.
+      if (given.length < burials.length) to = { ...to, seen: last }
+    }
+    await this.#send([], { ...context, to })
+    for (const { error, row } of given) report(new Error(`a row was given up: ${error}`, { cause: row }))
+    return { to, given: given.length, ms: undefined }
+  }
+
+  async #apart(rows: readonly NamedRow<T>[], context: BatchContext, refused: Refused<T>): Promise<void> {
     try {
       await this.#send(rows, context)
     } catch (error) {
@@ -92,7 +126,7 @@ export class Settling<T> {
       if (only === undefined) return
       if (others.length === 0) {
         const isSure = this.#settings.writer.isAboutRow?.(error) === true
-        refused.set(only.name, { row: only.row, error: wordsOf(error), isSure })
+        refused.set(only, { error: wordsOf(error), isSure })
         return
       }
       const half = Math.ceil(rows.length / 2)

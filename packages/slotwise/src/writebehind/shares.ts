@@ -15,8 +15,8 @@ export interface SharesSettings {
   readonly members: Key
   readonly partitions: number
   readonly leaseMs: number
-  /** Has the partition until the signal is aborted; resolves when it has stopped. */
-  readonly work: (partition: number, signal: AbortSignal) => Promise<void>
+  /** Has the partition until the signal is aborted; resolves when it has stopped. It is told the token of the lease. */
+  readonly work: (partition: number, signal: AbortSignal, lease: bigint) => Promise<void>
   readonly report: (error: unknown) => void
 }
 
@@ -113,7 +113,7 @@ export class Shares {
     }
     const { lock } = outcome
     const stop = new AbortController()
-    const ended = work(partition, AbortSignal.any([lock.signal, stop.signal])).finally(() => {
+    const ended = work(partition, AbortSignal.any([lock.signal, stop.signal]), lock.token).finally(() => {
       // Lost, or fenced off: somebody else may have it.
       if (!stop.signal.aborted) this.#giveUp(partition)
     })

@@ -3,18 +3,23 @@ import { ClosedError, ConfigurationError } from '../errors.js'
 import { type Id, type KeySpace, keyOf } from '../keys.js'
 import { Locks } from '../lock/index.js'
 import { type CallOptions, shown } from '../options.js'
-import { refuseEviction } from '../redis/eviction.js'
 import type { RedisPort } from '../redis/port.js'
+import type { Events } from '../telemetry.js'
+import { Accepting } from './accepting.js'
+import { checkServers } from './checks.js'
 import type { DeadLetter } from './dead-letters.js'
 import { Flusher } from './flusher.js'
-import type { Answer, Change, Start } from './journal.js'
-import { type Settings, settingsOf, type WriteBehindOptions } from './options.js'
+import { GivenUp } from './given-up.js'
+import { type Answer, type Change, lookAll, type Start } from './journal.js'
+import { boundsOf, type LoadContext, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
 import { Partitions } from './partitions.js'
 import { Readiness } from './readiness.js'
 import { type Accepted, accepted, type Counted, type Lag, lagOf } from './results.js'
 import { nameOf, rowOf } from './rows.js'
 import type { Evidence } from './settling.js'
 import { Shares } from './shares.js'
+import { statsOf, type WriteBehindStats } from './stats.js'
+import { told } from './told.js'
 import { bytesOf, fieldOf, valueOf } from './values.js'
 
 /** Options of {@link WriteBehind.drain}. */
@@ -24,12 +29,21 @@ export interface DrainOptions {
   readonly onProgress?: ((lag: Lag) => void) | undefined
 }
 
+/** Options of {@link WriteBehind.readMany}. */
+export interface ReadManyOptions<T> extends CallOptions {
+  /** What the database has of rows, in the order of the ids. @defaultValue the `load` of the options, once for each */
+  readonly load?:
+    | ((ids: readonly Id[], context: LoadContext) => Promise<readonly (T | undefined)[]>)
+    | undefined
+}
+
 /** One for all views. */
-interface Life {
+interface Life<T> {
   isClosed: boolean
   shares: Shares | undefined
   readiness: Readiness | undefined
-  readonly flushers: Map<number, Flusher<never>>
+  accepting: Accepting<T> | undefined
+  readonly flushers: Map<number, Flusher<T>>
   readonly evidence: Evidence
 }
 
@@ -42,7 +56,7 @@ const POLL_MS = 25
  * something newer, whoever is killed, paused or asked again at whichever point.
  *
  * Not guaranteed: that what was accepted survives a failover of an asynchronous replica; `durability: { replicas }` makes that
- * rare, and each result says what was reached. Rows do not wait for each other, so a database may show one change and not yet
+ * rare, `'fsync'` is for a primary that comes back itself, and each result says what was reached. Rows do not wait for each other, so a database may show one change and not yet
  * an earlier one of another row. A row that a failover has taken back may be written as it was before.
  *
  * @example
@@ -67,10 +81,11 @@ export class WriteBehind<T> implements AsyncDisposable {
   readonly #space: KeySpace
   readonly #partitions: Partitions<T>
   #tenant: string | undefined
-  #life: Life = {
+  #life: Life<T> = {
     isClosed: false,
     shares: undefined,
     readiness: undefined,
+    accepting: undefined,
     flushers: new Map(),
     evidence: { taken: 0 },
   }
@@ -79,10 +94,9 @@ export class WriteBehind<T> implements AsyncDisposable {
     this.#port = port
     this.#options = options
     this.#settings = settingsOf(options)
-    const { name, partitions, highWater, maxBytes, idempotencyWindowMs } = this.#settings
+    const { name, partitions } = this.#settings
     this.#space = { namespace: port.namespace, pattern: 'writebehind', name }
-    const bounds = { lines: highWater, bytes: maxBytes, markMs: idempotencyWindowMs }
-    this.#partitions = new Partitions(port, this.#space, partitions, bounds)
+    this.#partitions = new Partitions(port, this.#space, partitions, boundsOf(this.#settings))
   }
 
   /** The same, for the rows of one tenant: a free view. */
@@ -96,27 +110,36 @@ export class WriteBehind<T> implements AsyncDisposable {
   /**
    * Whether it can work. Awaited by every operation, and looked at again every minute.
    *
-   * @throws ConfigurationError there are journals of this name with another number of partitions, or a primary may evict them
+   * @throws ConfigurationError there are journals of this name with another number of partitions, or a primary may evict them, or
+   * cannot say of a change that it is on its disk where `durability` asks for that
    */
   ready(): Promise<void> {
-    this.#life.readiness ??= new Readiness(() => this.#check(), this.#settings.report)
+    this.#life.readiness ??= new Readiness(async () => {
+      await this.#accepting.room.look()
+      await checkServers(this.#port, this.#space, this.#settings)
+    }, this.#settings.report)
     return this.#life.readiness.ready()
   }
 
   /**
-   * The row is this from now on. One round trip; one more where replicas are waited for.
+   * The row is this from now on. One round trip; where replicas or the disk are waited for, on a connection of its own.
+   * Under `onFull: 'write-through'` it may take up to its deadline (`commandTimeoutMs` of the port, unless told).
    *
    * @throws OutcomeUnknownError it was sent, and whether it was accepted is not known: sent again, it would undo what came after
    * @throws UncacheableValueError it cannot be JSON; ConfigurationError the id is empty or longer than 512 bytes
    */
   async write(id: Id, value: T, options: CallOptions = {}): Promise<Accepted> {
-    const bytes = bytesOf(value)
-    return accepted(await this.#accept(id, { kind: 's', bytes }, undefined, options), this.#settings)
+    return await this.#told('write', options, async () => {
+      const bytes = bytesOf(value)
+      return accepted(await this.#accept(id, { kind: 's', bytes }, undefined, options), this.#settings)
+    })
   }
 
   /** The row is gone from now on. As {@link WriteBehind.write}. */
   async delete(id: Id, options: CallOptions = {}): Promise<Accepted> {
-    return accepted(await this.#accept(id, { kind: 'd' }, undefined, options), this.#settings)
+    return await this.#told('delete', options, async () =>
+      accepted(await this.#accept(id, { kind: 'd' }, undefined, options), this.#settings),
+    )
   }
 
   /**
@@ -132,6 +155,16 @@ export class WriteBehind<T> implements AsyncDisposable {
     field: string,
     by: number,
     { idempotencyKey, ...options }: CallOptions & { readonly idempotencyKey?: string | undefined } = {},
+  ): Promise<Counted> {
+    return await this.#told('increment', options, () => this.#count(id, field, by, idempotencyKey, options))
+  }
+
+  async #count(
+    id: Id,
+    field: string,
+    by: number,
+    idempotencyKey: string | undefined,
+    options: CallOptions,
   ): Promise<Counted> {
     if (!Number.isSafeInteger(by)) throw new ConfigurationError(`by must be a whole number, got ${shown(by)}`)
     const length = Buffer.byteLength(field)
@@ -161,6 +194,26 @@ export class WriteBehind<T> implements AsyncDisposable {
     return valueOf(waiting) as T | undefined
   }
 
+  /**
+   * {@link WriteBehind.read} of many rows, in their order: one round trip a node, then one call of the `load` that is given here,
+   * with all of which nothing waits, if there are any. It is asked after Redis has answered, so what it reads from the database has
+   * everything that waits no more.
+   */
+  async readMany(
+    ids: readonly Id[],
+    { load, ...options }: ReadManyOptions<T> = {},
+  ): Promise<readonly (T | undefined)[]> {
+    await this.ready()
+    const names = ids.map((id) => nameOf(id, this.#tenant))
+    const calls = names.map((name) => this.#partitions.journalOf(name).lookCall(name))
+    const waiting = await lookAll(this.#port, calls, options)
+    const others = ids.filter((_, i) => waiting[i] === undefined)
+    const all = load ?? ((some: readonly Id[]) => Promise.all(some.map((id) => this.#load(id, options))))
+    const loaded = others.length === 0 ? [] : await all(others, this.#loading(options))
+    let next = 0
+    return waiting.map((state) => (state === undefined ? loaded[next++] : (valueOf(state) as T | undefined)))
+  }
+
   /** Begins to flush in this process, its part of the partitions. Without it a process only accepts and reads. Idempotent. */
   start(): void {
     if (this.#life.isClosed) throw new ClosedError('this write-behind has been closed')
@@ -170,7 +223,7 @@ export class WriteBehind<T> implements AsyncDisposable {
       members: keyOf(this.#space, ['members']),
       partitions,
       leaseMs,
-      work: (partition, signal) => this.#flush(partition, signal),
+      work: (partition, signal, lease) => this.#flush(partition, signal, lease),
       report,
     })
   }
@@ -178,6 +231,11 @@ export class WriteBehind<T> implements AsyncDisposable {
   /** What waits. */
   async lag(options: CallOptions = {}): Promise<Lag> {
     return lagOf(await this.#partitions.waiting(options))
+  }
+
+  /** What this process knows of the partitions that it flushes, without asking anybody: for gauges. */
+  stats(): WriteBehindStats {
+    return statsOf([...this.#life.flushers.values()])
   }
 
   /** Resolves once everything that was accepted before is written, by whichever process flushes; so some process has to. */
@@ -196,30 +254,23 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** The rows that the database does not take; in a view, those of its tenant. */
   async deadLetters(options: CallOptions = {}): Promise<readonly DeadLetter<T>[]> {
-    return (await this.#given(undefined, options)).map(([, letter]) => letter)
+    return await this.#letters().list(options)
   }
 
   /**
    * Tries dead letters again, as if they were written now: those of the rows given, or all; but none of a row of which
-   * something newer waits. A letter is there until its row is written.
+   * something newer waits. From then on it waits as any change, and is a letter again if the database still does not take it.
    *
    * @returns how many are tried
    */
   async replay(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
     await this.ready()
-    const tried = (await this.#given(ids, options)).map(async ([name, { row }]) => {
-      const change: Change = row.deleted
-        ? { kind: 'd', ifIdle: true }
-        : { kind: 's', bytes: bytesOf(row.value), ifIdle: true }
-      return await this.#partitions.journalOf(name).accept(name, change, undefined, options)
-    })
-    return (await Promise.all(tried)).filter(({ state }) => state === 'accepted').length
+    return await this.#letters(ids).replay(options)
   }
 
   /** Forgets dead letters: those of the rows given, or all. How many there were. */
   async discard(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
-    const names = (await this.#given(ids, options)).map(([name]) => name)
-    return await this.#partitions.discard(names, options)
+    return await this.#letters(ids).discard(options)
   }
 
   /** Hands its partitions over. What waits stays in the journals. The port stays open. Idempotent. */
@@ -232,29 +283,27 @@ export class WriteBehind<T> implements AsyncDisposable {
     return this.close()
   }
 
-  async #check(): Promise<void> {
-    const { partitions, name, evictionCheck, report } = this.#settings
-    if (evictionCheck !== 'off') {
-      const looked = refuseEviction(this.#port, 'journals')
-      await (evictionCheck === 'warn' ? looked.catch(report) : looked)
-    }
-    const key = keyOf(this.#space, ['settings'])
-    await this.#port.call({
-      key,
-      command: ['HSETNX', key, 'partitions', String(partitions)],
-      repeat: 'safe',
+  get #accepting(): Accepting<T> {
+    this.#life.accepting ??= new Accepting<T>(this.#port, {
+      ...this.#settings,
+      partitions: this.#partitions,
+      ready: () => this.ready(),
+      hurry: (partition) => this.#life.flushers.get(partition)?.hurry(),
     })
-    const stored = await this.#port.call({ key, command: ['HGET', key, 'partitions'], repeat: 'safe' })
-    if (String(stored) === String(partitions)) return
-    throw new ConfigurationError(`${name} has ${String(stored)} partitions, and not ${partitions}`)
+    return this.#life.accepting
   }
 
-  async #accept(id: Id, change: Change, mark: string | undefined, options: CallOptions): Promise<Answer> {
+  #told<R extends Accepted | Counted>(
+    kind: Events['slotwise:writebehind']['kind'],
+    { signal }: CallOptions,
+    act: () => Promise<R>,
+  ): Promise<R> {
+    return told({ name: this.#settings.name, kind, signal }, act)
+  }
+
+  async #accept(id: Id, change: Change, mark: string | undefined, options: CallOptions) {
     if (this.#life.isClosed) throw new ClosedError('this write-behind has been closed')
-    await this.ready()
-    const name = nameOf(id, this.#tenant)
-    const { replicas } = this.#settings
-    return await this.#partitions.journalOf(name).accept(name, change, mark, { ...options, replicas })
+    return await this.#accepting.accept(nameOf(id, this.#tenant), change, mark, options)
   }
 
   /** What a counter was, by what waits or what the database has. */
@@ -273,29 +322,31 @@ export class WriteBehind<T> implements AsyncDisposable {
     return { value: number, bytes: bytesOf(row), expected }
   }
 
-  async #load(id: Id, { signal }: CallOptions): Promise<T | undefined> {
-    return await this.#settings.load?.(id, {
-      ...(this.#tenant === undefined ? {} : { tenant: this.#tenant }),
-      signal,
-    })
+  async #load(id: Id, options: CallOptions): Promise<T | undefined> {
+    return await this.#settings.load?.(id, this.#loading(options))
   }
 
-  async #flush(partition: number, signal: AbortSignal): Promise<void> {
+  #loading({ signal }: CallOptions): LoadContext {
+    return { ...(this.#tenant === undefined ? {} : { tenant: this.#tenant }), signal }
+  }
+
+  async #flush(partition: number, signal: AbortSignal, lease: bigint): Promise<void> {
     const { journal, letters } = this.#partitions.at(partition)
     const { evidence } = this.#life
-    const flusher = new Flusher<T>(journal, partition, { ...this.#settings, letters, evidence })
-    this.#life.flushers.set(partition, flusher as never)
+    const flusher = new Flusher<T>(journal, partition, { ...this.#settings, letters, evidence, lease })
+    this.#life.flushers.set(partition, flusher)
     try {
       await flusher.run(signal)
     } finally {
-      this.#life.flushers.delete(partition)
+      // Another may be at work in its place by now.
+      if (this.#life.flushers.get(partition) === (flusher as never)) this.#life.flushers.delete(partition)
     }
   }
 
   /** Letters of the rows given, or of all that may be seen here. */
-  async #given(ids: readonly Id[] | undefined, options: CallOptions) {
+  #letters(ids?: readonly Id[]): GivenUp<T> {
     const names = ids && new Set(ids.map((id) => nameOf(id, this.#tenant)))
     const isMine = (name: string) => this.#tenant === undefined || rowOf(name).tenant === this.#tenant
-    return await this.#partitions.letters((name) => names?.has(name) ?? isMine(name), options)
+    return new GivenUp(this.#settings.name, this.#partitions, (name) => names?.has(name) ?? isMine(name))
   }
 }

@@ -13,7 +13,7 @@ import { type RedisPort, SLOTS, slotOf } from '../../src/redis/index.js'
 import { type WriteBehind, writeBehindSql } from '../../src/writebehind/index.js'
 import { partitionKeys } from '../../src/writebehind/partition-keys.js'
 import { rounds } from '../support/budget.js'
-import { type TestDatabase, testDatabase } from '../support/postgres.js'
+import { mortalDatabase } from '../support/postgres.js'
 import { Writers } from '../support/write-behind-model.js'
 import { audit, wentBack } from '../support/write-behind-table.js'
 import {
@@ -30,7 +30,7 @@ const WORKERS = 24
 let folder: string
 let cluster: LocalCluster
 let port: RedisPort
-let database: TestDatabase
+let database: Awaited<ReturnType<typeof mortalDatabase>>
 let writes: WriteBehind<Post>
 let writers: Writers
 const flushers: ChildProcess[] = []
@@ -41,7 +41,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'slotwise-write-behind-'))
   cluster = await startLocalCluster({ nodeTimeoutMs: 1000, dir: join(folder, 'data') })
   port = await connect({ ...cluster.connectOptions, namespace: 'faults', commandTimeoutMs: 500 })
-  database = await testDatabase()
+  database = await mortalDatabase()
   await database.pool.query(writeBehindSql())
   await database.pool.query('create table posts (id text primary key, version bigint, views bigint)')
   await audit(database.pool, 'posts', 'version')
@@ -125,6 +125,7 @@ const FAULTS: Readonly<Record<string, () => Promise<void>>> = {
       await sleep(20)
     }
   },
+  'Postgres was killed': () => database.killServer(),
   'partitions moved': async () => {
     const from = any(primaries())
     // A former primary may still be taken for one by its role, but has no slots.

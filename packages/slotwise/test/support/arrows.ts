@@ -9,13 +9,14 @@ interface Import {
 }
 
 /** What everything may know. */
-const GROUND = ['errors', 'options', 'telemetry', 'keys', 'slots', 'postgres', 'within']
+const GROUND = ['errors', 'options', 'telemetry', 'keys', 'slots', 'postgres', 'random', 'within']
 
 /** Which part may know which, apart from itself. A part that is missing here is not allowed to exist. */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   slots: [],
   postgres: [],
+  random: [],
   within: [],
   telemetry: [],
   options: ['errors'],

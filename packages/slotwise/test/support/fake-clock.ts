@@ -26,7 +26,7 @@ export function onAnotherClock<K extends string, A extends string>(
   script: ScriptSource<K, A>,
 ): ScriptSource<K, A | 'clock_us'> {
   if (script.keys.length !== 1) throw new Error(`${script.name} has several keys`)
-  const prelude = PRELUDE.replaceAll('CLOCK', `ARGV[${script.args.length + 1}]`)
+  const prelude = PRELUDE.replaceAll('CLOCK', 'ARGV[#ARGV]')
   const source = `${prelude.replaceAll(/\s*\n\s*/g, ' ')} ${script.source}`
   const sha1 = createHash('sha1').update(source).digest('hex')
   return { ...script, args: [...script.args, 'clock_us'], source, sha1 }

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import pg from 'pg'
-import { startPostgres } from '../../../../scripts/postgres.js'
+import { type LocalPostgres, startPostgres } from '../../../../scripts/postgres.js'
 
 /** A database of a test's own, and whatever connections to it. */
 export interface TestDatabase extends AsyncDisposable {
@@ -12,13 +15,50 @@ export interface TestDatabase extends AsyncDisposable {
 
 /** In `DATABASE_URL` if that is set, else in a Postgres that ends with it. */
 export async function testDatabase(): Promise<TestDatabase> {
-  const own = process.env['DATABASE_URL']
-  const server = own === undefined ? await startPostgres() : undefined
+  const url = process.env['DATABASE_URL']
+  if (url !== undefined) return await databaseAt(url, async () => {})
+  const server = await startPostgres()
+  return await databaseAt(server.url, () => server.stop())
+}
+
+/** In a Postgres of its own, which can be killed. */
+export async function mortalDatabase(): Promise<
+  TestDatabase & {
+    /** Kills the server, and starts it again with what it had written by then. */
+    readonly killServer: () => Promise<void>
+  }
+> {
+  const folder = await mkdtemp(join(tmpdir(), 'slotwise-postgres-'))
+  const start = (port?: number): Promise<LocalPostgres> => startPostgres({ dir: join(folder, 'data'), port })
+  let server = await start()
+  const database = await databaseAt(server.url, async () => {
+    await server.stop()
+    await rm(folder, { recursive: true, force: true })
+  })
+  return {
+    ...database,
+    killServer: async () => {
+      process.kill(server.pid, 'SIGKILL')
+      await server.stop()
+      server = await start(server.port)
+      if (server.url !== database.serverUrl) throw new Error('the database is somewhere else now')
+    },
+  }
+}
+
+async function databaseAt(
+  serverUrl: string,
+  stop: () => Promise<void>,
+): Promise<TestDatabase & { readonly serverUrl: string }> {
   const name = `slotwise_${randomUUID().slice(0, 8)}`
-  const admin = new pg.Client({ connectionString: own ?? server?.url })
-  await admin.connect()
-  await admin.query(`create database ${name}`)
-  const url = new URL(own ?? server?.url ?? '')
+  const admin = async (sql: string): Promise<void> => {
+    const client = new pg.Client({ connectionString: serverUrl })
+    await client.connect()
+    await client.query(sql)
+    await client.end()
+  }
+  await admin(`create database ${name}`)
+  const url = new URL(serverUrl)
   url.pathname = `/${name}`
   const pools: pg.Pool[] = []
   const another = (settings: pg.PoolConfig = {}): pg.Pool => {
@@ -29,14 +69,14 @@ export async function testDatabase(): Promise<TestDatabase> {
     return pool
   }
   return {
+    serverUrl,
     url: url.href,
     pool: another(),
     another,
     [Symbol.asyncDispose]: async () => {
       await Promise.all(pools.map((pool) => pool.end()))
-      await admin.query(`drop database ${name} with (force)`)
-      await admin.end()
-      await server?.stop()
+      await admin(`drop database ${name} with (force)`)
+      await stop()
     },
   }
 }

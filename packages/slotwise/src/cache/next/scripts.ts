@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import { UnexpectedReplyError } from '../../errors.js'
+import { randomTag } from '../../random.js'
 import type { Reply } from '../../redis/port.js'
 import { defineScript } from '../../redis/script.js'
 import clockSource from './clock.lua.js'
@@ -38,7 +38,7 @@ export const soften = defineScript(softenSource, { repeat: 'unsafe', decode: don
 
 /** 64 random bits: no version, and no name of a change, is given twice. */
 export function newName(): string {
-  return randomBytes(8).toString('base64url')
+  return randomTag(8).toString('base64url')
 }
 
 const ageOf = (ms: number): number | undefined => (ms < 0 ? undefined : ms)

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { UnexpectedReplyError } from '../../errors.js'
 import { type Key, keyOf } from '../../keys.js'
 import type { CallOptions } from '../../options.js'
+import { randomTag } from '../../random.js'
 import type { RedisPort, Reply, ScriptCall } from '../../redis/port.js'
 import { defineScript } from '../../redis/script.js'
 import { slotOf } from '../../slots.js'
@@ -86,7 +86,7 @@ export class ChangeLog {
 
   #append(log: Key, names: readonly string[]): ScriptCall {
     const { keep } = this.#settings
-    const args = { tag: randomBytes(8), items: JSON.stringify(names), keep, for_ms: FOR_MS }
+    const args = { tag: randomTag(8), items: JSON.stringify(names), keep, for_ms: FOR_MS }
     return append.call({ log }, args)
   }
 

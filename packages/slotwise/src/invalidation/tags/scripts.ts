@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import { UnexpectedReplyError } from '../../errors.js'
+import { randomTag } from '../../random.js'
 import type { Reply } from '../../redis/port.js'
 import { defineScript } from '../../redis/script.js'
 import intendSource from './intend.lua.js'
@@ -18,7 +18,7 @@ export const settle = defineScript(settleSource, { repeat: 'safe', decode: done 
 
 /** Of 2^64: that the same tag is given one of them twice need not be reckoned with. */
 export function newVersion(): Buffer {
-  return randomBytes(LENGTH)
+  return randomTag(LENGTH)
 }
 
 export function versionOf(reply: Reply): Version {

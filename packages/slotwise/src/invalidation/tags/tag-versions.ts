@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { ClosedError } from '../../errors.js'
 import { type Key, keyOf, plainName } from '../../keys.js'
 import { type CallOptions, integer, oneOf } from '../../options.js'
+import { randomTag } from '../../random.js'
 import type { RedisPort, Reply } from '../../redis/port.js'
 import type { TagChange } from '../cdn/surrogate.js'
 import { cacheLog, toldIn } from '../log/cache-log.js'
@@ -135,7 +135,7 @@ export class TagView {
     const lingerMs = integer('replicaLagMs', replicaLagMs, { min: 0 })
     const paths = distinct(tags)
     const keys = paths.map((path) => this.#store.keyOf(path))
-    const token = randomBytes(16).toString('base64url')
+    const token = randomTag(16).toString('base64url')
     const from = performance.now()
     const told = (results: readonly PromiseSettledResult<Reply>[]) =>
       toldIn(this.#settings.log, keys, results, terms)

@@ -1,4 +1,5 @@
 import { type Answer, CommandError, OK, Status, syntaxError, wholeNumber } from './answer.js'
+import { globbed } from './glob.js'
 import type { Keyspace } from './keyspace.js'
 
 /** What a command finds when it runs. */
@@ -86,11 +87,13 @@ const one = { least: 1 }
 const COMMANDS: Readonly<Record<string, Command>> = {
   PING: () => new Status('PONG'),
   TIME: (_, { nowUs }) => [String(Math.floor(nowUs / 1_000_000)), String(nowUs % 1_000_000)],
-  // It never evicts; that is all that is asked of its settings.
-  CONFIG: ([word = '', name = '']) => {
+  CONFIG: ([word = '', pattern = '']) => {
     if (word.toUpperCase() !== 'GET') throw new CommandError('ERR the Redis in memory has no settings')
-    return name === 'maxmemory-policy' ? [name, 'noeviction'] : []
+    const wanted = globbed(pattern)
+    return Object.entries(SETTINGS).flatMap((setting) => (wanted.test(setting[0]) ? setting : []))
   },
+  // Without a bound.
+  INFO: () => 'maxmemory:0\r\n',
   SPUBLISH: counted(2, ([channel = '', message = ''], at) => at.publish(channel, message)),
 
   DEL: counted(one, remove),
@@ -163,6 +166,13 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       return sum
     }),
   ),
+}
+
+/** All that is asked of its settings: it never evicts, and keeps what it has answered. */
+const SETTINGS: Readonly<Record<string, string>> = {
+  'maxmemory-policy': 'noeviction',
+  appendonly: 'yes',
+  appendfsync: 'always',
 }
 
 /** @throws CommandError what the server would answer */

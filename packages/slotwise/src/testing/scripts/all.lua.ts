@@ -27,9 +27,12 @@ import twin23 from './lock/extend.lua.js'
 import twin24 from './lock/release.lua.js'
 import twin25 from './ratelimit/decide.lua.js'
 import twin26 from './writebehind/accept.lua.js'
-import twin27 from './writebehind/enrol.lua.js'
-import twin28 from './writebehind/lag.lua.js'
-import twin29 from './writebehind/take.lua.js'
-import twin30 from './writebehind/trim.lua.js'
+import twin27 from './writebehind/bury.lua.js'
+import twin28 from './writebehind/enrol.lua.js'
+import twin29 from './writebehind/forget.lua.js'
+import twin30 from './writebehind/lag.lua.js'
+import twin31 from './writebehind/letters.lua.js'
+import twin32 from './writebehind/take.lua.js'
+import twin33 from './writebehind/trim.lua.js'
 
-export const twins: readonly Twin[] = [twin0, twin1, twin2, twin3, twin4, twin5, twin6, twin7, twin8, twin9, twin10, twin11, twin12, twin13, twin14, twin15, twin16, twin17, twin18, twin19, twin20, twin21, twin22, twin23, twin24, twin25, twin26, twin27, twin28, twin29, twin30]
+export const twins: readonly Twin[] = [twin0, twin1, twin2, twin3, twin4, twin5, twin6, twin7, twin8, twin9, twin10, twin11, twin12, twin13, twin14, twin15, twin16, twin17, twin18, twin19, twin20, twin21, twin22, twin23, twin24, twin25, twin26, twin27, twin28, twin29, twin30, twin31, twin32, twin33]

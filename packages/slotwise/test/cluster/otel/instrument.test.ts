@@ -26,6 +26,7 @@ import { type InstrumentOptions, instrument } from '../../../src/otel/index.js'
 import { RateLimiter, tokenBucket } from '../../../src/ratelimit/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { publish } from '../../../src/telemetry.js'
+import { WriteBehind } from '../../../src/writebehind/index.js'
 
 let port: RedisPort
 beforeAll(async () => {
@@ -83,7 +84,25 @@ function tracing(options: InstrumentOptions = {}) {
 
 describe('metrics', () => {
   it('have the names, kinds, units and attributes of the table, and no other', async () => {
-    const { collect } = measuring({ ports: { main: port }, health: true })
+    const refusing = async () => {
+      throw new TypeError('secret')
+    }
+    const posts = new WriteBehind<string>(port, {
+      name: 'posts',
+      partitions: 1,
+      flushIntervalMs: 5,
+      writeBatch: {
+        claim: async () => undefined,
+        write: async (rows) => (rows.some(({ id }) => id === 'id-8') ? refusing() : undefined),
+        isAboutRow: () => true,
+      },
+    })
+    const { collect } = measuring({ ports: { main: port }, writeBehinds: { posts }, health: true })
+    posts.start()
+    await posts.forTenant('tenant-7').write('id-7', 'secret')
+    await posts.forTenant('tenant-7').write('id-8', 'secret')
+    await posts.drain()
+    await expect.poll(() => posts.stats().deadLetters).toBe(1)
     const cache = new Cache<string>(port, { name: 'prices', ttlMs: 60_000, budgetMs: 5000 })
     const audit = cache.audit({ ppm: 1_000_000, windowsMs: [1], load: () => 'secret' })
     await cache.forTenant('tenant-7').getOrLoad('id-7', async () => 'secret')
@@ -129,8 +148,10 @@ describe('metrics', () => {
       'slotwise.redis.subscription.interruptions',
       'slotwise.redis.subscription.gap',
       'db.client.connection.timeouts',
+      'slotwise.writebehind.rewinds',
       'slotwise.cluster.findings',
     ])
+    await posts.close()
     expect(JSON.stringify([...collected.values()])).not.toMatch(/id-7|tenant-7|secret|things/)
   })
 

@@ -9,6 +9,7 @@ import { METRICS, type MetricName, prometheusName } from '../../../src/metrics.j
 import { type CollectOptions, collect } from '../../../src/prometheus/index.js'
 import { RateLimiter, tokenBucket } from '../../../src/ratelimit/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { WriteBehind } from '../../../src/writebehind/index.js'
 import { parseExposition, type Series } from '../../support/exposition.js'
 
 let port: RedisPort
@@ -52,6 +53,16 @@ async function useAll(): Promise<void> {
   await limiter.consume(id)
   const locks = new Locks(port, { name: 'orders' })
   await locks.using([id], { ttlMs: 1000 }, async () => {})
+  const posts = new WriteBehind<string>(port, {
+    name: 'posts',
+    partitions: 1,
+    flushIntervalMs: 5,
+    writeBatch: async () => {},
+  })
+  await posts.forTenant('tenant-7').write(id, 'secret')
+  posts.start()
+  await posts.drain()
+  await posts.close()
   await port.call({ key: key(id), command: ['SET', key(id), 'secret'] })
   await port.call({ key: key(id), command: ['LPUSH', key(id), 'secret'] }).catch(() => undefined)
   await port.call({ key: key(id), command: ['GET', key(id)] }, { dedicated: true })
@@ -59,8 +70,10 @@ async function useAll(): Promise<void> {
 
 describe('what happens', () => {
   it('is counted under the names, types and labels of the table, and under no other', async () => {
-    const { scrape } = collecting({ ports: { main: port }, health: true })
+    const posts = new WriteBehind<string>(port, { name: 'posts', writeBatch: async () => {} })
+    const { scrape } = collecting({ ports: { main: port }, writeBehinds: { posts }, health: true })
     await useAll()
+    await posts.close()
     const { series, types, help } = await scrape()
     const names = Object.keys(METRICS) as MetricName[]
     expect([...types.keys()].toSorted()).toEqual(names.map(prometheusName).toSorted())
@@ -94,9 +107,14 @@ describe('what happens', () => {
     ])
     expect(await count('slotwise.lock.operation.duration', { name: 'orders', kind: 'acquired' })).toBe(1)
     expect(await count('slotwise.lock.operation.duration', { name: 'orders', kind: 'released' })).toBe(1)
+    const posts = { name: 'posts' }
+    expect(
+      await count('slotwise.writebehind.change.duration', { ...posts, kind: 'write', outcome: 'accepted' }),
+    ).toBe(1)
+    expect(await count('slotwise.writebehind.flush.lines', posts)).toBe(1)
     const calls = (labels: Readonly<Record<string, string>>) => count('db.client.operation.duration', labels)
     expect(await calls({ db_operation_name: 'LPUSH', error_type: 'WRONGTYPE' })).toBe(1)
-    expect(await calls({ db_operation_name: 'EVALSHA', db_stored_procedure_name: 'lock/acquire' })).toBe(1)
+    expect(await calls({ db_operation_name: 'EVALSHA', db_stored_procedure_name: 'lock/acquire' })).toBe(2)
     expect(await count('db.client.connection.wait_time', {})).toBe(1)
     const [set] = await values('db_client_operation_duration_seconds_count', { db_operation_name: 'SET' })
     expect(set?.labels).toEqual({
@@ -129,7 +147,8 @@ describe('what happens', () => {
     const locks = await values('slotwise_lock_operation_duration_seconds_count')
     expect(distinct('name', locks)).toBe(101)
     expect(sum(locks.filter(({ labels }) => labels['name'] === '_OTHER'))).toBeGreaterThan(0)
-    expect(sum(locks)).toBe(262)
+    // Acquired and released: each of them, the one before, and the lease of a flusher.
+    expect(sum(locks)).toBe(264)
   })
 
   it('does not tell nodes apart where that is not wanted', async () => {

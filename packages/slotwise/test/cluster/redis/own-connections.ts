@@ -166,12 +166,28 @@ export function ownConnections(adapter: string, connect: Connect): void {
     it('wait for the replicas of their own write, and of no other', async () => {
       const key = freshKey()
       const write = { key, command: ['SET', key, 'v'] } as const
-      expect(await port.writeThenWait(write, { replicas: 1 })).toEqual({ reply: 'OK', acknowledgedBy: 1 })
+      const enough = await port.writeThenWait(write, { replicas: 1 })
+      expect(enough).toEqual({ reply: 'OK', acknowledgedBy: 1, fsynced: false })
       const short = await port.writeThenWait(
         { key, command: ['INCR', `${key}n` as Key] },
         { replicas: 2, waitMs: 30 },
       )
-      expect(short).toEqual({ reply: 1, acknowledgedBy: 1 })
+      expect(short).toEqual({ reply: 1, acknowledgedBy: 1, fsynced: false })
+      await expect(port.writeThenWait(write, {})).rejects.toThrow(/replicas/)
+    })
+
+    it('claim no disk of a server that keeps no log of what it writes', async () => {
+      const key = freshKey()
+      const write = { key, command: ['SET', key, 'v'] } as const
+      expect(await port.writeThenWait(write, { fsync: true })).toEqual({
+        reply: 'OK',
+        acknowledgedBy: 0,
+        fsynced: false,
+      })
+      expect(await port.writeThenWait(write, { fsync: true, replicas: 1 })).toMatchObject({
+        acknowledgedBy: 1,
+        fsynced: false,
+      })
     })
 
     it.for([

@@ -46,8 +46,11 @@ import {
 } from '../../../src/testing/index.js'
 import { twins } from '../../../src/testing/scripts/all.lua.js'
 import acceptRow from '../../../src/writebehind/accept.lua.js'
+import buryRows from '../../../src/writebehind/bury.lua.js'
 import enrolFlusher from '../../../src/writebehind/enrol.lua.js'
+import forgetRows from '../../../src/writebehind/forget.lua.js'
 import lagOfRows from '../../../src/writebehind/lag.lua.js'
+import lettersOfRows from '../../../src/writebehind/letters.lua.js'
 import takeRows from '../../../src/writebehind/take.lua.js'
 import trimRows from '../../../src/writebehind/trim.lua.js'
 import { rounds } from '../../support/budget.js'
@@ -104,6 +107,7 @@ const row = fc.constantFrom('a', 'b')
 const tag = fc.constantFrom(...[1, 2, 3, 4].map((n) => version(n)))
 const number = fc.integer({ min: 0, max: 6 })
 const tagOrNone = fc.oneof(tag, fc.constant(Buffer.alloc(8)))
+const flusher = fc.constantFrom('e1', 'e2', 't1', 't2')
 /** What follows the kind of a change, its start and what it expects apart. */
 const change = (
   kinds: fc.Arbitrary<Argument>,
@@ -121,6 +125,7 @@ const change = (
   fc.integer({ min: 1, max: 400 }),
   fc.constantFrom('', 'M1', 'M2', 'M3'),
   ms,
+  fc.constantFrom(0, 0, 2),
 ]
 
 /** How each script is called; what belongs to one pattern meets at one key. */
@@ -170,8 +175,16 @@ const PATTERNS: Readonly<
   writebehind: [
     [acceptRow, change(fc.constantFrom('s', 'd'), fc.constantFrom('', 'idle'))],
     [acceptRow, change(fc.constant('i'), fc.constantFrom('', '0', '9007199254740991'))],
-    [takeRows, [number, tagOrNone, number, tagOrNone, fc.integer({ min: 1, max: 4 })]],
-    [trimRows, [fc.integer({ min: 1, max: 6 }), tag, tag]],
+    [
+      takeRows,
+      [number, tagOrNone, number, tagOrNone, fc.integer({ min: 1, max: 4 }), flusher, fc.constantFrom(0, 1)],
+    ],
+    [trimRows, [fc.integer({ min: 1, max: 6 }), tag, tag, flusher]],
+    [buryRows, [flusher, row, tag, fc.constantFrom('why', 'why not')]],
+    [buryRows, [flusher, row, tag, fc.constant('why'), row, tag, fc.constant('because')]],
+    [forgetRows, [fc.oneof(flusher, fc.constant('')), row]],
+    [forgetRows, [fc.constant(''), row, row]],
+    [lettersOfRows, [fc.integer({ min: 0, max: 3 }), fc.integer({ min: 1, max: 2 })]],
     [lagOfRows, []],
   ],
   flushers: [[enrolFlusher, [token, orNone]]],

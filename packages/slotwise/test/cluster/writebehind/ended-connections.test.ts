@@ -13,7 +13,7 @@ it('a connection that ends in the moment it is lent does not end the process', a
   const pool = database.another()
   const writer = postgresWriter(pool, { table: 'posts', name: 'posts', columns: () => ({}) })
   const thrown = failingWhenLent(pool)
-  expect(await writer.claim(0, new AbortController().signal)).toMatchObject({ epoch: 1n })
+  expect(await writer.claim(0, new AbortController().signal)).toMatchObject({ epoch: expect.any(BigInt) })
   expect(thrown).toEqual([])
 })
 

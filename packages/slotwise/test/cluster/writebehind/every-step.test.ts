@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import type { RedisPort } from '../../../src/redis/index.js'
 import { DeadLetters } from '../../../src/writebehind/dead-letters.js'
 import { Flusher } from '../../../src/writebehind/flusher.js'
 import { postgresWriter, WriteBehind } from '../../../src/writebehind/index.js'
@@ -31,8 +31,8 @@ afterAll(async () => {
 /** All that a flusher does, from its start over two batches to its end, in the order of it. */
 const EFFECTS = `
   enrol 1, acquire 1, connect 1, begin 1, claim 1, commit 1,
-  take 1, connect 2, begin 2, select 1, position 1, upsert 1, delete 1, commit 2, HDEL 1, trim 1,
-  take 2, connect 3, begin 3, select 2, position 2, upsert 2, delete 2, commit 3, HDEL 2, trim 2,
+  take 1, connect 2, begin 2, select 1, position 1, upsert 1, delete 1, commit 2, trim 1,
+  take 2, connect 3, begin 3, select 2, position 2, upsert 2, delete 2, commit 3, trim 2,
   take 3, extend 1, release 1, leave 1`
   .split(',')
   .map((effect) => effect.trim())
@@ -74,12 +74,14 @@ async function stage() {
     const bounds = { lines: 1000, bytes: 1_000_000, markMs: 60_000 }
     return new Flusher<Post>(new Journal(through, key, bounds), 0, {
       writer: writerOf(process),
-      letters: new DeadLetters(through, keyOf(space, ['dead', 0])),
+      letters: new DeadLetters(through, key),
       evidence: { taken: 0 },
       writeTimeoutMs: 30_000,
-      batchSize: 4,
+      name: table,
+      lease: 1n,
+      batchSize: { min: 4, max: 4, start: 4, targetMs: 250 },
       flushIntervalMs: 10,
-      replicas: 0,
+      safety: { replicas: 0, fsync: false },
       report: () => {},
     })
   }

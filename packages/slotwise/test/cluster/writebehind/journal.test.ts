@@ -11,6 +11,7 @@ import {
   type State,
 } from '../../../src/writebehind/journal.js'
 import { anyPort } from '../../support/any-port.js'
+import { rounds } from '../../support/budget.js'
 
 let port: RedisPort
 beforeAll(async () => {
@@ -140,7 +141,7 @@ describe('a journal', () => {
     await own.trim((await own.take(NOWHERE, 1000, {})).to, {})
     const left = await port.call({ key: own.key, command: ['HGETALL', own.key], repeat: 'safe' })
     const fields = (left as readonly unknown[]).map(String).filter((_, i) => i % 2 === 0)
-    expect(fields.toSorted()).toEqual(['b', 'f', 'l', 't', 'y'])
+    expect(fields.toSorted()).toEqual(['b', 'f', 'l', 'o', 't', 'y'])
     expect(await port.call({ key: own.key, command: ['HGET', own.key, 'b'], repeat: 'safe' })).toBe('0')
   })
 })
@@ -310,5 +311,128 @@ it('whatever is changed, taken, trimmed and lost, the table ends as the last sta
       expect(table).toEqual(truth)
     }),
     { numRuns: 300 },
+  )
+})
+
+/** What fields of a journal take, by what is said of them: lines, and rows that wait. */
+async function countedBytes(own: Journal): Promise<{ said: number; lines: number; bytes: number }> {
+  const all = await port.call({ key: own.key, command: ['HGETALL', own.key] }, { binary: true })
+  const parts = all as readonly Buffer[]
+  let lines = 0
+  let bytes = 0
+  let said = 0
+  for (let i = 0; i < parts.length; i += 2) {
+    const field = String(parts[i])
+    const length = parts[i + 1]?.length ?? 0
+    if (field === 'b') said = Number(String(parts[i + 1]))
+    if (/^j\d/.test(field)) lines++
+    if (/^(?:j\d|s|n)/.test(field)) bytes += length
+  }
+  return { said, lines, bytes }
+}
+
+it('whoever waits beyond the high water is told of its own line only, and no bound is passed', async () => {
+  const bounds = { lines: 5, highWater: 2, bytes: 350 }
+  const deed = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: fc.constant('set' as const),
+        row: fc.constantFrom('a', 'b', 'c'),
+        size: fc.constantFrom(0, 0, 20, 200),
+      }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: fc.constant('count' as const), row: fc.constantFrom('a', 'b', 'c') }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({ kind: fc.constant('flush' as const), most: fc.integer({ min: 1, max: 4 }) }),
+    },
+    { weight: 2, arbitrary: fc.constant({ kind: 'copy' as const }) },
+    { weight: 2, arbitrary: fc.constant({ kind: 'lose' as const }) },
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(deed, { maxLength: 30 }), async (deeds) => {
+      const own = journal(bounds)
+      let position = NOWHERE
+      let version = 0
+      /** The newest version of each row that was ever written. */
+      const written = new Map<string, number>()
+      let awaited: { number: number; mark: string; row: string; version: number }[] = []
+      let copy: { parts: readonly Buffer[]; awaited: typeof awaited } | undefined
+      const lost: typeof awaited = []
+      const flush = async (most: number) => {
+        const taken = await own.take(position, most, {})
+        for (const { name, waiting } of taken.rows) {
+          const { v } = JSON.parse(waiting.bytes?.toString() ?? '{}') as { v: number }
+          written.set(name, Math.max(written.get(name) ?? 0, waiting.counters.get('v') ?? v))
+        }
+        position = taken.to
+        await own.trim(position, {})
+        return taken.to.seen.number - taken.to.written.number
+      }
+      const told = async () => {
+        const those = [...awaited, ...lost]
+        const { number, has } = await own.firstWith(those.map(({ mark }) => mark))
+        return those.flatMap((one, i) => (has[i] === true && one.number < number ? [one] : []))
+      }
+      for (const one of deeds) {
+        const before = await countedBytes(own)
+        if (one.kind === 'set' || one.kind === 'count') {
+          version++
+          const bytes = Buffer.from(
+            JSON.stringify({ v: version, text: one.kind === 'set' ? 'x'.repeat(one.size) : '' }),
+          )
+          const row = one.row
+          const patient = { patienceMs: 60_000 }
+          let answer = await own.accept(
+            row,
+            one.kind === 'set' ? { kind: 's', bytes } : { kind: 'i', field: 'v', by: 1 },
+            undefined,
+            patient,
+          )
+          if (answer.state === 'unknown') {
+            const from = { value: version - 1, bytes, expected: answer.expected }
+            answer = await own.accept(row, { kind: 'i', field: 'v', by: 1, from }, undefined, patient)
+          }
+          const after = await countedBytes(own)
+          if (answer.state === 'accepted') {
+            expect(answer.place).toBe(before.lines + 1)
+            const { number, mark, place } = answer
+            if (place > bounds.highWater)
+              awaited.push({ number, mark, row, version: answer.value ?? version })
+          } else {
+            expect(answer.state).toBe('full')
+            expect(after).toEqual(before)
+          }
+        } else if (one.kind === 'flush') await flush(one.most)
+        else if (one.kind === 'copy') {
+          const all = await port.call({ key: own.key, command: ['HGETALL', own.key] }, { binary: true })
+          copy = { parts: all as readonly Buffer[], awaited: [...awaited] }
+        } else if (copy !== undefined) {
+          await port.call({ key: own.key, command: ['DEL', own.key] })
+          if (copy.parts.length > 0)
+            await port.call({ key: own.key, command: ['HSET', own.key, ...copy.parts] })
+          const { awaited: kept } = copy
+          lost.push(...awaited.filter((line) => !kept.includes(line)))
+          awaited = kept
+          copy = undefined
+        }
+        const now = await countedBytes(own)
+        expect(now.said).toBe(now.bytes)
+        expect(now.lines).toBeLessThanOrEqual(bounds.lines)
+        if (now.lines > 1) expect(now.bytes).toBeLessThanOrEqual(bounds.bytes)
+        for (const { row, version: least } of await told()) {
+          expect(written.get(row) ?? 0).toBeGreaterThanOrEqual(least)
+        }
+      }
+      while ((await flush(3)) > 0);
+      expect((await told()).toSorted((a, b) => a.number - b.number)).toEqual(
+        awaited.toSorted((a, b) => a.number - b.number),
+      )
+    }),
+    { numRuns: rounds(100, 2000) },
   )
 })

@@ -39,3 +39,29 @@ it('nothing is written that a failover could take back, once replicas are asked 
   await writes.drain()
   expect(written).toEqual(['a'])
 })
+
+it('a letter is in the replicas as well before its row is passed over', async () => {
+  const asked: string[] = []
+  const through = portWith(port, {
+    writeThenWait: (async (call, options) => {
+      asked.push(nameOf(call))
+      return { ...(await port.writeThenWait(call, options)), acknowledgedBy: 1 }
+    }) satisfies RedisPort['writeThenWait'],
+  })
+  await using writes = new WriteBehind<number>(through, {
+    name: randomUUID().slice(0, 8),
+    partitions: 1,
+    flushIntervalMs: 10,
+    durability: { replicas: 1 },
+    writeBatch: {
+      claim: async () => undefined,
+      write: (rows) => (rows.length > 0 ? Promise.reject(new Error('does not fit')) : Promise.resolve()),
+      isAboutRow: () => true,
+    },
+  })
+  await writes.write('a', 1)
+  writes.start()
+  await writes.drain()
+  expect(await writes.deadLetters()).toMatchObject([{ id: 'a', error: 'does not fit' }])
+  expect(asked).toEqual(['accept', 'take', 'bury'])
+})

@@ -110,6 +110,79 @@ describe('what is accepted', () => {
   })
 })
 
+describe('many rows', () => {
+  it('are read by one pipeline, in their order, and what does not wait by one load', async () => {
+    await database.pool.query(`insert into ${table} (id, views) values ('old', 7), ('gone', 8)`)
+    await using writes = opened()
+    await writes.write('new', { title: 'one' })
+    await writes.increment('old', 'views', 1)
+    await writes.delete('gone')
+    let pipelines = 0
+    let calls = 0
+    const counting: RedisPort = Object.assign(Object.create(port) as RedisPort, {
+      namespace: port.namespace,
+      call: (...args: Parameters<RedisPort['call']>) => {
+        calls++
+        return port.call(...args)
+      },
+      pipeline: (...args: Parameters<RedisPort['pipeline']>) => {
+        pipelines++
+        return port.pipeline(...args)
+      },
+      onEachPrimary: (...args: Parameters<RedisPort['onEachPrimary']>) => port.onEachPrimary(...args),
+    })
+    await using reads = new WriteBehind<Post>(counting, {
+      name: table,
+      partitions: 8,
+      writeBatch: async () => {},
+    })
+    await reads.ready()
+    calls = 0
+    const asked: unknown[] = []
+    const ids = ['new', 'a', 'gone', 'b', 'old', 'new']
+    const found = await reads.readMany(ids, {
+      load: async (some) => {
+        asked.push(some)
+        return some.map((id) => ({ title: `loaded ${String(id)}` }))
+      },
+    })
+    expect(found).toEqual([
+      { title: 'one' },
+      { title: 'loaded a' },
+      undefined,
+      { title: 'loaded b' },
+      { title: null, views: 8 },
+      { title: 'one' },
+    ])
+    expect(asked).toEqual([['a', 'b']])
+    expect([pipelines, calls]).toEqual([1, 0])
+  })
+
+  it('are loaded one by one where there is no other way, and not at all where all of them wait', async () => {
+    await database.pool.query(`insert into ${table} (id, views) values ('old', 7)`)
+    await using writes = opened()
+    await writes.write('new', { title: 'one' })
+    expect(await writes.readMany(['old', 'new', 'none'])).toEqual([
+      { title: null, views: 7 },
+      { title: 'one' },
+      undefined,
+    ])
+    const load = async () => await Promise.reject(new Error('asked'))
+    expect(await writes.readMany(['new'], { load })).toEqual([{ title: 'one' }])
+    expect(await writes.readMany([], { load })).toEqual([])
+    await expect(writes.readMany(['old'], { load })).rejects.toThrow('asked')
+  })
+
+  it('are those of the tenant', async () => {
+    await using writes = opened({ load: undefined })
+    await writes.forTenant('a').write('x', { title: 'of a' })
+    expect(await writes.forTenant('b').readMany(['x'])).toEqual([undefined])
+    expect(await writes.forTenant('a').readMany(['x'])).toEqual([{ title: 'of a' }])
+    const load = async (_: unknown, { tenant }: { readonly tenant?: string }) => [{ title: `${tenant}` }]
+    expect(await writes.forTenant('b').readMany(['x'], { load })).toEqual([{ title: 'b' }])
+  })
+})
+
 it('the same id of two tenants is two rows', async () => {
   const tenants = `${table}_t`
   await database.pool.query(

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: 'dc0e5f20484d137ddc6cfc644b5a3fc324aa0161',
+sha1: '2b38d316ba3c5dc5d76ef7037a65560ed1a87af8',
 run(redis) {
 let ttl: lua.Value = lua.tonumber(lua.index(redis.ARGV, 2))
 let time: lua.Value = redis.call("TIME")
@@ -21,6 +21,7 @@ return lua.table([0, lua.index(saved, 3), (lua.num(ends) - lua.num(now))])
 }
 token = lua.max((lua.num(token) + 1), (lua.num((lua.num(seconds) * 1000000)) + lua.num(micros)))
 let text: lua.Value = lua.format("%.0f", token)
+redis.call("HDEL", lua.index(redis.KEYS, 1), "w")
 redis.call("HSET", lua.index(redis.KEYS, 1), "o", lua.index(redis.ARGV, 1), "e", lua.format("%.0f", (lua.num(now) + lua.num(ttl))), "f", text)
 redis.call("PEXPIRE", lua.index(redis.KEYS, 1), (lua.num(ttl) + lua.num(lua.tonumber(lua.index(redis.ARGV, 3)))))
 return lua.table([1, text, ttl])

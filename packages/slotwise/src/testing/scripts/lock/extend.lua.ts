@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/extend',
-sha1: 'f4e9db524785a34a58ed008ea214b6f50d2dc1c5',
+sha1: '94db14cd560cf4e0e4abcd61ffd816174327f594',
 run(redis) {
 let ttl: lua.Value = lua.tonumber(lua.index(redis.ARGV, 2))
 let time: lua.Value = redis.call("TIME")
@@ -15,8 +15,8 @@ return -1
 if (lua.yes(lua.le(lua.tonumber(lua.index(saved, 2)), now))) {
 return 0
 }
-redis.call("HSET", lua.index(redis.KEYS, 1), "e", lua.format("%.0f", (lua.num(now) + lua.num(ttl))))
 redis.call("PEXPIRE", lua.index(redis.KEYS, 1), (lua.num(ttl) + lua.num(lua.tonumber(lua.index(redis.ARGV, 3)))))
+redis.call("HSET", lua.index(redis.KEYS, 1), "e", lua.format("%.0f", (lua.num(now) + lua.num(ttl))))
 return 1
 },
 }

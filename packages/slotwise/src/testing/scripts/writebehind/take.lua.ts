@@ -3,10 +3,14 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/take',
-sha1: 'c332c31e1b468fff7dd391b69775641bfd88b1a5',
+sha1: '88d061ec940122cd56147c095f59266ea29289b8',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
-let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t")
+let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b", "c", "o")
+if ((lua.yes(lua.eq(lua.index(redis.ARGV, 7), "1")) && lua.yes(lua.index(meta, 2)))) {
+redis.call("HDEL", hash, "w")
+redis.call("HSET", hash, "l", lua.index(meta, 2))
+}
 let first: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 1))
 let last: lua.Value = lua.tonumber(lua.or(lua.index(meta, 2), () => 0))
 let latest: lua.Value = lua.or(lua.index(meta, 3), () => lua.rep("\u0000", 8))
@@ -30,22 +34,64 @@ goesOn = 1
 from = (lua.num(number$2) + 1)
 }
 let upTo: lua.Value = lua.min(last, (lua.num((lua.num(from) + lua.num(lua.tonumber(lua.index(redis.ARGV, 5))))) - 1))
-let reply: lua.Value = lua.table([goesOn, from, upTo, tag$2, last, latest, first])
+let reply: lua.Value = lua.table([goesOn, from, upTo, tag$2, last, latest, first, lua.tonumber(lua.or(lua.index(meta, 4), () => 0)), 0, lua.tonumber(lua.or(lua.index(meta, 5), () => 0))])
 if (lua.yes(lua.gt(from, last))) {
 lua.set(reply, 3, last)
 lua.set(reply, 4, latest)
+return reply
 }
+let owner: lua.Value = lua.index(redis.ARGV, 6)
+let known: lua.Value = lua.or(lua.index(meta, 6), () => "")
+let isSameKind: lua.Value = lua.eq(lua.sub(known, 1, 1), lua.sub(owner, 1, 1))
+if ((!lua.yes(isSameKind) || lua.yes(lua.lt(lua.tonumber(lua.sub(known, 2)), lua.tonumber(lua.sub(owner, 2)))))) {
+redis.call("HDEL", hash, "w")
+redis.call("HSET", hash, "o", owner)
+}
+let CHUNK: lua.Value = 1000
 let seen: lua.Value = lua.table([])
-for (let at of lua.steps(from, upTo)) {
-let line: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", at)))
+let ids: lua.Value = lua.table([])
+for (let start of lua.steps(from, upTo, CHUNK)) {
+let places: lua.Value = lua.table([])
+for (let at of lua.steps(start, lua.min(upTo, (lua.num((lua.num(start) + lua.num(CHUNK))) - 1)))) {
+lua.set(places, (lua.num(lua.len(places)) + 1), lua.concat("j", lua.format("%.0f", at)))
+}
+let lines: lua.Value = redis.call("HMGET", hash, ...lua.unpack(places))
+for (let i of lua.steps(1, lua.len(places))) {
+let line: lua.Value = lua.index(lines, i)
 if (lua.yes(line)) {
 lua.set(reply, 4, lua.sub(line, 1, 8))
+if (lua.yes(lua.eq((lua.num((lua.num(start) + lua.num(i))) - 1), from))) {
+let time: lua.Value = redis.call("TIME")
+let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
+lua.set(reply, 9, lua.max(0, (lua.num(now) - lua.num(lua.tonumber(lua.sub(line, 17, 30))))))
+}
 let id: lua.Value = lua.sub(line, 31)
 if (!lua.yes(lua.index(seen, id))) {
 lua.set(seen, id, true)
-let row: lua.Value = redis.call("HMGET", hash, lua.concat("s", id), lua.concat("n", id))
-lua.set(reply, (lua.num(lua.len(reply)) + 1), lua.table([id, lua.or(lua.index(row, 1), () => ""), lua.or(lua.index(row, 2), () => "")]))
+lua.set(ids, (lua.num(lua.len(ids)) + 1), id)
 }
+}
+}
+}
+for (let start$2 of lua.steps(1, lua.len(ids), (lua.num(CHUNK) / 4))) {
+let fields: lua.Value = lua.table([])
+let ends: lua.Value = lua.min(lua.len(ids), (lua.num((lua.num(start$2) + lua.num((lua.num(CHUNK) / 4)))) - 1))
+for (let i$2 of lua.steps(start$2, ends)) {
+let id$2: lua.Value = lua.index(ids, i$2)
+let at$2: lua.Value = lua.len(fields)
+{
+const all: lua.Value[] = [lua.concat("s", id$2), lua.concat("n", id$2), lua.concat("g", id$2), lua.concat("x", id$2)]
+lua.set(fields, (lua.num(at$2) + 1), all[0])
+lua.set(fields, (lua.num(at$2) + 2), all[1])
+lua.set(fields, (lua.num(at$2) + 3), all[2])
+lua.set(fields, (lua.num(at$2) + 4), all[3])
+}
+}
+let rows: lua.Value = redis.call("HMGET", hash, ...lua.unpack(fields))
+for (let i$3 of lua.steps(start$2, ends)) {
+let at$3: lua.Value = (4 * lua.num((lua.num(i$3) - lua.num(start$2))))
+let hasLetter: lua.Value = lua.or(lua.and(lua.index(rows, (lua.num(at$3) + 4)), () => 1), () => 0)
+lua.set(reply, (lua.num(lua.len(reply)) + 1), lua.table([lua.index(ids, i$3), lua.or(lua.index(rows, (lua.num(at$3) + 1)), () => ""), lua.or(lua.index(rows, (lua.num(at$3) + 2)), () => ""), lua.or(lua.index(rows, (lua.num(at$3) + 3)), () => ""), hasLetter]))
 }
 }
 return reply

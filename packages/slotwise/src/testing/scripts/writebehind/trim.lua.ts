@@ -3,9 +3,14 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/trim',
-sha1: '50dc3626c88fa9d83296017b68ee66a0f4634fc2',
+sha1: 'fe5e89a263d571d69219239103b84b1a13039043',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
+let owner: lua.Value = lua.index(redis.ARGV, 4)
+let known: lua.Value = lua.or(redis.call("HGET", hash, "o"), () => "")
+if (((lua.yes(lua.eq(lua.sub(owner, 1, 1), "t")) && lua.yes(lua.eq(lua.sub(known, 1, 1), "t"))) && lua.yes(lua.gt(lua.tonumber(lua.sub(known, 2)), lua.tonumber(lua.sub(owner, 2)))))) {
+return -1
+}
 let last: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.index(redis.ARGV, 1)))
 if ((!lua.yes(last) || lua.yes(!lua.eq(lua.sub(last, 1, 8), lua.index(redis.ARGV, 2))))) {
 return 0
@@ -14,21 +19,66 @@ let meta: lua.Value = redis.call("HMGET", hash, "f", "b")
 let first: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 1))
 let size: lua.Value = lua.tonumber(lua.or(lua.index(meta, 2), () => 0))
 let to: lua.Value = lua.tonumber(lua.index(redis.ARGV, 1))
-for (let number of lua.steps(first, to)) {
-let place: lua.Value = lua.concat("j", lua.format("%.0f", number))
-let line: lua.Value = redis.call("HGET", hash, place)
-if (lua.yes(line)) {
-let id: lua.Value = lua.sub(line, 31)
-redis.call("HDEL", hash, place)
-size = (lua.num((lua.num(size) - 30)) - lua.num(lua.len(id)))
-if (lua.yes(lua.eq(redis.call("HGET", hash, lua.concat("g", id)), lua.sub(line, 1, 8)))) {
-let row: lua.Value = redis.call("HMGET", hash, lua.concat("s", id), lua.concat("n", id))
-redis.call("HDEL", hash, lua.concat("s", id), lua.concat("n", id), lua.concat("g", id))
-size = (lua.num((lua.num(size) - lua.num(lua.len(lua.or(lua.index(row, 1), () => ""))))) - lua.num(lua.len(lua.or(lua.index(row, 2), () => ""))))
+let time: lua.Value = redis.call("TIME")
+let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
+let removed: lua.Value = redis.call("HGET", hash, "y")
+let since: lua.Value = now
+let every: lua.Value = 0
+if (lua.yes(removed)) {
+{
+const all: lua.Value[] = [lua.or(lua.tonumber(lua.sub(removed, 9, 22)), () => now), lua.or(lua.tonumber(lua.sub(removed, 23)), () => 0)]
+since = all[0]
+every = all[1]
 }
 }
+let oldest: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", first)))
+if ((lua.yes(oldest) && (!lua.yes(removed) || lua.yes(lua.gt(lua.tonumber(lua.sub(oldest, 17, 30)), since))))) {
+since = lua.tonumber(lua.sub(oldest, 17, 30))
 }
-redis.call("HSET", hash, "f", lua.format("%.0f", (lua.num(to) + 1)), "b", lua.format("%.0f", size), "y", lua.index(redis.ARGV, 3))
+let took: lua.Value = lua.max(0, (lua.num(now) - lua.num(since)))
+if (lua.yes(removed)) {
+took = lua.floor((lua.num((lua.num(took) + lua.num(every))) / 2))
+}
+let CHUNK: lua.Value = 1000
+for (let start of lua.steps(first, to, CHUNK)) {
+let places: lua.Value = lua.table([])
+let tags: lua.Value = lua.table([])
+for (let number of lua.steps(start, lua.min(to, (lua.num((lua.num(start) + lua.num(CHUNK))) - 1)))) {
+lua.set(places, (lua.num(lua.len(places)) + 1), lua.concat("j", lua.format("%.0f", number)))
+}
+let lines: lua.Value = redis.call("HMGET", hash, ...lua.unpack(places))
+for (let i of lua.steps(1, lua.len(places))) {
+lua.set(tags, i, lua.concat("g", lua.or(lua.and(lua.index(lines, i), () => lua.sub(lua.index(lines, i), 31)), () => "")))
+if (lua.yes(lua.index(lines, i))) {
+size = (lua.num((lua.num(size) - 30)) - lua.num((lua.num(lua.len(lua.index(tags, i))) - 1)))
+}
+}
+let latest: lua.Value = redis.call("HMGET", hash, ...lua.unpack(tags))
+let gone: lua.Value = lua.table([])
+let fields: lua.Value = lua.table([])
+for (let i$2 of lua.steps(1, lua.len(places))) {
+if ((lua.yes(lua.index(lines, i$2)) && lua.yes(lua.eq(lua.index(latest, i$2), lua.sub(lua.index(lines, i$2), 1, 8))))) {
+let id: lua.Value = lua.sub(lua.index(lines, i$2), 31)
+let at: lua.Value = lua.len(gone)
+{
+const all: lua.Value[] = [lua.concat("s", id), lua.concat("n", id)]
+lua.set(gone, (lua.num(at) + 1), all[0])
+lua.set(gone, (lua.num(at) + 2), all[1])
+}
+lua.set(fields, (lua.num(lua.len(fields)) + 1), lua.concat("g", id))
+}
+}
+redis.call("HDEL", hash, ...lua.unpack(places))
+if (lua.yes(lua.gt(lua.len(gone), 0))) {
+let rows: lua.Value = redis.call("HMGET", hash, ...lua.unpack(gone))
+for (let i$3 of lua.steps(1, lua.len(gone))) {
+size = (lua.num(size) - lua.num(lua.len(lua.or(lua.index(rows, i$3), () => ""))))
+}
+redis.call("HDEL", hash, ...lua.unpack(gone))
+redis.call("HDEL", hash, ...lua.unpack(fields))
+}
+}
+redis.call("HSET", hash, "f", lua.format("%.0f", (lua.num(to) + 1)), "b", lua.format("%.0f", size), "y", lua.concat(lua.index(redis.ARGV, 3), lua.format("%014.0f%.0f", now, took)))
 return (lua.num((lua.num(to) - lua.num(first))) + 1)
 },
 }

@@ -1,0 +1,17 @@
+import { randomFillSync } from 'node:crypto'
+
+const STOCK = Buffer.allocUnsafeSlow(4096)
+let at = STOCK.length
+
+/**
+ * So many random bytes, for what has to be different from everything else and is no secret. From a stock, as those of
+ * `randomUUID` are: asked of the system a few at a time they cost more than the rest of a call.
+ */
+export function randomTag(length: number): Buffer {
+  if (at + length > STOCK.length) {
+    randomFillSync(STOCK)
+    at = 0
+  }
+  at += length
+  return Buffer.from(STOCK.subarray(at - length, at))
+}

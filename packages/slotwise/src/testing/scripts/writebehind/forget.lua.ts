@@ -1,0 +1,39 @@
+// Generated from writebehind/forget.lua by `npm run generate`: change that file, not this one.
+import * as lua from '../../lua/index.js'
+
+const twin: lua.Twin = {
+name: 'writebehind/forget',
+sha1: '4438e7a632ce28a40caef68873761512fe52eb2d',
+run(redis) {
+let hash: lua.Value = lua.index(redis.KEYS, 1)
+let owner: lua.Value = lua.index(redis.ARGV, 1)
+let meta: lua.Value = redis.call("HMGET", hash, "c", "o")
+let known: lua.Value = lua.or(lua.index(meta, 2), () => "")
+if (((lua.yes(lua.eq(lua.sub(known, 1, 1), lua.sub(owner, 1, 1))) && lua.yes(!lua.eq(owner, ""))) && lua.yes(lua.gt(lua.tonumber(lua.sub(known, 2)), lua.tonumber(lua.sub(owner, 2)))))) {
+return -1
+}
+redis.call("HDEL", hash, "w")
+let before: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 0))
+let count: lua.Value = before
+let gone: lua.Value = lua.table([])
+for (let at of lua.steps(2, lua.len(redis.ARGV))) {
+let id: lua.Value = lua.index(redis.ARGV, at)
+let letter: lua.Value = redis.call("HGET", hash, lua.concat("x", id))
+if ((lua.yes(letter) && !lua.yes(lua.index(gone, id)))) {
+lua.set(gone, id, true)
+let place: lua.Value = lua.sub(letter, 1, 14)
+let last: lua.Value = lua.concat("i", lua.format("%.0f", count))
+let name: lua.Value = redis.call("HGET", hash, last)
+if ((lua.yes(name) && lua.yes(!lua.eq(name, id)))) {
+let moved: lua.Value = lua.or(redis.call("HGET", hash, lua.concat("x", name)), () => "")
+redis.call("HSET", hash, lua.concat("i", lua.format("%.0f", lua.tonumber(place))), name, lua.concat("x", name), lua.concat(place, lua.sub(moved, 15)))
+}
+count = (lua.num(count) - 1)
+redis.call("HSET", hash, "c", lua.format("%.0f", count))
+redis.call("HDEL", hash, last, lua.concat("x", id))
+}
+}
+return (lua.num(before) - lua.num(count))
+},
+}
+export default twin

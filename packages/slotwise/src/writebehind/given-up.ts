@@ -1,0 +1,48 @@
+import type { CallOptions } from '../options.js'
+import type { DeadLetter } from './dead-letters.js'
+import type { Change } from './journal.js'
+import type { Partitions } from './partitions.js'
+import { toldOfLetters } from './told.js'
+import { bytesOf } from './values.js'
+
+/** Some of the rows that were given up, in whichever partition, and what their owner does about them. */
+export class GivenUp<T> {
+  readonly #name: string
+  readonly #partitions: Partitions<T>
+  readonly #isWanted: (name: string) => boolean
+
+  constructor(name: string, partitions: Partitions<T>, isWanted: (name: string) => boolean) {
+    this.#name = name
+    this.#partitions = partitions
+    this.#isWanted = isWanted
+  }
+
+  async list(options: CallOptions): Promise<readonly DeadLetter<T>[]> {
+    return (await this.#found(options)).map(([, { letter }]) => letter)
+  }
+
+  /** Each as it was told here: one that has changed since, or is gone, is not tried. */
+  async replay(options: CallOptions): Promise<number> {
+    const tried = (await this.#found(options)).map(async ([name, { letter, tag }]) => {
+      const { row } = letter
+      const change: Change = row.deleted
+        ? { kind: 'd', ifLetter: tag }
+        : { kind: 's', bytes: bytesOf(row.value), ifLetter: tag }
+      return await this.#partitions.journalOf(name).accept(name, change, undefined, options)
+    })
+    const count = (await Promise.all(tried)).filter(({ state }) => state === 'accepted').length
+    toldOfLetters(this.#name, 'replayed', count)
+    return count
+  }
+
+  async discard(options: CallOptions): Promise<number> {
+    const names = (await this.#found(options)).map(([name]) => name)
+    const count = await this.#partitions.discard(names, options)
+    toldOfLetters(this.#name, 'discarded', count)
+    return count
+  }
+
+  async #found(options: CallOptions) {
+    return await this.#partitions.letters(this.#isWanted, options)
+  }
+}
