@@ -174,7 +174,7 @@ export class Instance {
   /** Whether it is worth asking Redis for an entry, and its answer may be believed. */
   reachable(key: Key): boolean {
     // Redis still has what this process was told to remove.
-    return !this.pending.has(key) && this.port.breaker(key).state === 'closed'
+    return !(this.pending.size > 0 && this.pending.has(key)) && this.port.breaker(key).state === 'closed'
   }
 
   /** Redis has answered a read. */
