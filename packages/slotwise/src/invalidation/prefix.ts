@@ -11,7 +11,8 @@ import { writeAll } from './write-all.js'
  * has changed by that. Returns how many keys it has found.
  *
  * Guaranteed: a key that is there from beginning to end is removed, also while slots move, and with an entry the right of the
- * load under way to store it. Not guaranteed: what becomes of keys that are written meanwhile. It looks at all keys of
+ * load under way to store it. Not guaranteed: what becomes of keys that are written meanwhile; and changes by `mutate` that
+ * are under way lose their intents, so that they are covered by their end alone. It looks at all keys of
  * the servers, a thousand at a time, so it takes as long as there are keys, whosever they are: a tag above all of what is
  * to go is one command. Processes that hold entries hear of it from the servers, and not with `coherence: 'log'`.
  *

@@ -149,14 +149,8 @@ async function removeEverything(
     for (const [each, changeAt] of kinds) {
       const bounds = { deadlineMs: EVERYTHING_MS, signal: options.signal }
       for await (const keys of everyKey(port, keysOf(each), bounds)) {
-        for (const reason of (
-          await send(
-            port,
-            keys.map((key) => changeAt(key)),
-            options,
-          )
-        ).values())
-          return judge(reason)
+        const changes = keys.map((key) => changeAt(key))
+        for (const reason of (await send(port, changes, options)).values()) return judge(reason)
       }
     }
     // Told once and of all: should this process die before, nobody finds again what it has removed.
