@@ -3,8 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { Warmed } from '../../../src/cache/index.js'
 import { RedisUnavailableError } from '../../../src/errors.js'
+import type { RedisPort } from '../../../src/redis/index.js'
+import { portWith } from '../../support/port-with.js'
 import { testBed } from './caches.js'
-import { nameOf, watched } from './watched-port.js'
+import { watched } from './watched-port.js'
 
 const bed = testBed('warm')
 const ids = (count: number): string[] => Array.from({ length: count }, () => randomUUID())
@@ -86,12 +88,15 @@ describe('warming', () => {
 
   it('waits for a Redis that is slow for a moment, rather than load past it', async () => {
     const all = ids(20)
-    let isSlow = true
-    const slow = watched(bed.port, async (call) => {
-      if (isSlow && nameOf(call) === 'HGET') await sleep(700)
-    })
+    // As a server that answers after 700 ms does to whoever waits for it, and to whoever does not.
+    const pipeline: RedisPort['pipeline'] = async (calls, options) => {
+      const ms = Math.min(700, options?.deadlineMs ?? 700)
+      await sleep(ms)
+      if (ms === 700) return await bed.port.pipeline(calls, options)
+      return calls.map(() => ({ status: 'rejected', reason: new RedisUnavailableError('too slow') }))
+    }
+    const slow = watched(portWith(bed.port, { pipeline }))
     const warmed = await bed.cache<string>({ budgetMs: 100 }, slow).warm(all, {}, upper)
-    isSlow = false
     expect(warmed).toEqual({ done: 20, failed: 0, present: 0 })
     await slow.idle()
     expect(await bed.cache<string>().getMany(all)).toEqual(upper(all))
