@@ -63,7 +63,7 @@ export default defineConfig({
             '**/memory-usage.test.ts',
             '**/lost-change.test.ts',
             '**/writebehind/{durability,memory-room}.test.ts',
-            '**/{audit,everywhere,hot,local,local-trace,rarely-read,seed-levels,track-changes}.test.ts',
+            '**/{audit,everywhere,hot,local,local-tags,local-trace,rarely-read,seed-levels,suspect,track-changes}.test.ts',
           ],
           provide: { inMemory: true },
           ...WAITING,

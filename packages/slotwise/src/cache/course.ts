@@ -280,6 +280,7 @@ class Ride {
       ])
       if (accepted) {
         instance.audit?.saw('fill', key, from, versionOf(landing.entry))
+        if (this.#departure.isRefresh === true) await instance.tellOf(key)
         return { accepted: holds, since }
       }
       instance.count('refusedFills')

@@ -1,7 +1,7 @@
+import { toldIn } from '../invalidation/log/cache-log.js'
 import type { ChangeLog } from '../invalidation/log/change-log.js'
 import { PendingInvalidations } from '../invalidation/pending.js'
 import type { ChangeOptions } from '../invalidation/tags/tag-store.js'
-import { writeAll } from '../invalidation/write-all.js'
 import type { Key } from '../keys.js'
 import type { RedisPort, Reply } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
@@ -148,11 +148,13 @@ export class Instance {
     results: readonly PromiseSettledResult<Reply>[],
     { replicas = this.settings.replicas, ...options }: ChangeOptions,
   ): Promise<readonly PromiseSettledResult<Reply>[]> {
-    if (this.#log === undefined) return results
-    const calls = this.#log.appending(keys.filter((_, i) => results[i]?.status === 'fulfilled'))
-    const told = await writeAll(this.port, calls, { ...options, replicas })
-    const failed = told.find((result) => result.status === 'rejected')
-    return failed === undefined ? results : results.map(() => failed)
+    return await toldIn(this.#log, keys, results, { ...options, replicas })
+  }
+
+  /** An entry has been replaced that had not ended, and that others may hold. Best effort: what they hold ends by itself. */
+  async tellOf(key: Key): Promise<void> {
+    const [told] = await this.told([key], [{ status: 'fulfilled', value: 1 }], { replicas: 0 })
+    if (told?.status === 'rejected') this.report(told.reason, 'store', key)
   }
 
   /** The next reading of a counter that orders what happens in this process. */
@@ -172,7 +174,7 @@ export class Instance {
   /** Whether it is worth asking Redis for an entry, and its answer may be believed. */
   reachable(key: Key): boolean {
     // Redis still has what this process was told to remove.
-    return !this.pending.has(key) && this.port.breaker(key).state === 'closed'
+    return !(this.pending.size > 0 && this.pending.has(key)) && this.port.breaker(key).state === 'closed'
   }
 
   /** Redis has answered a read. */

@@ -26,7 +26,7 @@ export interface InvalidateOptions extends CallOptions {
   /**
    * Resolves only when no process can serve the older value any more, from what it holds itself either: after the largest
    * `maxStalenessMs` of all that hold entries of this cache, or as soon as all of them have answered. Not promised to reads
-   * with `allowStale`. @defaultValue `false`
+   * with `allowStale`, nor of what is pending and succeeds later. @defaultValue `false`
    */
   readonly everywhere?: boolean | undefined
 }

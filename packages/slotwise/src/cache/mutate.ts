@@ -131,8 +131,10 @@ async function announce(
     tags?.store.intend(tags.paths, token, intentMs, { deadlineMs }),
   ])
   const all = [...keys, ...tagKeysOf({ tags })]
+  // From here on, not only from the end: should this process die in between, nobody will tell of that.
+  const told = await instance.told(all, [...results, ...ofTags], { deadlineMs, replicas: 0 })
   let covered = true
-  for (const [i, result] of [...results, ...ofTags].entries()) {
+  for (const [i, result] of told.entries()) {
     const key = all[i]
     if (result.status === 'fulfilled' || key === undefined) continue
     covered = false

@@ -49,9 +49,10 @@ export async function readThrough<T>(
   key: Key,
   wish: Wish<T>,
   looked?: Look,
+  budgetMs = instance.pace.budgetMs,
 ): Promise<Found<T>> {
   const began = instance.tick()
-  const budget = new Budget(instance.pace.budgetMs)
+  const budget = new Budget(budgetMs)
   for (let round = 0; ; round++) {
     wish.signal?.throwIfAborted()
     const seen =

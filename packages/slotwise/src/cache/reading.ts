@@ -132,14 +132,25 @@ export class Reading<T> {
     ...rest: readonly [LoadMany<I, T>] | readonly [LoadOptions, LoadMany<I, T>]
   ): Promise<readonly PromiseSettledResult<T>[]> {
     const [options, loadMany] = rest.length === 1 ? [{}, rest[0]] : rest
+    const found = await this.#foundMany(ids, options, loadMany, this.#scope.instance.pace.budgetMs)
+    return found.map((one) =>
+      one.status === 'fulfilled' ? { status: 'fulfilled', value: one.value.value } : one,
+    )
+  }
+
+  async #foundMany<I extends Id>(
+    ids: readonly I[],
+    options: LoadOptions,
+    loadMany: LoadMany<I, T>,
+    budgetMs: number,
+  ): Promise<readonly PromiseSettledResult<Found<T>>[]> {
     const from = performance.now()
     const { instance } = this.#scope
     const keys = this.#scope.keys(ids)
     const terms = termsOf(instance, options)
     terms.signal?.throwIfAborted()
-    const budget = new Budget(instance.pace.budgetMs)
     const looks = await unlessAborted(
-      lookMany(instance, keys, budget, { named: terms.tags, isStrict: terms.isStrict }),
+      lookMany(instance, keys, new Budget(budgetMs), { named: terms.tags, isStrict: terms.isStrict }),
       terms.signal,
     )
     const batch = new Batch<I, T>(instance, ids.length, loadMany)
@@ -148,12 +159,13 @@ export class Reading<T> {
         const [key, seen] = [keys[i] ?? this.#scope.key(id), looks[i]]
         const { load, decided } = batch.member(id)
         const wish = { ...terms, load, decided }
-        const found = await readThrough<T>(instance, key, wish, seen).catch((error: unknown) => {
+        const found = await readThrough<T>(instance, key, wish, seen, budgetMs).catch((error: unknown) => {
           // Whoever gets a value is decided where it is known whether it is also to be refreshed.
           decided()
           throw error
         })
-        return this.#answer(key, found, from).value
+        this.#answer(key, found, from)
+        return found
       }),
     )
   }
@@ -259,9 +271,13 @@ export class Reading<T> {
     options: WarmOptions,
     loadMany: LoadMany<I, T>,
   ): Promise<Warmed> {
+    const { instance } = this.#scope
+    // Nobody waits for an answer: what is loaded past a Redis that is slow for a moment would not be there.
+    const patienceMs = Math.max(instance.pace.budgetMs, instance.port.setup?.commandTimeoutMs ?? 0)
     const warming = {
-      getOrLoadMany: this.getOrLoadMany.bind(this)<I>,
-      failed: (error: unknown, id: I) => this.#scope.instance.report(error, 'load', this.#scope.key(id)),
+      foundMany: (some: readonly I[], how: LoadOptions, loader: LoadMany<I, T>) =>
+        this.#foundMany(some, how, loader, patienceMs),
+      failed: (error: unknown, id: I) => instance.report(error, 'load', this.#scope.key(id)),
     }
     return await warmUp<I, T>(warming, ids, options, loadMany)
   }

@@ -118,7 +118,7 @@ export interface WarmOptions {
 export interface Warmed {
   /** How many ids are dealt with, failed and present ones among them. */
   readonly done: number
-  /** Those among them that could not be loaded. */
+  /** Those among them that could not be loaded, or not be stored since Redis did not answer. */
   readonly failed: number
   /** Those among them that were there already, or are being loaded elsewhere. */
   readonly present: number

@@ -1,21 +1,23 @@
+import { RedisUnavailableError } from '../errors.js'
 import type { Id } from '../keys.js'
 import { integer } from '../options.js'
 import type { LoadMany } from './batch.js'
+import type { Found } from './read-through.js'
 import type { LoadOptions, Warmed, WarmOptions } from './view-options.js'
 
 /** What a warm-up asks of the cache that it fills. */
 export interface Warming<I extends Id, T> {
-  readonly getOrLoadMany: (
+  readonly foundMany: (
     ids: readonly I[],
     options: LoadOptions,
     loadMany: LoadMany<I, T>,
-  ) => Promise<readonly PromiseSettledResult<T>[]>
+  ) => Promise<readonly PromiseSettledResult<Found<T>>[]>
   readonly failed: (error: unknown, id: I) => void
 }
 
 /** Loads what is not there yet, so many ids at a time, and so many batches beside each other. */
 export async function warmUp<I extends Id, T>(
-  { getOrLoadMany, failed: tell }: Warming<I, T>,
+  { foundMany, failed: tell }: Warming<I, T>,
   ids: Iterable<I> | AsyncIterable<I>,
   options: WarmOptions,
   loadMany: LoadMany<I, T>,
@@ -27,15 +29,15 @@ export async function warmUp<I extends Id, T>(
     options.signal?.throwIfAborted()
     let loaded = 0
     const { ttlMs, tags, signal } = options
-    const results = await getOrLoadMany(batch, { ttlMs, tags, signal }, (missing, context) => {
+    const results = await foundMany(batch, { ttlMs, tags, signal }, (missing, context) => {
       loaded += missing.length
       return loadMany(missing, context)
     })
     batch.forEach((id, i) => {
-      const result = results[i]
-      if (result?.status !== 'rejected') return
+      const error = failureOf(results[i])
+      if (error === undefined) return
       failed++
-      tell(result.reason, id)
+      tell(error, id)
     })
     done += batch.length
     present += batch.length - loaded
@@ -60,4 +62,10 @@ export async function warmUp<I extends Id, T>(
     await Promise.allSettled(running)
   }
   return { done, failed, present }
+}
+
+function failureOf(result: PromiseSettledResult<Found<unknown>> | undefined): unknown {
+  if (result?.status === 'rejected') return result.reason
+  if (result?.value.how !== 'bypass') return undefined
+  return new RedisUnavailableError('it was loaded, and not stored: Redis did not answer')
 }

@@ -30,6 +30,7 @@ export { type Outbox, type OutboxLag, outbox } from './outbox/outbox.js'
 export type { OutboxPlace } from './outbox/place.js'
 export { installOutbox, type OutboxSqlOptions, outboxSql } from './outbox/schema.js'
 export { type Concerned, unwatchSql, watchSql } from './outbox/watch.js'
+export { removePrefix } from './prefix.js'
 export type { ChangeOptions } from './tags/tag-store.js'
 export {
   type TagMutateOptions,

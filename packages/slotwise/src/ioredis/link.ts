@@ -13,6 +13,13 @@ export function ioredisLinks(settings: Settings): OpenLink {
 
 const TEXT = { replyEncoding: 'utf8' } as const
 const BYTES = { replyEncoding: null } as const
+/**
+ * As ioredis spells them itself: it looks each name up several times, in lower case. Those of which it makes something else than
+ * they are, such as objects of what HGETALL answers, are not among them.
+ */
+const NAMES: ReadonlyMap<string, string> = new Map(
+  ['EVALSHA', 'GET', 'HGET', 'HMGET', 'PTTL', 'SET'].map((name) => [name, name.toLowerCase()]),
+)
 const NOT_SENT = /^Stream isn't writeable/
 
 class IoredisLink implements Link {
@@ -64,7 +71,7 @@ class IoredisLink implements Link {
       const arg = words[i]
       values.push(typeof arg === 'string' ? arg : arg instanceof Uint8Array ? asBuffer(arg) : String(arg))
     }
-    const command = new Command(words[0], values, binary ? BYTES : TEXT)
+    const command = new Command(NAMES.get(words[0]) ?? words[0], values, binary ? BYTES : TEXT)
     if (binary) listen(command, outgoing)
     const sent = this.#redis.sendCommand(command, collector as never) as Promise<Reply>
     if (binary) return

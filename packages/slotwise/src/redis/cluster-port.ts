@@ -175,9 +175,9 @@ export class ClusterPort implements RedisPort {
   ): Promise<readonly PromiseSettledResult<Reply>[]> {
     return pipelined(calls, options, {
       ownerOf: (slot) => this.#ownerOf(slot),
-      launch: (request, resolve, reject) => {
+      launch: (request, resolve, reject, now) => {
         if (request.isDedicated) this.#start(request, options).then(resolve, reject)
-        else this.#dispatcher.launch(request, options, resolve, reject)
+        else this.#dispatcher.launch(request, options, resolve, reject, { now })
       },
       flush: (address) => this.#nodes.queueOf(address).flush(),
     })

@@ -11,6 +11,9 @@ const STATEFUL = words(
 )
 const STATEFUL_CLIENT = words('REPLY TRACKING CACHING SETNAME SETINFO NO-EVICT NO-TOUCH')
 
+/** Most commands are one of these, as patterns spell them. */
+const SHARED = words('EVALSHA GET HGET HMGET PTTL SET')
+
 function words(text: string): ReadonlySet<string> {
   return new Set(text.split(' '))
 }
@@ -21,6 +24,7 @@ function words(text: string): ReadonlySet<string> {
  * @throws ConfigurationError for what would change a connection that is not the caller's
  */
 export function connectionFor(command: CommandCall['command']): 'shared' | 'dedicated' {
+  if (SHARED.has(command[0])) return 'shared'
   const word = command[0].toUpperCase()
   if (BLOCKING.has(word)) return 'dedicated'
   if (word === 'XREAD' || word === 'XREADGROUP') {

@@ -54,7 +54,7 @@ export class Dispatcher implements FlightOwner {
   /** `isOwn` for who owns what: the port asks until it is closed, since the calls under way may need to know. */
   start(request: Request, options?: PortCallOptions, isOwn = false): Promise<Reply> {
     return new Promise<Reply>((resolve, reject) => {
-      this.launch(request, options, resolve, reject, isOwn)
+      this.launch(request, options, resolve, reject, { isOwn })
     })
   }
 
@@ -64,11 +64,10 @@ export class Dispatcher implements FlightOwner {
     options: PortCallOptions | undefined,
     resolve: (reply: Reply) => void,
     reject: (error: unknown) => void,
-    isOwn = false,
+    { isOwn = false, now = performance.now() }: { readonly isOwn?: boolean; readonly now?: number } = {},
   ): void {
     if (this.#closed && !isOwn) return reject(new ClosedError('this port has been closed'))
     const ms = options?.deadlineMs ?? this.#surroundings.commandTimeoutMs
-    const now = performance.now()
     const flight = new Flight(request, now + ms, resolve, reject, isOwn, this)
     flight.lastSendAt = now + ms - Math.min(LAST_MS, ms / 20)
     if (isOwn) this.#own.add(flight)
@@ -80,7 +79,7 @@ export class Dispatcher implements FlightOwner {
     if (signal !== undefined) listen(flight, signal)
     if (flight.settled) return
     flight.deadline = this.#deadlines.set(ms, flight, now)
-    this.#dispatch(flight)
+    this.#dispatch(flight, now)
   }
 
   /** How many calls are under way. */
@@ -96,13 +95,13 @@ export class Dispatcher implements FlightOwner {
   }
 
   /** Sends a flight to whoever owns its slot now, or lets it wait until somebody does. */
-  #dispatch(flight: Flight): void {
+  #dispatch(flight: Flight, now = performance.now()): void {
     const { slot, node, mayBeStale } = flight.request
     // One try elsewhere; whatever came of that, the primary is the one to ask.
     if (mayBeStale && slot !== undefined && flight.attempt === 0) {
       const reader = this.#surroundings.readerOf(slot)
       if (reader !== undefined && reader !== this.#surroundings.ownerOf(slot)) {
-        return this.#send(flight, reader, 'readonly')
+        return this.#send(flight, reader, 'readonly', { now })
       }
     }
     const address = node ?? (slot === undefined ? undefined : this.#surroundings.ownerOf(slot))
@@ -110,10 +109,15 @@ export class Dispatcher implements FlightOwner {
       this.#surroundings.refresh()
       return this.#await(flight, `nobody serves slot ${slot}`)
     }
-    this.#send(flight, address, undefined)
+    this.#send(flight, address, undefined, { now })
   }
 
-  #send(flight: Flight, address: string, prefix: Prefix, text = false): void {
+  #send(
+    flight: Flight,
+    address: string,
+    prefix: Prefix,
+    { text = false, now = performance.now() }: { readonly text?: boolean; readonly now?: number } = {},
+  ): void {
     const queue = this.#surroundings.queueOf(address)
     flight.node = address
     flight.prefix = prefix
@@ -121,7 +125,6 @@ export class Dispatcher implements FlightOwner {
     if (flight.isOwn && queue.refusal !== undefined) return flight.reject(new ReplyError(queue.refusal))
     if (!queue.ready) return this.#await(flight, queue.downBecause)
     if (this.#isDoubtful(flight, queue)) return this.#await(flight, `${address} may have been replaced`)
-    const now = performance.now()
     // "Certainly not executed" is worth more than a try whose answer would come too late.
     if (flight.attempt > 0 && flight.request.repeat === 'unsafe' && now > flight.lastSendAt) return
     flight.attempt++
@@ -224,7 +227,7 @@ export class Dispatcher implements FlightOwner {
     const verdict = verdictOf(message)
     const { node, script, slot } = flight.request
     if (verdict.kind === 'no-script' && script !== undefined && flight.node !== undefined) {
-      return this.#send(flight, flight.node, flight.prefix, true)
+      return this.#send(flight, flight.node, flight.prefix, { text: true })
     }
     if (
       node !== undefined ||

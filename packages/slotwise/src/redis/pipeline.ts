@@ -4,7 +4,12 @@ import { type Request, requestOf } from './request.js'
 /** How one call is sent, and where it will go. */
 export interface Ways {
   ownerOf(slot: number): string | undefined
-  launch(request: Request, resolve: (reply: Reply) => void, reject: (error: unknown) => void): void
+  launch(
+    request: Request,
+    resolve: (reply: Reply) => void,
+    reject: (error: unknown) => void,
+    now: number,
+  ): void
   /** Sends to a node what waits for the end of this turn. */
   flush(address: string): void
 }
@@ -44,12 +49,14 @@ export function pipelined(
       }
     }
     for (const [owner, those] of byNode) {
+      const now = performance.now()
       those.requests.forEach((request, i) => {
         const at = those.at[i] ?? 0
         ways.launch(
           request,
           (value) => settle(at, { status: 'fulfilled', value }),
           (reason) => settle(at, { status: 'rejected', reason }),
+          now,
         )
       })
       if (owner !== undefined && those.requests.length >= OWN_WRITE) ways.flush(owner)

@@ -9,7 +9,7 @@ import { proxied } from '../../src/testing/faults/index.js'
 import { rounds } from '../support/budget.js'
 import { listening } from '../support/listening.js'
 import { promotion } from '../support/port-traffic.js'
-import { measuring, type Seen } from '../support/staleness.js'
+import { measuring, type Seen, type Staleness } from '../support/staleness.js'
 
 /** Shorter than the node timeout, so that a primary that is replaced would be believed too long. */
 const MAX_STALENESS_MS = 300
@@ -61,12 +61,12 @@ async function behind(
   through: (reader: RedisPort) => RedisPort = (one) => one,
   reader?: RedisPort,
   local: LocalOptions = LOCAL,
-  coherence: 'tracking' | 'log' = 'tracking',
+  more: Pick<Staleness, 'coherence' | 'byTags'> = {},
 ): Promise<Seen> {
   reader ??= await open()
   const writer = await open()
   const rows = 200
-  const measured = measuring({ readers: [through(reader)], writer, local, coherence, rows, replicas: 1 })
+  const measured = measuring({ readers: [through(reader)], writer, local, rows, replicas: 1, ...more })
   const hits = () => measured.seen().localHits
   try {
     await expect.poll(hits, { timeout: 10_000 }).toBeGreaterThan(rounds(2000, 50_000))
@@ -148,8 +148,15 @@ describe('what a process holds is never more behind than was allowed', () => {
   })
 
   it('the same, where caches tell each other in logs', async () => {
-    expectFresh(await behind(replaced, undefined, undefined, LOCAL, 'log'))
+    expectFresh(await behind(replaced, undefined, undefined, LOCAL, { coherence: 'log' }))
   })
+
+  it.each(['tracking', 'log'] as const)(
+    'the same, where a tag above is changed in the place of the entry: %s',
+    async (coherence) => {
+      expectFresh(await behind(replaced, undefined, undefined, LOCAL, { coherence, byTags: true }))
+    },
+  )
 
   it('when a primary hands over to its replica', async () => {
     expectFresh(

@@ -18,8 +18,13 @@ const IN_ONE = 100
 /** So many entries are read at a time. */
 const AT_A_TIME = 500
 
+/** Stands in a log for everything of its space: no name is empty. */
+export const EVERYTHING = ''
+
 /** Of which logs, and how long they are. */
 export interface ChangeLogSettings {
+  /** What tells in them: of those with different patterns, nobody hears what the others tell. */
+  readonly pattern: 'changes' | 'published'
   readonly name: string
   readonly logs: number
   /** So many entries of each stay. */
@@ -47,7 +52,7 @@ export class ChangeLog {
 
   constructor(port: RedisPort, settings: ChangeLogSettings) {
     this.port = port
-    const space = { namespace: port.namespace, pattern: 'changes', name: settings.name }
+    const space = { namespace: port.namespace, pattern: settings.pattern, name: settings.name }
     this.logs = Array.from({ length: settings.logs }, (_, n) => keyOf(space, [n]))
     this.#settings = settings
   }
@@ -69,17 +74,20 @@ export class ChangeLog {
       const log = this.logs[at]
       if (log === undefined) return []
       return Array.from({ length: Math.ceil(all.length / IN_ONE) }, (_, i) =>
-        append.call(
-          { log },
-          {
-            tag: randomTag(8),
-            items: JSON.stringify(all.slice(i * IN_ONE, (i + 1) * IN_ONE)),
-            keep: this.#settings.keep,
-            for_ms: FOR_MS,
-          },
-        ),
+        this.#append(log, all.slice(i * IN_ONE, (i + 1) * IN_ONE)),
       )
     })
+  }
+
+  /** What says in each of the logs that everything may have changed. */
+  appendingEverything(): readonly ScriptCall[] {
+    return this.logs.map((log) => this.#append(log, [EVERYTHING]))
+  }
+
+  #append(log: Key, names: readonly string[]): ScriptCall {
+    const { keep } = this.#settings
+    const args = { tag: randomTag(8), items: JSON.stringify(names), keep, for_ms: FOR_MS }
+    return append.call({ log }, args)
   }
 
   /** The end of a log. */

@@ -65,8 +65,8 @@ export interface InvalidationSubscription extends AsyncDisposable {
  * `CLIENT TRACKING`, and for whatever is derived from data and lies outside of Redis.
  *
  * Guaranteed: what `publish` has resolved for is told to every subscription, in the order of each name, at least once, or `missed`
- * is; once `freshAsOfMs` is past that moment, it has been told. Not guaranteed: what a failover lost of a log after it was
- * published, which the next reading reports as missed; and how fast, but by `freshAsOfMs`.
+ * is; once `freshAsOfMs` is past that moment, it has been told. Not guaranteed: what a failover lost of a log before anybody had
+ * read it, which is neither told nor missed; and how fast, but by `freshAsOfMs`.
  *
  * @example
  * ```ts
@@ -95,6 +95,7 @@ export class Invalidator implements AsyncDisposable {
 
   constructor(port: RedisPort, options: InvalidatorOptions) {
     this.#changes = new ChangeLog(port, {
+      pattern: 'published',
       name: plainName('name', options.name),
       logs: integer('logs', options.logs ?? 8, { max: 1024 }),
       keep: integer('keep', options.keep ?? 10_000, { max: 1_000_000 }),

@@ -2,6 +2,7 @@ import { ConfigurationError, RedisUnavailableError, ReplyError } from '../../err
 import { type Key, type KeySpace, keyOf, keysOf, plainName } from '../../keys.js'
 import type { CommandCall, RedisPort, ScriptCall } from '../../redis/port.js'
 import { everyKey } from '../everything.js'
+import type { ChangeLog } from '../log/change-log.js'
 import { distinct } from '../tags/paths.js'
 import { changeOf } from '../tags/tag-store.js'
 import { writeAll } from '../write-all.js'
@@ -18,12 +19,15 @@ export interface ApplyOptions {
   readonly replicas: number
   readonly deadlineMs: number | undefined
   readonly signal: AbortSignal
+  /** Where what happens to a name is told as well. */
+  readonly logs: ReadonlyMap<string, ChangeLog>
 }
 
 /** What changes at one key. */
 interface Change {
   readonly key: Key
   readonly call: CommandCall | ScriptCall
+  readonly log: ChangeLog | undefined
 }
 
 /** How long it may take to find everything of a name. */
@@ -41,7 +45,7 @@ export async function apply(
   const changes = new Map<Key, Change>()
   const wanted = events.map((event): { readonly keys: readonly Key[] } | { readonly cause: unknown } => {
     try {
-      const own = changesOf(port, event)
+      const own = changesOf(port, event, options.logs)
       for (const change of own) changes.set(change.key, change)
       return { keys: own.map(({ key }) => key) }
     } catch (cause) {
@@ -69,26 +73,32 @@ export async function apply(
 function changesOf(
   port: RedisPort,
   { name, tenant, entry, tags, everything }: OutboxEvent,
+  logs: ReadonlyMap<string, ChangeLog>,
 ): readonly Change[] {
   if (name === undefined) {
     if (entry === undefined && tags.length === 0 && !everything) return []
     throw new ConfigurationError('an event that concerns something must name the cache or the tags')
   }
   const space = { namespace: port.namespace, name: plainName('name', name), tenant }
+  const log = logs.get(name)
   return [
-    ...(entry === undefined ? [] : [removalOf(keyOf({ ...space, pattern: 'cache' }, entry))]),
-    ...distinct(tags).map((tag) => tagChangeOf(keyOf({ ...space, pattern: 'tag' }, tag.split('/')))),
+    ...(entry === undefined ? [] : [removalOf(keyOf({ ...space, pattern: 'cache' }, entry), log)]),
+    ...distinct(tags).map((tag) => tagChangeOf(keyOf({ ...space, pattern: 'tag' }, tag.split('/')), log)),
   ]
 }
 
-const removalOf = (key: Key): Change => ({ key, call: { key, command: ['DEL', key], repeat: 'safe' } })
-const tagChangeOf = (key: Key): Change => ({ key, call: changeOf(key) })
+const removalOf = (key: Key, log?: ChangeLog): Change => ({
+  key,
+  call: { key, command: ['DEL', key], repeat: 'safe' },
+  log,
+})
+const tagChangeOf = (key: Key, log?: ChangeLog): Change => ({ key, call: changeOf(key), log })
 
 /** What Redis did not take, and why. */
 async function send(
   port: RedisPort,
   changes: readonly Change[],
-  { replicas, deadlineMs, signal }: ApplyOptions,
+  options: Omit<ApplyOptions, 'logs'>,
 ): Promise<ReadonlyMap<Key, unknown>> {
   const failures = new Map<Key, unknown>()
   const sent = changes.filter(({ key }) => {
@@ -98,12 +108,31 @@ async function send(
     return breaker.state === 'closed'
   })
   const calls = sent.map(({ call }) => call)
-  const results = await writeAll(port, calls, { replicas, deadlineMs, signal })
+  const results = await writeAll(port, calls, options)
   sent.forEach(({ key }, i) => {
     const result = results[i]
     if (result?.status === 'rejected') failures.set(key, result.reason)
   })
+  const done = sent.filter(({ key }) => !failures.has(key))
+  await Promise.all(
+    [...new Set(done.map(({ log }) => log))].map(async (log) => {
+      const told = done.filter((change) => change.log === log).map(({ key }) => key)
+      const failed = log && (await refused(port, log.appending(told), options))
+      // Done again in whole, which harms nothing.
+      if (failed !== undefined) for (const key of told) failures.set(key, failed.reason)
+    }),
+  )
   return failures
+}
+
+/** The first of these that Redis did not take. */
+async function refused(
+  port: RedisPort,
+  calls: readonly ScriptCall[],
+  options: Omit<ApplyOptions, 'logs'>,
+): Promise<PromiseRejectedResult | undefined> {
+  const results = await writeAll(port, calls, options)
+  return results.find((result) => result.status === 'rejected')
 }
 
 async function removeEverything(
@@ -120,10 +149,14 @@ async function removeEverything(
     for (const [each, changeAt] of kinds) {
       const bounds = { deadlineMs: EVERYTHING_MS, signal: options.signal }
       for await (const keys of everyKey(port, keysOf(each), bounds)) {
-        for (const reason of (await send(port, keys.map(changeAt), options)).values()) return judge(reason)
+        const changes = keys.map((key) => changeAt(key))
+        for (const reason of (await send(port, changes, options)).values()) return judge(reason)
       }
     }
-    return { kind: 'done' }
+    // Told once and of all: should this process die before, nobody finds again what it has removed.
+    const calls = options.logs.get(space.name)?.appendingEverything() ?? []
+    const failed = await refused(port, calls, options)
+    return failed === undefined ? { kind: 'done' } : judge(failed.reason)
   } catch (error) {
     return judge(error)
   }

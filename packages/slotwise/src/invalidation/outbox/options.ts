@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../../errors.js'
+import { plainName } from '../../keys.js'
 import { integer, shown } from '../../options.js'
 import type { PostgresPool } from '../../postgres.js'
 import type { OutboxEvent } from './event.js'
@@ -47,6 +48,12 @@ export interface OutboxOptions extends OutboxPlace {
   readonly handlerTimeoutMs?: number | undefined
   /** So many replicas of each primary are to know before an event counts as done. @defaultValue `0` */
   readonly replicas?: number | undefined
+  /**
+   * Caches with `coherence: 'log'`, by the name that events have: in the logs of which tag space they tell each other, which is
+   * the cache's name without its version unless it was told another. What they hold in their processes then hears of events too;
+   * a change of tags likewise, by the name of the tags. One command more for each change. @defaultValue none
+   */
+  readonly logs?: Readonly<Record<string, string>> | undefined
   /** Closes it when aborted. */
   readonly signal?: AbortSignal | undefined
   /** Told of every failure; all but `set-aside` are tried again. */
@@ -65,6 +72,7 @@ export interface Settings {
   readonly deadlineMs: number | undefined
   readonly handlerTimeoutMs: number
   readonly replicas: number
+  readonly logs: ReadonlyMap<string, string>
   readonly report: (cause: unknown, operation: OutboxErrorContext['operation'], event?: OutboxEvent) => void
 }
 
@@ -86,6 +94,7 @@ export function settingsOf(options: OutboxOptions): Settings {
     deadlineMs: deadlineMs === undefined ? undefined : integer('deadlineMs', deadlineMs, TIMER),
     handlerTimeoutMs: integer('handlerTimeoutMs', options.handlerTimeoutMs ?? 30_000, TIMER),
     replicas: integer('replicas', options.replicas ?? 0, { min: 0 }),
+    logs: logsOf(options.logs ?? {}),
     report: (cause, operation, event) => {
       try {
         onError?.(cause instanceof Error ? cause : new Error(String(cause)), { operation, event })
@@ -94,4 +103,16 @@ export function settingsOf(options: OutboxOptions): Settings {
       }
     },
   }
+}
+
+function logsOf(logs: unknown): ReadonlyMap<string, string> {
+  if (typeof logs !== 'object' || logs === null || Array.isArray(logs)) {
+    throw new ConfigurationError(`logs must be tag spaces by the names of caches, got ${shown(logs)}`)
+  }
+  return new Map(
+    Object.entries(logs).map(([name, space]) => [
+      plainName('a name in logs', name),
+      plainName('a tag space in logs', space),
+    ]),
+  )
 }

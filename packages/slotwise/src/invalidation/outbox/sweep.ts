@@ -1,5 +1,7 @@
 import type { RedisPort } from '../../redis/port.js'
 import { publish } from '../../telemetry.js'
+import { cacheLog } from '../log/cache-log.js'
+import type { ChangeLog } from '../log/change-log.js'
 import { apply, type Outcome } from './apply.js'
 import { EVENT, eventOf, type OutboxEvent } from './event.js'
 import type { Handing } from './handing.js'
@@ -22,11 +24,13 @@ export class Sweeper {
   readonly #handing: Handing | undefined
   /** Taken by Redis; the handler has not had them. */
   readonly #taken = new Set<bigint>()
+  readonly #logs: ReadonlyMap<string, ChangeLog>
 
   constructor(port: RedisPort, settings: Settings, handing: Handing | undefined) {
     this.#port = port
     this.#settings = settings
     this.#handing = handing
+    this.#logs = new Map([...settings.logs].map(([name, space]) => [name, cacheLog(port, space)]))
   }
 
   /** Whether nothing that was there is left. @throws whatever Postgres says, or why the session is lost */
@@ -67,7 +71,7 @@ export class Sweeper {
     const from = performance.now()
     const { replicas, deadlineMs } = this.#settings
     const open = events.filter(({ id, key }) => !this.#taken.has(id) && !pass.held.has(key))
-    const outcomes = await apply(this.#port, open, { replicas, deadlineMs, signal })
+    const outcomes = await apply(this.#port, open, { replicas, deadlineMs, signal, logs: this.#logs })
     const found = new Map(open.map((event, i) => [event, outcomes[i]]))
     const aside = new Map<OutboxEvent, string>()
     const ready: OutboxEvent[] = []

@@ -1,9 +1,11 @@
 import { ClosedError } from '../../errors.js'
 import { type Key, keyOf, plainName } from '../../keys.js'
-import { type CallOptions, integer } from '../../options.js'
+import { type CallOptions, integer, oneOf } from '../../options.js'
 import { randomTag } from '../../random.js'
-import type { RedisPort } from '../../redis/port.js'
+import type { RedisPort, Reply } from '../../redis/port.js'
 import type { TagChange } from '../cdn/surrogate.js'
+import { cacheLog, toldIn } from '../log/cache-log.js'
+import type { ChangeLog } from '../log/change-log.js'
 import { PendingInvalidations, pendingError } from '../pending.js'
 import { writeAll } from '../write-all.js'
 import { concerning, distinct } from './paths.js'
@@ -24,6 +26,11 @@ export interface TagVersionsOptions {
   readonly keepMs?: number | undefined
   /** So many replicas of each primary are to know of a change before it resolves. @defaultValue `0` */
   readonly replicas?: number | undefined
+  /**
+   * How processes that hold what bears these tags hear of a change: the same as the caches that share them. With `'log'` a change
+   * is one command more, and has happened once it is in their log. @defaultValue `'tracking'`
+   */
+  readonly coherence?: 'tracking' | 'log' | undefined
   /** Told of every failure that does not reach a caller: a change that is tried again, an intent that Redis did not take. */
   readonly onError?: ((error: Error, context: { readonly key: string }) => void) | undefined
   /**
@@ -81,8 +88,9 @@ export class TagView {
     const replicas = integer('replicas', options.replicas ?? this.#settings.replicas, { min: 0 })
     const paths = distinct(tags)
     const keys = paths.map((tag) => this.#store.keyOf(tag))
-    const results = await writeAll(this.#port, keys.map(changeOf), { replicas, deadlineMs, signal })
-    this.#leave(paths, results, replicas)
+    const terms = { replicas, deadlineMs, signal }
+    const results = await writeAll(this.#port, keys.map(changeOf), terms)
+    this.#leave(paths, await toldIn(this.#settings.log, keys, results, terms), replicas)
   }
 
   /** What is known of these tags and of those above them. Take it **before** what bears them is read. */
@@ -129,13 +137,15 @@ export class TagView {
     const keys = paths.map((path) => this.#store.keyOf(path))
     const token = randomTag(16).toString('base64url')
     const from = performance.now()
-    const announced = await this.#store.intend(paths, token, coveredMs, terms)
+    const told = (results: readonly PromiseSettledResult<Reply>[]) =>
+      toldIn(this.#settings.log, keys, results, terms)
+    const announced = await told(await this.#store.intend(paths, token, coveredMs, terms))
     for (const [i, result] of announced.entries()) {
       if (result.status === 'rejected') this.#settings.report(result.reason, keys[i])
     }
     const leftMs = coveredMs * (1 - ROLLBACK_SHARE) - (performance.now() - from)
     const signal = AbortSignal.timeout(Math.max(0, Math.floor(leftMs)))
-    const settle = () => this.#store.settle(paths, token, lingerMs, terms)
+    const settle = async () => await told(await this.#store.settle(paths, token, lingerMs, terms))
     let written: R
     try {
       written = await transaction({ signal })
@@ -217,9 +227,10 @@ export class TagVersions extends TagView {
 
   constructor(port: RedisPort, options: TagVersionsOptions) {
     const closing = new AbortController()
-    const settings = settingsOf(options, closing.signal)
+    const settings = settingsOf(port, options, closing.signal)
     const pending = new PendingInvalidations(port, {
       callOf: changeOf,
+      told: (keys, results) => toldIn(settings.log, keys, results, { replicas: settings.replicas }),
       report: settings.report,
       changed: () => {},
     })
@@ -252,6 +263,7 @@ interface Settings {
   readonly name: string
   readonly keepMs: number
   readonly replicas: number
+  readonly log: ChangeLog | undefined
   readonly closed: AbortSignal
   readonly report: (error: unknown, key: Key | undefined) => void
   /** Tells `onChange`. */
@@ -259,11 +271,14 @@ interface Settings {
 }
 
 function settingsOf(
-  { name, keepMs = 86_400_000, replicas = 0, onError, onChange }: TagVersionsOptions,
+  port: RedisPort,
+  { name, coherence = 'tracking', keepMs = 86_400_000, replicas = 0, onError, onChange }: TagVersionsOptions,
   closed: AbortSignal,
 ): Settings {
+  const isLogged = oneOf('coherence', coherence, ['tracking', 'log']) === 'log'
   const settings: Settings = {
     name: plainName('name', name),
+    log: isLogged ? cacheLog(port, name) : undefined,
     keepMs: integer('keepMs', keepMs),
     replicas: integer('replicas', replicas, { min: 0 }),
     closed,

@@ -145,7 +145,7 @@ describe('an audit finds', () => {
 
   it('what a process goes on serving, and Redis does not', async () => {
     const database = new Database()
-    const local = { maxEntries: 10, maxStalenessMs: 100 }
+    const local = { maxEntries: 10, maxStalenessMs: 400 }
     const name = `c${randomUUID().slice(0, 8)}`
     await using cache = open({ name, local }, withoutNews(port))
     database.rows.set('7', 'old')

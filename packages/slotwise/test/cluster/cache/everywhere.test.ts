@@ -5,7 +5,7 @@ import { Cache, type CacheOptions } from '../../../src/cache/index.js'
 import { connect } from '../../../src/ioredis/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { listening } from '../../support/listening.js'
-import { withoutHearing } from '../../support/port-with.js'
+import { portWith, withoutHearing } from '../../support/port-with.js'
 import { gate } from './gate.js'
 import { nameOf, watched } from './watched-port.js'
 
@@ -89,6 +89,48 @@ describe('once it has resolved, no process serves the older value', () => {
     await way(other, id)
     expect(performance.now() - from).toBeGreaterThan(T)
     expect(await holder.get(id)).not.toBe('old')
+  })
+})
+
+describe('of several who hold it', () => {
+  it('all are waited for, the one that may be behind most too, though others have answered', async () => {
+    const name = `c${randomUUID().slice(0, 8)}`
+    let isHalfOpen = false
+    const silent = listening(withoutHearing(port), { isHalfOpen: () => isHalfOpen })
+    const far = { maxEntries: 100, maxStalenessMs: 2 * T }
+    await using slowest = opened(name, silent, { local: far })
+    await using near = opened(name, port)
+    await using other = opened(name, elsewhere)
+    const id = randomUUID()
+    await other.set(id, 'old')
+    await held(slowest, id, 'old')
+    await held(near, id, 'old')
+    isHalfOpen = true
+    const from = performance.now()
+    await other.invalidate(id, { everywhere: true })
+    expect(await slowest.get(id)).toBeUndefined()
+    expect(performance.now() - from).toBeGreaterThan(far.maxStalenessMs)
+  })
+
+  it('an answer for some of very many entries is none for the others', async () => {
+    const name = `c${randomUUID().slice(0, 8)}`
+    const ids = Array.from({ length: 250 }, (_, n) => `${n}`)
+    const lost = keyOf({ namespace: port.namespace, pattern: 'cache', name }, '249')
+    let isHalfOpen = false
+    const subscribe: RedisPort['subscribe'] = (channel, listener, options) => {
+      const message = (payload: Buffer): void => {
+        if (!payload.includes(JSON.stringify(lost))) listener.message(payload)
+      }
+      return port.subscribe(channel, { message }, options)
+    }
+    const partly = portWith(listening(port, { isHalfOpen: () => isHalfOpen }), { subscribe })
+    await using holder = opened(name, partly)
+    await using other = opened(name, elsewhere)
+    await other.set('249', 'old')
+    await held(holder, '249', 'old')
+    isHalfOpen = true
+    await other.invalidateMany(ids, { everywhere: true })
+    expect(await holder.get('249')).toBeUndefined()
   })
 })
 

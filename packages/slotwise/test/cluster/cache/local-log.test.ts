@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
 import { ReplyError } from '../../../src/errors.js'
+import { TagVersions } from '../../../src/invalidation/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
 import { withoutBorrowing } from '../../support/port-with.js'
 import { refuse } from './caches.js'
 import { roundTripping } from './counted-port.js'
+import { gate } from './gate.js'
 import { nameOf, watched } from './watched-port.js'
 
 let port: RedisPort
@@ -85,6 +87,90 @@ describe('a change by another process, with a level or without, is seen within m
   })
 })
 
+describe('a change of the database that never ends here, as by a process that dies after its commit', () => {
+  const begun: Record<string, (cache: Cache<string>, change: () => Promise<string>) => Promise<unknown>> = {
+    'mutate of an entry': (cache, change) => cache.mutate({ ids: ['a'] }, change),
+    'mutate of a tag': (cache, change) => cache.mutate({ tags: ['org:7'] }, change),
+    writeThrough: (cache, change) => cache.writeThrough('a', change),
+  }
+  it.each(Object.entries(begun))('is seen from its beginning: %s', async (_, begin) => {
+    const name = fresh()
+    await using holder = opened(name)
+    const other = opened(name, { local: undefined })
+    await holder.set('a', 'old', { tags: ['org:7/x'] })
+    await held(holder, 'a')
+    const [committed, never] = [gate(), gate()]
+    const changing = begin(other, async () => {
+      committed.open()
+      await never.passed
+      return 'new'
+    })
+    await committed.passed
+    await expect.poll(() => holder.get('a'), { ...POLL, timeout: T }).toBeUndefined()
+    never.open()
+    await changing
+    await other.close()
+  })
+})
+
+it('what a refresh has stored before the end of what is held is seen', async () => {
+  const name = fresh()
+  await using holder = opened(name)
+  await using other = opened(name, { local: undefined, earlyRefresh: 1000 })
+  await other.getOrLoad('a', async () => {
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    return 'old'
+  })
+  await held(holder, 'a')
+  const refreshed = async () => {
+    await other.getOrLoad('a', () => 'new')
+    return await other.get('a')
+  }
+  await expect.poll(refreshed, POLL).toBe('new')
+  await expect.poll(() => holder.get('a'), { ...POLL, timeout: T }).toBe('new')
+})
+
+describe('a change of a tag by whoever has no cache, is seen within maxStalenessMs', () => {
+  const changes: Record<string, (tags: TagVersions) => Promise<unknown>> = {
+    bump: (tags) => tags.bump(['org:7']),
+    'mutate, from its beginning': async (tags) => {
+      const [committed, never] = [gate(), gate()]
+      const changing = tags.mutate(['org:7'], {}, async () => {
+        committed.open()
+        await never.passed
+      })
+      await committed.passed
+      return { changing, never }
+    },
+  }
+  it.each(Object.entries(changes))('%s', async (_, change) => {
+    const name = fresh()
+    await using holder = opened(name)
+    await using tags = new TagVersions(forbidden, { name, coherence: 'log' })
+    await holder.set('a', 'old', { tags: ['org:7/x'] })
+    await held(holder, 'a')
+    await change(tags)
+    await expect.poll(() => holder.get('a'), { ...POLL, timeout: T }).toBeUndefined()
+  })
+
+  it('one that could not be told is pending until it is', async () => {
+    const name = fresh()
+    let isRefused = true
+    const refusing = watched(forbidden, (call) => {
+      if (isRefused && nameOf(call) === 'append') throw new Error('refused')
+    })
+    await using holder = opened(name)
+    await using tags = new TagVersions(refusing, { name, coherence: 'log' })
+    await holder.set('a', 'old', { tags: ['org:7'] })
+    await held(holder, 'a')
+    const error: unknown = await tags.bump(['org:7']).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'INVALIDATION_PENDING' })
+    isRefused = false
+    await expect((error as { settled: Promise<boolean> }).settled).resolves.toBe(true)
+    await expect.poll(() => holder.get('a'), { ...POLL, timeout: T }).toBeUndefined()
+  })
+})
+
 it('a mutation whose end a server without memory refuses, and that removes the entry instead, is seen', async () => {
   const name = fresh()
   const full = watched(forbidden, (call) => {
@@ -109,6 +195,44 @@ it('what Redis has refuted is not served again, though nothing is told of it', a
   await port.call({ key, command: ['DEL', key] })
   expect(await holder.get('a', { strict: true })).toBeUndefined()
   expect(await holder.get('a')).toBeUndefined()
+})
+
+it('an answer of the log that was long on its way vouches for no more than when it was asked', async () => {
+  const name = fresh()
+  let until: Promise<void> | undefined
+  let underWay = 0
+  const slow = watched(
+    forbidden,
+    (call) => {
+      if (nameOf(call) === 'read') underWay++
+    },
+    async (call) => {
+      if (nameOf(call) !== 'read') return
+      await until
+      underWay--
+    },
+  )
+  await using holder = opened(name, {}, slow)
+  await using other = opened(name, { local: undefined })
+  await other.set('a', 'old')
+  await held(holder, 'a')
+  const [answer, end] = [gate(), gate()]
+  until = answer.passed
+  // One of each log is on its way.
+  await expect.poll(async () => (await holder.get('a')) === 'old' && underWay, POLL).toBe(8)
+  await other.set('a', 'new')
+  const from = performance.now()
+  await new Promise((resolve) => setTimeout(resolve, 0.7 * T))
+  until = end.passed
+  answer.open()
+  let last = from
+  while (performance.now() - from < 2 * T) {
+    const at = performance.now()
+    if ((await holder.get('a')) === 'old') last = at
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  end.open()
+  expect(last - from).toBeLessThan(T)
 })
 
 describe('a change that could not be told', () => {

@@ -4,9 +4,10 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
 import { connect } from '../../../src/ioredis/index.js'
 import { type Key, keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { listening } from '../../support/listening.js'
 import { refuse } from './caches.js'
 import { roundTripping } from './counted-port.js'
-import { gate, turns } from './gate.js'
+import { gate } from './gate.js'
 import { nameOf, watched } from './watched-port.js'
 
 let port: RedisPort
@@ -128,6 +129,25 @@ describe('what a process holds', () => {
         .toBe(2)
     }
   })
+
+  it('is bounded in age, by when it was read', async () => {
+    await using cache = open<string>({ local: { ...local, maxStalenessMs: 10_000, maxAgeMs: 150 } })
+    const id = randomUUID()
+    await cache.set(id, 'value')
+    await held(cache, id)
+    const localHits = () => cache.stats().localHits
+    let last = 0
+    const from = performance.now()
+    // Served again and again, which is no reason to hold it for longer.
+    await expect
+      .poll(async () => {
+        last = localHits()
+        await cache.get(id)
+        return localHits() - last
+      }, POLL)
+      .toBe(0)
+    expect(performance.now() - from).toBeLessThan(1000)
+  })
 })
 
 it('every answer from the process is told to who listens', async () => {
@@ -208,6 +228,43 @@ describe('a change is seen, within maxStalenessMs at the latest', () => {
       await cache.mutate({ tags: ['a'] }, () => {})
       expect(await cache.get(id)).toBeUndefined()
     }
+  })
+})
+
+describe('one of this process is seen at once, whatever is read while it is on its way', () => {
+  const own: Record<
+    string,
+    readonly [heldUp: string, change: (cache: Cache<string>, id: string) => unknown]
+  > = {
+    invalidate: ['DEL', (cache, id) => cache.invalidate(id)],
+    invalidateTags: ['HDEL', (cache) => cache.invalidateTags(['a'])],
+    set: ['store', (cache, id) => cache.set(id, 'new')],
+    mutate: ['intend', (cache, id) => cache.mutate({ ids: [id] }, () => {})],
+    'mutate of a tag': ['intend', (cache) => cache.mutate({ tags: ['a'] }, () => {})],
+    writeThrough: ['intend', (cache, id) => cache.writeThrough(id, () => 'new')],
+  }
+  it.each(Object.entries(own))('%s', async (_, [heldUp, change]) => {
+    const [asked, go] = [gate(), gate()]
+    let isHeldUp = false
+    let isHalfOpen = false
+    const slow = watched(listening(port, { isHalfOpen: () => isHalfOpen }), async (call) => {
+      if (!isHeldUp || nameOf(call) !== heldUp) return
+      asked.open()
+      await go.passed
+    })
+    await using cache = open<string>({ local: { ...local, maxStalenessMs: 10_000 } }, slow)
+    const id = randomUUID()
+    await cache.set(id, 'old', { tags: ['a'] })
+    await held(cache, id)
+    isHeldUp = true
+    const changing = change(cache, id)
+    await asked.passed
+    await held(cache, id)
+    // What the servers tell comes late, or never.
+    isHalfOpen = true
+    go.open()
+    await changing
+    expect(await cache.get(id)).not.toBe('old')
   })
 })
 
@@ -313,64 +370,5 @@ describe('options that make no sense', () => {
     { maxEntries: 10, maxStalenessMs: 10, values: 'mine' as 'frozen' },
   ])('are refused: %j', (options) => {
     expect(() => open({ local: options })).toThrow(expect.objectContaining({ code: 'CONFIGURATION' }))
-  })
-})
-
-describe('what a tag is found to be', () => {
-  it('is known to its reader, though the level has no room for it', async () => {
-    await using cache = open<string>({ local: { ...local, maxEntries: 1 } })
-    const id = randomUUID()
-    // So many more than there is room for.
-    await cache.set(id, 'value', { tags: ['a', 'b', 'c', 'd', 'e', 'f'] })
-    for (let i = 0; i < 20; i++) expect(await cache.getOrLoad(id, refuse)).toBe('value')
-  })
-
-  it('stays known while others load what bears it', async () => {
-    await using cache = open<string>()
-    await using other = open<string>({ local: undefined }, elsewhere)
-    const [id, tag] = [randomUUID(), randomUUID()]
-    await other.set(id, 'value', { tags: [tag] })
-    await held(cache, id)
-    const before = cache.stats().localHits
-    for (let i = 0; i < 20; i++) {
-      await other.getOrLoad(randomUUID(), { tags: [tag] }, () => 'another')
-      // What is told of a change by then has been told.
-      await elsewhere.call({ key: keyIn(id), command: ['EXISTS', keyIn(id)] })
-      await turns()
-      await cache.get(id)
-    }
-    expect(cache.stats().localHits - before).toBeGreaterThan(15)
-  })
-
-  it('is not taken back by an answer to who had asked before', async () => {
-    const [id, tag] = [randomUUID(), randomUUID()]
-    const holding: { tag?: Promise<void> | undefined; entry?: Promise<void> | undefined } = {}
-    let tagsAnswered = 0
-    const through = watched(port, undefined, async (call) => {
-      const key = 'command' in call ? String(call.command[1]) : ''
-      const kind = key.includes(':tag:') ? 'tag' : nameOf(call) === 'HMGET' ? 'entry' : undefined
-      if (kind === undefined) return
-      const until = holding[kind]
-      holding[kind] = undefined
-      await until
-      if (kind === 'tag') tagsAnswered++
-    })
-    await using cache = open<string>({}, through)
-    await using other = open<string>({ local: undefined }, elsewhere)
-    await other.set(id, 'old', { tags: [tag] })
-    const [late, entry] = [gate(), gate()]
-    holding.tag = late.passed
-    const before = cache.get(id, { strict: true })
-    await expect.poll(() => holding.tag === undefined, POLL).toBe(true)
-    await other.invalidateTags([tag])
-    holding.entry = entry.passed
-    const after = cache.getOrLoad(id, { tags: [tag], strict: true }, () => 'new')
-    await expect.poll(() => holding.entry === undefined, POLL).toBe(true)
-    await expect.poll(() => tagsAnswered, POLL).toBe(1)
-    await turns()
-    late.open()
-    expect(await before).toBe('old')
-    entry.open()
-    expect(await after).toBe('new')
   })
 })

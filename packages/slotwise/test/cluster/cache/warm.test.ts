@@ -1,6 +1,10 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { Warmed } from '../../../src/cache/index.js'
+import { RedisUnavailableError } from '../../../src/errors.js'
+import type { RedisPort } from '../../../src/redis/index.js'
+import { portWith } from '../../support/port-with.js'
 import { testBed } from './caches.js'
 import { watched } from './watched-port.js'
 
@@ -80,6 +84,36 @@ describe('warming', () => {
     expect(await cache.getMany(all)).toEqual(upper(all))
     await cache.invalidateTags([tag])
     expect(await cache.getMany(all)).toEqual(Array(20).fill(undefined))
+  })
+
+  it('waits for a Redis that is slow for a moment, rather than load past it', async () => {
+    const all = ids(20)
+    // As a server that answers after 700 ms does to whoever waits for it, and to whoever does not.
+    const pipeline: RedisPort['pipeline'] = async (calls, options) => {
+      const ms = Math.min(700, options?.deadlineMs ?? 700)
+      await sleep(ms)
+      if (ms === 700) return await bed.port.pipeline(calls, options)
+      return calls.map(() => ({ status: 'rejected', reason: new RedisUnavailableError('too slow') }))
+    }
+    const slow = watched(portWith(bed.port, { pipeline }))
+    const warmed = await bed.cache<string>({ budgetMs: 100 }, slow).warm(all, {}, upper)
+    expect(warmed).toEqual({ done: 20, failed: 0, present: 0 })
+    await slow.idle()
+    expect(await bed.cache<string>().getMany(all)).toEqual(upper(all))
+  })
+
+  it('counts what was loaded and could not be stored as failed, and tells of it', async () => {
+    const all = ids(20)
+    const told: unknown[] = []
+    const port = watched(bed.port, (call) => {
+      const key = 'key' in call ? call.key : call.keys[0]
+      if (key.includes(all[7] ?? '')) throw new RedisUnavailableError('away')
+    })
+    const cache = bed.cache<string>({ onError: (error) => void told.push(error) }, port)
+    expect(await cache.warm(all, {}, upper)).toEqual({ done: 20, failed: 1, present: 0 })
+    expect(told).toContainEqual(
+      new RedisUnavailableError('it was loaded, and not stored: Redis did not answer'),
+    )
   })
 
   it('can be stopped, and then calls no loader any more', async () => {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Cache } from '../../../src/cache/index.js'
 import {
   type InvalidationCursor,
   Invalidator,
@@ -90,6 +91,18 @@ describe('what is published', () => {
   })
 })
 
+it('what caches of the same name tell each other is none of what is published', async () => {
+  const name = `i${randomUUID().slice(0, 8)}`
+  await using invalidator = opened({ name })
+  const { told, missed } = await hearing(invalidator)
+  await using cache = new Cache<string>(port, { name, ttlMs: 60_000, coherence: 'log' })
+  for (let n = 0; n < 20; n++) await cache.set(`${n}`, 'value')
+  await invalidator.publish({ keys: Array.from({ length: 20 }, (_, n) => `${n}`) })
+  await expect.poll(() => told.length, POLL).toBeGreaterThanOrEqual(20)
+  expect(told.toSorted()).toEqual(Array.from({ length: 20 }, (_, n) => `key ${n}`).toSorted())
+  expect(missed()).toBe(0)
+})
+
 describe('whoever was away', () => {
   it('goes on where it was', async () => {
     const name = `i${randomUUID().slice(0, 8)}`
@@ -132,7 +145,7 @@ describe('whoever was away', () => {
     const { told, missed, subscription } = await hearing(invalidator)
     await invalidator.publish({ keys: ['a'] })
     await expect.poll(() => told.length, POLL).toBe(1)
-    const key = keyOf({ namespace: port.namespace, pattern: 'changes', name }, [0])
+    const key = keyOf({ namespace: port.namespace, pattern: 'published', name }, [0])
     await port.call({ key, command: ['DEL', key] })
     await expect.poll(missed, POLL).toBe(1)
     const at = performance.now()

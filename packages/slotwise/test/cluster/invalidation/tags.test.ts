@@ -115,8 +115,13 @@ describe('a change of the database', () => {
 
   it('that a dead process had begun ends with its intent', async () => {
     await using tags = fresh()
-    void tags.mutate(['a'], { intentMs: 60 }, () => new Promise(() => {}))
-    await expect.poll(() => tags.snapshot(['a']), { interval: 2 }).toEqual({ a: null })
+    const begun = gate()
+    void tags.mutate(['a'], { intentMs: 500 }, () => {
+      begun.open()
+      return new Promise(() => {})
+    })
+    await begun.passed
+    expect(await tags.snapshot(['a'])).toEqual({ a: null })
     await expect.poll(() => tags.snapshot(['a']), { interval: 5 }).toEqual({ a: expect.any(String) })
   })
 

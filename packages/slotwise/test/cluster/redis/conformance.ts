@@ -197,7 +197,7 @@ export function conformance(adapter: string, connect: Connect): void {
             tap.chunks.length = 0
             const read = { key: moves, command: ['GET', moves] } as const
             expect(await mapped.call(read, { dedicated })).toBe('vx')
-            expect(tap.chunks.filter((chunk) => /ASKING[^]*GET/.test(chunk))).toHaveLength(1)
+            expect(tap.chunks.filter((chunk) => /ASKING[^]*GET/i.test(chunk))).toHaveLength(1)
           }
         } finally {
           await mapped.close()
