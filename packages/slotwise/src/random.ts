@@ -15,3 +15,10 @@ export function randomTag(length: number): Buffer {
   at += length
   return Buffer.from(STOCK.subarray(at - length, at))
 }
+
+/** So many characters, seven bits of each random. Text goes over the wire as it is, where bytes are put together first. */
+export function randomText(length: number): string {
+  const bytes = randomTag(length)
+  for (let i = 0; i < length; i++) bytes[i] = (bytes[i] ?? 0) & 0x7f
+  return bytes.toString('latin1')
+}

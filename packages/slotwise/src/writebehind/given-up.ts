@@ -3,7 +3,7 @@ import type { DeadLetter } from './dead-letters.js'
 import type { Answer, Change } from './journal.js'
 import type { Partitions } from './partitions.js'
 import { toldOfLetters } from './told.js'
-import { bytesOf } from './values.js'
+import { textOf } from './values.js'
 
 /** Some of the rows that were given up, in whichever partition, and what their owner does about them. */
 export class GivenUp<T> {
@@ -30,7 +30,7 @@ export class GivenUp<T> {
       const { row } = letter
       const change: Change = row.deleted
         ? { kind: 'd', ifLetter: tag }
-        : { kind: 's', bytes: bytesOf(row.value), ifLetter: tag }
+        : { kind: 's', bytes: textOf(row.value), ifLetter: tag }
       return await accept(name, change)
     })
     const count = (await Promise.all(tried)).filter(({ state }) => state === 'accepted').length

@@ -7,8 +7,8 @@ const UNWAITED = { mark: '', acknowledgedBy: 0, fsynced: false } as const
 export function answerOf(reply: Reply): Answer {
   const [kind, first, second, third] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
   if (kind === 1 && typeof first === 'number') {
-    const text = String(second ?? '')
-    const value = text === '' ? undefined : Number(text)
+    // Empty, but of a counter.
+    const value = Buffer.isBuffer(second) && second.length > 0 ? Number(second.toString('latin1')) : undefined
     return { ...UNWAITED, state: 'accepted', number: first, value, place: Number(third) }
   }
   if (kind === 0) {

@@ -1,7 +1,7 @@
 import { BatchFencedError } from '../errors.js'
 import type { Key } from '../keys.js'
 import type { CallOptions } from '../options.js'
-import { randomTag } from '../random.js'
+import { randomTag, randomText } from '../random.js'
 import type { CommandCall, RedisPort, Reply, ScriptCall, Waited } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
 import acceptSource from './accept.lua.js'
@@ -50,7 +50,7 @@ export interface State {
 
 /** A change of a row; of a dead letter only while nothing waits of its row and there is no other. */
 export type Change =
-  | { readonly kind: 's'; readonly bytes: Uint8Array; readonly ifLetter?: Buffer }
+  | { readonly kind: 's'; readonly bytes: Uint8Array | string; readonly ifLetter?: Buffer }
   | { readonly kind: 'd'; readonly ifLetter?: Buffer }
   | { readonly kind: 'i'; readonly field: string; readonly by: number; readonly from?: Start | undefined }
 
@@ -58,7 +58,7 @@ export type Change =
 export interface Start {
   readonly value: number
   /** What the row was. */
-  readonly bytes: Uint8Array
+  readonly bytes: Uint8Array | string
   readonly expected: Buffer
 }
 
@@ -185,7 +185,7 @@ export class Journal {
       {
         kind: change.kind,
         id: name,
-        tag: randomTag(8),
+        tag: randomText(8),
         bytes: change.kind === 's' ? change.bytes : (from?.bytes ?? ''),
         field: change.kind === 'i' ? change.field : '',
         by: change.kind === 'i' ? change.by : 0,

@@ -2,7 +2,7 @@ import { UncacheableValueError } from '../errors.js'
 import type { State } from './journal.js'
 
 /** @throws UncacheableValueError it cannot be JSON */
-export function bytesOf(value: unknown): Buffer {
+export function textOf(value: unknown): string {
   let text: string | undefined
   try {
     text = JSON.stringify(value) as string | undefined
@@ -10,7 +10,7 @@ export function bytesOf(value: unknown): Buffer {
     const why = error instanceof Error ? error.message : String(error)
     throw new UncacheableValueError(`the value cannot be written: ${why}`, { cause: error })
   }
-  if (text !== undefined) return Buffer.from(text)
+  if (text !== undefined) return text
   throw new UncacheableValueError(`the value cannot be written: it is a ${typeof value}`)
 }
 

@@ -18,7 +18,7 @@ import { type Accepted, accepted, type Counted, type Lag, lagOf } from './result
 import { markOf, nameOf, wantedLetters } from './rows.js'
 import { statsOf, type WriteBehindStats } from './stats.js'
 import { told } from './told.js'
-import { bytesOf, fieldOf, valueOf } from './values.js'
+import { fieldOf, textOf, valueOf } from './values.js'
 
 /** Options of {@link WriteBehind.drain}. */
 export interface DrainOptions {
@@ -131,7 +131,7 @@ export class WriteBehind<T> implements AsyncDisposable {
    */
   async write(id: Id, value: T, options: CallOptions = {}): Promise<Accepted> {
     return await this.#told('write', options, async () => {
-      const bytes = bytesOf(value)
+      const bytes = textOf(value)
       return accepted(await this.#accept(id, { kind: 's', bytes }, undefined, options), this.#settings)
     })
   }
@@ -325,7 +325,7 @@ export class WriteBehind<T> implements AsyncDisposable {
     if (!Number.isSafeInteger(number)) {
       throw new ConfigurationError(`${field} is ${shown(before)}, and cannot be counted further`)
     }
-    return { value: number, bytes: bytesOf(row), expected }
+    return { value: number, bytes: textOf(row), expected }
   }
 
   async #load(id: Id, options: CallOptions): Promise<T | undefined> {
