@@ -273,10 +273,10 @@ export class Reading<T> {
   ): Promise<Warmed> {
     const { instance } = this.#scope
     // Nobody waits for an answer: what is loaded past a Redis that is slow for a moment would not be there.
-    const patienceMs = Math.max(instance.pace.budgetMs, instance.port.setup?.commandTimeoutMs ?? 0)
+    const patienceMs = () => Math.max(instance.pace.budgetMs, instance.port.setup?.commandTimeoutMs ?? 0)
     const warming = {
       foundMany: (some: readonly I[], how: LoadOptions, loader: LoadMany<I, T>) =>
-        this.#foundMany(some, how, loader, patienceMs),
+        this.#foundMany(some, how, loader, patienceMs()),
       failed: (error: unknown, id: I) => instance.report(error, 'load', this.#scope.key(id)),
     }
     return await warmUp<I, T>(warming, ids, options, loadMany)

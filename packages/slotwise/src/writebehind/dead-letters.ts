@@ -155,7 +155,7 @@ export class DeadLetters<T> {
         const those = letters.filter(({ name }) => keyOf(name) === key)
         const args = those.flatMap(({ name, tag, text }) => [name, tag, text])
         const call = { ...this.#scriptCall(bequeathSource, [sealed, ...args]), keys: [key] as const }
-        if ((await this.#port.call(call, options)) !== 1) return count
+        if ((await this.#port.call(call, options)) !== 1) continue
         const names = those.map(({ name }) => name)
         count += (await this.#forget(sealed, names, options)) ?? 0
       }

@@ -110,11 +110,13 @@ export class Repartition {
     // A partition of both numbers may be the very same key.
     const all = [...new Map([...old.journals, ...young.journals].map((one) => [one.key, one])).values()]
     let letters = 0
+    // A failover may take back what sealed a journal: then it takes lines again, and no letters.
     do {
-      await this.#drain(all, tokenOf(next))
-      letters += await this.#carryLetters(old, young, sealedFor(tokenOf(next)))
+      do {
+        await this.#drain(all, tokenOf(next))
+        letters += await this.#carryLetters(old, young, sealedFor(tokenOf(next)))
+      } while (!(await this.#isDrained(all, tokenOf(next))))
       await this.#open(young, tokenOf(next))
-      // A failover may take back what sealed a journal: then it takes lines again.
     } while (!(await this.#isDrained(all, tokenOf(next))))
     await this.#finish(layout)
     return letters

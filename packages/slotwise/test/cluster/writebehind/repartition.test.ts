@@ -15,6 +15,8 @@ import { nameOf } from '../../../src/writebehind/rows.js'
 import { openJournal, sealJournal } from '../../../src/writebehind/sealing.js'
 import { anyPort } from '../../support/any-port.js'
 import { rounds } from '../../support/budget.js'
+import { portWith } from '../../support/port-with.js'
+import { nameOf as nameOfCall } from '../cache/watched-port.js'
 import { ModelDatabase, type Versioned } from './model-database.js'
 import { Mortal, type Stop } from './mortal.js'
 
@@ -316,6 +318,35 @@ describe('a dead letter', () => {
     },
   )
 
+  it.each(['bequeath', 'forget'])(
+    'is carried though a failover takes back what sealed a partition, before %s',
+    async (before) => {
+      const { name, database, opened, old, young } = stage({ from: 1 })
+      await using flusher = opened(1)
+      flusher.start()
+      for (let n = 0; n < 20; n++) {
+        database.refused.add(`${n}`)
+        await old.write(`${n}`, { version: 1 })
+      }
+      await old.drain()
+      let isTakenBack = false
+      const through = portWith(port, {
+        call: (async (call, options) => {
+          if (nameOfCall(call) === before && !isTakenBack) {
+            isTakenBack = true
+            const [key] = 'keys' in call ? call.keys : [call.key]
+            await port.call({ key, command: ['HDEL', key, 'p'] })
+          }
+          return await port.call(call, options)
+        }) satisfies RedisPort['call'],
+      })
+      const change = await new WriteBehindAdmin(through, { name }).changePartitions(5)
+      expect(change.letters).toBeGreaterThan(10)
+      expect(new Set((await young.deadLetters()).map(({ id }) => id)).size).toBe(20)
+      expect(await young.discard()).toBe(20)
+    },
+  )
+
   it('is not lost to whoever removes it late where it was, once it lies there again', async () => {
     const late = { before: 'forget 1', kind: 'pauses' } as const
     const { admin, old, id, flusher, first, changing } = await carried(late)
@@ -335,7 +366,7 @@ const EFFECTS = [
   ['lag', 3],
   ['resettle', 2],
   ['seal', 7],
-  ['remainder', 12],
+  ['remainder', 19],
   ['letters', 3],
   ['bequeath', 1],
   ['forget', 1],
