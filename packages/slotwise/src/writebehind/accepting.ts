@@ -5,6 +5,7 @@ import type { AcceptOptions, Answer, Change } from './journal.js'
 import { isOutOfMemory, MemoryRoom } from './memory-room.js'
 import type { Settings } from './options.js'
 import type { Partitions } from './partitions.js'
+import { openJournal } from './sealing.js'
 import { Written } from './written.js'
 
 /** What accepting needs of its instance. */
@@ -70,6 +71,7 @@ export class Accepting<T> {
     const { partitions, ready, lookAgain, ...settings } = this.#settings
     const journal = partitions.journalOf(name)
     let refused: string | undefined
+    let isOpened = false
     for (;;) {
       try {
         await ready()
@@ -80,7 +82,11 @@ export class Accepting<T> {
       if (this.room.isFullFor(journal.key)) return { state: 'out of memory' }
       const layout = settings.layout()
       if (layout === refused) {
-        throw new ConfigurationError(`${settings.name} has journals of another number of partitions`)
+        // A failover right after a change may have taken back what opened it, which is done once all that there was is written.
+        if (isOpened || (await openJournal(journal, layout, options)) !== layout) {
+          throw new ConfigurationError(`${settings.name} has journals of another number of partitions`)
+        }
+        isOpened = true
       }
       const answer = await journal.accept(name, change, mark, { ...options, layout })
       if (answer.state !== 'foreign') return answer

@@ -219,6 +219,19 @@ describe('a change of the number of partitions', () => {
   })
 })
 
+it('a journal whose opening a failover has taken back is opened by who writes to it, and one that is sealed for later is not', async () => {
+  const { space, admin, old, young } = stage()
+  await old.ready()
+  await admin.changePartitions(5)
+  const sealed = async (as: string) => {
+    for (const key of partitionKeys(space, 5)) await port.call({ key, command: ['HSET', key, 'p', as] })
+  }
+  await sealed('>0000000001:5')
+  expect(await young.write('a', { version: 1 })).toMatchObject({ accepted: true })
+  await sealed('>0000000002:3')
+  await expect(young.write('a', { version: 2 })).rejects.toThrow(/journals of another number/)
+})
+
 it('a journal of a later layout is neither sealed nor opened by whoever was paused in an earlier change', async () => {
   const { space } = stage()
   const [key = fail()] = partitionKeys(space, 5)
