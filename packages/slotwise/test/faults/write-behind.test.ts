@@ -126,6 +126,8 @@ const FAULTS: Readonly<Record<string, () => Promise<void>>> = {
     }
   },
   'Postgres was killed': () => database.killServer(),
+  'a process of Postgres was killed, and all its connections with it': () => database.killBackend(),
+  'Postgres stood still for longer than a lease': () => database.pauseServer(1.5 * LEASE_MS),
   'partitions moved': async () => {
     const from = any(primaries())
     // A former primary may still be taken for one by its role, but has no slots.

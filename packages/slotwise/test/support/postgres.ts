@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { type LocalPostgres, startPostgres } from '../../../../scripts/postgres.js'
 
@@ -26,6 +27,10 @@ export async function mortalDatabase(): Promise<
   TestDatabase & {
     /** Kills the server, and starts it again with what it had written by then. */
     readonly killServer: () => Promise<void>
+    /** Kills a process that serves a connection, which makes the server end all others and begin anew. */
+    readonly killBackend: () => Promise<void>
+    /** All of the server stands still for so long. */
+    readonly pauseServer: (ms: number) => Promise<void>
   }
 > {
   const folder = await mkdtemp(join(tmpdir(), 'slotwise-postgres-'))
@@ -35,14 +40,37 @@ export async function mortalDatabase(): Promise<
     await server.stop()
     await rm(folder, { recursive: true, force: true })
   })
+  const pidsOf = async (which: string): Promise<readonly number[]> => {
+    const sql = `select pid from pg_stat_activity where pid <> pg_backend_pid() and ${which} order by random()`
+    return (await database.pool.query<{ pid: number }>(sql)).rows.map(({ pid }) => pid)
+  }
   return {
     ...database,
+    killBackend: async () => {
+      const [pid] = await pidsOf(`backend_type = 'client backend'`)
+      if (pid !== undefined) signal(pid, 'SIGKILL')
+    },
+    pauseServer: async (ms) => {
+      const all = [server.pid, ...(await pidsOf('true'))]
+      for (const pid of all) signal(pid, 'SIGSTOP')
+      await sleep(ms)
+      for (const pid of all) signal(pid, 'SIGCONT')
+    },
     killServer: async () => {
       process.kill(server.pid, 'SIGKILL')
       await server.stop()
       server = await start(server.port)
       if (server.url !== database.serverUrl) throw new Error('the database is somewhere else now')
     },
+  }
+}
+
+/** Of a process that may have ended by now. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
   }
 }
 
