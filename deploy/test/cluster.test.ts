@@ -95,7 +95,7 @@ describe('the cluster that is deployed', () => {
 
     const key = keyOf({ namespace: 'comments', pattern: 'kept', name: 'orders' }, 'one')
     const written = await app.writeThenWait({ key, command: ['SET', key, 'v'] }, { replicas: 1 })
-    expect(written).toEqual({ reply: 'OK', acknowledgedBy: 1 })
+    expect(written).toEqual({ reply: 'OK', acknowledgedBy: 1, fsynced: false })
   })
 
   it.each<readonly [string, ...string[]]>([

@@ -36,7 +36,7 @@ describe('the durable form', () => {
     expect(primaries).toHaveLength(3)
     for (const { id } of primaries) expect(nodes.filter(({ primary }) => primary === id)).toHaveLength(2)
     const written = await app.writeThenWait({ key, command: ['SET', key, 'v'] }, { replicas: 2 })
-    expect(written).toEqual({ reply: 'OK', acknowledgedBy: 2 })
+    expect(written).toEqual({ reply: 'OK', acknowledgedBy: 2, fsynced: false })
   })
 
   it('takes writes with one replica away, and refuses them with none', async () => {

@@ -91,7 +91,7 @@ describe('the deployment with TLS', () => {
     const ready = await fetch(`${service.url}/readyz`)
     expect([ready.status, await ready.json()]).toEqual([
       200,
-      { redis: 'up', postgres: 'up', draining: false },
+      { redis: 'up', postgres: 'up', draining: false, unwritten: { changes: 0, oldestMs: 0 } },
     ])
   })
 })

@@ -1,4 +1,4 @@
-import { SlotwiseError } from 'slotwise'
+import { LoadTimeoutError, SlotwiseError } from 'slotwise'
 
 /** What can go wrong for a caller, as the field `code` of a problem says it. Codes never change. */
 export const PROBLEMS = {
@@ -80,7 +80,7 @@ export function problemOf(error: unknown): Problem {
       return new Problem('REDIS_UNAVAILABLE', 'Try again in a moment.', { retryAfterMs: 1000, cause: error })
     }
   }
-  if (isDatabaseAway(error)) {
+  if (isDatabaseAway(error) || error instanceof LoadTimeoutError) {
     return new Problem(
       'DATABASE_UNAVAILABLE',
       'Try again in a moment. A change that was under way may have been made.',

@@ -15,6 +15,9 @@ export interface CachedThread {
   readonly comments: readonly Comment[]
 }
 
+/** How long a read waits for what the database has of views and reactions. */
+const BEHIND_MS = 1000
+
 /** Settings of {@link Caches}. */
 export interface CachesOptions {
   /** `false` reads from Postgres only. @defaultValue `true` */
@@ -78,7 +81,8 @@ export class Caches implements AsyncDisposable {
       earlyRefresh: 1,
       onError,
     })
-    const behind = { tagSpace: TAG_SPACE, ttlMs: TTL_MS, onError }
+    // Shown beside what was asked for: nobody waits for long for a process whose database does not answer it.
+    const behind = { tagSpace: TAG_SPACE, ttlMs: TTL_MS, hardTimeoutMs: BEHIND_MS, onError }
     this.#behind = {
       views: new Cache(port, { name: 'views', ...behind }),
       reactions: new Cache(port, { name: 'reactions', ...behind }),

@@ -25,13 +25,22 @@ const COMMANDS = [
   ['profile', 'show'],
   ['profile', 'add'],
   ['profile', 'remove'],
+  ['writebehind', 'lag'],
+  ['writebehind', 'dead-letters', 'list'],
+  ['writebehind', 'dead-letters', 'replay'],
+  ['writebehind', 'dead-letters', 'discard'],
+  ['writebehind', 'partitions'],
 ]
 const env = asOps()
 const [node = ''] = inject('cliNodes')
 
 describe('help', () => {
   it('has an example for every command, and there is no command that is not listed here', async () => {
-    const ran = await Promise.all([[], ['profile'], ...COMMANDS].map((path) => slotwise([...path, '--help'])))
+    const ran = await Promise.all(
+      [[], ['profile'], ['writebehind'], ['writebehind', 'dead-letters'], ...COMMANDS].map((path) =>
+        slotwise([...path, '--help']),
+      ),
+    )
     for (const { code, stdout, stderr } of ran) {
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
       expect(stdout).toMatch(/Example:\n {2}(slotwise|source) /)

@@ -13,6 +13,9 @@ import type { Scope } from './scope.js'
 import type { CacheAnswer, CacheRead, LoadOptions, ReadOptions, Warmed, WarmOptions } from './view-options.js'
 import { warmUp } from './warm.js'
 
+/** How long a warm-up waits for Redis where the port does not say how long a command may take. */
+const PATIENCE_MS = 3000
+
 /** The half of a view that reads: with a loader for what is not there, or without. */
 export class Reading<T> {
   readonly #scope: Scope
@@ -273,7 +276,8 @@ export class Reading<T> {
   ): Promise<Warmed> {
     const { instance } = this.#scope
     // Nobody waits for an answer: what is loaded past a Redis that is slow for a moment would not be there.
-    const patienceMs = () => Math.max(instance.pace.budgetMs, instance.port.setup?.commandTimeoutMs ?? 0)
+    const patienceMs = () =>
+      Math.max(instance.pace.budgetMs, instance.port.setup?.commandTimeoutMs ?? PATIENCE_MS)
     const warming = {
       foundMany: (some: readonly I[], how: LoadOptions, loader: LoadMany<I, T>) =>
         this.#foundMany(some, how, loader, patienceMs()),

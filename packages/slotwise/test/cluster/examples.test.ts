@@ -17,7 +17,7 @@ const ENDS: Readonly<Record<string, readonly string[]>> = {
     'a total that was overtaken is stored: false',
   ],
   'outbox.ts': ['before: first', 'after: second'],
-  'writebehind.ts': ['0 changes wait', 'written: 1100 views in'],
+  'writebehind.ts': ['0 changes wait', 'written: 1100 views'],
   'lock.ts': ['the next token is larger: true'],
   'races.ts': [
     'ttl',
