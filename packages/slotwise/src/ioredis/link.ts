@@ -72,9 +72,7 @@ class IoredisLink implements Link {
       values.push(typeof arg === 'string' ? arg : arg instanceof Uint8Array ? asBuffer(arg) : String(arg))
     }
     const command = new Command(NAMES.get(words[0]) ?? words[0], values, binary ? BYTES : TEXT)
-    if (binary) listen(command, outgoing)
     const sent = this.#redis.sendCommand(command, collector as never) as Promise<Reply>
-    if (binary) return
     void sent.then(
       (reply) => outgoing.settled({ kind: 'reply', reply }),
       (error: unknown) => outgoing.settled(outcomeOf(error)),
@@ -92,24 +90,6 @@ class IoredisLink implements Link {
     this.#redis.disconnect()
   }
 }
-
-/** Hears how a command ends from ioredis itself: one more promise for each is felt where many are under way. */
-function listen(command: Command, outgoing: Outgoing): void {
-  const { resolve, reject } = command
-  command.resolve = (reply: Reply) => {
-    outgoing.settled({ kind: 'reply', reply })
-    // Whoever traces ioredis waits for its promise.
-    resolve(reply)
-  }
-  command.reject = (error) => {
-    outgoing.settled(outcomeOf(error))
-    unheard(command.promise)
-    reject(error)
-  }
-}
-
-/** That it rejects is told elsewhere. */
-const unheard = (promise: Promise<unknown>): void => void promise.catch(() => {})
 
 function outcomeOf(error: unknown): Outcome {
   if (error instanceof Error) {
