@@ -142,3 +142,5 @@ else {
   }
 }
 process.exitCode = exitCodeOf(results.flatMap(({ findings }) => findings))
+// All of ours is closed by then. Node 20 may spin in its own clean-up for good after connections that were half open.
+process.once('exit', () => process.exit())
