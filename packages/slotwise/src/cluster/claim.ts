@@ -16,8 +16,12 @@ export async function claim(
   owner: NodeView,
   slots: readonly number[],
 ): Promise<void> {
-  const orders = slots.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'NODE', owner.self.id] as const)
+  const orders = ordersFor(owner, slots)
   await fleet.memberOf(owner).client.pipeline([['CLUSTER', 'BUMPEPOCH'], ...orders])
   const others = primariesOf(views).filter((view) => view !== owner)
   await Promise.allSettled(others.map((view) => fleet.memberOf(view).client.pipeline(orders)))
 }
+
+/** What tells a node whose slots are. */
+export const ordersFor = (owner: NodeView, slots: readonly number[]) =>
+  slots.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'NODE', owner.self.id] as const)

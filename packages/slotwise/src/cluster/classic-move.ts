@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { ReplyError, UnhealthyClusterError } from '../errors.js'
 import type { WireCommand } from '../redis/wire.js'
-import { claim } from './claim.js'
+import { claim, ordersFor } from './claim.js'
 import { outbids } from './epochs.js'
 import type { Fleet, OperateOptions } from './fleet.js'
 import { hasHeard } from './heard.js'
@@ -56,6 +56,15 @@ export class ClassicMove {
       this.#tally.slots += batch.length
       this.#tally.say(`moving slots from ${source.node} to ${target.node}`)
     }
+    const others = views.filter(
+      (view) => view !== source && view !== target && view.self.primary === undefined,
+    )
+    await Promise.allSettled(others.map((view) => this.#tell(this.#fleet.memberOf(view), target, slots)))
+  }
+
+  /** One that has not heard of it from the bus would redirect its clients to where the slots were. */
+  async #tell(member: Member, target: NodeView, slots: readonly number[]): Promise<void> {
+    if (!(await hasHeard(member, target.self.id, slots))) await asked(member, ordersFor(target, slots))
   }
 
   async #moveBatch(
@@ -84,24 +93,21 @@ export class ClassicMove {
     )
     await asked(
       to,
-      outdated.map(({ slot }) => ['CLUSTER', 'SETSLOT', slot, 'NODE', source.self.id]),
+      ordersFor(
+        source,
+        outdated.map(({ slot }) => slot),
+      ),
     )
     const { opened, refusal } = await open(from, to, source, target, slots, earlier.ours)
     await this.#moveKeys(from, to, target, opened, found)
     // Once more, and now: the move has taken a while, and what the target loses to a late packet it deletes. Whoever
     // stops us waits for that too, as the slots are open.
     await outbids(to, from, [], { timeoutMs: this.#options.timeoutMs })
-    const settle = opened.map((slot) => ['CLUSTER', 'SETSLOT', slot, 'NODE', target.self.id] as const)
+    const settle = ordersFor(target, opened)
     // The target first: if the source let go first and died, nobody would know where the slot is.
     await asked(to, settle)
-    const others = views
-      .filter((view) => view !== source && view !== target && view.self.primary === undefined)
-      .map((view) => this.#fleet.memberOf(view))
-    const hears = async (member: Member) => await hasHeard(member, target.self.id, opened).catch(() => false)
-    const [, ...have] = await Promise.all([hears(from), ...others.map(hears)])
+    await hasHeard(from, target.self.id, opened).catch(() => false)
     await letGo(from, settle, opened)
-    // What has not heard of it yet would redirect its clients to where the slot was.
-    await Promise.allSettled(others.filter((_, i) => have[i] !== true).map((member) => asked(member, settle)))
     if (refusal !== undefined) throw refusal
   }
 

@@ -32,9 +32,10 @@ function fill(slot: number, count: number): string[] {
   return keys
 }
 
-/** Loses a slot of the target, once, when the source lets go of it. */
+/** Loses a slot of the target, once, when the source lets go of it; what the third node is told gives it to nobody. */
 function loseOnce(slot: number, seen: (line: string) => void = () => {}): void {
   let isLost = false
+  cluster.node(1).instead = (line) => (/SETSLOT \d+ NODE/.test(line) ? { ok: 'OK' } : undefined)
   source.instead = (line) => {
     seen(line)
     if (isLost || !line.startsWith(`CLUSTER SETSLOT ${slot} NODE`)) return undefined
