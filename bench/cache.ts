@@ -2,8 +2,7 @@
  * Our cache beside the others, on one real six-node cluster: what goes wrong with each (probes), and what it costs
  * (speed). Each is used as its authors recommend, with Redis as its only level.
  */
-import { cpus, loadavg } from 'node:os'
-import { parseArgs } from 'node:util'
+
 import { connect } from 'slotwise/ioredis'
 import { startLocalCluster } from 'slotwise/local'
 import { countCommands, measureMemory } from './cache/counted.js'
@@ -15,6 +14,8 @@ import { probeFindings, type Speed, speedFindings } from './cache/promises.js'
 import { hitsTable, probesTable } from './cache/report.js'
 import { type Name, OURS, OURS_STALE, PEERS, PIPELINING, PLAIN } from './cache/subjects.js'
 import { exitCodeOf, told } from './measuring/findings.js'
+import { machine, machineLine } from './measuring/machine.js'
+import { counts, optionsOf, progress, wanted } from './measuring/options.js'
 
 const HELP = `npm run bench -- cache [options]
 
@@ -33,7 +34,7 @@ client takes for each, and reads that were late and loaded; commands counted; ma
 Exit code: 0 all that is promised was reached, 1 something was missed.
 `
 
-const { values } = parseArgs({
+const values = optionsOf({
   options: {
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -46,39 +47,22 @@ if (values.help) {
   console.log(HELP)
   process.exit(0)
 }
-const { only } = values
-if (only !== undefined && only !== 'probes' && only !== 'speed') {
-  throw new Error(`--only takes probes or speed, got ${only}`)
-}
-const [rounds, ms] = [values.rounds, values.ms].map((text) => {
-  const count = Number(text)
-  if (Number.isSafeInteger(count) && count > 0) return count
-  throw new Error(`a positive whole number was expected, got ${text}`)
-}) as [number, number]
-
-const progress = (line: string) => console.error(`  ${line}`)
-const load = () => loadavg().map((average) => average.toFixed(1))[0]
+const isWanted = wanted(values.only, ['probes', 'speed'])
+const [rounds, ms] = counts(values.rounds, values.ms)
 
 await using cluster = await startLocalCluster({ onProgress: progress })
-const loadBefore = load()
-const probes = only === 'speed' ? undefined : await probe({ cluster, progress })
-const speed = only === 'probes' ? undefined : await measureSpeed()
-const machine = {
-  cores: cpus().length,
-  model: cpus()[0]?.model ?? 'unknown',
-  node: process.version,
-  redis: cluster.version,
-  load: `${loadBefore} before, ${load()} after`,
-}
+const onMachine = machine()
+const probes = isWanted('probes') ? await probe({ cluster, progress }) : undefined
+const speed = isWanted('speed') ? await measureSpeed() : undefined
+const measuredOn = { ...onMachine(), redis: cluster.version }
 const promised = {
   probes: probes === undefined ? [] : probeFindings(probes),
   speed: speed === undefined ? [] : speedFindings(speed),
 }
-if (values.json) console.log(JSON.stringify({ machine, rounds, ms, probes, speed, promised }, null, 2))
+if (values.json)
+  console.log(JSON.stringify({ machine: measuredOn, rounds, ms, probes, speed, promised }, null, 2))
 else {
-  console.log(
-    `${machine.cores} cores (${machine.model}) shared by everything, Redis ${machine.redis}, Node ${machine.node}; load ${machine.load}\n`,
-  )
+  console.log(`${machineLine(measuredOn, `Redis ${cluster.version}`)}\n`)
   if (probes !== undefined) console.log(`${probesTable(probes)}\n\n${told(promised.probes)}\n`)
   if (speed !== undefined) console.log(`${hitsTable(speed)}\n\n${told(promised.speed)}`)
 }

@@ -2,8 +2,8 @@
  * The port beside the client libraries that it stands on: GET, SET and EVALSHA on a six-node cluster, 1, 64 and 512
  * calls in flight, deadlines on where the library has them.
  */
+
 import { createHash } from 'node:crypto'
-import { parseArgs } from 'node:util'
 import { Cluster } from 'ioredis'
 import { createCluster } from 'redis'
 import { connect as connectIoredis } from 'slotwise/ioredis'
@@ -11,9 +11,10 @@ import { startLocalCluster } from 'slotwise/local'
 import { connect as connectNodeRedis } from 'slotwise/node-redis'
 import { type Key, keyOf, type RedisPort, type ScriptCall } from 'slotwise/redis'
 import { exitCodeOf, type Finding, told } from './measuring/findings.js'
+import { optionsOf } from './measuring/options.js'
 import { median, quantile, rateOf } from './measuring/rates.js'
 
-const { values: options } = parseArgs({
+const options = optionsOf({
   options: {
     json: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '7' },

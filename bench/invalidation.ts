@@ -2,8 +2,7 @@
  * Levels in the process and what keeps them from serving what is outdated: ours beside others, on one real six-node
  * cluster. Each is used with two levels and its own way of telling other processes, as its authors recommend.
  */
-import { cpus, loadavg } from 'node:os'
-import { parseArgs } from 'node:util'
+
 import { connect } from 'slotwise/ioredis'
 import { startLocalCluster } from 'slotwise/local'
 import { measureCost } from './invalidation/cost.js'
@@ -20,6 +19,8 @@ import { hitsTable, probesTable } from './invalidation/report.js'
 import { measureBorne, measureTagged } from './invalidation/tags.js'
 import { replay, share } from './invalidation/trace.js'
 import { exitCodeOf, type Finding, told } from './measuring/findings.js'
+import { machine, machineLine } from './measuring/machine.js'
+import { counts, optionsOf, progress, refuse, wanted } from './measuring/options.js'
 import { hasTraces } from './measuring/traces.js'
 
 const PARTS = ['probes', 'hits', 'tags', 'cost', 'traces'] as const
@@ -47,7 +48,7 @@ traces  Two recorded traces of a web shop: hits beside those of a plain LRU and 
 Exit code: 0 all that is promised was reached, 1 something was missed.
 `
 
-const { values } = parseArgs({
+const values = optionsOf({
   options: {
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -63,19 +64,9 @@ if (values.help) {
   process.exit(0)
 }
 const { only, data = process.env['SLOTWISE_DATA'] } = values
-if (only !== undefined && !PARTS.some((part) => part === only)) {
-  throw new Error(`--only takes ${PARTS.join(', ')}, got ${only}`)
-}
-const [entries, rounds, ms] = [values.entries, values.rounds, values.ms].map((text) => {
-  const count = Number(text)
-  if (Number.isSafeInteger(count) && count > 0) return count
-  throw new Error(`a positive whole number was expected, got ${text}`)
-}) as [number, number, number]
-if (values.data !== undefined && !hasTraces(values.data))
-  throw new Error(`there are no traces in ${values.data}`)
-
-const progress = (line: string) => console.error(`  ${line}`)
-const load = () => loadavg().map((average) => average.toFixed(1))[0]
+const isWanted = wanted(only, PARTS)
+const [entries, rounds, ms] = counts(values.entries, values.rounds, values.ms)
+if (values.data !== undefined && !hasTraces(values.data)) refuse(`There are no traces in ${values.data}.`)
 
 interface Result {
   readonly part: Part
@@ -85,7 +76,7 @@ interface Result {
 }
 
 await using cluster = await startLocalCluster({ onProgress: progress })
-const loadBefore = load()
+const onMachine = machine()
 await using port = await connect({ ...cluster.connectOptions, namespace: 'bench' })
 
 const measurements: Record<Part, () => Promise<Omit<Result, 'part'>>> = {
@@ -123,20 +114,12 @@ const measurements: Record<Part, () => Promise<Omit<Result, 'part'>>> = {
 
 const results: Result[] = []
 for (const part of PARTS) {
-  if (only === undefined || only === part) results.push({ part, ...(await measurements[part]()) })
+  if (isWanted(part)) results.push({ part, ...(await measurements[part]()) })
 }
-const machine = {
-  cores: cpus().length,
-  model: cpus()[0]?.model ?? 'unknown',
-  node: process.version,
-  redis: cluster.version,
-  load: `${loadBefore} before, ${load()} after`,
-}
-if (values.json) console.log(JSON.stringify({ machine, rounds, ms, results }, null, 2))
+const measuredOn = { ...onMachine(), redis: cluster.version }
+if (values.json) console.log(JSON.stringify({ machine: measuredOn, rounds, ms, results }, null, 2))
 else {
-  console.log(
-    `${machine.cores} cores (${machine.model}) shared by everything, Redis ${machine.redis}, Node ${machine.node}; load ${machine.load}`,
-  )
+  console.log(machineLine(measuredOn, `Redis ${cluster.version}`))
   for (const { table, findings } of results) {
     console.log(`\n${table === undefined ? '' : `${table}\n\n`}${told(findings)}`)
   }

@@ -3,18 +3,19 @@
  * back, on one cluster, in turns. What others meet meanwhile is measured by a caller that keeps setting a key of the
  * source which is not moved.
  */
+
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { cpus, homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { Cluster } from 'ioredis'
 import { moveSlots } from 'slotwise/cluster'
 import { startLocalCluster } from 'slotwise/local'
 import { slotOf } from 'slotwise/redis'
 import { exitCodeOf, type Finding, told } from './measuring/findings.js'
+import { optionsOf } from './measuring/options.js'
 
-const { values: options } = parseArgs({
+const options = optionsOf({
   options: {
     json: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '5' },

@@ -2,17 +2,18 @@
  * Reading through the comments service, with the cache and without, in one run: the same code, the same Postgres,
  * the same rows, in turns so that a noisy neighbour hits both.
  */
+
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import autocannon from 'autocannon'
 import { startLocalCluster } from 'slotwise/local'
 import { type Database, migrate, openDatabase } from '../apps/comments/src/db/index.js'
 import { importDump } from '../apps/comments/src/import/index.js'
 import { ensureTenant } from '../apps/comments/src/tenants.js'
 import { startPostgres } from '../scripts/postgres.js'
+import { counts, optionsOf } from './measuring/options.js'
 
 const HELP = `npm run bench -- service [options]
 
@@ -25,7 +26,7 @@ Requests a second and latencies of reading a tree of comments and one comment, w
   --json            every round, for machines
 `
 
-const { values } = parseArgs({
+const values = optionsOf({
   options: {
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -39,11 +40,7 @@ if (values.help) {
   console.log(HELP)
   process.exit(0)
 }
-const [rounds, seconds, connections] = [values.rounds, values.seconds, values.connections].map((text) => {
-  const count = Number(text)
-  if (Number.isSafeInteger(count) && count > 0) return count
-  throw new Error(`a positive whole number was expected, got ${text}`)
-}) as [number, number, number]
+const [rounds, seconds, connections] = counts(values.rounds, values.seconds, values.connections)
 
 const say = (line: string) => process.stderr.write(`${line}\n`)
 

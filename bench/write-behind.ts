@@ -2,11 +2,12 @@
  * Changes of rows that are accepted at once and written to Postgres later, beside rows that are written one by one and a queue
  * whose worker writes batches: one cluster of six nodes and one Postgres that forces its writes to the disk.
  */
-import { cpus, loadavg } from 'node:os'
-import { parseArgs } from 'node:util'
+
 import { connect } from 'slotwise/ioredis'
 import { startLocalCluster } from 'slotwise/local'
 import { exitCodeOf, type Finding, told } from './measuring/findings.js'
+import { machine, machineLine } from './measuring/machine.js'
+import { counts, optionsOf, progress, wanted } from './measuring/options.js'
 import { median, ratioOf } from './measuring/rates.js'
 import { hasTraces, traceOf } from './measuring/traces.js'
 import { openDatabase } from './write-behind/database.js'
@@ -40,7 +41,7 @@ skew       Rows written for the changes of a recorded trace, in which few ids co
 Exit code: 0 all that is promised was reached, 1 something was missed.
 `
 
-const { values } = parseArgs({
+const values = optionsOf({
   options: {
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -56,17 +57,9 @@ if (values.help) {
   process.exit(0)
 }
 const { only, data = process.env['SLOTWISE_DATA'] } = values
-if (only !== undefined && !PARTS.some((part) => part === only)) {
-  throw new Error(`--only takes ${PARTS.join(', ')}, got ${only}`)
-}
-const [rounds, ms, rows] = [values.rounds, values.ms, values.rows].map((text) => {
-  const count = Number(text)
-  if (Number.isSafeInteger(count) && count > 0) return count
-  throw new Error(`a positive whole number was expected, got ${text}`)
-}) as [number, number, number]
+const isWanted = wanted(only, PARTS)
+const [rounds, ms, rows] = counts(values.rounds, values.ms, values.rows)
 
-const progress = (line: string) => console.error(`  ${line}`)
-const load = () => loadavg().map((average) => average.toFixed(1))[0]
 const whole = (n: number) => Math.round(n).toLocaleString('en')
 const times = (n: number) => n.toFixed(n < 10 ? 2 : 1)
 
@@ -74,7 +67,7 @@ const FLUSH_INTERVAL_MS = 1000
 const LAG_MS = 10_000
 const MEMORY_ROWS = 20_000
 
-const loadBefore = load()
+const onMachine = machine()
 await using cluster = await startLocalCluster({ onProgress: progress })
 await using database = await openDatabase(progress)
 const { pool } = database
@@ -174,22 +167,19 @@ const measurements: Record<Part, () => Promise<Result>> = {
 
 const results: (Result & { readonly part: Part })[] = []
 for (const part of PARTS) {
-  if (only === undefined || only === part) results.push({ part, ...(await measurements[part]()) })
+  if (isWanted(part)) results.push({ part, ...(await measurements[part]()) })
 }
 const { rows: versions } = await pool.query<{ server_version: string }>('show server_version')
-const machine = {
-  cores: cpus().length,
-  model: cpus()[0]?.model ?? 'unknown',
-  node: process.version,
+const measuredOn = {
+  ...onMachine(),
   redis: cluster.version,
   postgres: versions[0]?.server_version ?? 'unknown',
-  load: `${loadBefore} before, ${load()} after`,
 }
 const findings = results.flatMap((result) => result.findings)
-if (values.json) console.log(JSON.stringify({ machine, rounds, ms, rows, results }, null, 2))
+if (values.json) console.log(JSON.stringify({ machine: measuredOn, rounds, ms, rows, results }, null, 2))
 else {
   console.log(
-    `${machine.cores} cores (${machine.model}) shared by everything, Redis ${machine.redis}, Postgres ${machine.postgres}, Node ${machine.node}; load ${machine.load}\n\n${told(findings)}`,
+    `${machineLine(measuredOn, `Redis ${cluster.version}, Postgres ${measuredOn.postgres}`)}\n\n${told(findings)}`,
   )
 }
 process.exitCode = exitCodeOf(findings)
