@@ -1,147 +1,218 @@
--- Accepts one change of one row: its new state and a line of the journal, in one step, so that accepted means journalled.
+-- Accepts changes of rows in their order: of each its new state and a line of the journal, in one step, so that accepted means
+-- journalled. One that is refused leaves the others as they are.
 --
 -- A partition is one hash, and so is all of it in one slot, also while that slot moves:
 --   f, l     the numbers of the first and of the last line; none where f is l + 1
 --   t        the tag of the last line
---   b        how many bytes lines and states take
+--   b        how many bytes lines and rows take
 --   y        random, another one whenever lines are removed; then when that was, in fourteen digits, and for how long the last
 --            of them had been under way, in milliseconds
 --   p        the layout that it belongs to, once a line came; `>` and another one where it takes no more lines of any
 --   j<n>     a line: its tag, the tag of the line before, when it came in fourteen digits, the id
---   s<id>    the state of a row that waits: `s` and its bytes, or `d` if it is to be deleted
---   n<id>    its counters, which count in the place of what its bytes say: of each its name and its value, both behind their
---            lengths
---   g<id>    the tag of the row's last line
+--   s<id>    a row that waits: the tag of its last line, then `d` if it is to be deleted, or `s` and its bytes, or `c`, how many
+--            bytes its counters take in four digits, the counters, and its bytes. They count in the place of what those say: of
+--            each its name and its value, both behind their lengths
 --   m<mark>  the answer to a change that may be sent again, and until when it may; in the order of q<n>, from qf to ql
 -- Numbers are given out again after a failover, tags never: what is compared is the tag.
 --
 -- To count further from what a row was, that has to be known: where it is not, what there is is returned, to be sent along.
--- Harmless to repeat with a mark; without one a change that came later would be undone.
+-- Harmless to repeat where each change has a mark; without, one that came later would be undone.
 --
 -- @key partition
--- @arg kind      `s` to set, `d` to delete, `i` to increment
--- @arg id        of the row
--- @arg tag       8 random bytes
--- @arg bytes     the state; of an increment, what the row was before
--- @arg field     of an increment, 255 bytes at most
--- @arg by        an integer
--- @arg start     of an increment, what the field was before, empty if that is not known; else `idle` if nothing may wait of the row, and there has to be a letter of it
--- @arg expected  what was returned with what there was; of `idle` the tag of the letter
--- @arg entries   how many lines there may be
--- @arg size      how many bytes there may be
--- @arg mark      of a change that may be sent again, or by which its caller finds out what became of it; empty for none
--- @arg mark_ms   for how long it may
--- @arg mark_from where fewer lines than these wait before it, the mark is not kept
--- @arg layout    that the caller knows; empty not to ask
--- @return {1, number of the line, value of the counter, how many wait up to it} accepted | {0, lines, bytes, milliseconds until there may be room; -1 if nothing was ever removed} full | {2, expected, state} it has to be told what the counter was | {3} it would count too far | {4} the row has too many counters | {5} it belongs to another layout
-local hash, kind, id, tag = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local mark = ARGV[11]
+-- @arg layout     that the caller knows; empty not to ask
+-- @arg entries    how many lines there may be
+-- @arg size       how many bytes there may be
+-- @arg mark_from  where fewer lines than these wait before it, the mark of a change is not kept
+-- @arg tags       8 random bytes for each change
+-- @arg changes... of each its words: `s`, the id, the state | `d`, the id | `i`, the id, the field of 255 bytes at most, an integer, what the field was before and the row, both empty if that is not known, and what was returned with it | `S` or `D` as these, then the tag of the letter there has to be, while nothing may wait of the row. Before them, of a change that may be sent again, or by which its caller finds out what became of it: `m`, the mark, for how many milliseconds
+-- @return {0} it belongs to another layout, else {number of the first line, answers...}; each is the number of its line | {1, number, value of the counter} accepted, perhaps before | {0, lines, bytes, milliseconds until there may be room; -1 if nothing was ever removed} full | {2, expected, row} it has to be told what the counter was | {3} it would count too far | {4} the row has too many counters
+local hash, layout, most, room = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-if mark ~= '' then
-  local known = redis.call('HGET', hash, 'm' .. mark)
-  -- Fourteen digits, as many as a moment has until the year 5138; then the line, as long; then the value.
-  if known and tonumber(string.sub(known, 1, 14)) > now then
-    local at = tonumber(string.sub(known, 15, 28))
-    local ends = redis.call('HMGET', hash, 'f', 'l')
-    -- As it is: who waits for replicas or a disk waits for what its own connection has written, and nothing of it was. There is
-    -- no field `w`, but a server whose memory is full lets a script go on that has begun with what needs none.
-    redis.call('HDEL', hash, 'w')
-    redis.call('HSET', hash, 'l', ends[2] or '0')
-    return {1, at, string.sub(known, 29), at - tonumber(ends[1] or 1) + 1}
-  end
-end
+local WORDS = { s = 3, d = 2, i = 7, S = 4, D = 3, m = 3 }
 
-local meta = redis.call('HMGET', hash, 'f', 'l', 't', 'b', 's' .. id, 'n' .. id, 'g' .. id, 'p')
-if ARGV[14] ~= '' and meta[8] and meta[8] ~= ARGV[14] then return {5} end
-local first = tonumber(meta[1] or 1)
-local number = tonumber(meta[2] or 0) + 1
-local size = tonumber(meta[4] or 0)
-local state, counters, latest = meta[5] or '', meta[6] or '', meta[7]
+local wanted = { 'f', 'l', 't', 'b', 'p' }
+local at = 6
+-- bound: the words
+while at <= #ARGV do
+  local kind = ARGV[at]
+  wanted[#wanted + 1] = (kind == 'm' and 'm' or 's') .. ARGV[at + 1]
+  at = at + WORDS[kind]
+end
+local found = redis.call('HMGET', hash, unpack(wanted))
+if layout ~= '' and found[5] and found[5] ~= layout then return { 0 } end
+local first, last = tonumber(found[1] or 1), tonumber(found[2] or 0)
+local latest, size = found[3] or string.rep('\0', 8), tonumber(found[4] or 0)
+
+-- What is different by now, and of rows in which order.
+local rows, changed, marks = {}, {}, {}
+local fields, kept = {}, {}
+local before = last
+local isKnown = false
 
 -- When lines go the next time, if it takes as long as it did; once that is over, as late again as it is.
 local function full()
   local removed = redis.call('HGET', hash, 'y')
   local oldest = redis.call('HGET', hash, 'j' .. string.format('%.0f', first))
-  if not removed or #removed < 23 or not oldest then return {0, number - first, size, -1} end
+  if not removed or #removed < 23 or not oldest then return { 0, last - first + 1, size, -1 } end
   local since = math.max(tonumber(string.sub(removed, 9, 22)), tonumber(string.sub(oldest, 17, 30)))
-  return {0, number - first, size, math.abs(tonumber(string.sub(removed, 23)) - (now - since))}
+  return { 0, last - first + 1, size, math.abs(tonumber(string.sub(removed, 23)) - (now - since)) }
 end
-if number - first >= tonumber(ARGV[9]) or size >= tonumber(ARGV[10]) then return full() end
 
-local value = ''
-local after = kind .. ARGV[4]
-local counted = ''
-if kind == 'i' then
-  local field = ARGV[5]
-  local count
-  local at = 1
+-- The row as it is once it is counted, without its tag, and the value; or why it is not.
+local function counted(row, field, by, value, bytes, expected)
+  local kind, others, count = string.sub(row, 9, 9), '', nil
+  local counters = ''
+  local state = string.sub(row, 10)
+  if kind == 'c' then
+    local length = tonumber(string.sub(row, 10, 13))
+    counters, state = string.sub(row, 14, 13 + length), string.sub(row, 14 + length)
+  end
+  local start = 1
   -- bound: the counters that fit
-  while at <= #counters do
-    local named = at + string.byte(counters, at)
+  while start <= #counters do
+    local named = start + string.byte(counters, start)
     local ends = named + 1 + string.byte(counters, named + 1)
-    if string.sub(counters, at + 1, named) == field then
+    if string.sub(counters, start + 1, named) == field then
       count = string.sub(counters, named + 2, ends)
     else
-      counted = counted .. string.sub(counters, at, ends)
+      others = others .. string.sub(counters, start, ends)
     end
-    at = ends + 1
+    start = ends + 1
   end
-  after = state
   if not count then
     -- What is not there has no tag of its own: whether it has come and gone meanwhile, the removals of lines tell.
-    local expected = latest or 'y' .. (redis.call('HGET', hash, 'y') or '')
-    if ARGV[7] == '' or ARGV[8] ~= expected then
-      return {2, expected, state}
+    local known = row ~= '' and string.sub(row, 1, 8) or 'y' .. (redis.call('HGET', hash, 'y') or '')
+    if value == '' or expected ~= known then
+      return nil, { 2, known, row == '' and '' or (kind == 'd' and 'd' or 's' .. state) }
     end
-    if #counted > 4096 then return {4} end
-    count = ARGV[7]
-    after = 's' .. ARGV[4]
+    if #others > 4096 then return nil, { 4 } end
+    count, state = value, bytes
   end
-  local sum = tonumber(count) + tonumber(ARGV[6])
-  if math.abs(sum) > 9007199254740991 then return {3} end
-  value = string.format('%.0f', sum)
-  counted = counted .. string.char(#field) .. field .. string.char(#value) .. value
-elseif ARGV[7] == 'idle' then
-  local letter = redis.call('HGET', hash, 'x' .. id) or ''
-  if latest or string.sub(letter, 15, 22) ~= ARGV[8] then return {2, latest or '', state} end
+  local sum = tonumber(count) + tonumber(by)
+  if math.abs(sum) > 9007199254740991 then return nil, { 3 } end
+  local text = string.format('%.0f', sum)
+  counters = others .. string.char(#field) .. field .. string.char(#text) .. text
+  return 'c' .. string.format('%04d', #counters) .. counters .. state, text
 end
 
-local line = string.format('%.0f', number)
-size = size + 30 + #id + #after - #state + #counted - #counters
--- What is larger than all that may wait has its turn once nothing does.
-if size > tonumber(ARGV[10]) and number > first then
-  size = tonumber(meta[4] or 0)
-  return full()
+local moment = string.format('%014.0f', now)
+local reply = { first }
+local nth, place = 0, 6
+at = 6
+-- bound: the words
+while at <= #ARGV do
+  local kind, mark, markMs = ARGV[at], nil, nil
+  local answer
+  if kind == 'm' then
+    mark, markMs = ARGV[at + 1], ARGV[at + 2]
+    -- Fourteen digits, as many as a moment has until the year 5138; then the line, as long; then the value.
+    local known = marks[mark] or found[place]
+    if known and tonumber(string.sub(known, 1, 14)) > now then
+      answer = { 1, tonumber(string.sub(known, 15, 28)), string.sub(known, 29) }
+      isKnown = true
+    end
+    place = place + 1
+    at = at + 3
+    kind = ARGV[at]
+  end
+  local id = ARGV[at + 1]
+  local row = rows[id] or found[place] or ''
+  place = place + 1
+  nth = nth + 1
+  local after, value
+  if answer then
+    -- It was accepted before.
+  elseif last - first + 1 >= most or size >= room then
+    answer = full()
+  elseif kind == 's' then
+    after = 's' .. ARGV[at + 2]
+  elseif kind == 'd' then
+    after = 'd'
+  elseif kind == 'i' then
+    after, value = counted(row, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+    if not after then answer = value end
+  else
+    local letter = redis.call('HGET', hash, 'x' .. id) or ''
+    if row ~= '' or string.sub(letter, 15, 22) ~= ARGV[at + (kind == 'S' and 3 or 2)] then
+      answer = { 2, string.sub(row, 1, 8), '' }
+    elseif kind == 'S' then
+      after = 's' .. ARGV[at + 2]
+    else
+      after = 'd'
+    end
+  end
+  if after then
+    local grown = size + 30 + #id + 8 + #after - #row
+    -- What is larger than all that may wait has its turn once nothing does.
+    if grown > room and last >= first then
+      answer = full()
+    else
+      size = grown
+      last = last + 1
+      local tag = string.sub(ARGV[5], 8 * nth - 7, 8 * nth)
+      if not rows[id] then changed[#changed + 1] = id end
+      rows[id] = tag .. after
+      fields[#fields + 1] = 'j' .. string.format('%.0f', last)
+      fields[#fields + 1] = tag .. latest .. moment .. id
+      latest = tag
+      answer = last
+      if value then answer = { 1, last, value } end
+      if mark and last - first >= tonumber(ARGV[4]) then
+        marks[mark] = string.format('%014.0f%014.0f', now + tonumber(markMs), last) .. (value or '')
+        kept[#kept + 1] = mark
+      end
+    end
+  end
+  reply[#reply + 1] = answer
+  at = at + WORDS[kind]
 end
-local fields = {'l', line, 't', tag, 'b', string.format('%.0f', size), 'g' .. id, tag,
-  'j' .. line, tag .. (meta[3] or string.rep('\0', 8)) .. string.format('%014.0f', now) .. id}
-local function set(field, to)
-  fields[#fields + 1] = field
-  fields[#fields + 1] = to
+
+if last > before then
+  -- bound: the changes
+  for i = 1, #changed do
+    fields[#fields + 1] = 's' .. changed[i]
+    fields[#fields + 1] = rows[changed[i]]
+  end
+  if not found[1] then
+    fields[#fields + 1] = 'f'
+    fields[#fields + 1] = '1'
+  end
+  if not found[5] and layout ~= '' then
+    fields[#fields + 1] = 'p'
+    fields[#fields + 1] = layout
+  end
+  redis.call('HSET', hash, 'l', string.format('%.0f', last), 't', latest, 'b', string.format('%.0f', size), unpack(fields))
+elseif isKnown then
+  -- As it is: who waits for replicas or a disk waits for what its own connection has written, and nothing of it was. There is
+  -- no field `w`, but a server whose memory is full lets a script go on that has begun with what needs none.
+  redis.call('HDEL', hash, 'w')
+  redis.call('HSET', hash, 'l', string.format('%.0f', last))
 end
-if after ~= state then set('s' .. id, after) end
-if counted ~= '' then set('n' .. id, counted) end
-if not meta[1] then set('f', '1') end
-if not meta[8] and ARGV[14] ~= '' then set('p', ARGV[14]) end
-redis.call('HSET', hash, unpack(fields))
-if counted == '' and counters ~= '' then redis.call('HDEL', hash, 'n' .. id) end
-if mark ~= '' and number - first >= tonumber(ARGV[13]) then
-  local ends = now + tonumber(ARGV[12])
+
+if #kept > 0 then
   local queue = redis.call('HMGET', hash, 'qf', 'ql')
-  local head, tail = tonumber(queue[1] or 1), tonumber(queue[2] or 0) + 1
-  redis.call('HSET', hash, 'm' .. mark, string.format('%014.0f%014.0f', ends, number) .. value,
-    'q' .. string.format('%.0f', tail), mark, 'ql', string.format('%.0f', tail))
-  -- Two go for each that comes, so they are as many as came within their time. bound: 2
-  for _ = 1, 2 do
-    local place = 'q' .. string.format('%.0f', head)
-    local oldest = redis.call('HGET', hash, place)
-    local answer = oldest and redis.call('HGET', hash, 'm' .. oldest)
-    if oldest and (not answer or tonumber(string.sub(answer, 1, 14)) <= now) then
-      redis.call('HDEL', hash, place, 'm' .. oldest)
+  local head, tail = tonumber(queue[1] or 1), tonumber(queue[2] or 0)
+  fields = {}
+  -- bound: the changes
+  for i = 1, #kept do
+    tail = tail + 1
+    fields[#fields + 1] = 'm' .. kept[i]
+    fields[#fields + 1] = marks[kept[i]]
+    fields[#fields + 1] = 'q' .. string.format('%.0f', tail)
+    fields[#fields + 1] = kept[i]
+  end
+  redis.call('HSET', hash, 'ql', string.format('%.0f', tail), unpack(fields))
+  -- Two go for each that comes, so they are as many as came within their time. bound: two for each change
+  for _ = 1, 2 * #kept do
+    local oldest_at = 'q' .. string.format('%.0f', head)
+    local oldest = redis.call('HGET', hash, oldest_at)
+    local known = oldest and redis.call('HGET', hash, 'm' .. oldest)
+    if oldest and (not known or tonumber(string.sub(known, 1, 14)) <= now) then
+      redis.call('HDEL', hash, oldest_at, 'm' .. oldest)
       head = head + 1
     end
   end
   redis.call('HSET', hash, 'qf', string.format('%.0f', head))
 end
-return {1, number, value, number - first + 1}
+return reply

@@ -68,13 +68,13 @@ export class Accepting<T> {
     mark: string | undefined,
     options: AcceptOptions,
   ): Promise<Answer> {
-    const { partitions, ready, lookAgain, ...settings } = this.#settings
-    const journal = partitions.journalOf(name)
+    const settings = this.#settings
+    const journal = settings.partitions.journalOf(name)
     let refused: string | undefined
     let isOpened = false
     for (;;) {
       try {
-        await ready()
+        await settings.ready()
       } catch (error) {
         if (isOutOfMemory(error)) return { state: 'out of memory' }
         throw error
@@ -92,7 +92,7 @@ export class Accepting<T> {
       if (answer.state !== 'foreign') return answer
       // The number was changed, perhaps there and back, since this process looked.
       refused = layout
-      lookAgain()
+      settings.lookAgain()
     }
   }
 

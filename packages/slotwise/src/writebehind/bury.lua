@@ -24,7 +24,7 @@ local reply = {1, tonumber(meta[1] or 0), meta[2] or string.rep('\0', 8)}
 -- bound: three for each letter
 for at = 2, #ARGV - 2, 3 do
   local id, tag = ARGV[at], ARGV[at + 1]
-  if redis.call('HGET', hash, 'g' .. id) == tag then
+  if string.sub(redis.call('HGET', hash, 's' .. id) or '', 1, 8) == tag then
     local letter = redis.call('HGET', hash, 'x' .. id)
     local place = letter and string.sub(letter, 1, 14)
     if not place then

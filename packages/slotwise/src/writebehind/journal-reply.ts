@@ -1,37 +1,64 @@
 import { UnexpectedReplyError } from '../errors.js'
-import type { Reply } from '../redis/port.js'
-import type { Answer, Line, State, Taken, Waiting } from './journal.js'
+import type { Reply, Waited } from '../redis/port.js'
+import type { Answer, Line, State, Taken, TakenRow, Waiting } from './journal.js'
 
-const UNWAITED = { mark: '', acknowledgedBy: 0, fsynced: false } as const
-
-export function answerOf(reply: Reply): Answer {
-  const [kind, first, second, third] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
-  if (kind === 1 && typeof first === 'number') {
-    // Empty, but of a counter.
-    const value = Buffer.isBuffer(second) && second.length > 0 ? Number(second.toString('latin1')) : undefined
-    return { ...UNWAITED, state: 'accepted', number: first, value, place: Number(third) }
+/** What became of so many changes of one script. */
+export function answersOf(
+  { reply, acknowledgedBy, fsynced }: Waited,
+  changes: readonly { readonly mark: string }[],
+): readonly Answer[] {
+  const [first, ...answers] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
+  if (first === 0) return changes.map(() => ({ state: 'foreign' }))
+  if (typeof first !== 'number' || answers.length !== changes.length) {
+    throw new UnexpectedReplyError('changes of rows were answered with something else')
   }
+  return changes.map(({ mark }, i) => {
+    const given = answers[i]
+    const [number, value] = acceptedOf(given)
+    if (number === undefined) return refusalOf(given)
+    return { state: 'accepted', number, value, place: number - first + 1, mark, acknowledgedBy, fsynced }
+  })
+}
+
+/** The line, and of a counter its value. */
+function acceptedOf(answer: Reply | undefined): readonly [number?, number?] {
+  if (typeof answer === 'number') return [answer]
+  const [kind, number, value] = Array.isArray(answer) ? (answer as readonly Reply[]) : []
+  if (kind !== 1 || typeof number !== 'number') return []
+  return Buffer.isBuffer(value) && value.length > 0 ? [number, Number(value.toString('latin1'))] : [number]
+}
+
+function refusalOf(answer: Reply | undefined): Answer {
+  const [kind, first, second, third] = Array.isArray(answer) ? (answer as readonly Reply[]) : []
   if (kind === 0) {
     const ms = Number(third) < 0 ? undefined : Number(third)
     return { state: 'full', lines: Number(first), bytes: Number(second), ms }
   }
   if (kind === 2 && Buffer.isBuffer(first)) {
-    return { state: 'unknown', expected: first, waiting: stateOf([second ?? '']) }
+    return { state: 'unknown', expected: first, waiting: stateOf(second) }
   }
   if (kind === 3) return { state: 'out of range' }
   if (kind === 4) return { state: 'too many counters' }
-  if (kind === 5) return { state: 'foreign' }
   throw new UnexpectedReplyError('a change of a row was answered with something else')
 }
 
-/** Of its bytes and counters, as they lie in the hash; each may be missing. */
-export function stateOf(reply: Reply): State | undefined {
-  const [state, counters] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
-  if (!Buffer.isBuffer(state) || state.length === 0) return undefined
-  return {
-    bytes: state[0] === DELETED ? undefined : state.subarray(1),
-    counters: Buffer.isBuffer(counters) ? countersOf(counters) : new Map(),
-  }
+const TAG = 8
+const [DELETED, SET, COUNTED] = ['d', 's', 'c'].map((kind) => kind.charCodeAt(0))
+const NO_COUNTERS: ReadonlyMap<string, number> = new Map()
+
+/** What waits of a row, as it lies in the hash. */
+export function rowOf(reply: Reply | undefined): State | undefined {
+  return Buffer.isBuffer(reply) ? stateOf(reply.subarray(TAG)) : undefined
+}
+
+/** The same without the tag. */
+function stateOf(row: Reply | undefined): State | undefined {
+  if (!Buffer.isBuffer(row) || row.length === 0) return undefined
+  if (row[0] === DELETED) return { bytes: undefined, counters: NO_COUNTERS }
+  if (row[0] === SET) return { bytes: row.subarray(1), counters: NO_COUNTERS }
+  if (row[0] !== COUNTED) throw new UnexpectedReplyError('a row was answered with something else')
+  const ends = 5 + Number(row.toString('latin1', 1, 5))
+  return { bytes: row.subarray(ends), counters: countersOf(row.subarray(5, ends)) }
 }
 
 /** Names and values in turn, each behind its length. */
@@ -45,8 +72,6 @@ function countersOf(bytes: Buffer): ReadonlyMap<string, number> {
   return new Map(words.flatMap((word, i) => (i % 2 === 0 ? [[word, Number(words[i + 1])] as const] : [])))
 }
 
-const DELETED = 'd'.charCodeAt(0)
-
 export function waitingOf(reply: Reply): Waiting {
   const [first, last, bytes, ms] = Array.isArray(reply) ? (reply as readonly Reply[]).map(Number) : []
   if (first === undefined || last === undefined || bytes === undefined || ms === undefined) {
@@ -56,21 +81,26 @@ export function waitingOf(reply: Reply): Waiting {
 }
 
 export function takenOf(reply: Reply): Taken {
-  const [goesOn, from, number, tag, last, latest, first, bytes, ms, letters, ...rows] = Array.isArray(reply)
+  const [goesOn, from, number, tag, last, latest, first, bytes, ms, letters, given, ...words] = Array.isArray(
+    reply,
+  )
     ? (reply as readonly Reply[])
     : []
+  const withLetters = new Set((Array.isArray(given) ? (given as readonly Reply[]) : []).map(String))
+  const rows: TakenRow[] = []
+  for (let i = 0; i < words.length; i += 2) {
+    const [name, row] = [String(words[i]), words[i + 1]]
+    const waiting = rowOf(row)
+    if (waiting === undefined || !Buffer.isBuffer(row)) continue
+    rows.push({ name, waiting, tag: row.subarray(0, TAG), hasLetter: withLetters.has(name) })
+  }
   return {
     isSafe: true,
     goesOn: goesOn === 1,
     from: Number(from),
     first: Number(first),
     to: { written: lineOf(number, tag), seen: lineOf(last, latest) },
-    rows: rows.flatMap((row) => {
-      const [name, state, counters, its, hasLetter] = Array.isArray(row) ? (row as readonly Reply[]) : []
-      const found = stateOf([state ?? '', counters ?? ''])
-      if (found === undefined || !Buffer.isBuffer(its)) return []
-      return [{ name: String(name), waiting: found, tag: its, hasLetter: hasLetter === 1 }]
-    }),
+    rows,
     bytes: Number(bytes),
     ms: Number(ms),
     letters: Number(letters),

@@ -1,21 +1,16 @@
 import { BatchFencedError } from '../errors.js'
 import type { Key } from '../keys.js'
 import type { CallOptions } from '../options.js'
-import { randomTag, randomText } from '../random.js'
+import { randomTag } from '../random.js'
 import type { CommandCall, RedisPort, Reply, ScriptCall, Waited } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
-import acceptSource from './accept.lua.js'
 import { isAsked, type Safety, waitOf } from './durability.js'
-import { answerOf, stateOf, takenOf, waitingOf } from './journal-reply.js'
+import { Gathering, type Worded } from './gathering.js'
+import { rowOf, takenOf, waitingOf } from './journal-reply.js'
 import lagSource from './lag.lua.js'
-import { isOutOfMemory } from './memory-room.js'
 import takeSource from './take.lua.js'
 import trimSource from './trim.lua.js'
 
-/** Sent again after an unknown outcome, it could undo a change that came later. */
-const accept = defineScript(acceptSource, { repeat: 'unsafe', decode: answerOf })
-/** With a mark it is known when it comes again. */
-const acceptOnce = defineScript(acceptSource, { repeat: 'safe', decode: answerOf })
 const waiting = defineScript(lagSource, { repeat: 'safe', decode: waitingOf })
 const take = defineScript(takeSource, { repeat: 'safe', decode: takenOf })
 const trim = defineScript(trimSource, { repeat: 'safe', decode: Number })
@@ -161,53 +156,40 @@ export class Journal {
   readonly port: RedisPort
   readonly key: Key
   readonly #bounds: JournalBounds
+  readonly #gathering: Gathering
 
   constructor(port: RedisPort, key: Key, bounds: JournalBounds) {
     this.port = port
     this.key = key
     this.#bounds = bounds
+    this.#gathering = new Gathering(port, key, { highWater: bounds.lines, ...bounds })
   }
 
   /** The new state and its line, or neither. */
-  async accept(
+  accept(
     name: string,
     change: Change,
     given: string | undefined,
     { patienceMs = 0, layout = '', ...options }: AcceptOptions = {},
   ): Promise<Answer> {
-    const { lines, highWater = lines, bytes, markMs } = this.#bounds
-    const from = change.kind === 'i' ? change.from : undefined
-    const letter = change.kind === 'i' ? undefined : change.ifLetter
-    const script = given === undefined ? accept : acceptOnce
+    const { lines, highWater = lines, markMs } = this.#bounds
     const mark = given ?? (highWater < lines ? randomTag(12).toString('base64url') : '')
-    const call = script.call(
-      { partition: this.key },
+    const { words, bytes } = wordsOf(name, change)
+    // It has to be there for as long as somebody asks for it.
+    const knownMs = Math.max(given === undefined ? 0 : markMs, 2 * patienceMs)
+    const marked = mark === '' ? words : ['m', mark, knownMs, ...words]
+    return this.#gathering.add(
+      { words: marked, mark, bytes },
       {
-        kind: change.kind,
-        id: name,
-        tag: randomText(8),
-        bytes: change.kind === 's' ? change.bytes : (from?.bytes ?? ''),
-        field: change.kind === 'i' ? change.field : '',
-        by: change.kind === 'i' ? change.by : 0,
-        start: from?.value ?? (letter === undefined ? '' : 'idle'),
-        expected: from?.expected ?? letter ?? '',
-        entries: lines,
-        size: bytes,
-        mark,
-        // It has to be there for as long as somebody asks for it.
-        mark_ms: Math.max(given === undefined ? 0 : markMs, 2 * patienceMs),
-        mark_from: given === undefined ? highWater : 0,
+        // Sent again after an unknown outcome, a change could undo one that came later; with a mark it is known when it comes again.
+        repeat: given === undefined ? 'unsafe' : 'safe',
         layout,
+        replicas: options.replicas ?? 0,
+        fsync: options.fsync ?? false,
+        deadlineMs: options.deadlineMs,
+        signal: options.signal,
       },
     )
-    try {
-      const { reply, acknowledgedBy, fsynced } = await this.#sent(call, options)
-      const answer = script.decode(reply)
-      return answer.state === 'accepted' ? { ...answer, mark, acknowledgedBy, fsynced } : answer
-    } catch (error) {
-      if (isOutOfMemory(error)) return { state: 'out of memory' }
-      throw error
-    }
   }
 
   /** The first line that is there, and which of the marks are known; all at one moment. */
@@ -223,12 +205,12 @@ export class Journal {
 
   /** What waits of a row; `undefined` if nothing does. */
   async look(name: string, options: CallOptions): Promise<State | undefined> {
-    return stateOf(await this.port.call(this.lookCall(name), { ...options, binary: true }))
+    return rowOf(await this.port.call(this.lookCall(name), { ...options, binary: true }))
   }
 
   /** The call of {@link Journal.look}, for {@link lookAll}. */
   lookCall(name: string): CommandCall {
-    return { key: this.key, command: ['HMGET', this.key, `s${name}`, `n${name}`], repeat: 'safe' }
+    return { key: this.key, command: ['HGET', this.key, `s${name}`], repeat: 'safe' }
   }
 
   async waiting(options: CallOptions): Promise<Waiting> {
@@ -294,8 +276,22 @@ export async function lookAll(
   const results = await port.pipeline(calls, { ...options, binary: true })
   return results.map((result) => {
     if (result.status === 'rejected') throw result.reason
-    return stateOf(result.value)
+    return rowOf(result.value)
   })
+}
+
+/** A change, as words of the script that accepts it. */
+function wordsOf(name: string, change: Change): Pick<Worded, 'words' | 'bytes'> {
+  if (change.kind === 'i') {
+    const { field, by, from } = change
+    const known = from === undefined ? ['', '', ''] : [from.value, from.bytes, from.expected]
+    return { words: ['i', name, field, by, ...known], bytes: name.length + (from?.bytes.length ?? 0) }
+  }
+  const { kind, ifLetter } = change
+  const state = kind === 's' ? [change.bytes] : []
+  const bytes = name.length + (kind === 's' ? change.bytes.length : 0)
+  if (ifLetter === undefined) return { words: [kind, name, ...state], bytes }
+  return { words: [kind.toUpperCase(), name, ...state, ifLetter], bytes }
 }
 
 export function isSame(a: Position, b: Position): boolean {

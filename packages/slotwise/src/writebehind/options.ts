@@ -37,8 +37,8 @@ export interface WriteBehindOptions<T> {
    */
   readonly highWater?: number | undefined
   /**
-   * So many bytes lines and rows that wait may take in one partition, beyond what Redis itself needs for each: some 250 bytes, and
-   * three times the id. Keys of increments are not among them. What is larger than that is accepted where nothing else waits.
+   * So many bytes lines and rows that wait may take in one partition, beyond what Redis itself needs for each: up to 200 bytes, and
+   * the id twice. Keys of increments are not among them. What is larger than that is accepted where nothing else waits.
    * @defaultValue 4 MiB
    */
   readonly maxBytes?: number | undefined

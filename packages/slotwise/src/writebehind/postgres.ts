@@ -127,23 +127,28 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
 
   /** One for all rows of the same columns: those of a tenant have one more. First what stays, then what goes. */
   function statementsOf(rows: readonly Row<T>[]): readonly Statement[] {
-    const statements = new Map<string, { readonly text: string; readonly those: string[] }>()
-    for (const row of rows.toSorted((a, b) => Number(a.deleted) - Number(b.deleted))) {
-      const { keys, names, json } = fieldsOf(row)
-      const kind = JSON.stringify([row.deleted, keys, names])
-      const text = row.deleted ? removal(names) : upsert(names, keys)
-      const statement = statements.get(kind) ?? { text, those: [] }
-      statements.set(kind, statement)
-      statement.those.push(json)
+    const statements: Statement[] = []
+    for (const deleted of [false, true]) {
+      for (const row of rows) {
+        if (row.deleted !== deleted) continue
+        const { keys, names, json } = fieldsOf(row)
+        let statement = statements.find((one) => isOf(one, { deleted, keys, names }))
+        if (statement === undefined) {
+          const text = deleted ? removal(names) : upsert(names, keys)
+          statement = { deleted, keys, names, text, those: [] }
+          statements.push(statement)
+        }
+        statement.those.push(json)
+      }
     }
-    return [...statements.values()]
+    return statements
   }
 
   function fieldsOf(row: Row<T>) {
     try {
       const keys = key(row)
       const fields = row.deleted ? keys : { ...keys, ...columns(row) }
-      return { keys: Object.keys(keys), names: Object.keys(fields), json: JSON.stringify(fields, digits) }
+      return { keys: Object.keys(keys), names: Object.keys(fields), json: jsonOf(fields) }
     } catch (error) {
       throw new UnfitRowError(error instanceof Error ? error.message : String(error), { cause: error })
     }
@@ -159,13 +164,13 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
       changes.push(`${quoted('version', version)} = it.${quoted('version', version)} + 1`)
     const change = changes.length === 0 ? 'nothing' : `update set ${changes.join(', ')}`
     return `insert into ${table} as it (${all.join(', ')})
-      select ${all.join(', ')} from jsonb_populate_recordset(null::${table}, $1::jsonb)
+      select ${all.join(', ')} from json_populate_recordset(null::${table}, $1::json)
       on conflict (${keys.map((one) => quoted('column', one)).join(', ')}) do ${change}`
   }
 
   function removal(keys: readonly string[]): string {
     const same = keys.map((one) => `it.${quoted('column', one)} = gone.${quoted('column', one)}`)
-    const those = `jsonb_populate_recordset(null::${table}, $1::jsonb) as gone where ${same.join(' and ')}`
+    const those = `json_populate_recordset(null::${table}, $1::json) as gone where ${same.join(' and ')}`
     if (softDelete === undefined) return `delete from ${table} as it using ${those}`
     const changes = [`${quoted('softDelete', softDelete)} = true`]
     if (version !== undefined)
@@ -176,10 +181,31 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
   return { claim, write, isAboutRow }
 }
 
+interface Kind {
+  readonly deleted: boolean
+  readonly keys: readonly string[]
+  readonly names: readonly string[]
+}
+
 /** Of some rows, each as JSON. */
-interface Statement {
+interface Statement extends Kind {
   readonly text: string
-  readonly those: readonly string[]
+  readonly those: string[]
+}
+
+const isOf = (statement: Kind, { deleted, keys, names }: Kind): boolean =>
+  statement.deleted === deleted && areSame(statement.keys, keys) && areSame(statement.names, names)
+
+const areSame = (some: readonly string[], others: readonly string[]): boolean =>
+  some.length === others.length && some.every((one, i) => one === others[i])
+
+/** A bigint throws, and is rare: asking for each value whether it is one takes as long as all the rest. */
+function jsonOf(fields: Readonly<Record<string, unknown>>): string {
+  try {
+    return JSON.stringify(fields)
+  } catch {
+    return JSON.stringify(fields, digits)
+  }
 }
 
 /** Postgres reads the digits of a number out of text too. */

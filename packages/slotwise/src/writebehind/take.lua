@@ -17,7 +17,7 @@
 -- @arg most    how many lines at most
 -- @arg owner   who flushes, as in `o`
 -- @arg write   1 to write something, 0 not to
--- @return {whether it goes on from there, number of the first line, number of the last, its tag, number of the last that there is, its tag, number of the first that there is, bytes of all, milliseconds since the first line came, number of letters, rows...} each row is {id, state, counters, tag of its last line, whether there is a letter of it}
+-- @return {whether it goes on from there, number of the first line, number of the last, its tag, number of the last that there is, its tag, number of the first that there is, bytes of all, milliseconds since the first line came, number of letters, {ids of rows of which there is one}, rows...} each row is its id and what there is of it
 local hash = KEYS[1]
 local meta = redis.call('HMGET', hash, 'f', 'l', 't', 'b', 'c', 'o')
 if ARGV[7] == '1' and meta[2] then
@@ -43,7 +43,8 @@ if goesOnFrom(number, tag) and goesOnFrom(tonumber(ARGV[3]), ARGV[4]) then
   from = number + 1
 end
 local upTo = math.min(last, from + tonumber(ARGV[5]) - 1)
-local reply = {goesOn, from, upTo, tag, last, latest, first, tonumber(meta[4] or 0), 0, tonumber(meta[5] or 0)}
+local letters = tonumber(meta[5] or 0)
+local reply = {goesOn, from, upTo, tag, last, latest, first, tonumber(meta[4] or 0), 0, letters, {}}
 if from > last then
   reply[3] = last
   reply[4] = latest
@@ -88,21 +89,29 @@ for start = from, upTo, CHUNK do
   end
 end
 
--- bound: most, a 250th of it
-for start = 1, #ids, CHUNK / 4 do
+-- bound: most, a thousandth of it
+for start = 1, #ids, CHUNK do
   local fields = {}
-  local ends = math.min(#ids, start + CHUNK / 4 - 1)
-  -- bound: CHUNK / 4
-  for i = start, ends do
-    local id, at = ids[i], #fields
-    fields[at + 1], fields[at + 2], fields[at + 3], fields[at + 4] = 's' .. id, 'n' .. id, 'g' .. id, 'x' .. id
-  end
+  local ends = math.min(#ids, start + CHUNK - 1)
+  -- bound: CHUNK
+  for i = start, ends do fields[#fields + 1] = 's' .. ids[i] end
   local rows = redis.call('HMGET', hash, unpack(fields))
-  -- bound: CHUNK / 4
+  -- bound: CHUNK
   for i = start, ends do
-    local at = 4 * (i - start)
-    local hasLetter = rows[at + 4] and 1 or 0
-    reply[#reply + 1] = {ids[i], rows[at + 1] or '', rows[at + 2] or '', rows[at + 3] or '', hasLetter}
+    local row = rows[i - start + 1]
+    if row then
+      reply[#reply + 1] = ids[i]
+      reply[#reply + 1] = row
+    end
+  end
+  if letters > 0 then
+    -- bound: CHUNK
+    for i = 1, #fields do fields[i] = 'x' .. ids[start + i - 1] end
+    local found = redis.call('HMGET', hash, unpack(fields))
+    -- bound: CHUNK
+    for i = 1, #fields do
+      if found[i] then reply[11][#reply[11] + 1] = ids[start + i - 1] end
+    end
   end
 end
 return reply

@@ -40,37 +40,39 @@ if removed then took = math.floor((took + every) / 2) end
 local CHUNK = 1000
 -- bound: the lines there may be, a thousandth of them
 for start = first, to, CHUNK do
-  local places, tags = {}, {}
+  local gone = {}
   -- bound: CHUNK
   for number = start, math.min(to, start + CHUNK - 1) do
-    places[#places + 1] = 'j' .. string.format('%.0f', number)
+    gone[#gone + 1] = 'j' .. string.format('%.0f', number)
   end
-  local lines = redis.call('HMGET', hash, unpack(places))
+  local lines = redis.call('HMGET', hash, unpack(gone))
+  -- From the last, since what is left to write of a row is in its last line.
+  local seen, tags, rows = {}, {}, {}
   -- bound: CHUNK
-  for i = 1, #places do
-    -- A line that is not there is of no row: its field is none.
-    tags[i] = 'g' .. (lines[i] and string.sub(lines[i], 31) or '')
-    if lines[i] then size = size - 30 - (#tags[i] - 1) end
-  end
-  local latest = redis.call('HMGET', hash, unpack(tags))
-  -- What is left to write of the others is in a later line.
-  local gone, fields = {}, {}
-  -- bound: CHUNK
-  for i = 1, #places do
-    if lines[i] and latest[i] == string.sub(lines[i], 1, 8) then
-      local id, at = string.sub(lines[i], 31), #gone
-      gone[at + 1], gone[at + 2] = 's' .. id, 'n' .. id
-      fields[#fields + 1] = 'g' .. id
+  for i = #gone, 1, -1 do
+    local line = lines[i]
+    if line then
+      local id = string.sub(line, 31)
+      size = size - #line
+      if not seen[id] then
+        seen[id] = true
+        rows[#rows + 1] = 's' .. id
+        tags[#tags + 1] = string.sub(line, 1, 8)
+      end
     end
   end
-  redis.call('HDEL', hash, unpack(places))
-  if #gone > 0 then
-    local rows = redis.call('HMGET', hash, unpack(gone))
-    -- bound: two for each line
-    for i = 1, #gone do size = size - #(rows[i] or '') end
-    redis.call('HDEL', hash, unpack(gone))
-    redis.call('HDEL', hash, unpack(fields))
+  if #rows > 0 then
+    local found = redis.call('HMGET', hash, unpack(rows))
+    -- bound: CHUNK
+    for i = 1, #rows do
+      local row = found[i]
+      if row and string.sub(row, 1, 8) == tags[i] then
+        size = size - #row
+        gone[#gone + 1] = rows[i]
+      end
+    end
   end
+  redis.call('HDEL', hash, unpack(gone))
 end
 redis.call('HSET', hash, 'f', string.format('%.0f', to + 1), 'b', string.format('%.0f', size),
   'y', ARGV[3] .. string.format('%014.0f%.0f', now, took))

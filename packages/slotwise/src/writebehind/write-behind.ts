@@ -10,7 +10,7 @@ import type { DeadLetter } from './dead-letters.js'
 import { Flushing } from './flushing.js'
 import { GivenUp } from './given-up.js'
 import { type Answer, type Change, lookAll, type Start } from './journal.js'
-import { type Layout, Layouts, spaceOf, tokenOf } from './layout.js'
+import { Layouts, spaceOf, tokenOf } from './layout.js'
 import { boundsOf, type LoadContext, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
 import { Partitions } from './partitions.js'
 import { Readiness } from './readiness.js'
@@ -41,7 +41,7 @@ interface Life<T> {
   flushing: Flushing<T> | undefined
   readiness: Readiness | undefined
   /** As it was when this process looked last, for what it accepts. */
-  layout: Layout | undefined
+  layout: string
   accepting: Accepting<T> | undefined
 }
 
@@ -84,7 +84,7 @@ export class WriteBehind<T> implements AsyncDisposable {
     isClosed: false,
     flushing: undefined,
     readiness: undefined,
-    layout: undefined,
+    layout: '',
     accepting: undefined,
   }
 
@@ -116,7 +116,7 @@ export class WriteBehind<T> implements AsyncDisposable {
       await this.#accepting.room.look()
       await checkServers(this.#port, this.#settings)
       const layout = await this.#layouts.open(this.#settings.partitions)
-      this.#life.layout = layout
+      this.#life.layout = tokenOf(layout)
       checkLayout(layout, this.#settings)
     }, this.#settings.report)
     return this.#life.readiness.ready()
@@ -292,7 +292,7 @@ export class WriteBehind<T> implements AsyncDisposable {
       ...this.#settings,
       partitions: this.#partitions,
       ready: () => this.ready(),
-      layout: () => (this.#life.layout === undefined ? '' : tokenOf(this.#life.layout)),
+      layout: () => this.#life.layout,
       lookAgain: () => (this.#life.readiness = undefined),
       hurry: (partition) => this.#life.flushing?.hurry(partition),
     })
@@ -309,7 +309,7 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   async #accept(id: Id, change: Change, mark: string | undefined, options: CallOptions) {
     if (this.#life.isClosed) throw new ClosedError('this write-behind has been closed')
-    return await this.#accepting.accept(nameOf(id, this.#tenant), change, mark, options)
+    return this.#accepting.accept(nameOf(id, this.#tenant), change, mark, options)
   }
 
   /** What a counter was, by what waits or what the database has. */

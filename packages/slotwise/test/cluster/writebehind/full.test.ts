@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { RedisPort } from '../../../src/redis/index.js'
 import { memoryPort } from '../../../src/testing/index.js'
 import { type Accepted, WriteBehind, type WriteBehindOptions } from '../../../src/writebehind/index.js'
@@ -40,6 +40,9 @@ function stage(options: Partial<WriteBehindOptions<Post>> = {}, { batchMs = 0, t
 
 const write = (writes: WriteBehind<Post>, count: number, options = {}): Promise<readonly Accepted[]> =>
   Promise.all(Array.from({ length: count }, (_, n) => writes.write(`row ${n}`, { n }, options)))
+/** Until so many lines wait. */
+const untilWaiting = (writes: WriteBehind<Post>, entries: number) =>
+  vi.waitFor(async () => expect((await writes.lag()).entries).toBe(entries))
 const of = (answers: readonly Accepted[], durability: unknown) =>
   answers.filter((one) => one.accepted && one.durability === durability).length
 
@@ -51,6 +54,7 @@ describe("beyond highWater under 'write-through'", () => {
     await using _ = writes
     await write(writes, 5)
     const later = writes.write('late', { n: 1 }).then((answer) => ({ answer, found: table.get('late') }))
+    await untilWaiting(writes, 6)
     writes.start()
     expect(await later).toEqual({ answer: { accepted: true, durability: 'database' }, found: { n: 1 } })
   })
@@ -110,6 +114,7 @@ describe("beyond highWater under 'write-through'", () => {
     await using _ = writes
     await writes.write('row 0', {})
     const late = writes.write('row 2', {}, { deadlineMs: 20_000 })
+    await untilWaiting(writes, 2)
     writes.start()
     // Nothing is given up while the database takes nothing.
     const other = setInterval(() => void writes.write('other', {}).catch(() => {}), 20)

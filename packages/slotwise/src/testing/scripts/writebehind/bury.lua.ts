@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/bury',
-sha1: '17ce31bf2ce3c5a1acdbbdc2d211ada5b1b61b1e',
+sha1: 'e6cb8e4a3b6ca543d717dbc0eb803e5eea7a6f46',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let owner: lua.Value = lua.index(redis.ARGV, 1)
@@ -18,7 +18,7 @@ let reply: lua.Value = lua.table([1, lua.tonumber(lua.or(lua.index(meta, 1), () 
 for (let at of lua.steps(2, (lua.num(lua.len(redis.ARGV)) - 2), 3)) {
 let id: lua.Value = lua.index(redis.ARGV, at)
 let tag: lua.Value = lua.index(redis.ARGV, (lua.num(at) + 1))
-if (lua.yes(lua.eq(redis.call("HGET", hash, lua.concat("g", id)), tag))) {
+if (lua.yes(lua.eq(lua.sub(lua.or(redis.call("HGET", hash, lua.concat("s", id)), () => ""), 1, 8), tag))) {
 let letter: lua.Value = redis.call("HGET", hash, lua.concat("x", id))
 let place: lua.Value = lua.and(letter, () => lua.sub(letter, 1, 14))
 if (!lua.yes(place)) {

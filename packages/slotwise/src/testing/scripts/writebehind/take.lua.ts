@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/take',
-sha1: '88d061ec940122cd56147c095f59266ea29289b8',
+sha1: '3f8e0f536bd97f77380080ed12b7b998dba868e8',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b", "c", "o")
@@ -34,7 +34,8 @@ goesOn = 1
 from = (lua.num(number$2) + 1)
 }
 let upTo: lua.Value = lua.min(last, (lua.num((lua.num(from) + lua.num(lua.tonumber(lua.index(redis.ARGV, 5))))) - 1))
-let reply: lua.Value = lua.table([goesOn, from, upTo, tag$2, last, latest, first, lua.tonumber(lua.or(lua.index(meta, 4), () => 0)), 0, lua.tonumber(lua.or(lua.index(meta, 5), () => 0))])
+let letters: lua.Value = lua.tonumber(lua.or(lua.index(meta, 5), () => 0))
+let reply: lua.Value = lua.table([goesOn, from, upTo, tag$2, last, latest, first, lua.tonumber(lua.or(lua.index(meta, 4), () => 0)), 0, letters, lua.table([])])
 if (lua.yes(lua.gt(from, last))) {
 lua.set(reply, 3, last)
 lua.set(reply, 4, latest)
@@ -73,25 +74,30 @@ lua.set(ids, (lua.num(lua.len(ids)) + 1), id)
 }
 }
 }
-for (let start$2 of lua.steps(1, lua.len(ids), (lua.num(CHUNK) / 4))) {
+for (let start$2 of lua.steps(1, lua.len(ids), CHUNK)) {
 let fields: lua.Value = lua.table([])
-let ends: lua.Value = lua.min(lua.len(ids), (lua.num((lua.num(start$2) + lua.num((lua.num(CHUNK) / 4)))) - 1))
+let ends: lua.Value = lua.min(lua.len(ids), (lua.num((lua.num(start$2) + lua.num(CHUNK))) - 1))
 for (let i$2 of lua.steps(start$2, ends)) {
-let id$2: lua.Value = lua.index(ids, i$2)
-let at$2: lua.Value = lua.len(fields)
-{
-const all: lua.Value[] = [lua.concat("s", id$2), lua.concat("n", id$2), lua.concat("g", id$2), lua.concat("x", id$2)]
-lua.set(fields, (lua.num(at$2) + 1), all[0])
-lua.set(fields, (lua.num(at$2) + 2), all[1])
-lua.set(fields, (lua.num(at$2) + 3), all[2])
-lua.set(fields, (lua.num(at$2) + 4), all[3])
-}
+lua.set(fields, (lua.num(lua.len(fields)) + 1), lua.concat("s", lua.index(ids, i$2)))
 }
 let rows: lua.Value = redis.call("HMGET", hash, ...lua.unpack(fields))
 for (let i$3 of lua.steps(start$2, ends)) {
-let at$3: lua.Value = (4 * lua.num((lua.num(i$3) - lua.num(start$2))))
-let hasLetter: lua.Value = lua.or(lua.and(lua.index(rows, (lua.num(at$3) + 4)), () => 1), () => 0)
-lua.set(reply, (lua.num(lua.len(reply)) + 1), lua.table([lua.index(ids, i$3), lua.or(lua.index(rows, (lua.num(at$3) + 1)), () => ""), lua.or(lua.index(rows, (lua.num(at$3) + 2)), () => ""), lua.or(lua.index(rows, (lua.num(at$3) + 3)), () => ""), hasLetter]))
+let row: lua.Value = lua.index(rows, (lua.num((lua.num(i$3) - lua.num(start$2))) + 1))
+if (lua.yes(row)) {
+lua.set(reply, (lua.num(lua.len(reply)) + 1), lua.index(ids, i$3))
+lua.set(reply, (lua.num(lua.len(reply)) + 1), row)
+}
+}
+if (lua.yes(lua.gt(letters, 0))) {
+for (let i$4 of lua.steps(1, lua.len(fields))) {
+lua.set(fields, i$4, lua.concat("x", lua.index(ids, (lua.num((lua.num(start$2) + lua.num(i$4))) - 1))))
+}
+let found: lua.Value = redis.call("HMGET", hash, ...lua.unpack(fields))
+for (let i$5 of lua.steps(1, lua.len(fields))) {
+if (lua.yes(lua.index(found, i$5))) {
+lua.set(lua.index(reply, 11), (lua.num(lua.len(lua.index(reply, 11))) + 1), lua.index(ids, (lua.num((lua.num(start$2) + lua.num(i$5))) - 1)))
+}
+}
 }
 }
 return reply

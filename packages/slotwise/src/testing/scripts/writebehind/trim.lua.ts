@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/trim',
-sha1: 'fe5e89a263d571d69219239103b84b1a13039043',
+sha1: 'bda25beee6055e4df1ea51d5a8f7c3055c5cea68',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let owner: lua.Value = lua.index(redis.ARGV, 4)
@@ -41,42 +41,37 @@ took = lua.floor((lua.num((lua.num(took) + lua.num(every))) / 2))
 }
 let CHUNK: lua.Value = 1000
 for (let start of lua.steps(first, to, CHUNK)) {
-let places: lua.Value = lua.table([])
-let tags: lua.Value = lua.table([])
-for (let number of lua.steps(start, lua.min(to, (lua.num((lua.num(start) + lua.num(CHUNK))) - 1)))) {
-lua.set(places, (lua.num(lua.len(places)) + 1), lua.concat("j", lua.format("%.0f", number)))
-}
-let lines: lua.Value = redis.call("HMGET", hash, ...lua.unpack(places))
-for (let i of lua.steps(1, lua.len(places))) {
-lua.set(tags, i, lua.concat("g", lua.or(lua.and(lua.index(lines, i), () => lua.sub(lua.index(lines, i), 31)), () => "")))
-if (lua.yes(lua.index(lines, i))) {
-size = (lua.num((lua.num(size) - 30)) - lua.num((lua.num(lua.len(lua.index(tags, i))) - 1)))
-}
-}
-let latest: lua.Value = redis.call("HMGET", hash, ...lua.unpack(tags))
 let gone: lua.Value = lua.table([])
-let fields: lua.Value = lua.table([])
-for (let i$2 of lua.steps(1, lua.len(places))) {
-if ((lua.yes(lua.index(lines, i$2)) && lua.yes(lua.eq(lua.index(latest, i$2), lua.sub(lua.index(lines, i$2), 1, 8))))) {
-let id: lua.Value = lua.sub(lua.index(lines, i$2), 31)
-let at: lua.Value = lua.len(gone)
-{
-const all: lua.Value[] = [lua.concat("s", id), lua.concat("n", id)]
-lua.set(gone, (lua.num(at) + 1), all[0])
-lua.set(gone, (lua.num(at) + 2), all[1])
+for (let number of lua.steps(start, lua.min(to, (lua.num((lua.num(start) + lua.num(CHUNK))) - 1)))) {
+lua.set(gone, (lua.num(lua.len(gone)) + 1), lua.concat("j", lua.format("%.0f", number)))
 }
-lua.set(fields, (lua.num(lua.len(fields)) + 1), lua.concat("g", id))
+let lines: lua.Value = redis.call("HMGET", hash, ...lua.unpack(gone))
+let seen: lua.Value = lua.table([])
+let tags: lua.Value = lua.table([])
+let rows: lua.Value = lua.table([])
+for (let i of lua.steps(lua.len(gone), 1, -1)) {
+let line: lua.Value = lua.index(lines, i)
+if (lua.yes(line)) {
+let id: lua.Value = lua.sub(line, 31)
+size = (lua.num(size) - lua.num(lua.len(line)))
+if (!lua.yes(lua.index(seen, id))) {
+lua.set(seen, id, true)
+lua.set(rows, (lua.num(lua.len(rows)) + 1), lua.concat("s", id))
+lua.set(tags, (lua.num(lua.len(tags)) + 1), lua.sub(line, 1, 8))
 }
 }
-redis.call("HDEL", hash, ...lua.unpack(places))
-if (lua.yes(lua.gt(lua.len(gone), 0))) {
-let rows: lua.Value = redis.call("HMGET", hash, ...lua.unpack(gone))
-for (let i$3 of lua.steps(1, lua.len(gone))) {
-size = (lua.num(size) - lua.num(lua.len(lua.or(lua.index(rows, i$3), () => ""))))
+}
+if (lua.yes(lua.gt(lua.len(rows), 0))) {
+let found: lua.Value = redis.call("HMGET", hash, ...lua.unpack(rows))
+for (let i$2 of lua.steps(1, lua.len(rows))) {
+let row: lua.Value = lua.index(found, i$2)
+if ((lua.yes(row) && lua.yes(lua.eq(lua.sub(row, 1, 8), lua.index(tags, i$2))))) {
+size = (lua.num(size) - lua.num(lua.len(row)))
+lua.set(gone, (lua.num(lua.len(gone)) + 1), lua.index(rows, i$2))
+}
+}
 }
 redis.call("HDEL", hash, ...lua.unpack(gone))
-redis.call("HDEL", hash, ...lua.unpack(fields))
-}
 }
 redis.call("HSET", hash, "f", lua.format("%.0f", (lua.num(to) + 1)), "b", lua.format("%.0f", size), "y", lua.concat(lua.index(redis.ARGV, 3), lua.format("%014.0f%.0f", now, took)))
 return (lua.num((lua.num(to) - lua.num(first))) + 1)
