@@ -33,7 +33,7 @@ export interface Found<T> {
 /** A row that is given up, and which of its lines was its last then. */
 export interface Burial<T> {
   readonly name: string
-  readonly tag: Uint8Array
+  readonly tag: string
   readonly row: Row<T>
   readonly error: string
 }

@@ -48,17 +48,19 @@ const NO_COUNTERS: ReadonlyMap<string, number> = new Map()
 
 /** What waits of a row, as it lies in the hash. */
 export function rowOf(reply: Reply | undefined): State | undefined {
-  return Buffer.isBuffer(reply) ? stateOf(reply.subarray(TAG)) : undefined
+  return Buffer.isBuffer(reply) ? stateOf(reply, TAG) : undefined
 }
 
-/** The same without the tag. */
-function stateOf(row: Reply | undefined): State | undefined {
-  if (!Buffer.isBuffer(row) || row.length === 0) return undefined
-  if (row[0] === DELETED) return { bytes: undefined, counters: NO_COUNTERS }
-  if (row[0] === SET) return { bytes: row.subarray(1), counters: NO_COUNTERS }
-  if (row[0] !== COUNTED) throw new UnexpectedReplyError('a row was answered with something else')
-  const ends = 5 + Number(row.toString('latin1', 1, 5))
-  return { bytes: row.subarray(ends), counters: countersOf(row.subarray(5, ends)) }
+/** The same behind so many bytes. */
+function stateOf(row: Reply | undefined, from = 0): State | undefined {
+  if (!Buffer.isBuffer(row) || row.length <= from) return undefined
+  const kind = row[from]
+  if (kind === DELETED) return { bytes: undefined, counters: NO_COUNTERS }
+  if (kind === SET) return { bytes: row.subarray(from + 1), counters: NO_COUNTERS }
+  if (kind !== COUNTED) throw new UnexpectedReplyError('a row was answered with something else')
+  const start = from + 5
+  const ends = start + Number(row.toString('latin1', from + 1, start))
+  return { bytes: row.subarray(ends), counters: countersOf(row.subarray(start, ends)) }
 }
 
 /** Names and values in turn, each behind its length. */
@@ -92,7 +94,7 @@ export function takenOf(reply: Reply): Taken {
     const [name, row] = [String(words[i]), words[i + 1]]
     const waiting = rowOf(row)
     if (waiting === undefined || !Buffer.isBuffer(row)) continue
-    rows.push({ name, waiting, tag: row.subarray(0, TAG), hasLetter: withLetters.has(name) })
+    rows.push({ name, waiting, tag: row.toString('latin1', 0, TAG), hasLetter: withLetters.has(name) })
   }
   return {
     isSafe: true,

@@ -108,8 +108,8 @@ export interface Waiting {
 export interface TakenRow {
   readonly name: string
   readonly waiting: State
-  /** Of its last line. */
-  readonly tag: Buffer
+  /** Of its last line, as text. */
+  readonly tag: string
   /** Whether it was given up before. */
   readonly hasLetter: boolean
 }

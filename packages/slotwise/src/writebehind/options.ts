@@ -20,7 +20,7 @@ export type OnFull = 'reject' | 'write-through'
 export interface WriteBehindOptions<T> {
   /** Part of every key: instances of one name share rows and journals. */
   readonly name: string
-  /** Into so many journals rows are spread; changed by `WriteBehindAdmin.changePartitions`. @defaultValue `32` */
+  /** Into so many journals rows are spread; changed by `WriteBehindAdmin.changePartitions`. @defaultValue `12` */
   readonly partitions?: number | undefined
   /** What writes to the database: `postgresWriter`, or a function of your own. */
   readonly writeBatch: WriteBatch<T> | Writer<T>
@@ -99,7 +99,7 @@ export interface Settings<T> {
 
 export function settingsOf<T>(options: WriteBehindOptions<T>): Settings<T> {
   const { onError, load } = options
-  const partitions = integer('partitions', options.partitions ?? 32, { max: 1024 })
+  const partitions = integer('partitions', options.partitions ?? 12, { max: 1024 })
   const writeTimeoutMs = integer('writeTimeoutMs', options.writeTimeoutMs ?? 30_000, { max: 600_000 })
   return {
     name: plainName('name', options.name),

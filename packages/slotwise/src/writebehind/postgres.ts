@@ -147,7 +147,7 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
   function fieldsOf(row: Row<T>) {
     try {
       const keys = key(row)
-      const fields = row.deleted ? keys : { ...keys, ...columns(row) }
+      const fields = row.deleted ? keys : Object.assign({}, keys, columns(row))
       return { keys: Object.keys(keys), names: Object.keys(fields), json: jsonOf(fields) }
     } catch (error) {
       throw new UnfitRowError(error instanceof Error ? error.message : String(error), { cause: error })

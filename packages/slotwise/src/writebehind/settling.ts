@@ -11,7 +11,7 @@ export interface NamedRow<T> {
   readonly name: string
   readonly row: Row<T>
   /** Of its last line. */
-  readonly tag: Uint8Array
+  readonly tag: string
   /** Whether it was given up before. */
   readonly hasLetter: boolean
 }
