@@ -18,7 +18,7 @@ export interface DeadLetter<T> {
   readonly tenant?: string
   /** What was to become of it. */
   readonly row: Row<T>
-  /** What the database said, in words. */
+  /** What the database said, in words, of which there are at most 1,000 characters. */
   readonly error: string
   /** When it was given up. */
   readonly at: Date

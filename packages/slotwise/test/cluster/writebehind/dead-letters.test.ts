@@ -80,6 +80,19 @@ describe('rows that a database does not take', () => {
     if (tells) expect(state.calls).toBeLessThan(25)
   })
 
+  it('are kept with the beginning of an error that is as long as what it is about', async () => {
+    const write = async (batch: readonly Row<string>[]) => {
+      if (batch.length > 0) throw new Error(`does not fit: ${'x'.repeat(1_000_000)}`)
+    }
+    const { writes } = opened({ writeBatch: { ...telling(write), isAboutRow: () => true } })
+    await using closing = writes
+    await closing.write('a', 'x')
+    closing.start()
+    await closing.drain()
+    const [letter] = await closing.deadLetters()
+    expect(letter?.error).toBe(`does not fit: ${'x'.repeat(986)}`)
+  })
+
   it('are none while it takes nothing at all', async () => {
     const { rows, state, write } = database()
     const { writes } = opened({ writeBatch: write })
