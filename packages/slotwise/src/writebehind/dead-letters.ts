@@ -30,6 +30,13 @@ export interface Found<T> {
   readonly tag: Buffer
 }
 
+/** A letter as it was told: its row, and of which of its lines. */
+interface Told {
+  readonly name: string
+  /** Empty for whichever there is. */
+  readonly tag: Uint8Array | string
+}
+
 /** A row that is given up, and which of its lines was its last then. */
 export interface Burial<T> {
   readonly name: string
@@ -54,7 +61,7 @@ interface Kept<T> {
 }
 
 const page = defineScript(lettersSource, { repeat: 'safe', decode: pageOf })
-/** So many letters are asked for at a time. */
+/** So many letters are asked for, or removed, at a time. */
 const PAGE = 100
 
 /**
@@ -100,23 +107,24 @@ export class DeadLetters<T> {
   }
 
   /**
-   * How many of them there were.
+   * Whichever these rows have. How many there were.
    *
-   * @throws BatchFencedError a later one than the owner flushes: nothing was changed
+   * @throws BatchFencedError a later one than the owner flushes: what was not forgotten until then is left
    */
   async forget(owner: Owner, names: readonly string[], options: CallOptions): Promise<number> {
-    const count = await this.#forget(owner, names, options)
+    const whichever = names.map((name) => ({ name, tag: '' }))
+    const count = await this.#forget(owner, whichever, options)
     if (count === undefined) throw fenced()
     return count
   }
 
   /**
-   * How many of them there were.
+   * How many of them there were still: none that tells of its row what has become of it since.
    *
-   * @throws ConfigurationError they are being carried to other partitions: nothing was changed
+   * @throws ConfigurationError they are being carried to other partitions: what was not forgotten until then is left
    */
-  async discard(names: readonly string[], options: CallOptions): Promise<number> {
-    const count = await this.#forget('', names, options)
+  async discard(letters: readonly Told[], options: CallOptions): Promise<number> {
+    const count = await this.#forget('', letters, options)
     if (count !== undefined) return count
     throw new ConfigurationError('the number of partitions has been changed, or is being changed')
   }
@@ -156,8 +164,7 @@ export class DeadLetters<T> {
         const args = those.flatMap(({ name, tag, text }) => [name, tag, text])
         const call = { ...this.#scriptCall(bequeathSource, [sealed, ...args]), keys: [key] as const }
         if ((await this.#port.call(call, options)) !== 1) continue
-        const names = those.map(({ name }) => name)
-        count += (await this.#forget(sealed, names, options)) ?? 0
+        count += (await this.#forget(sealed, those, options)) ?? 0
       }
     }
     return count
@@ -175,11 +182,16 @@ export class DeadLetters<T> {
     } while (from > 0)
   }
 
-  /** `undefined` if the owner is not who may. */
-  async #forget(owner: string, names: readonly string[], options: CallOptions): Promise<number | undefined> {
-    if (names.length === 0) return 0
-    const count = Number(await this.#port.call(this.#scriptCall(forgetSource, [owner, ...names]), options))
-    return count < 0 ? undefined : count
+  /** Some at a time: others wait for a script as long as it takes. `undefined` if the owner is not who may. */
+  async #forget(owner: string, letters: readonly Told[], options: CallOptions): Promise<number | undefined> {
+    let sum = 0
+    for (let at = 0; at < letters.length; at += PAGE) {
+      const args = letters.slice(at, at + PAGE).flatMap(({ name, tag }) => [name, tag])
+      const count = Number(await this.#port.call(this.#scriptCall(forgetSource, [owner, ...args]), options))
+      if (count < 0) return undefined
+      sum += count
+    }
+    return sum
   }
 
   #scriptCall(script: ScriptSource, args: readonly Argument[]) {
