@@ -5,6 +5,7 @@ import type { Argument, RedisPort, Reply } from '../redis/port.js'
 import { defineScript, type ScriptSource } from '../redis/script.js'
 import bequeathSource from './bequeath.lua.js'
 import burySource from './bury.lua.js'
+import type { Copies } from './copies.js'
 import { isAsked, type Safety, waitOf } from './durability.js'
 import forgetSource from './forget.lua.js'
 import type { Line, Owner } from './journal.js'
@@ -152,10 +153,15 @@ export class DeadLetters<T> {
 
   /**
    * Carries those to where they belong that belong elsewhere, while neither here nor there any line is taken: what partitions
-   * belong to says for which layout. A letter is there before it is removed here. How many were; fewer than there are where others
+   * belong to says for which layout. A letter is there, and in the replicas, before it is removed here. How many were; fewer than there are where others
    * carry them too, or that layout has begun.
    */
-  async bequeath(sealed: string, keyOf: (name: string) => Key, options: CallOptions): Promise<number> {
+  async bequeath(
+    sealed: string,
+    keyOf: (name: string) => Key,
+    copies: Copies,
+    options: CallOptions,
+  ): Promise<number> {
     let count = 0
     for await (const letters of this.#pages(options)) {
       for (const key of new Set(letters.map(({ name }) => keyOf(name)))) {
@@ -163,7 +169,7 @@ export class DeadLetters<T> {
         const those = letters.filter(({ name }) => keyOf(name) === key)
         const args = those.flatMap(({ name, tag, text }) => [name, tag, text])
         const call = { ...this.#scriptCall(bequeathSource, [sealed, ...args]), keys: [key] as const }
-        if ((await this.#port.call(call, options)) !== 1) continue
+        if ((await copies.call(call, options)) !== 1) continue
         count += (await this.#forget(sealed, those, options)) ?? 0
       }
     }
