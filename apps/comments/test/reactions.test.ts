@@ -1,9 +1,15 @@
 import { pino } from 'pino'
+import { RedisUnavailableError } from 'slotwise'
 import { connect } from 'slotwise/ioredis'
-import { keyOf } from 'slotwise/redis'
+import { keyOf, type RedisPort } from 'slotwise/redis'
+import { WriteBehind } from 'slotwise/writebehind'
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from 'vitest'
 import { type Service, startService } from '../src/compose.js'
-import { RecentReactions } from '../src/services/recent.js'
+import type { Reaction } from '../src/repositories/reactions.js'
+import { rowId } from '../src/repositories/row-id.js'
+import { Caches } from '../src/services/caches.js'
+import { ReactionService } from '../src/services/reactions.js'
+import { type Recent, RecentReactions } from '../src/services/recent.js'
 import type { Api } from './support/api.js'
 import { holdFlushers } from './support/flushing.js'
 import { useService } from './support/service.js'
@@ -139,25 +145,80 @@ describe('a reaction', () => {
   })
 })
 
-it('what was noted as changed is forgotten once it does not wait, and not if it was changed again meanwhile', async () => {
-  await using port = await connect({ nodes: inject('clusterNodes'), namespace: `recent-${Math.random()}` })
-  const recent = new RecentReactions(port)
-  const key = keyOf({ namespace: port.namespace, pattern: 'recent', name: 'reactions', tenant: 't' }, 'e')
-  const before = async (minutes: number, row: string) => {
-    const score = String(Date.now() - minutes * 60_000)
-    await port.call({ key, command: ['ZADD', key, score, row], repeat: 'safe' })
+/** Where recent reactions to a thread `e` of `t` are noted, and to note some as of earlier. */
+async function notes() {
+  const port = await connect({ nodes: inject('clusterNodes'), namespace: `recent-${Math.random()}` })
+  onTestFinished(() => port.close())
+  const space = { namespace: port.namespace, pattern: 'recent', name: 'reactions', tenant: 't' }
+  return {
+    port,
+    before: async (minutes: number, thread: string, row: string) => {
+      const key = keyOf(space, thread)
+      const score = String(Date.now() - minutes * 60_000)
+      await port.call({ key, command: ['ZADD', key, score, row], repeat: 'safe' })
+    },
   }
-  const rows = async () => (await recent.of('t', 'e', 1000)).map(({ row }) => row)
-  for (const [i, row] of ['a', 'b', 'c', 'd', 'e'].entries()) await before(10 - i, row)
+}
+
+it('what was noted as changed is forgotten once it does not wait, and not if it was changed again meanwhile', async () => {
+  const { port, before } = await notes()
+  const recent = new RecentReactions(port)
+  // Those of one millisecond are in no order.
+  const rows = async () => (await recent.of('t', 'e', 1000)).map(({ row }) => row).toSorted()
+  for (const [i, row] of ['a', 'b', 'c', 'd', 'e'].entries()) await before(10 - i, 'e', row)
   await recent.note('t', 'e', 'new')
   expect(await rows()).toEqual(['a', 'b', 'c', 'd', 'e', 'new'])
   const read = await recent.of('t', 'e', 1000)
   await recent.note('t', 'e', 'a')
   await recent.settle('t', 'e', read, (row) => row === 'd')
-  expect(await rows()).toEqual(['d', 'e', 'new', 'a'])
+  expect(await rows()).toEqual(['a', 'd', 'e', 'new'])
   await recent.settle('t', 'e', await recent.of('t', 'e', 1000), () => false)
   // These may be on their way.
-  expect(await rows()).toEqual(['new', 'a'])
+  expect(await rows()).toEqual(['a', 'new'])
   await recent.settle('t', 'e', [], () => false)
-  expect(await rows()).toEqual(['new', 'a'])
+  expect(await rows()).toEqual(['a', 'new'])
+})
+
+it('what was noted as changed is kept for as long as nobody says whether it waits', async () => {
+  const { port, before } = await notes()
+  let isAway = false
+  const pipeline: RedisPort['pipeline'] = (calls, options) =>
+    isAway ? Promise.reject(new RedisUnavailableError('away')) : port.pipeline(calls, options)
+  // What waits lies elsewhere than what is noted, and so may be away alone.
+  const through = new Proxy(port, {
+    get(target, name) {
+      if (name === 'pipeline') return pipeline
+      const member: unknown = Reflect.get(target, name, target)
+      return typeof member === 'function' ? (member.bind(target) as unknown) : member
+    },
+  })
+  await using behind = new WriteBehind<Reaction>(through, { name: 'reactions', writeBatch: async () => {} })
+  let settled = 0
+  class Watched extends RecentReactions {
+    override async settle(...args: readonly [string, string, readonly Recent[], (row: string) => boolean]) {
+      await super.settle(...args)
+      settled++
+    }
+  }
+  const errors: unknown[] = []
+  await using caches = new Caches(port, { enabled: false })
+  const reactions = new ReactionService({
+    behind,
+    caches,
+    recent: new Watched(port),
+    reactions: { ofThread: () => Promise.resolve([]) },
+    comments: { find: () => Promise.resolve(undefined) },
+    onError: (error) => errors.push(error),
+  })
+  const [thread, row] = [rowId('e'), rowId('comment', 'ann')]
+  const reaction = { commentId: 'comment', userId: 'ann', kind: '👍' }
+  await before(10, thread, row)
+  await behind.forTenant('t').write([thread, row], reaction)
+  const shown = async () => (await reactions.of('t', 'e', 'ann'))('comment').reaction
+  isAway = true
+  expect(await shown()).toBeNull()
+  await expect.poll(() => settled).toBe(1)
+  isAway = false
+  expect(await shown()).toBe('👍')
+  expect(errors).toEqual([])
 })

@@ -107,19 +107,26 @@ export class Behind {
   }
 }
 
-/** Rows as they are accepted; as they are written while Redis does not answer. */
+/**
+ * Rows as they are accepted; as they are written while Redis does not answer.
+ *
+ * @param load is told whether it is known that nothing waits of the rows: not where Redis did not say so
+ */
 export async function readAccepted<T>(
   behind: Pick<WriteBehind<T>, 'readMany'>,
   ids: readonly (string | readonly string[])[],
-  load: (ids: readonly (string | readonly unknown[])[]) => Promise<readonly (T | undefined)[]>,
+  load: (
+    ids: readonly (string | readonly unknown[])[],
+    areSettled: boolean,
+  ) => Promise<readonly (T | undefined)[]>,
 ): Promise<readonly (T | undefined)[]> {
   if (ids.length === 0) return []
   try {
-    const options: ReadManyOptions<T> = { load, deadlineMs: LOOK_MS }
+    const options: ReadManyOptions<T> = { load: (some) => load(some, true), deadlineMs: LOOK_MS }
     return await timed('accepted', () => behind.readMany(ids, options))
   } catch (error) {
     if (!(error instanceof SlotwiseError)) throw error
-    return await load(ids)
+    return await load(ids, false)
   }
 }
 

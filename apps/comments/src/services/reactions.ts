@@ -27,8 +27,8 @@ export const NO_REACTIONS: Reactions = { reactions: [], reaction: null }
 interface Parts {
   readonly behind: WriteBehind<Reaction>
   readonly recent: RecentReactions
-  readonly reactions: ReactionRepository
-  readonly comments: CommentRepository
+  readonly reactions: Pick<ReactionRepository, 'ofThread'>
+  readonly comments: Pick<CommentRepository, 'find'>
   readonly caches: Caches
   readonly onError: (error: unknown) => void
 }
@@ -101,9 +101,9 @@ export class ReactionService {
     const load = () => (written ??= this.#written(tenant, thread))
     const settled = new Set<string>()
     const ids = noted.map(({ row }) => [thread, row])
-    const accepted = await readAccepted<Counted>(behind.forTenant(tenant), ids, async (some) => {
+    const accepted = await readAccepted<Counted>(behind.forTenant(tenant), ids, async (some, areSettled) => {
       const rows = some.map((id) => String(id[1]))
-      for (const row of rows) settled.add(row)
+      for (const row of areSettled ? rows : []) settled.add(row)
       const found = await load()
       return rows.map((row) => found?.get(row))
     })
@@ -156,7 +156,7 @@ function noneWithoutRedis(error: unknown): readonly Recent[] {
 /** Cache-aside. What is not there is not cached: made-up ids would fill the cache. */
 export async function commentOf(
   caches: Caches,
-  comments: CommentRepository,
+  comments: Pick<CommentRepository, 'find'>,
   tenant: string,
   id: string,
 ): Promise<Comment> {

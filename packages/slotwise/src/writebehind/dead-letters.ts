@@ -5,6 +5,7 @@ import type { Argument, RedisPort, Reply } from '../redis/port.js'
 import { defineScript, type ScriptSource } from '../redis/script.js'
 import bequeathSource from './bequeath.lua.js'
 import burySource from './bury.lua.js'
+import type { Copies } from './copies.js'
 import { isAsked, type Safety, waitOf } from './durability.js'
 import forgetSource from './forget.lua.js'
 import type { Line, Owner } from './journal.js'
@@ -18,7 +19,7 @@ export interface DeadLetter<T> {
   readonly tenant?: string
   /** What was to become of it. */
   readonly row: Row<T>
-  /** What the database said, in words. */
+  /** What the database said, in words, of which there are at most 1,000 characters. */
   readonly error: string
   /** When it was given up. */
   readonly at: Date
@@ -28,6 +29,13 @@ export interface DeadLetter<T> {
 export interface Found<T> {
   readonly letter: DeadLetter<T>
   readonly tag: Buffer
+}
+
+/** A letter as it was told: its row, and of which of its lines. */
+interface Told {
+  readonly name: string
+  /** Empty for whichever there is. */
+  readonly tag: Uint8Array | string
 }
 
 /** A row that is given up, and which of its lines was its last then. */
@@ -54,7 +62,7 @@ interface Kept<T> {
 }
 
 const page = defineScript(lettersSource, { repeat: 'safe', decode: pageOf })
-/** So many letters are asked for at a time. */
+/** So many letters are asked for, or removed, at a time. */
 const PAGE = 100
 
 /**
@@ -100,23 +108,24 @@ export class DeadLetters<T> {
   }
 
   /**
-   * How many of them there were.
+   * Whichever these rows have. How many there were.
    *
-   * @throws BatchFencedError a later one than the owner flushes: nothing was changed
+   * @throws BatchFencedError a later one than the owner flushes: what was not forgotten until then is left
    */
   async forget(owner: Owner, names: readonly string[], options: CallOptions): Promise<number> {
-    const count = await this.#forget(owner, names, options)
+    const whichever = names.map((name) => ({ name, tag: '' }))
+    const count = await this.#forget(owner, whichever, options)
     if (count === undefined) throw fenced()
     return count
   }
 
   /**
-   * How many of them there were.
+   * How many of them there were still: none that tells of its row what has become of it since.
    *
-   * @throws ConfigurationError they are being carried to other partitions: nothing was changed
+   * @throws ConfigurationError they are being carried to other partitions: what was not forgotten until then is left
    */
-  async discard(names: readonly string[], options: CallOptions): Promise<number> {
-    const count = await this.#forget('', names, options)
+  async discard(letters: readonly Told[], options: CallOptions): Promise<number> {
+    const count = await this.#forget('', letters, options)
     if (count !== undefined) return count
     throw new ConfigurationError('the number of partitions has been changed, or is being changed')
   }
@@ -144,10 +153,15 @@ export class DeadLetters<T> {
 
   /**
    * Carries those to where they belong that belong elsewhere, while neither here nor there any line is taken: what partitions
-   * belong to says for which layout. A letter is there before it is removed here. How many were; fewer than there are where others
+   * belong to says for which layout. A letter is there, and in the replicas, before it is removed here. How many were; fewer than there are where others
    * carry them too, or that layout has begun.
    */
-  async bequeath(sealed: string, keyOf: (name: string) => Key, options: CallOptions): Promise<number> {
+  async bequeath(
+    sealed: string,
+    keyOf: (name: string) => Key,
+    copies: Copies,
+    options: CallOptions,
+  ): Promise<number> {
     let count = 0
     for await (const letters of this.#pages(options)) {
       for (const key of new Set(letters.map(({ name }) => keyOf(name)))) {
@@ -155,9 +169,8 @@ export class DeadLetters<T> {
         const those = letters.filter(({ name }) => keyOf(name) === key)
         const args = those.flatMap(({ name, tag, text }) => [name, tag, text])
         const call = { ...this.#scriptCall(bequeathSource, [sealed, ...args]), keys: [key] as const }
-        if ((await this.#port.call(call, options)) !== 1) continue
-        const names = those.map(({ name }) => name)
-        count += (await this.#forget(sealed, names, options)) ?? 0
+        if ((await copies.call(call, options)) !== 1) continue
+        count += (await this.#forget(sealed, those, options)) ?? 0
       }
     }
     return count
@@ -175,11 +188,16 @@ export class DeadLetters<T> {
     } while (from > 0)
   }
 
-  /** `undefined` if the owner is not who may. */
-  async #forget(owner: string, names: readonly string[], options: CallOptions): Promise<number | undefined> {
-    if (names.length === 0) return 0
-    const count = Number(await this.#port.call(this.#scriptCall(forgetSource, [owner, ...names]), options))
-    return count < 0 ? undefined : count
+  /** Some at a time: others wait for a script as long as it takes. `undefined` if the owner is not who may. */
+  async #forget(owner: string, letters: readonly Told[], options: CallOptions): Promise<number | undefined> {
+    let sum = 0
+    for (let at = 0; at < letters.length; at += PAGE) {
+      const args = letters.slice(at, at + PAGE).flatMap(({ name, tag }) => [name, tag])
+      const count = Number(await this.#port.call(this.#scriptCall(forgetSource, [owner, ...args]), options))
+      if (count < 0) return undefined
+      sum += count
+    }
+    return sum
   }
 
   #scriptCall(script: ScriptSource, args: readonly Argument[]) {

@@ -9,6 +9,9 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 -- Before others are removed: a key that would be gone in between cannot be written again while its slot moves.
 if ARGV[2] ~= '0' then
+  -- A server whose memory is full lets a script go on that has begun with what needs none: who makes room has to be counted.
+  -- There is no process of that name.
+  redis.call('HDEL', KEYS[1], 'w')
   redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now + tonumber(ARGV[2])))
 end
 local count = 0

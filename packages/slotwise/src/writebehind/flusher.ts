@@ -128,10 +128,15 @@ export class Flusher<T> {
   async #take(position: Position, owner: Owner, signal: AbortSignal): Promise<Taken> {
     const { safety } = this.#settings
     const from = performance.now()
-    let taken = await this.#journal.take(position, this.#pace.size, { signal, owner })
-    if (!isAsked(safety) || isSame(position, taken.to)) return taken
+    if (!isAsked(safety)) return await this.#journal.take(position, this.#pace.size, { signal, owner })
+    const isMore = position.seen.number > position.written.number
+    if (!isMore) {
+      // One line says whether there is anything to wait for.
+      const looked = await this.#journal.take(position, 1, { signal, owner })
+      if (isSame(position, looked.to)) return looked
+    }
     for (;;) {
-      taken = await this.#journal.take(position, this.#pace.size, { signal, owner, ...safety })
+      const taken = await this.#journal.take(position, this.#pace.size, { signal, owner, ...safety })
       if (taken.isSafe || performance.now() - from > REPLICA_PATIENCE_MS) return taken
       await sleep(BACKOFF_MS.min, undefined, { ref: false, signal })
     }

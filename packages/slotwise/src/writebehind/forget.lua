@@ -1,12 +1,13 @@
 -- Removes letters: of rows that are to be written, or that nobody wants to hear of any more, or that lie in another partition by
--- now. The last letter takes the place of one that goes, so that places have no gap. Harmless to repeat.
+-- now. The last letter takes the place of one that goes, so that places have no gap. Harmless to repeat. Where its caller was told of a
+-- letter, only that one goes, and none that says of a row what has become of it since.
 --
 -- Where a partition takes no more lines its letters are being carried to others, and of those who do not flush only who does that
 -- removes them: what somebody else removed could have been carried already.
 --
 -- @key partition
 -- @arg owner  who flushes, as it was told when the rows were read; of who does not, what the partition belongs to while it takes no lines, else empty
--- @arg ids... of the rows
+-- @arg letters... of each the id, and its tag; empty for whichever there is
 -- @return how many letters there were; -1 if a later one flushes, or the partition belongs to something else
 local hash, owner = KEYS[1], ARGV[1]
 local meta = redis.call('HMGET', hash, 'c', 'o', 'p')
@@ -26,11 +27,11 @@ redis.call('HDEL', hash, 'w')
 local before = tonumber(meta[1] or 0)
 local count = before
 local gone = {}
--- bound: the ids
-for at = 2, #ARGV do
-  local id = ARGV[at]
+-- bound: two for each letter
+for at = 2, #ARGV - 1, 2 do
+  local id, tag = ARGV[at], ARGV[at + 1]
   local letter = redis.call('HGET', hash, 'x' .. id)
-  if letter and not gone[id] then
+  if letter and not gone[id] and (tag == '' or string.sub(letter, 15, 22) == tag) then
     gone[id] = true
     local place, last = string.sub(letter, 1, 14), 'i' .. string.format('%.0f', count)
     local name = redis.call('HGET', hash, last)

@@ -5,6 +5,9 @@ import type { Partitions } from './partitions.js'
 import { toldOfLetters } from './told.js'
 import { textOf } from './values.js'
 
+/** So many are on their way at a time: others are accepted meanwhile, and each has its deadline. */
+const AT_ONCE = 100
+
 /** Some of the rows that were given up, in whichever partition, and what their owner does about them. */
 export class GivenUp<T> {
   readonly #name: string
@@ -26,14 +29,18 @@ export class GivenUp<T> {
     accept: (name: string, change: Change) => Promise<Answer>,
     options: CallOptions,
   ): Promise<number> {
-    const tried = (await this.#found(options)).map(async ({ name, letter, tag }) => {
-      const { row } = letter
-      const change: Change = row.deleted
-        ? { kind: 'd', ifLetter: tag }
-        : { kind: 's', bytes: textOf(row.value), ifLetter: tag }
-      return await accept(name, change)
-    })
-    const count = (await Promise.all(tried)).filter(({ state }) => state === 'accepted').length
+    const found = await this.#found(options)
+    let count = 0
+    for (let at = 0; at < found.length; at += AT_ONCE) {
+      const tried = found.slice(at, at + AT_ONCE).map(async ({ name, letter, tag }) => {
+        const { row } = letter
+        const change: Change = row.deleted
+          ? { kind: 'd', ifLetter: tag }
+          : { kind: 's', bytes: textOf(row.value), ifLetter: tag }
+        return await accept(name, change)
+      })
+      count += (await Promise.all(tried)).filter(({ state }) => state === 'accepted').length
+    }
     toldOfLetters(this.#name, 'replayed', count)
     return count
   }

@@ -70,9 +70,14 @@ export class Partitions<T> {
     )
   }
 
-  /** Forgets letters. How many there were. */
+  /** Forgets letters. How many there were still. */
   async discard(found: readonly FoundLetter<T>[], options: CallOptions): Promise<number> {
-    const counts = found.map(({ name, partition }) => this.at(partition).letters.discard([name], options))
+    const counts = this.#all.map(({ letters }, at) =>
+      letters.discard(
+        found.filter(({ partition }) => partition === at),
+        options,
+      ),
+    )
     return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0)
   }
 }

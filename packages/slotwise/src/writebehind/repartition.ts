@@ -3,6 +3,7 @@ import { ImpossibleChangeError } from '../errors.js'
 import type { KeySpace } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
+import { Copies } from './copies.js'
 import type { Journal } from './journal.js'
 import { type Layout, Layouts, nextOf, tokenOf } from './layout.js'
 import { Partitions } from './partitions.js'
@@ -59,6 +60,7 @@ export class Repartition {
   readonly #layouts: Layouts
   readonly #to: number
   readonly #options: ChangePartitionsOptions
+  readonly #copies: Copies
 
   constructor(port: RedisPort, space: KeySpace, to: number, options: ChangePartitionsOptions) {
     this.#port = port
@@ -66,6 +68,7 @@ export class Repartition {
     this.#layouts = new Layouts(port, space)
     this.#to = integer('to', to, { max: 1024 })
     this.#options = options
+    this.#copies = new Copies(port)
   }
 
   async run(): Promise<PartitionsChange> {
@@ -138,7 +141,7 @@ export class Repartition {
     const total = journals.length
     let [sealed, flushers] = [0, await this.#flushers()]
     for (const journal of journals) {
-      await sealJournal(journal, next, this.#call)
+      await sealJournal(journal, next, this.#copies, this.#call)
       this.#tell({ step: 'sealing', done: ++sealed, total, flushers })
     }
     for (let round = 1; ; round++) {
@@ -156,14 +159,15 @@ export class Repartition {
       await sleep(POLL_MS, undefined, { signal: this.#options.signal })
       if (round % 20 !== 0) continue
       flushers = await this.#flushers()
-      for (const journal of journals) await sealJournal(journal, next, this.#call)
+      for (const journal of journals) await sealJournal(journal, next, this.#copies, this.#call)
     }
   }
 
   async #carryLetters(old: Partitions<unknown>, young: Partitions<unknown>, sealed: string): Promise<number> {
     let letters = 0
     for (let i = 0; i < old.count; i++) {
-      letters += await old.at(i).letters.bequeath(sealed, (name) => young.journalOf(name).key, this.#call)
+      const keyOf = (name: string) => young.journalOf(name).key
+      letters += await old.at(i).letters.bequeath(sealed, keyOf, this.#copies, this.#call)
       this.#tell({ step: 'letters', done: i + 1, total: old.count })
     }
     return letters

@@ -2,6 +2,7 @@ import { UnexpectedReplyError } from '../errors.js'
 import type { CallOptions } from '../options.js'
 import type { Reply } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
+import type { Copies } from './copies.js'
 import type { Journal } from './journal.js'
 import openSource from './open.lua.js'
 import remainderSource from './remainder.lua.js'
@@ -25,13 +26,17 @@ export interface Remainder {
 /** What a journal says that it belongs to while it takes no lines: the layout that comes. */
 export const sealedFor = (layout: string): string => `>${layout}`
 
-/** It takes no more lines until the layout that comes has begun. What it belongs to now. */
+/**
+ * It takes no more lines until the layout that comes has begun, whichever replica takes its primary's place. What it belongs
+ * to now.
+ */
 export async function sealJournal(
-  { port, key }: Journal,
+  { key }: Journal,
   layout: string,
+  copies: Copies,
   options: CallOptions,
 ): Promise<string> {
-  return await seal.run(port, { partition: key }, { layout }, options)
+  return String(await copies.call(seal.call({ partition: key }, { layout }), options))
 }
 
 /** It takes lines of the layout. What it belongs to now: something else where it had not been sealed, or later ones have begun. */

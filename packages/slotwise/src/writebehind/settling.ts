@@ -149,6 +149,9 @@ export class Settling<T> {
   }
 }
 
+/** Some databases repeat in their errors what they were given, and letters lie in the memory of a server. */
+const MOST_WORDS = 1000
+
 function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return (error instanceof Error ? error.message : String(error)).slice(0, MOST_WORDS)
 }

@@ -272,7 +272,7 @@ export class WriteBehind<T> implements AsyncDisposable {
     )
   }
 
-  /** Forgets dead letters: those of the rows given, or all. How many there were. */
+  /** Forgets dead letters, as they are now: those of the rows given, or all. How many; one that comes meanwhile stays. */
   async discard(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
     return await this.#letters(ids).discard(options)
   }

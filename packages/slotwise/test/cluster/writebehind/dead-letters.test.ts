@@ -8,6 +8,8 @@ import {
   type Writer,
 } from '../../../src/writebehind/index.js'
 import { anyPort } from '../../support/any-port.js'
+import { portWith } from '../../support/port-with.js'
+import { nameOf } from '../cache/watched-port.js'
 
 let port: RedisPort
 beforeAll(async () => {
@@ -43,9 +45,10 @@ const telling = (write: Writer<string>['write']): Writer<string> => ({
 
 function opened(
   options: Partial<WriteBehindOptions<string>> & Pick<WriteBehindOptions<string>, 'writeBatch'>,
+  through = port,
 ) {
   const heard: unknown[] = []
-  const writes = new WriteBehind<string>(port, {
+  const writes = new WriteBehind<string>(through, {
     name: `t${randomUUID().slice(0, 8)}`,
     partitions: 1,
     flushIntervalMs: 5,
@@ -78,6 +81,19 @@ describe('rows that a database does not take', () => {
     expect(heard.map(String)).toContainEqual(expect.stringContaining('given up: 7 does not fit'))
     // Two of twenty, and twenty are not tried one by one.
     if (tells) expect(state.calls).toBeLessThan(25)
+  })
+
+  it('are kept with the beginning of an error that is as long as what it is about', async () => {
+    const write = async (batch: readonly Row<string>[]) => {
+      if (batch.length > 0) throw new Error(`does not fit: ${'x'.repeat(1_000_000)}`)
+    }
+    const { writes } = opened({ writeBatch: { ...telling(write), isAboutRow: () => true } })
+    await using closing = writes
+    await closing.write('a', 'x')
+    closing.start()
+    await closing.drain()
+    const [letter] = await closing.deadLetters()
+    expect(letter?.error).toBe(`does not fit: ${'x'.repeat(986)}`)
   })
 
   it('are none while it takes nothing at all', async () => {
@@ -121,6 +137,29 @@ describe('rows that a database does not take', () => {
     expect(await closing.deadLetters()).toEqual([])
     expect(Object.fromEntries(rows)).toEqual({ a: 'first', c: 'second' })
   })
+})
+
+it('are tried again some at a time, however many there are', async () => {
+  let [underWay, most] = [0, 0]
+  const through = portWith(port, {
+    call: (async (call, options) => {
+      if (nameOf(call) !== 'accept') return await port.call(call, options)
+      most = Math.max(most, ++underWay)
+      return await port.call(call, options).finally(() => underWay--)
+    }) satisfies RedisPort['call'],
+  })
+  const { state, write } = database()
+  const { writes } = opened({ writeBatch: telling(write) }, through)
+  await using closing = writes
+  const ids = Array.from({ length: 250 }, (_, n) => `${n}`)
+  for (const id of ids) {
+    state.refused.add(id)
+    await closing.write(id, 'x')
+  }
+  closing.start()
+  await closing.drain()
+  expect(await closing.replay()).toBe(250)
+  expect(most).toBe(100)
 })
 
 it('of one tenant are nothing to another', async () => {

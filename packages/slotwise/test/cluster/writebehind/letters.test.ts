@@ -279,7 +279,8 @@ describe('wherever a flusher stands still while another takes over, and wherever
   })
 })
 
-it('a letter that is no letter any more, or another one, is not tried again', async () => {
+/** A journal, to set a row in it, and to have it given up. */
+function replayed() {
   const key = keyOf({ namespace: port.namespace, pattern: 'writebehind', name: 'replayed' }, [randomUUID()])
   const journal = new Journal(port, key, { lines: 100, bytes: 100_000, markMs: 1000 })
   const letters = new DeadLetters<string>(port, key)
@@ -298,6 +299,11 @@ it('a letter that is no letter any more, or another one, is not tried again', as
     await journal.trim(to, { owner: 'e1' })
     return (await letters.list()).get(name)?.tag ?? fail()
   }
+  return { journal, letters, name, set, refused }
+}
+
+it('a letter that is no letter any more, or another one, is not tried again', async () => {
+  const { journal, letters, name, set, refused } = replayed()
   await journal.accept(name, set('one'), undefined, {})
   const first = await refused()
   await journal.accept(name, set('two'), undefined, {})
@@ -311,6 +317,18 @@ it('a letter that is no letter any more, or another one, is not tried again', as
   expect(await letters.forget('e1', [name], {})).toBe(1)
   await journal.trim(to, { owner: 'e1' })
   expect(await journal.accept(name, set('two', second), undefined, {})).toMatchObject({ state: 'unknown' })
+})
+
+it('a letter is discarded as it was told, and not what has become of its row since', async () => {
+  const { journal, letters, name, set, refused } = replayed()
+  await journal.accept(name, set('one'), undefined, {})
+  const first = await refused()
+  await journal.accept(name, set('two'), undefined, {})
+  const second = await refused()
+  expect(await letters.discard([{ name, tag: first }], {})).toBe(0)
+  expect((await letters.list()).get(name)?.tag).toEqual(second)
+  expect(await letters.discard([{ name, tag: second }], {})).toBe(1)
+  expect((await letters.list()).size).toBe(0)
 })
 
 function fail(): never {
@@ -362,6 +380,8 @@ describe('a row that changes while it is given up', () => {
 })
 
 describe('letters', () => {
+  const whichever = (names: readonly string[]) => names.map((name) => ({ name, tag: '' }))
+
   async function many(count: number) {
     const key = keyOf({ namespace: port.namespace, pattern: 'writebehind', name: 'many' }, [randomUUID()])
     const journal = new Journal(port, key, { lines: 10_000, bytes: 10_000_000, markMs: 1000 })
@@ -384,12 +404,27 @@ describe('letters', () => {
   it('are all listed, however many they are, and counted without being listed', async () => {
     const { journal, letters, names } = await many(250)
     expect([...(await letters.list()).keys()].toSorted()).toEqual(names.toSorted())
-    expect(await letters.discard(names.slice(50, 150), {})).toBe(100)
-    expect(await letters.discard(names.slice(50, 150), {})).toBe(0)
+    expect(await letters.discard(whichever(names.slice(50, 150)), {})).toBe(100)
+    expect(await letters.discard(whichever(names.slice(50, 150)), {})).toBe(0)
     expect([...(await letters.list()).keys()].toSorted()).toEqual(
       [...names.slice(0, 50), ...names.slice(150)].toSorted(),
     )
     expect((await journal.take(NOWHERE, 1, { owner: 'e1' })).letters).toBe(150)
+  })
+
+  it('are removed by a flusher some at a time, so that no script takes long', async () => {
+    const { key, names } = await many(250)
+    const removed: number[] = []
+    const through = portWith(port, {
+      call: (async (call, options) => {
+        if ('args' in call) removed.push((call.args.length - 1) / 2)
+        return await port.call(call, options)
+      }) satisfies RedisPort['call'],
+    })
+    const letters = new DeadLetters<string>(through, key)
+    expect(await letters.forget('e1', names, {})).toBe(250)
+    expect(removed).toEqual([100, 100, 50])
+    await expect(letters.forget('e0', names, {})).rejects.toThrow(BatchFencedError)
   })
 
   it('that stay are listed while others go', async () => {
@@ -400,7 +435,7 @@ describe('letters', () => {
     const through = portWith(port, {
       call: (async (call, options) => {
         const reply = await port.call(call, options)
-        await letters.discard(rest.slice(0, 20), {})
+        await letters.discard(whichever(rest.slice(0, 20)), {})
         rest = rest.slice(20)
         return reply
       }) satisfies RedisPort['call'],

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { connect } from '../../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../../src/local/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
-import { WriteBehind, type WriteBehindOptions } from '../../../src/writebehind/index.js'
+import { WriteBehind, WriteBehindAdmin, type WriteBehindOptions } from '../../../src/writebehind/index.js'
 import { partitionKeys } from '../../../src/writebehind/partition-keys.js'
 import { portWith } from '../../support/port-with.js'
 
@@ -120,6 +120,81 @@ describe('a server whose memory is full', () => {
     await expect.poll(() => table.size, { timeout: 10_000 }).toBe(ids.length)
     await expect.poll(async () => (await writes.lag()).entries, { timeout: 10_000 }).toBe(0)
     expect(errors.filter((error) => !String(error).includes('OOM'))).toEqual([])
+  })
+
+  it('keeps nobody from giving up what the database does not take, once, and from writing the others', async () => {
+    const table = new Map<string, string>()
+    const { writes, errors } = stage({
+      maxMemoryRatio: 1,
+      flushIntervalMs: 1,
+      writeBatch: {
+        claim: async () => undefined,
+        write: async (rows) => {
+          if (rows.some(({ id }) => id === ids[3])) throw new Error('does not fit')
+          for (const row of rows) if (!row.deleted) table.set(String(row.id), row.value)
+        },
+        isAboutRow: () => true,
+      },
+    })
+    await using _ = writes
+    await each(writes)
+    await use(1.05)
+    writes.start()
+    await writes.drain()
+    expect(table.size).toBe(ids.length - 1)
+    const letters = await writes.deadLetters()
+    expect(letters).toMatchObject([{ id: ids[3], row: { value: 'text' }, error: 'does not fit' }])
+    expect(errors.map(String)).toEqual(['Error: a row was given up: does not fit'])
+    // For what is tried again there is no room yet, and it stays what it is.
+    expect(await writes.replay()).toBe(0)
+    expect(await writes.deadLetters()).toEqual(letters)
+    await use(undefined)
+    expect(await writes.replay()).toBe(1)
+  })
+
+  it('keeps nobody from going on where another process has died', async () => {
+    let isDead = false
+    const unlessDead = <R>(act: () => Promise<R>): Promise<R> => (isDead ? new Promise(() => {}) : act())
+    const mortal = portWith(port, {
+      call: ((call, options) => unlessDead(() => port.call(call, options))) satisfies RedisPort['call'],
+    })
+    const name = randomUUID().slice(0, 8)
+    const options = { name, maxMemoryRatio: 1, partitions: 4 }
+    const dying = stage(options, mortal).writes
+    const { writes, table } = stage(options)
+    await using _ = writes
+    dying.start()
+    writes.start()
+    const shares = () => [dying, writes].map((one) => one.stats().partitions)
+    await expect.poll(shares, { timeout: 10_000 }).toEqual([2, 2])
+    await use(1.05)
+    isDead = true
+    await expect.poll(() => writes.stats().partitions, { timeout: 10_000 }).toBe(4)
+    await use(undefined)
+    await each(writes)
+    await writes.drain()
+    expect(table.size).toBe(ids.length)
+  })
+
+  it('keeps nobody from spreading rows and letters over another number of partitions', async () => {
+    const name = randomUUID().slice(0, 8)
+    const { writes } = stage({
+      name,
+      maxMemoryRatio: 1,
+      writeBatch: {
+        claim: async () => undefined,
+        write: (rows) => (rows.length > 0 ? Promise.reject(new Error('does not fit')) : Promise.resolve()),
+        isAboutRow: () => true,
+      },
+    })
+    await using _ = writes
+    await each(writes)
+    writes.start()
+    await use(1.05)
+    const admin = new WriteBehindAdmin(port, { name })
+    expect(await admin.changePartitions(5)).toMatchObject({ changed: true })
+    await expect.poll(() => writes.stats().partitions, { timeout: 10_000 }).toBe(5)
+    expect(await admin.deadLetters()).toHaveLength(ids.length)
   })
 })
 

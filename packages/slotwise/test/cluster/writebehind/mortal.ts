@@ -71,6 +71,10 @@ export class Mortal {
         const isLeaving = name === 'enrol' && 'args' in call && String(call.args[1]) === '0'
         return await this.#does(isLeaving ? 'leave' : name, () => port.call(call, options))
       }) satisfies RedisPort['call'],
+      writeThenWait: (async (call, options) =>
+        await this.#does(nameOf(call), () =>
+          port.writeThenWait(call, options),
+        )) satisfies RedisPort['writeThenWait'],
     })
   }
 

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ConfigurationError, ImpossibleChangeError } from '../../../src/errors.js'
-import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { type CommandCall, keyOf, type RedisPort, type ScriptCall } from '../../../src/redis/index.js'
+import { Copies } from '../../../src/writebehind/copies.js'
 import {
   type Accepted,
   type PartitionsProgress,
@@ -238,21 +239,22 @@ it('a journal of a later layout is neither sealed nor opened by whoever was paus
   const journal = new Journal(port, key, { lines: 9, bytes: 999, markMs: 1 })
   const [first, second, third] = ['0000000000:3', '0000000001:5', '0000000002:3'] as const
   const change = { kind: 's', bytes: Buffer.from('1') } as const
+  const sealed = (layout: string) => sealJournal(journal, layout, new Copies(port), {})
   const accepted = async (layout: string) => (await journal.accept('a', change, undefined, { layout })).state
   expect(await accepted(first)).toBe('accepted')
   // Nobody has sealed it yet.
   expect(await openJournal(journal, second, {})).toBe(first)
-  expect(await sealJournal(journal, second, {})).toBe(`>${second}`)
+  expect(await sealed(second)).toBe(`>${second}`)
   expect(await accepted(first)).toBe('foreign')
   expect(await accepted(second)).toBe('foreign')
   expect(await openJournal(journal, second, {})).toBe(second)
   expect(await accepted(second)).toBe('accepted')
-  expect(await sealJournal(journal, third, {})).toBe(`>${third}`)
+  expect(await sealed(third)).toBe(`>${third}`)
   expect(await openJournal(journal, second, {})).toBe(`>${third}`)
-  expect(await sealJournal(journal, second, {})).toBe(`>${third}`)
+  expect(await sealed(second)).toBe(`>${third}`)
   expect(await accepted(second)).toBe('foreign')
   expect(await openJournal(journal, third, {})).toBe(third)
-  expect(await sealJournal(journal, second, {})).toBe(third)
+  expect(await sealed(second)).toBe(third)
   expect(await accepted(third)).toBe('accepted')
 })
 
@@ -343,15 +345,21 @@ describe('a dead letter', () => {
       }
       await old.drain()
       let isTakenBack = false
+      const takeBack = async (call: CommandCall | ScriptCall) => {
+        if (nameOfCall(call) !== before || isTakenBack) return
+        isTakenBack = true
+        const [key] = 'keys' in call ? call.keys : [call.key]
+        await port.call({ key, command: ['HDEL', key, 'p'] })
+      }
       const through = portWith(port, {
         call: (async (call, options) => {
-          if (nameOfCall(call) === before && !isTakenBack) {
-            isTakenBack = true
-            const [key] = 'keys' in call ? call.keys : [call.key]
-            await port.call({ key, command: ['HDEL', key, 'p'] })
-          }
+          await takeBack(call)
           return await port.call(call, options)
         }) satisfies RedisPort['call'],
+        writeThenWait: (async (call, options) => {
+          await takeBack(call)
+          return await port.writeThenWait(call, options)
+        }) satisfies RedisPort['writeThenWait'],
       })
       const change = await new WriteBehindAdmin(through, { name }).changePartitions(5)
       expect(change.letters).toBeGreaterThan(10)
@@ -359,6 +367,40 @@ describe('a dead letter', () => {
       expect(await young.discard()).toBe(20)
     },
   )
+
+  it('is in the replicas of its new place before it is removed from where it was, and so is what seals', async () => {
+    const { name, database, opened, old } = stage({ from: 1 })
+    await using flusher = opened(1)
+    flusher.start()
+    for (let n = 0; n < 20; n++) {
+      database.refused.add(`${n}`)
+      await old.write(`${n}`, { version: 1 })
+    }
+    await old.drain()
+    const steps: string[] = []
+    let isBehind = false
+    const through = portWith(port, {
+      call: (async (call, options) => {
+        steps.push(nameOfCall(call))
+        return await port.call(call, options)
+      }) satisfies RedisPort['call'],
+      writeThenWait: (async (call, options) => {
+        const answer = await port.writeThenWait(call, options)
+        // Each is asked twice: the first time the replica does not follow.
+        isBehind = !isBehind
+        steps.push(`${nameOfCall(call)} in ${isBehind ? 0 : answer.acknowledgedBy} of ${options.replicas}`)
+        return isBehind ? { ...answer, acknowledgedBy: 0 } : answer
+      }) satisfies RedisPort['writeThenWait'],
+    })
+    await new WriteBehindAdmin(through, { name }).changePartitions(5)
+    const those = steps.filter((step) => /^(?:seal|bequeath|forget)/.test(step))
+    expect(those.filter((step) => /^(?:seal|bequeath)$/.test(step))).toEqual([])
+    for (const [i, step] of those.entries()) {
+      if (step === 'forget') expect(those[i - 1]).toBe('bequeath in 1 of 1')
+      if (step.includes(' in 0 of')) expect(those[i + 1]).toBe(step.replace(' in 0', ' in 1'))
+    }
+    expect(those).toContain('forget')
+  })
 
   it('is not lost to whoever removes it late where it was, once it lies there again', async () => {
     const late = { before: 'forget 1', kind: 'pauses' } as const

@@ -40,6 +40,43 @@ it('nothing is written that a failover could take back, once replicas are asked 
   expect(written).toEqual(['a'])
 })
 
+it('what waits is read once, however much it is, and nobody waits for replicas where nothing does', async () => {
+  const looked: number[] = []
+  const read: number[] = []
+  let waits = 0
+  const through = portWith(port, {
+    call: (async (call, options) => {
+      if (nameOf(call) === 'take' && 'args' in call) looked.push(Number(call.args[4]))
+      return await port.call(call, options)
+    }) satisfies RedisPort['call'],
+    writeThenWait: (async (call, options) => {
+      const answer = { ...(await port.writeThenWait(call, options)), acknowledgedBy: 1 }
+      if (nameOf(call) === 'take') {
+        waits++
+        read.push((answer.reply as readonly unknown[]).length - 10)
+      }
+      return answer
+    }) satisfies RedisPort['writeThenWait'],
+  })
+  const written: unknown[] = []
+  await using writes = new WriteBehind<number>(through, {
+    name: randomUUID().slice(0, 8),
+    partitions: 1,
+    flushIntervalMs: 10,
+    batchSize: 10,
+    durability: { replicas: 1 },
+    writeBatch: (rows) => Promise.resolve(void written.push(...rows.map(({ id }) => id))),
+  })
+  for (let n = 0; n < 50; n++) await writes.write(`${n}`, n)
+  writes.start()
+  await writes.drain()
+  await vi.waitFor(() => expect(looked.length).toBeGreaterThan(5))
+  expect(written).toHaveLength(50)
+  expect(read).toEqual([10, 10, 10, 10, 10])
+  expect(waits).toBe(5)
+  expect(new Set(looked)).toEqual(new Set([1]))
+})
+
 it('a letter is in the replicas as well before its row is passed over', async () => {
   const asked: string[] = []
   const through = portWith(port, {

@@ -3,13 +3,14 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/bequeath',
-sha1: '7446a697871dc3bed4972841820b5333624d5dda',
+sha1: 'f41de32755d48889fa37676c22668d93a1e0dd78',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let meta: lua.Value = redis.call("HMGET", hash, "p", "c")
 if (lua.yes(!lua.eq(lua.index(meta, 1), lua.index(redis.ARGV, 1)))) {
 return 0
 }
+redis.call("HDEL", hash, "w")
 let count: lua.Value = lua.tonumber(lua.or(lua.index(meta, 2), () => 0))
 for (let at of lua.steps(2, (lua.num(lua.len(redis.ARGV)) - 2), 3)) {
 let id: lua.Value = lua.index(redis.ARGV, at)

@@ -3,11 +3,12 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/enrol',
-sha1: 'e36a57fd089f279ba3bb94911f9f9c182b37d7d4',
+sha1: '1229df709f50d2b28b6bae15a8ebf59af4b031db',
 run(redis) {
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
 if (lua.yes(!lua.eq(lua.index(redis.ARGV, 2), "0"))) {
+redis.call("HDEL", lua.index(redis.KEYS, 1), "w")
 redis.call("HSET", lua.index(redis.KEYS, 1), lua.index(redis.ARGV, 1), lua.format("%.0f", (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 2))))))
 }
 let count: lua.Value = 0

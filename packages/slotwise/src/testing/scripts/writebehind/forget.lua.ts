@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/forget',
-sha1: 'b2177e8c26d3d339bc1a8fb8112f9a87df98f03a',
+sha1: 'e9d0d06609fd77337d542aa56a5e8c20f5697234',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let owner: lua.Value = lua.index(redis.ARGV, 1)
@@ -27,10 +27,11 @@ redis.call("HDEL", hash, "w")
 let before: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 0))
 let count: lua.Value = before
 let gone: lua.Value = lua.table([])
-for (let at of lua.steps(2, lua.len(redis.ARGV))) {
+for (let at of lua.steps(2, (lua.num(lua.len(redis.ARGV)) - 1), 2)) {
 let id: lua.Value = lua.index(redis.ARGV, at)
+let tag: lua.Value = lua.index(redis.ARGV, (lua.num(at) + 1))
 let letter: lua.Value = redis.call("HGET", hash, lua.concat("x", id))
-if ((lua.yes(letter) && !lua.yes(lua.index(gone, id)))) {
+if (((lua.yes(letter) && !lua.yes(lua.index(gone, id))) && (lua.yes(lua.eq(tag, "")) || lua.yes(lua.eq(lua.sub(letter, 15, 22), tag))))) {
 lua.set(gone, id, true)
 let place: lua.Value = lua.sub(letter, 1, 14)
 let last: lua.Value = lua.concat("i", lua.format("%.0f", count))
