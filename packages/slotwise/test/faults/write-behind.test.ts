@@ -118,7 +118,7 @@ const FAULTS: Readonly<Record<string, () => Promise<void>>> = {
   'connections to Postgres were ended': async () => {
     // bound: 20
     for (let n = 0; n < 20; n++) {
-      await database.pool.query(
+      await database.ask(
         `select pg_terminate_backend(pid) from pg_stat_activity
          where datname = current_database() and pid <> pg_backend_pid() order by random() limit 3`,
       )
@@ -178,7 +178,7 @@ it('the table holds what was acknowledged, whatever is killed, stands still, end
     await writes.drain()
     const drainedMs = performance.now() - from
     const sql = 'select id, version::int, views::int from posts'
-    const { rows } = await database.pool.query<Post & { id: string }>(sql)
+    const rows = await database.ask<Post & { id: string }>(sql)
     const table = new Map(rows.map(({ id, ...post }) => [id, post]))
     const { acknowledged, unreached, unknown, retries, failures } = writers
     const backs = await wentBack(database.pool, 'posts')

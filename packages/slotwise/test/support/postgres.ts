@@ -31,6 +31,8 @@ export async function mortalDatabase(): Promise<
     readonly killBackend: () => Promise<void>
     /** All of the server stands still for so long. */
     readonly pauseServer: (ms: number) => Promise<void>
+    /** Asked again until the server answers, which may be beginning anew. */
+    readonly ask: <R extends object>(sql: string) => Promise<readonly R[]>
   }
 > {
   const folder = await mkdtemp(join(tmpdir(), 'slotwise-postgres-'))
@@ -40,12 +42,22 @@ export async function mortalDatabase(): Promise<
     await server.stop()
     await rm(folder, { recursive: true, force: true })
   })
+  const ask = async <R extends object>(sql: string): Promise<readonly R[]> => {
+    for (const until = performance.now() + 20_000; ; await sleep(50)) {
+      try {
+        return (await database.pool.query<R>(sql)).rows
+      } catch (error) {
+        if (performance.now() > until) throw error
+      }
+    }
+  }
   const pidsOf = async (which: string): Promise<readonly number[]> => {
     const sql = `select pid from pg_stat_activity where pid <> pg_backend_pid() and ${which} order by random()`
-    return (await database.pool.query<{ pid: number }>(sql)).rows.map(({ pid }) => pid)
+    return (await ask<{ pid: number }>(sql)).map(({ pid }) => pid)
   }
   return {
     ...database,
+    ask,
     killBackend: async () => {
       const [pid] = await pidsOf(`backend_type = 'client backend'`)
       if (pid !== undefined) signal(pid, 'SIGKILL')
