@@ -32,9 +32,11 @@ for at = 1, #plan, 16 do
     if arrival < now then arrival = now end
   end
   local after = arrival + cost
+  -- What is given back fills a bucket, and never more than that.
+  if after < now then after = now end
   if cost > 0 and after - now > depth then admitted = 0 end
   if after > full then full = after end
-  taken = taken + cost
+  if cost ~= 0 then taken = 1 end
   reply[#reply + 1] = after - now
   record[#record + 1] = struct.pack('>d', after)
 end
@@ -49,6 +51,6 @@ if admitted == 0 then
   end
 elseif taken > 0 then
   -- When the last bucket is full, no record and a full one are the same.
-  redis.call('SET', KEYS[1], table.concat(record), 'PX', math.ceil((full - now) / 1000))
+  redis.call('SET', KEYS[1], table.concat(record), 'PX', math.max(1, math.ceil((full - now) / 1000)))
 end
 return reply

@@ -3,9 +3,10 @@
  *
  * @module
  */
-export type { Decision, TierState } from './decision.js'
+export type { Decision, TierDescription, TierKind, TierState } from './decision.js'
 export type { Cost, Subject } from './policy.js'
 export type { ConsumeOptions, RateLimiterOptions } from './rate-limiter.js'
 export { RateLimiter } from './rate-limiter.js'
+export type { Receipt } from './receipt.js'
 export type { Tier, TokenBucketOptions } from './tiers.js'
 export { tokenBucket } from './tiers.js'

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { ConfigurationError } from '../errors.js'
 import type { Id } from '../keys.js'
 import { integer, shown } from '../options.js'
-import type { TierState } from './decision.js'
+import type { TierDescription, TierState } from './decision.js'
 import type { Tier } from './tiers.js'
 
 /** Whose requests are counted: an id, or parts of which `tenant` and `user` make the key. */
@@ -41,6 +41,21 @@ export class Policy<N extends string> {
     this.layout = createHash('sha256').update(JSON.stringify(description)).digest().subarray(0, 8)
   }
 
+  describe(): readonly TierDescription<N>[] {
+    return this.#names.map((name, index) => {
+      const { kind, limit, intervalUs } = this.#at(index)
+      return { name, kind, limit, windowMs: Math.ceil((limit * intervalUs) / 1000) }
+    })
+  }
+
+  /** By name, what a request took. */
+  named(costs: readonly number[]): Readonly<Record<N, number>> {
+    return Object.fromEntries(this.#names.map((name, index) => [name, costs[index] ?? 0])) as Record<
+      N,
+      number
+    >
+  }
+
   /** What a request takes of each tier. */
   costs(cost: Cost<N>): readonly number[] {
     const of = typeof cost === 'number' ? () => cost : (name: N) => cost[name] ?? 1
@@ -72,7 +87,8 @@ export class Policy<N extends string> {
       const { limit, intervalUs } = this.#at(index)
       const debt = debts[index] ?? 0
       const remaining = Math.floor((limit * intervalUs - debt) / intervalUs)
-      return { name, limit, remaining, resetMs: Math.ceil(debt / 1000) }
+      const nextUs = debt === 0 ? 0 : debt - (limit - remaining - 1) * intervalUs
+      return { name, limit, remaining, resetMs: Math.ceil(debt / 1000), nextMs: Math.ceil(nextUs / 1000) }
     })
   }
 

@@ -5,8 +5,9 @@ import type { RedisPort, Reply } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
 import { publish } from '../telemetry.js'
 import decideSource from './decide.lua.js'
-import type { Decision, TierState } from './decision.js'
+import type { Decision, TierDescription, TierState } from './decision.js'
 import { type Cost, idOf, Policy, type Subject } from './policy.js'
+import type { Receipt } from './receipt.js'
 import type { Tier } from './tiers.js'
 
 /** Settings of a {@link RateLimiter}. */
@@ -66,6 +67,10 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   #space: KeySpace
   readonly #deadlineMs: number
   readonly #policyOf: (subject: S) => Policy<N>
+  readonly #taken = new WeakMap<
+    Receipt<N>,
+    { readonly key: Key; readonly policy: Policy<N>; readonly costs: readonly number[] }
+  >()
   /** Shared by all views, so that closing one closes the limiter. */
   #life: { closed: boolean } = { closed: false }
 
@@ -114,6 +119,25 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     return decision
   }
 
+  /** The tiers of `subject`, in their order. Nobody is asked. */
+  describe(subject: S): readonly TierDescription<N>[] {
+    return this.#policyOf(subject).describe()
+  }
+
+  /**
+   * Gives back what a decision took, and no more than that. `false` where there is nothing to give back: it was given back
+   * before, or Redis did not decide.
+   */
+  async refund(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
+    const taken = this.#taken.get(receipt)
+    if (taken === undefined) return false
+    this.#taken.delete(receipt)
+    const { key, policy, costs } = taken
+    const plan = policy.plan(costs.map((cost) => -cost))
+    await decide.run(this.#port, { state: key }, { layout: policy.layout, plan }, call)
+    return true
+  }
+
   /** Where `subject` stands. Consumes nothing. @throws when Redis cannot be asked */
   async peek(subject: S, options: CallOptions = {}): Promise<readonly TierState<N>[]> {
     const decision = await this.consume(subject, { ...options, cost: 0 })
@@ -137,6 +161,12 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     return this.close()
   }
 
+  #receipt(policy: Policy<N>, costs: readonly number[], key: Key): Receipt<N> {
+    const receipt = { costs: policy.named(costs) }
+    this.#taken.set(receipt, { key, policy, costs })
+    return receipt
+  }
+
   async #decide(
     policy: Policy<N>,
     costs: readonly number[],
@@ -153,14 +183,15 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
         { deadlineMs: this.#deadlineMs, ...call },
       )
       const tiers = policy.states(debts)
-      if (admitted === 1) return { allowed: true, decidedBy: 'redis', tiers }
+      if (admitted === 1)
+        return { allowed: true, decidedBy: 'redis', tiers, receipt: this.#receipt(policy, costs, key) }
       return { allowed: false, reason: 'limited', ...policy.refusal(costs, debts), tiers }
     } catch (cause) {
       // The caller gave up: there is nobody to decide for.
       if (call.signal?.aborted === true) throw cause
       this.#options.onError?.(cause)
       return this.#options.whenUnavailable === 'allow'
-        ? { allowed: true, decidedBy: 'policy', tiers: [], cause }
+        ? { allowed: true, decidedBy: 'policy', tiers: [], receipt: { costs: policy.named(costs) }, cause }
         : { allowed: false, reason: 'unavailable', cause }
     }
   }

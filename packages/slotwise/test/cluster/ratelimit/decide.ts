@@ -16,7 +16,7 @@ export interface Decided {
 
 /** Runs a version of the decision by a clock of ours; the key never expires by the server's. */
 export function decider(port: RedisPort, source: DecideSource) {
-  const ttl = 'math.ceil((full - now) / 1000)'
+  const ttl = 'math.max(1, math.ceil((full - now) / 1000))'
   if (!source.source.includes(ttl)) throw new Error('the script has another time to live than this expects')
   const script = withFakeClock({ ...source, source: source.source.replace(ttl, '3600000') })
   return async (

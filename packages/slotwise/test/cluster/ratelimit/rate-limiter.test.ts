@@ -53,7 +53,7 @@ describe('RateLimiter', () => {
     expect(refused(await limiter.consume(subject, { cost: 3 })).tiers).toMatchObject([{ remaining: 2 }])
     expect(await limiter.consume(subject, { cost: 2 })).toMatchObject({
       allowed: true,
-      tiers: [{ remaining: 0 }],
+      tiers: [{ remaining: 0, nextMs: expect.closeTo(1_000_000, -3) }],
     })
   })
 
@@ -94,6 +94,22 @@ describe('RateLimiter', () => {
     expect(await limiter.peek(subject)).toMatchObject([{ remaining: 1 }])
     await limiter.reset(subject)
     expect(await limiter.peek(subject)).toMatchObject([{ remaining: 5, resetMs: 0 }])
+  })
+
+  it('gives back what a decision took, once', async () => {
+    const subject = someone()
+    const limiter = limiterOf(5, 0.001)
+    const decision = await limiter.consume(subject, { cost: 4 })
+    expect.assert(decision.allowed)
+    expect(await limiter.refund(decision.receipt)).toBe(true)
+    expect(await limiter.refund(decision.receipt)).toBe(false)
+    expect(await limiter.peek(subject)).toMatchObject([{ remaining: 5, resetMs: 0, nextMs: 0 }])
+  })
+
+  it('describes the tiers of a subject without asking anybody', () => {
+    expect(limiterOf(5, 10).describe(someone())).toEqual([
+      { name: 'bucket', kind: 'token-bucket', limit: 5, windowMs: 500 },
+    ])
   })
 
   it('keeps a record until the bucket is full again and no longer', async () => {

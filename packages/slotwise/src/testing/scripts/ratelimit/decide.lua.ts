@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/decide',
-sha1: '23991d1fc1867d31d6883da7bc7eb12d2dcfc90b',
+sha1: 'adf9e4162e0f1e392948a2f39eac20ded44cb9c8',
 run(redis) {
 let layout: lua.Value = lua.index(redis.ARGV, 1)
 let plan: lua.Value = lua.index(redis.ARGV, 2)
@@ -29,13 +29,18 @@ arrival = now
 }
 }
 let after: lua.Value = (lua.num(arrival) + lua.num(cost))
+if (lua.yes(lua.lt(after, now))) {
+after = now
+}
 if ((lua.yes(lua.gt(cost, 0)) && lua.yes(lua.gt((lua.num(after) - lua.num(now)), depth)))) {
 admitted = 0
 }
 if (lua.yes(lua.gt(after, full))) {
 full = after
 }
-taken = (lua.num(taken) + lua.num(cost))
+if (lua.yes(!lua.eq(cost, 0))) {
+taken = 1
+}
 lua.set(reply, (lua.num(lua.len(reply)) + 1), (lua.num(after) - lua.num(now)))
 lua.set(record, (lua.num(lua.len(record)) + 1), lua.pack(">d", after))
 }
@@ -47,7 +52,7 @@ let bucket: lua.Value = (lua.num((lua.num((lua.num(at$2) + 15)) / 16)) + 1)
 lua.set(reply, bucket, (lua.num(lua.index(reply, bucket)) - lua.num(cost$2)))
 }
 } else if (lua.yes(lua.gt(taken, 0))) {
-redis.call("SET", lua.index(redis.KEYS, 1), lua.join(record), "PX", lua.ceil((lua.num((lua.num(full) - lua.num(now))) / 1000)))
+redis.call("SET", lua.index(redis.KEYS, 1), lua.join(record), "PX", lua.max(1, lua.ceil((lua.num((lua.num(full) - lua.num(now))) / 1000))))
 }
 return reply
 },
