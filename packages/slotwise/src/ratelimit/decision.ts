@@ -33,6 +33,8 @@ export type Decision<N extends string = string> =
       readonly allowed: false
       /** `'blocked'`: by {@link RateLimiter.block}, whatever was consumed. */
       readonly reason: 'limited' | 'blocked'
+      /** `'cache'`: by a refusal that this process remembers and that is still true. */
+      readonly decidedBy?: 'redis' | 'cache' | 'local'
       /** The same request is admitted then, and not a millisecond earlier, if nobody else consumes meanwhile. */
       readonly retryAfterMs: number
       readonly violated: readonly N[]
