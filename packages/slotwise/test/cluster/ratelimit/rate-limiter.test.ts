@@ -5,7 +5,6 @@ import { ClosedError, ConfigurationError } from '../../../src/errors.js'
 import { type Decision, RateLimiter, tokenBucket } from '../../../src/ratelimit/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
-import { naiveConsume } from './naive.js'
 
 let port: RedisPort
 beforeAll(async () => {
@@ -205,31 +204,5 @@ describe('RateLimiter', () => {
     await limiter.close()
     await limiter.close()
     await expect(limiter.consume('x')).rejects.toThrow(ClosedError)
-  })
-})
-
-describe('the textbook token bucket, by which these promises are known to be breakable', () => {
-  const settings = { capacity: 3, refillPerSecond: 10 }
-  const newKey = () => keyOf({ namespace: 'test', pattern: 'ratelimit', name: 'naive' }, someone())
-
-  it('tells a refused caller to come back at once', async () => {
-    const key = newKey()
-    const now = 1_790_000_000_000
-    for (let i = 0; i < 3; i++) await naiveConsume(port, key, settings, now)
-    expect(await naiveConsume(port, key, settings, now)).toEqual({ allowed: false, retryAfterMs: 0 })
-  })
-
-  it('gives nothing back for most of a second and then all at once', async () => {
-    const key = newKey()
-    for (let i = 0; i < 3; i++) await naiveConsume(port, key, settings, 1_790_000_000_000)
-    expect(await naiveConsume(port, key, settings, 1_790_000_000_999)).toMatchObject({ allowed: false })
-    expect(await naiveConsume(port, key, settings, 1_790_000_001_000)).toMatchObject({ allowed: true })
-  })
-
-  it('locks everybody out when a clock that was ahead is set right', async () => {
-    const key = newKey()
-    await naiveConsume(port, key, settings, 1_790_003_600_000)
-    expect(await naiveConsume(port, key, settings, 1_790_000_000_000)).toMatchObject({ allowed: false })
-    expect(await naiveConsume(port, key, settings, 1_790_000_001_000)).toMatchObject({ allowed: false })
   })
 })
