@@ -69,6 +69,12 @@ export interface PenalizeOptions<N extends string> extends CallOptions {
   readonly cost: Cost<N>
 }
 
+/** Options of {@link RateLimiter.settle}. */
+export interface SettleOptions<N extends string> extends CallOptions {
+  /** What it cost in the end. */
+  readonly cost: Cost<N>
+}
+
 /** Options of {@link RateLimiter.block}. */
 export interface BlockOptions extends CallOptions {
   /** In milliseconds; 0 ends a block. */

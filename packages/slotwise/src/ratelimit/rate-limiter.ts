@@ -12,7 +12,13 @@ import blockSource from './block.lua.js'
 import decideSource from './decide.lua.js'
 import type { Decision, TierDescription, TierState } from './decision.js'
 import { LocalShare } from './local-share.js'
-import type { BlockOptions, ConsumeOptions, PenalizeOptions, RateLimiterOptions } from './options.js'
+import type {
+  BlockOptions,
+  ConsumeOptions,
+  PenalizeOptions,
+  RateLimiterOptions,
+  SettleOptions,
+} from './options.js'
 import type { Answer } from './plan.js'
 import { idOf, Policy, type Subject } from './policy.js'
 import { Admission, type Receipt, type Taken } from './receipt.js'
@@ -190,9 +196,41 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const taken = this.#taken(receipt)
     if (taken === undefined || taken.isRefunded) return false
     this.#life.refusals?.drop(taken.key)
-    const isGiven = await this.#giveBack(taken, taken.costs, taken.mark, call)
+    const isGiven = await this.#giveBack(taken, taken.own, taken.mark, call)
     taken.refunded()
     return isGiven
+  }
+
+  /**
+   * {@link RateLimiter.consume} with an estimate, for what tells its cost only afterwards, such as tokens of a model or bytes: the
+   * estimate is taken at once, and {@link RateLimiter.settle} makes it the true cost. Who crashes between has taken the estimate.
+   */
+  reserve(subject: S, options: ConsumeOptions<N> = {}): Promise<Decision<N>> {
+    return this.consume(subject, options)
+  }
+
+  /**
+   * Makes what a decision took what it cost in the end: the rest is given back as far as it still counts, and what is missing is taken
+   * as far as there is any. What is under way is left alone, and a refund gives back nothing of what was taken here. Repeated while that is harmless, for `idempotencyWindowMs`.
+   *
+   * @throws ConfigurationError for a cost that `consume` would refuse; or an earlier settlement at another cost failed, and may be done
+   */
+  async settle(receipt: Receipt<N>, { cost, ...call }: SettleOptions<N>): Promise<void> {
+    const taken = this.#taken(receipt)
+    if (taken === undefined || taken.isRefunded) return
+    const { key, policy } = taken
+    const given = policy.costs(cost)
+    const costs = policy.tiers.map(({ kind }, i) => (kind === 'concurrency' ? taken.costs[i] : given[i]) ?? 0)
+    const marks = taken.settling(costs)
+    const less = costs.map((actual, i) =>
+      Math.min(taken.own[i] ?? 0, Math.max(0, (taken.costs[i] ?? 0) - actual)),
+    )
+    const more = costs.map((actual, i) => Math.max(0, actual - (taken.costs[i] ?? 0)))
+    this.#life.refusals?.drop(key)
+    await this.#giveBack(taken, less, marks.give, call)
+    if (taken.reply !== undefined && more.some((one) => one > 0))
+      await this.#ask(policy, more, key, { call, id: marks.take, isKept: true, force: true })
+    taken.settled(costs, less)
   }
 
   /** Ends what a decision has under way, of its concurrency tiers, and keeps what it took of others. As {@link RateLimiter.refund}. */

@@ -1,3 +1,4 @@
+import { ConfigurationError } from '../errors.js'
 import type { Key } from '../keys.js'
 import { randomTag } from '../random.js'
 import type { Policy } from './policy.js'
@@ -14,10 +15,14 @@ export class Admission<N extends string> implements Receipt<N> {
   readonly #key: Key
   readonly #policy: Policy<N>
   #costs: readonly number[]
+  /** What of it the decision itself took and nobody has given back. */
+  #own: readonly number[]
   readonly #record: Buffer | undefined
   readonly #id: Buffer | undefined
   #mark: Buffer | undefined
   #refunded = false
+  /** Of a settlement that is under way, or of which nobody knows whether it is done. */
+  #marks: { readonly costs: readonly number[]; readonly give: Buffer; readonly take: Buffer } | undefined
 
   /** @param record as the script answered; nothing where this process decided */
   constructor(
@@ -32,6 +37,7 @@ export class Admission<N extends string> implements Receipt<N> {
     this.#key = key
     this.#policy = policy
     this.#costs = costs
+    this.#own = costs
     this.#record = record
     this.#id = id
   }
@@ -50,6 +56,7 @@ export class Admission<N extends string> implements Receipt<N> {
       key: this.#key,
       policy: this.#policy,
       costs: this.#costs,
+      own: this.#own,
       reply: this.#record,
       lease: (this.#id ?? NOBODY).subarray(0, 6),
       mark: (this.#mark ??= randomTag(8)),
@@ -57,7 +64,20 @@ export class Admission<N extends string> implements Receipt<N> {
       refunded: () => {
         this.#refunded = true
       },
+      settling: (costs) => this.#settling(costs),
+      settled: (costs, given) => {
+        this.#costs = costs
+        this.#own = this.#own.map((cost, i) => cost - (given[i] ?? 0))
+        this.#marks = undefined
+      },
     }
+  }
+
+  #settling(costs: readonly number[]): { readonly give: Buffer; readonly take: Buffer } {
+    this.#marks ??= { costs, give: randomTag(8), take: randomTag(8) }
+    if (this.#marks.costs.some((cost, i) => cost !== costs[i]))
+      throw new ConfigurationError('settled before at another cost, and whether that was done is not known')
+    return this.#marks
   }
 }
 
@@ -68,6 +88,8 @@ export interface Taken<N extends string> {
   readonly key: Key
   readonly policy: Policy<N>
   readonly costs: readonly number[]
+  /** What of it the decision itself took and nobody has given back: less than it cost, where more was taken to settle it. */
+  readonly own: readonly number[]
   /** As the script answered; nothing where this process decided. */
   readonly reply: Buffer | undefined
   /** What was added to a concurrency. */
@@ -76,4 +98,7 @@ export interface Taken<N extends string> {
   readonly mark: Buffer
   readonly isRefunded: boolean
   refunded(): void
+  /** By which Redis knows a repeated settlement at these costs. @throws ConfigurationError one at others may have been done */
+  settling(costs: readonly number[]): { readonly give: Buffer; readonly take: Buffer }
+  settled(costs: readonly number[], given: readonly number[]): void
 }

@@ -182,6 +182,32 @@ describe('a decision with an idempotency key', () => {
   })
 })
 
+describe('what was reserved', () => {
+  it.each([0, 1, 3, 5])('is settled at what it cost in the end: %i', async (cost) => {
+    const subject = someone()
+    const limiter = limiterOf({ ...EVERY, places: concurrency({ max: 5, ttlMs: DAY }) })
+    const { receipt } = admitted(await limiter.reserve(subject, { cost: 3 }))
+    await limiter.settle(receipt, { cost })
+    await limiter.settle(receipt, { cost })
+    const left = (await limiter.peek(subject)).map(({ remaining }) => remaining)
+    expect(left).toEqual([...Array.from({ length: 8 }, () => 5 - cost), 2])
+    // What was taken to settle it stays, as if it had been a penalty.
+    await limiter.refund(receipt)
+    const after = (await limiter.peek(subject)).map(({ remaining }) => remaining)
+    expect(after).toEqual([...Array.from({ length: 8 }, () => 5 - Math.max(0, cost - 3)), 5])
+    await limiter.settle(receipt, { cost: 5 })
+    expect((await limiter.peek(subject)).map(({ remaining }) => remaining)).toEqual(after)
+  })
+
+  it('takes no more than there is', async () => {
+    const subject = someone()
+    const limiter = limiterOf({ tokens: slidingWindow({ limit: 1000, windowMs: DAY }) })
+    const { receipt } = admitted(await limiter.reserve(subject, { cost: 100 }))
+    await limiter.settle(receipt, { cost: 5000 })
+    expect(await limiter.peek(subject)).toMatchObject([{ remaining: 0 }])
+  })
+})
+
 describe('a subject', () => {
   it('that is blocked is refused for so long, whatever it has consumed', async () => {
     const subject = someone()
