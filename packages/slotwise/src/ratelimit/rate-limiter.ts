@@ -11,6 +11,7 @@ import { publish } from '../telemetry.js'
 import blockSource from './block.lua.js'
 import decideSource from './decide.lua.js'
 import type { Decision, TierDescription, TierState } from './decision.js'
+import { HotSubjects } from './hot-subjects.js'
 import { LocalShare } from './local-share.js'
 import type {
   BlockOptions,
@@ -33,6 +34,7 @@ interface Life<N extends string> {
   readiness: Readiness | undefined
   readonly refusals: Refusals<N> | undefined
   readonly local: LocalShare<N> | undefined
+  readonly hot: HotSubjects<N> | undefined
 }
 
 /**
@@ -160,7 +162,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const id = idFor(policy, idempotencyKey)
     const key = this.#keyOf(idOf(subject))
     const startedAt = performance.now()
-    const decision = await this.#decide(policy, costs, key, {
+    const decision = await this.#decideOrLease(policy, costs, key, {
       call,
       id,
       isKept: idempotencyKey !== undefined,
@@ -228,7 +230,8 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const more = costs.map((actual, i) => Math.max(0, actual - (taken.costs[i] ?? 0)))
     this.#life.refusals?.drop(key)
     await this.#giveBack(taken, less, marks.give, call)
-    if (taken.reply !== undefined && more.some((one) => one > 0))
+    const isCounted = taken.reply !== undefined || taken.locally !== undefined
+    if (isCounted && more.some((one) => one > 0))
       await this.#ask(policy, more, key, { call, id: marks.take, isKept: true, force: true })
     taken.settled(costs, less)
   }
@@ -268,14 +271,14 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const key = this.#keyOf(idOf(subject))
     const args = [this.#policyOf(subject).plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 })]
     await this.ready(call)
-    this.#life.refusals?.drop(key)
+    this.#forget(key)
     await this.#run(blockSource, key, args, call)
   }
 
   /** As if `subject` had never asked: nothing is taken of any tier, and a block ends. Harmless to repeat. */
   async reset(subject: S, call: CallOptions = {}): Promise<void> {
     const key = this.#keyOf(idOf(subject))
-    this.#life.refusals?.drop(key)
+    this.#forget(key)
     await this.#port.call({ key, command: ['DEL', key], repeat: 'safe' }, call)
   }
 
@@ -287,6 +290,28 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** By a lease where the subject is hot, the request is one like the others, and what it takes comes back by itself. */
+  async #decideOrLease(
+    policy: Policy<N>,
+    costs: readonly number[],
+    key: Key,
+    asked: { readonly call: CallOptions; readonly id: Buffer | undefined; readonly isKept: boolean },
+  ): Promise<Decision<N>> {
+    const { hot } = this.#life
+    const [cost = 0] = costs
+    const isAlike = cost > 0 && costs.every((one) => one === cost)
+    if (hot === undefined || asked.isKept || !isAlike || policy.plan.hasLeases)
+      return await this.#decide(policy, costs, key, asked)
+    const take = (times: number) => {
+      const all = times === 1 ? costs : costs.map((one) => one * times)
+      return this.#decide(policy, all, key, asked)
+    }
+    const decided = await hot.consume(key, policy, cost, take)
+    if ('allowed' in decided) return decided
+    const receipt = new Admission(this.#life, key, policy, costs, undefined, undefined, decided.giveBack)
+    return { allowed: true, decidedBy: 'lease', tiers: decided.tiers, receipt }
   }
 
   async #decide(
@@ -385,6 +410,11 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     call: CallOptions,
   ): Promise<boolean> {
     const { key, policy, reply, lease } = taken
+    if (taken.locally !== undefined) {
+      // Of a lease all tiers have the same; what only some give back they do not.
+      const back = Math.min(...costs)
+      return back > 0 && taken.locally(back)
+    }
     if (reply === undefined) return this.#life.local?.giveBack(key, costs, policy) ?? false
     if (costs.every((cost) => cost === 0)) return false
     const args = [policy.plan.bytes(costs), policy.plan.recordOf(reply), lease, mark, this.#keepUs]
@@ -404,6 +434,12 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     return Admission.of(receipt, this.#life)
   }
 
+  /** What this process knows of a subject is true no more. */
+  #forget(key: Key): void {
+    this.#life.refusals?.drop(key)
+    this.#life.hot?.drop(key)
+  }
+
   #refuseClosed(): void {
     if (this.#life.closed) throw new ClosedError('this limiter has been closed')
   }
@@ -421,7 +457,8 @@ function memoryOf<N extends string, S extends Subject>({
   whenUnavailable,
   localShare,
   refusals,
-}: RateLimiterOptions<N, S>): Pick<Life<N>, 'local' | 'refusals'> {
+  lease,
+}: RateLimiterOptions<N, S>): Pick<Life<N>, 'local' | 'refusals' | 'hot'> {
   if (localShare !== undefined && !(localShare > 0 && localShare <= 1)) {
     throw new ConfigurationError(`localShare must be above 0 and at most 1, got ${shown(localShare)}`)
   }
@@ -431,6 +468,13 @@ function memoryOf<N extends string, S extends Subject>({
     )
   }
   return {
+    hot:
+      lease === undefined
+        ? undefined
+        : new HotSubjects<N>({
+            forMs: integer('lease.forMs', lease.forMs, { max: 60_000 }),
+            most: integer('lease.most', lease.most ?? 1000),
+          }),
     local: whenUnavailable === 'local' ? new LocalShare<N>(localShare ?? 1) : undefined,
     refusals:
       refusals === undefined

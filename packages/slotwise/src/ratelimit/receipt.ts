@@ -19,12 +19,16 @@ export class Admission<N extends string> implements Receipt<N> {
   #own: readonly number[]
   readonly #record: Buffer | undefined
   readonly #id: Buffer | undefined
+  readonly #locally: ((cost: number) => boolean) | undefined
   #mark: Buffer | undefined
   #refunded = false
   /** Of a settlement that is under way, or of which nobody knows whether it is done. */
   #marks: { readonly costs: readonly number[]; readonly give: Buffer; readonly take: Buffer } | undefined
 
-  /** @param record as the script answered; nothing where this process decided */
+  /**
+   * @param record as the script answered; nothing where this process decided
+   * @param locally gives back what this process decided
+   */
   constructor(
     owner: object,
     key: Key,
@@ -32,6 +36,7 @@ export class Admission<N extends string> implements Receipt<N> {
     costs: readonly number[],
     record: Buffer | undefined,
     id: Buffer | undefined,
+    locally?: (cost: number) => boolean,
   ) {
     this.#owner = owner
     this.#key = key
@@ -40,6 +45,7 @@ export class Admission<N extends string> implements Receipt<N> {
     this.#own = costs
     this.#record = record
     this.#id = id
+    this.#locally = locally
   }
 
   get costs(): Readonly<Record<N, number>> {
@@ -58,6 +64,7 @@ export class Admission<N extends string> implements Receipt<N> {
       costs: this.#costs,
       own: this.#own,
       reply: this.#record,
+      locally: this.#locally,
       lease: (this.#id ?? NOBODY).subarray(0, 6),
       mark: (this.#mark ??= randomTag(8)),
       isRefunded: this.#refunded,
@@ -92,6 +99,8 @@ export interface Taken<N extends string> {
   readonly own: readonly number[]
   /** As the script answered; nothing where this process decided. */
   readonly reply: Buffer | undefined
+  /** Gives back what this process decided by a lease. */
+  readonly locally: ((cost: number) => boolean) | undefined
   /** What was added to a concurrency. */
   readonly lease: Buffer
   /** By which Redis knows a repeated refund. */

@@ -124,7 +124,7 @@ describe('each kind of tier', () => {
 
 describe('a concurrency', () => {
   const limiter = () =>
-    limiterOf({ places: concurrency({ max: 1, ttlMs: 150 }), log: slidingLog({ limit: 9, windowMs: DAY }) })
+    limiterOf({ places: concurrency({ max: 1, ttlMs: 800 }), log: slidingLog({ limit: 9, windowMs: DAY }) })
 
   it('gives a place back when it is released, and keeps what other tiers gave', async () => {
     const subject = someone()
@@ -141,11 +141,11 @@ describe('a concurrency', () => {
     const both = limiter()
     const { receipt } = admitted(await both.consume(subject))
     for (let i = 0; i < 4; i++) {
-      await sleep(60)
+      await sleep(250)
       expect(await both.renew(receipt)).toBe(true)
     }
     expect(await both.consume(subject)).toMatchObject({ allowed: false })
-    await sleep(160)
+    await sleep(810)
     expect(await both.renew(receipt)).toBe(false)
     expect(await both.consume(subject)).toMatchObject({ allowed: true })
   })
