@@ -1,56 +1,45 @@
-import { ClosedError, UnexpectedReplyError } from '../errors.js'
-import { type Key, type KeySpace, keyOf, plainName } from '../keys.js'
-import { type CallOptions, integer, oneOf } from '../options.js'
-import type { RedisPort, Reply } from '../redis/port.js'
-import { defineScript } from '../redis/script.js'
+import { createHash } from 'node:crypto'
+import { ClosedError, ConfigurationError } from '../errors.js'
+import { type Id, type Key, type KeySpace, keyMaker, plainName } from '../keys.js'
+import { type CallOptions, integer, oneOf, shown } from '../options.js'
+import { randomTag } from '../random.js'
+import type { RedisPort } from '../redis/port.js'
 import { publish } from '../telemetry.js'
-import decideSource from './decide.lua.js'
-import type { Decision, TierState } from './decision.js'
-import { type Cost, idOf, Policy, type Subject } from './policy.js'
+import blockSource from './block.lua.js'
+import { Deciding } from './deciding.js'
+import type { Decision, TierDescription, TierState } from './decision.js'
+import type {
+  BlockOptions,
+  ConsumeOptions,
+  PenalizeOptions,
+  RateLimiterOptions,
+  SettleOptions,
+} from './options.js'
+import { idOf, Policy, type Subject } from './policy.js'
+import { Admission, type Receipt, type Taken } from './receipt.js'
+import renewSource from './renew.lua.js'
 import type { Tier } from './tiers.js'
 
-/** Settings of a {@link RateLimiter}. */
-export interface RateLimiterOptions<N extends string, S extends Subject> {
-  /** Part of every key: limiters of one name share their counts. */
-  readonly name: string
-  /** The limits by name, all of which must admit; or a function that gives those of a subject, e.g. by its plan. */
-  readonly tiers: Readonly<Record<N, Tier>> | ((subject: S) => Readonly<Record<N, Tier>>)
-  /** What to decide when Redis does not answer in time. There is no default: either choice can be an outage. */
-  readonly whenUnavailable: 'allow' | 'deny'
-  /** Bound on one decision, in milliseconds. @defaultValue `50` */
-  readonly deadlineMs?: number | undefined
-  /** Hears of every decision that Redis did not make. */
-  readonly onError?: ((error: unknown) => void) | undefined
-}
-
-/** Options of {@link RateLimiter.consume}. */
-export interface ConsumeOptions<N extends string> extends CallOptions {
-  /** Whole numbers from 0, which only looks. @defaultValue `1` from every tier */
-  readonly cost?: Cost<N> | undefined
-}
-
-/** Not repeated when its outcome is unknown: the tokens may be gone already. */
-const decide = defineScript(decideSource, { repeat: 'unsafe', decode: wholeNumbers })
-
 /**
- * Limits subjects by any number of token buckets, **all decided together or not at all**, in one round trip and
+ * Limits subjects by any number of tiers, **all decided together or not at all**, in one round trip and
  * one key a subject, by the server's clock. A refusal consumes nothing. `retryAfterMs` is exact if nobody else
  * consumes meanwhile.
  *
  * Not guaranteed: a failover of an asynchronous replica can forget the last consumptions before it. When Redis
- * does not answer, `whenUnavailable` decides, and a decision whose answer was lost may have consumed.
+ * does not answer, `whenUnavailable` decides, and a decision whose answer was lost may have consumed, unless it had an
+ * `idempotencyKey`.
  *
  * @example
  * ```ts
  * import { connect } from 'slotwise/ioredis'
- * import { RateLimiter, tokenBucket } from 'slotwise/ratelimit'
+ * import { RateLimiter, slidingWindow, tokenBucket } from 'slotwise/ratelimit'
  *
  * const redis = await connect({ nodes: ['127.0.0.1:7000'] })
  * const limiter = new RateLimiter(redis, {
  *   name: 'api',
  *   tiers: {
  *     second: tokenBucket({ capacity: 100, refillPerSecond: 100 }),
- *     minute: tokenBucket({ capacity: 1000, refillPerSecond: 1000 / 60 }),
+ *     minute: slidingWindow({ limit: 1000, windowMs: 60_000 }),
  *   },
  *   whenUnavailable: 'allow',
  * })
@@ -64,22 +53,32 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   readonly #port: RedisPort
   readonly #options: RateLimiterOptions<N, S>
   #space: KeySpace
-  readonly #deadlineMs: number
+  #keyOf: (id: Id) => Key
   readonly #policyOf: (subject: S) => Policy<N>
-  /** Shared by all views, so that closing one closes the limiter. */
-  #life: { closed: boolean } = { closed: false }
+  /** Shared by all views, as is whether it is closed. */
+  #deciding: Deciding<N>
+  #life = { closed: false }
 
   constructor(port: RedisPort, options: RateLimiterOptions<N, S>) {
-    const { name, tiers, whenUnavailable, deadlineMs = 50 } = options
+    const { name, tiers, onPlanChange = 'keep-used' } = options
     this.#port = port
     this.#options = options
     this.#space = { namespace: port.namespace, pattern: 'ratelimit', name: plainName('name', name) }
-    this.#deadlineMs = integer('deadlineMs', deadlineMs)
-    oneOf('whenUnavailable', whenUnavailable, ['allow', 'deny'])
+    this.#keyOf = keyMaker(this.#space)
+    this.#deciding = new Deciding(port, options)
+    oneOf('onPlanChange', onPlanChange, ['keep-used', 'keep-proportion', 'reset'])
     if (typeof tiers === 'function') {
-      this.#policyOf = (subject) => new Policy(tiers(subject))
+      const policies = new WeakMap<object, Policy<N>>()
+      this.#policyOf = (subject) => {
+        const given: Readonly<Record<N, Tier>> = tiers(subject)
+        const known = policies.get(given)
+        if (known !== undefined) return known
+        const policy = new Policy(given, onPlanChange)
+        policies.set(given, policy)
+        return policy
+      }
     } else {
-      const policy = new Policy(tiers)
+      const policy = new Policy(tiers, onPlanChange)
       this.#policyOf = () => policy
     }
   }
@@ -88,22 +87,46 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   forTenant(tenant: string): RateLimiter<N, S> {
     const view = new RateLimiter<N, S>(this.#port, this.#options)
     view.#space = { ...this.#space, tenant }
+    view.#keyOf = keyMaker(view.#space)
     view.#life = this.#life
+    view.#deciding = this.#deciding
     return view
   }
 
   /**
-   * Takes `cost` tokens from every tier of `subject` if all of them have as many, and none if one has not.
+   * Whether Redis keeps what is counted. Awaited by every operation, and looked at again every minute.
    *
-   * @throws ConfigurationError for a cost that is no whole number from 0, or that names an unknown tier
+   * @throws ConfigurationError a primary may evict counts, or will not say
    */
-  async consume(subject: S, { cost = 1, ...call }: ConsumeOptions<N> = {}): Promise<Decision<N>> {
-    if (this.#life.closed) throw new ClosedError('this limiter has been closed')
+  ready(call: CallOptions = {}): Promise<void> {
+    return this.#deciding.ready(call)
+  }
+
+  /** The tiers of `subject`, in their order. Nobody is asked. */
+  describe(subject: S): readonly TierDescription<N>[] {
+    return this.#policyOf(subject).describe()
+  }
+
+  /**
+   * Takes `cost` from every tier of `subject` if all of them have as much, and nothing if one has not.
+   *
+   * @throws ConfigurationError for a cost that is no whole number from 0, or that names an unknown tier; or a primary may evict counts
+   */
+  async consume(
+    subject: S,
+    { cost = 1, idempotencyKey, ...call }: ConsumeOptions<N> = {},
+  ): Promise<Decision<N>> {
+    this.#refuseClosed()
     const policy = this.#policyOf(subject)
     const costs = policy.costs(cost)
-    const key = keyOf(this.#space, idOf(subject))
+    const id = idFor(policy, idempotencyKey)
+    const key = this.#keyOf(idOf(subject))
     const startedAt = performance.now()
-    const decision = await this.#decide(policy, costs, key, call)
+    const decision = await this.#deciding.decide(policy, costs, key, {
+      call,
+      id,
+      isKept: idempotencyKey !== undefined,
+    })
     publish('slotwise:ratelimit', () => ({
       name: this.#space.name,
       key,
@@ -115,16 +138,108 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   }
 
   /** Where `subject` stands. Consumes nothing. @throws when Redis cannot be asked */
-  async peek(subject: S, options: CallOptions = {}): Promise<readonly TierState<N>[]> {
-    const decision = await this.consume(subject, { ...options, cost: 0 })
-    if (decision.allowed && decision.cause === undefined) return decision.tiers
-    throw 'cause' in decision ? decision.cause : new UnexpectedReplyError('looking at a bucket was refused')
+  async peek(subject: S, call: CallOptions = {}): Promise<readonly TierState<N>[]> {
+    this.#refuseClosed()
+    const policy = this.#policyOf(subject)
+    const costs = policy.names.map(() => 0)
+    await this.ready(call)
+    const { standings } = await this.#deciding.ask(policy, costs, this.#keyOf(idOf(subject)), { call })
+    return policy.states(standings)
   }
 
-  /** Fills every bucket of `subject`. Harmless to repeat. */
-  async reset(subject: S, options: CallOptions = {}): Promise<void> {
-    const key = keyOf(this.#space, idOf(subject))
-    await this.#port.call({ key, command: ['DEL', key], repeat: 'safe' }, options)
+  /**
+   * Gives back what a decision took, as far as it still counts: tokens that have come back by themselves, and what has left its
+   * window, are not given a second time. Repeated while that is harmless, for `idempotencyWindowMs`. `false` where there is
+   * nothing to give back: it was given back before, nothing of it counts any more, or nobody had counted it.
+   *
+   * @throws RedisUnavailableError and others: whether it was given back is not known; to try again is harmless
+   */
+  async refund(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
+    const taken = this.#taken(receipt)
+    if (taken === undefined || taken.isRefunded) return false
+    this.#deciding.forgetRefusals(taken.key)
+    const isGiven = await this.#deciding.giveBack(taken, taken.own, taken.mark, call)
+    taken.refunded()
+    return isGiven
+  }
+
+  /**
+   * {@link RateLimiter.consume} with an estimate, for what tells its cost only afterwards, such as tokens of a model or bytes: the
+   * estimate is taken at once, and {@link RateLimiter.settle} makes it the true cost. Who crashes between has taken the estimate.
+   */
+  reserve(subject: S, options: ConsumeOptions<N> = {}): Promise<Decision<N>> {
+    return this.consume(subject, options)
+  }
+
+  /**
+   * Makes what a decision took what it cost in the end: the rest is given back as far as it still counts, and what is missing is taken
+   * as far as there is any. What is under way is left alone, and a refund gives back nothing of what was taken here. Repeated while that is harmless, for `idempotencyWindowMs`.
+   *
+   * @throws ConfigurationError for a cost that `consume` would refuse; or an earlier settlement at another cost failed, and may be done
+   */
+  async settle(receipt: Receipt<N>, { cost, ...call }: SettleOptions<N>): Promise<void> {
+    const taken = this.#taken(receipt)
+    if (taken === undefined || taken.isRefunded) return
+    const { key, policy } = taken
+    const given = policy.costs(cost)
+    const costs = policy.tiers.map(({ kind }, i) => (kind === 'concurrency' ? taken.costs[i] : given[i]) ?? 0)
+    const marks = taken.settling(costs)
+    const less = costs.map((actual, i) =>
+      Math.min(taken.own[i] ?? 0, Math.max(0, (taken.costs[i] ?? 0) - actual)),
+    )
+    const more = costs.map((actual, i) => Math.max(0, actual - (taken.costs[i] ?? 0)))
+    this.#deciding.forgetRefusals(key)
+    await this.#deciding.giveBack(taken, less, marks.give, call)
+    const isCounted = taken.answer !== undefined || taken.locally !== undefined
+    if (isCounted && more.some((one) => one > 0))
+      await this.#deciding.ask(policy, more, key, { call, id: marks.take, isKept: true, force: true })
+    taken.settled(costs, less)
+  }
+
+  /** Ends what a decision has under way, of its concurrency tiers, and keeps what it took of others. As {@link RateLimiter.refund}. */
+  async release(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
+    const taken = this.#taken(receipt)
+    if (taken === undefined) return false
+    const costs = taken.policy.tiers.map(({ kind }, i) =>
+      kind === 'concurrency' ? (taken.costs[i] ?? 0) : 0,
+    )
+    return await this.#deciding.giveBack(taken, costs, randomTag(8), call)
+  }
+
+  /** Lets what a decision has under way last for another `ttlMs` from now. `false` where it has ended. Harmless to repeat. */
+  async renew(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
+    const taken = this.#taken(receipt)
+    if (taken?.answer === undefined) return false
+    const args = [taken.policy.plan.bytes(taken.costs), taken.lease]
+    return (await this.#deciding.run(renewSource, taken.key, args, call)) === 1
+  }
+
+  /** Takes `cost` of every tier, or what there is of it, and refuses nothing: for what turned out to be worse than it looked. */
+  async penalize(subject: S, { cost, ...call }: PenalizeOptions<N>): Promise<void> {
+    this.#refuseClosed()
+    const policy = this.#policyOf(subject)
+    const given = policy.costs(cost)
+    // Nothing is under way.
+    const costs = policy.tiers.map(({ kind }, i) => (kind === 'concurrency' ? 0 : (given[i] ?? 0)))
+    await this.ready(call)
+    await this.#deciding.ask(policy, costs, this.#keyOf(idOf(subject)), { call, force: true })
+  }
+
+  /** Refuses `subject` from now on for a time, whatever it has consumed. Harmless to repeat: the time counts anew. */
+  async block(subject: S, { forMs, ...call }: BlockOptions): Promise<void> {
+    this.#refuseClosed()
+    const key = this.#keyOf(idOf(subject))
+    const args = [this.#policyOf(subject).plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 })]
+    await this.ready(call)
+    this.#deciding.forget(key)
+    await this.#deciding.run(blockSource, key, args, call)
+  }
+
+  /** As if `subject` had never asked: nothing is taken of any tier, and a block ends. Harmless to repeat. */
+  async reset(subject: S, call: CallOptions = {}): Promise<void> {
+    const key = this.#keyOf(idOf(subject))
+    this.#deciding.forget(key)
+    await this.#port.call({ key, command: ['DEL', key], repeat: 'safe' }, call)
   }
 
   /** Ends this limiter; the port stays open. Idempotent. */
@@ -137,38 +252,22 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     return this.close()
   }
 
-  async #decide(
-    policy: Policy<N>,
-    costs: readonly number[],
-    key: Key,
-    call: CallOptions,
-  ): Promise<Decision<N>> {
-    const tooSmall = policy.tooSmallFor(costs)
-    if (tooSmall.length > 0) return { allowed: false, reason: 'exceeds-capacity', violated: tooSmall }
-    try {
-      const [admitted, ...debts] = await decide.run(
-        this.#port,
-        { state: key },
-        { layout: policy.layout, plan: policy.plan(costs) },
-        { deadlineMs: this.#deadlineMs, ...call },
-      )
-      const tiers = policy.states(debts)
-      if (admitted === 1) return { allowed: true, decidedBy: 'redis', tiers }
-      return { allowed: false, reason: 'limited', ...policy.refusal(costs, debts), tiers }
-    } catch (cause) {
-      // The caller gave up: there is nobody to decide for.
-      if (call.signal?.aborted === true) throw cause
-      this.#options.onError?.(cause)
-      return this.#options.whenUnavailable === 'allow'
-        ? { allowed: true, decidedBy: 'policy', tiers: [], cause }
-        : { allowed: false, reason: 'unavailable', cause }
-    }
+  #taken(receipt: Receipt<N>): Taken<N> | undefined {
+    this.#refuseClosed()
+    return Admission.of(receipt, this.#deciding)
+  }
+
+  #refuseClosed(): void {
+    if (this.#life.closed) throw new ClosedError('this limiter has been closed')
   }
 }
 
-function wholeNumbers(reply: Reply): readonly number[] {
-  if (Array.isArray(reply) && reply.length > 0 && reply.every((item) => Number.isSafeInteger(item))) {
-    return reply as readonly number[]
-  }
-  throw new UnexpectedReplyError('a decision was answered with something else than whole numbers')
+/** By which the script knows a decision again, and what it has under way. */
+function idFor(policy: Policy<string>, idempotencyKey: string | undefined): Buffer | undefined {
+  if (idempotencyKey === undefined) return policy.plan.hasLeases ? randomTag(8) : undefined
+  if (typeof idempotencyKey !== 'string' || idempotencyKey === '')
+    throw new ConfigurationError(
+      `idempotencyKey must be text that is not empty, got ${shown(idempotencyKey)}`,
+    )
+  return createHash('sha256').update(idempotencyKey).digest().subarray(0, 8)
 }
