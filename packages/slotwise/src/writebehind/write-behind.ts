@@ -12,7 +12,7 @@ import { GivenUp } from './given-up.js'
 import { type Answer, type Change, lookAll, type Start } from './journal.js'
 import { type Layout, Layouts, spaceOf, tokenOf } from './layout.js'
 import { boundsOf, type LoadContext, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
-import { Partitions } from './partitions.js'
+import { forMany, Partitions } from './partitions.js'
 import { Readiness } from './readiness.js'
 import { type Accepted, accepted, type Counted, type Lag, lagOf } from './results.js'
 import { markOf, nameOf, wantedLetters } from './rows.js'
@@ -289,8 +289,9 @@ export class WriteBehind<T> implements AsyncDisposable {
    */
   async replay(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
     await this.ready()
+    const each = forMany(options)
     return await this.#letters(ids).replay(
-      (name, change) => this.#accepting.journal(name, change, undefined, options),
+      (name, change) => this.#accepting.journal(name, change, undefined, each),
       options,
     )
   }
