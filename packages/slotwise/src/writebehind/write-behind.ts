@@ -100,8 +100,15 @@ export class WriteBehind<T> implements AsyncDisposable {
     this.#layouts = new Layouts(port, this.#space)
   }
 
-  /** The same, for the rows of one tenant: a free view. */
+  /**
+   * The same, for the rows of one tenant: a free view.
+   *
+   * @throws ConfigurationError it is no text: without a tenant, rows are those of nobody, and of everybody who forgot one
+   */
   forTenant(tenant: string): WriteBehind<T> {
+    if (typeof (tenant as unknown) !== 'string') {
+      throw new ConfigurationError(`a tenant must be text, got ${shown(tenant)}`)
+    }
     const view = new WriteBehind(this.#port, this.#options)
     view.#tenant = tenant
     view.#life = this.#life
