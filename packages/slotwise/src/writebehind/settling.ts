@@ -57,14 +57,17 @@ const PATIENCE = 5
  * Writes the batches of one partition, and finds out by halves which rows the database does not take: those are given up, and
  * the others go on.
  *
- * A row is given up when the writer says that the error is about it, or when the database has taken others meanwhile. As long
- * as it takes nothing, nothing is given up: then it is the database.
+ * A row is given up when the writer says that the error is about it, or when it has failed often and the database has taken others
+ * between the last two times. As long as it takes nothing, nothing is given up: then it is the database.
  */
 export class Settling<T> {
   readonly #settings: SettlingSettings<T>
   /** Since the batch before was written. */
   #failures = 0
+  /** What the database had taken of all when this failed the last time. */
   #takenThen = 0
+  /** Rows that were passed over, and not written since. */
+  readonly #passed = new Set<string>()
 
   constructor(settings: SettlingSettings<T>) {
     this.#settings = settings
@@ -74,7 +77,6 @@ export class Settling<T> {
   async write(rows: readonly NamedRow<T>[], context: BatchContext, owner: Owner): Promise<Settled> {
     const { evidence, letters, writer } = this.#settings
     const { signal, to } = context
-    if (this.#failures === 0) this.#takenThen = evidence.taken
     // What waits is no dead letter. Before it is written: whoever dies afterwards could not tell that it was.
     const marked = rows.filter(({ hasLetter }) => hasLetter).map(({ name }) => name)
     await letters.forget(owner, marked, { signal })
@@ -82,15 +84,20 @@ export class Settling<T> {
     try {
       await this.#send(rows, context)
       this.#failures = 0
-      return { to, given: 0, ms: performance.now() - from }
+      const ms = performance.now() - from
+      await this.#forgetPassed(rows, owner, signal)
+      return { to, given: 0, ms }
     } catch (error) {
       if (this.#isOver(error, context)) throw error
       this.#failures++
+      // What it took of others before the failure before this says nothing: it may have gone away since.
+      const takenBefore = this.#takenThen
+      this.#takenThen = evidence.taken
       const isSure = writer.isAboutRow?.(error) === true
       if (rows.length === 0 || (!isSure && this.#failures < PATIENCE)) throw error
       const refused: Refused<T> = new Map()
       await this.#apart(rows, { ...context, to: context.from }, refused)
-      const hasProof = evidence.taken > this.#takenThen
+      const hasProof = this.#failures >= PATIENCE && evidence.taken > takenBefore
       if ([...refused.values()].some((one) => !one.isSure && !hasProof)) throw error
       const settled = await this.#giveUp(refused, context, owner)
       this.#failures = 0
@@ -107,14 +114,23 @@ export class Settling<T> {
     let { to } = context
     let given = burials
     if (burials.length > 0) {
-      const { names, last } = await letters.bury(owner, burials, safety, { signal: context.signal })
+      const upTo = context.to.written.number
+      const { names, last } = await letters.bury(owner, burials, upTo, safety, { signal: context.signal })
       given = burials.filter(({ name }) => names.has(name))
+      for (const { name } of burials) if (!names.has(name)) this.#passed.add(name)
       // What has changed is passed over for the sake of its new line: where a failover takes that back, it is not.
       if (given.length < burials.length) to = { ...to, seen: last }
     }
     await this.#send([], { ...context, to })
     for (const { error, row } of given) report(new Error(`a row was given up: ${error}`, { cause: row }))
     return { to, given: given.length, ms: undefined }
+  }
+
+  /** What is there in their place by now is what anybody is told of. */
+  async #forgetPassed(rows: readonly NamedRow<T>[], owner: Owner, signal: AbortSignal): Promise<void> {
+    if (this.#passed.size === 0) return
+    const names = rows.map(({ name }) => name).filter((name) => this.#passed.delete(name))
+    await this.#settings.letters.forget(owner, names, { signal })
   }
 
   async #apart(rows: readonly NamedRow<T>[], context: BatchContext, refused: Refused<T>): Promise<void> {
