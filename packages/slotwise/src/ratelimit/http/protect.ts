@@ -87,7 +87,7 @@ export function protect<R, S extends Subject, N extends string>(
         ? { allowed: true, decision, headers }
         : { allowed: true, decision, headers, ended }
     }
-    const retryAfter = retryAfterSeconds(decision, settings.unavailableRetryAfterMs)
+    const retryAfter = retryAfterSeconds(decision, tiers, settings.unavailableRetryAfterMs)
     const problem = problemOf(decision)
     const { contentType, text } = body?.({ decision, problem, retryAfterSeconds: retryAfter }, request) ?? {
       contentType: 'application/problem+json',

@@ -163,6 +163,15 @@ describe('a refusal', () => {
     expect(JSON.parse(verdict.body)).toMatchObject({ status: 429, 'violated-policies': ['burst'] })
   })
 
+  it('by a limit of concurrency alone sends a client back in a second, by others too when they will admit it', async () => {
+    const open: TierDescription = { name: 'open', kind: 'concurrency', limit: 1, windowMs: 30_000 }
+    const tiers = [state('open', 1, 0, 29_000), state('hour', 100, 0, 90_000)]
+    const decision: Decision = { ...REFUSED, retryAfterMs: 29_000, violated: ['open'], tiers }
+    expect(headersOf(await verdictOf(decision, {}, [open, HOUR]))['Retry-After']).toBe('1')
+    const both: Decision = { ...decision, retryAfterMs: 90_000, violated: ['open', 'hour'] }
+    expect(headersOf(await verdictOf(both, {}, [open, HOUR]))['Retry-After']).toBe('90')
+  })
+
   it('where no decision could be had is a 503 that tells when to come back', async () => {
     const decision: Decision = { allowed: false, reason: 'unavailable', cause: new Error('secret of ours') }
     const verdict = await verdictOf(decision, { unavailableRetryAfterMs: 1500 })
