@@ -250,6 +250,36 @@ describe('who is asked for', () => {
   })
 })
 
+describe('a shadow', () => {
+  it('hears of every decision and lets every request pass, told nothing', async () => {
+    const heard: unknown[] = []
+    const request = { url: '/' }
+    const options = {
+      shadow: true,
+      refund: 'failed',
+      onDecision: (...both: unknown[]) => heard.push(both),
+    } as const
+    const refusing = saying(REFUSED)
+    expect(await protect(refusing.limiter, options, facts)(request)).toBeUndefined()
+    const admitting = saying(ADMITTED)
+    const verdict = await protect(admitting.limiter, options, facts)(request)
+    expect.assert(verdict?.allowed === true)
+    expect(verdict.headers).toEqual([])
+    await verdict.ended?.({ status: 500 })
+    expect([refusing.asked.refunds, admitting.asked.refunds.length]).toEqual([[], 1])
+    expect(heard).toEqual([
+      [REFUSED, request],
+      [ADMITTED, request],
+    ])
+  })
+
+  it('is cast by a word of its own: decisions are also heard of where they count', async () => {
+    const heard: unknown[] = []
+    const verdict = await verdictOf(REFUSED, { onDecision: (decision) => heard.push(decision) })
+    expect([verdict.allowed, heard]).toEqual([false, [REFUSED]])
+  })
+})
+
 describe('a refund', () => {
   const after = async (refund: ProtectSettings<object, string>['refund'], status: number | undefined) => {
     const { limiter, asked } = saying(ADMITTED)
