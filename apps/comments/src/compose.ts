@@ -85,7 +85,10 @@ export async function startService(config: Config, options: ServiceOptions = {})
     open.push(() => behind.close())
     await behind.start()
 
-    const limits = new LimitService(port, (error) => logger.warn({ err: error }, 'nobody counts'))
+    const limits = new LimitService(port, {
+      evictionCheck,
+      onError: (error) => logger.warn({ err: error }, 'nobody counts'),
+    })
     open.push(() => limits.close())
 
     const comments = new CommentRepository(db)

@@ -101,7 +101,7 @@ export const METRICS = {
     kind: 'histogram',
     unit: 's',
     labels: ['name', 'outcome'],
-    means: 'decisions by outcome: `allowed`, `limited`, `exceeds-capacity`, `unavailable`',
+    means: 'decisions by outcome: `allowed`, `limited`, `blocked`, `exceeds-capacity`, `unavailable`',
     alert:
       '`unavailable` goes on: `whenUnavailable` decides now; `exceeds-capacity`: a cost can never be granted',
   },

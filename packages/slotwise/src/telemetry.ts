@@ -76,7 +76,7 @@ export interface Events {
   'slotwise:ratelimit': {
     readonly name: string
     readonly key: string
-    readonly outcome: 'allowed' | 'limited' | 'exceeds-capacity' | 'unavailable'
+    readonly outcome: 'allowed' | 'limited' | 'blocked' | 'exceeds-capacity' | 'unavailable'
     readonly violated: readonly string[]
     readonly durationMs: number
   }

@@ -33,7 +33,9 @@ const SINGLE = new Map(
   }),
 )
 /** Those that give several values. */
-const SEVERAL = new Map(Object.entries({ unpack: 'lua.unpack', 'struct.unpack': 'lua.unpackStruct' }))
+const SEVERAL = new Map(
+  Object.entries({ unpack: 'lua.unpack', 'string.find': 'lua.find', 'struct.unpack': 'lua.unpackStruct' }),
+)
 
 const ARITHMETIC = new Map(Object.entries({ '+': '+', '-': '-', '*': '*', '/': '/', '^': '**' }))
 const ORDER = new Map(Object.entries({ '<': 'lua.lt', '<=': 'lua.le', '>': 'lua.gt', '>=': 'lua.ge' }))

@@ -47,7 +47,16 @@ export interface Allowance {
 export class LimitService {
   readonly #limiter: RateLimiter<'plan', Caller>
 
-  constructor(port: RedisPort, onError: (error: unknown) => void = () => {}) {
+  constructor(
+    port: RedisPort,
+    {
+      evictionCheck,
+      onError,
+    }: {
+      readonly evictionCheck?: 'refuse' | 'warn' | 'off'
+      readonly onError?: (error: unknown) => void
+    } = {},
+  ) {
     this.#limiter = new RateLimiter<'plan', Caller>(port, {
       name: 'requests',
       // A bucket is the tenant's, whatever the plan: what was used before a change of plan counts after it.
@@ -55,6 +64,7 @@ export class LimitService {
       whenUnavailable: 'allow',
       // Shorter, and a busy process would let everybody in: it is the time until the answer is read, not until it is there.
       deadlineMs: 250,
+      evictionCheck,
       onError,
     })
   }

@@ -3,9 +3,20 @@
  *
  * @module
  */
-export type { Decision, TierState } from './decision.js'
+export type { Period } from './calendar.js'
+export type { Decision, TierDescription, TierKind, TierState } from './decision.js'
+export type { BlockOptions, ConsumeOptions, PenalizeOptions, RateLimiterOptions } from './options.js'
+export type { OnPlanChange } from './plan.js'
+export { PLANS } from './plans.js'
 export type { Cost, Subject } from './policy.js'
-export type { ConsumeOptions, RateLimiterOptions } from './rate-limiter.js'
 export { RateLimiter } from './rate-limiter.js'
-export type { Tier, TokenBucketOptions } from './tiers.js'
-export { tokenBucket } from './tiers.js'
+export type { Receipt } from './receipt.js'
+export type {
+  ConcurrencyOptions,
+  FixedWindowOptions,
+  SlidingLogOptions,
+  SlidingWindowOptions,
+  Tier,
+  TokenBucketOptions,
+} from './tiers.js'
+export { concurrency, fixedWindow, slidingLog, slidingWindow, tokenBucket } from './tiers.js'

@@ -1,8 +1,9 @@
-import { createHash } from 'node:crypto'
 import { ConfigurationError } from '../errors.js'
 import type { Id } from '../keys.js'
 import { integer, shown } from '../options.js'
-import type { TierState } from './decision.js'
+import type { Standing } from './algorithm.js'
+import type { TierDescription, TierState } from './decision.js'
+import { type OnPlanChange, Plan } from './plan.js'
 import type { Tier } from './tiers.js'
 
 /** Whose requests are counted: an id, or parts of which `tenant` and `user` make the key. */
@@ -26,74 +27,78 @@ export function idOf(subject: Subject): Id {
 // Array.isArray does not narrow a readonly array.
 const isParts = (subject: Subject): subject is readonly (string | number | bigint)[] => Array.isArray(subject)
 
-/** The tiers of one subject in their order, ready to be sent. */
+/** The tiers of one subject in their order. */
 export class Policy<N extends string> {
-  readonly #names: readonly N[]
-  readonly #tiers: readonly Tier[]
-  /** Names and kinds, so that a bucket is never read as another one's. Rates and capacities may change freely. */
-  readonly layout: Uint8Array
+  readonly names: readonly N[]
+  readonly tiers: readonly Tier[]
+  /** As the scripts are told of them. */
+  readonly plan: Plan
 
-  constructor(tiers: Readonly<Record<N, Tier>>) {
-    this.#names = Object.keys(tiers) as N[]
-    if (this.#names.length === 0) throw new ConfigurationError('a limiter needs at least one tier')
-    this.#tiers = this.#names.map((name) => tiers[name])
-    const description = this.#names.map((name) => [name, tiers[name].kind])
-    this.layout = createHash('sha256').update(JSON.stringify(description)).digest().subarray(0, 8)
+  constructor(tiers: Readonly<Record<N, Tier>>, onPlanChange: OnPlanChange) {
+    this.names = Object.keys(tiers) as N[]
+    if (this.names.length === 0) throw new ConfigurationError('a limiter needs at least one tier')
+    this.tiers = this.names.map((name) => tiers[name])
+    this.plan = new Plan(this.names, this.tiers, onPlanChange)
+  }
+
+  describe(): readonly TierDescription<N>[] {
+    return this.#each(({ kind, limit, windowMs }, name) => ({ name, kind, limit, windowMs }))
   }
 
   /** What a request takes of each tier. */
   costs(cost: Cost<N>): readonly number[] {
     const of = typeof cost === 'number' ? () => cost : (name: N) => cost[name] ?? 1
     if (typeof cost !== 'number') {
-      const unknown = Object.keys(cost).find((name) => !this.#names.some((known) => known === name))
+      const unknown = Object.keys(cost).find((name) => !this.names.some((known) => known === name))
       if (unknown !== undefined) throw new ConfigurationError(`cost names an unknown tier: ${shown(unknown)}`)
     }
-    return this.#names.map((name) => integer('cost', of(name), { min: 0 }))
+    return this.names.map((name) => integer('cost', of(name), { min: 0 }))
   }
 
-  /** The tiers that could not give so much even when full. */
+  /** By name, what a request took. */
+  named(costs: readonly number[]): Readonly<Record<N, number>> {
+    return Object.fromEntries(this.names.map((name, i) => [name, costs[i] ?? 0])) as Record<N, number>
+  }
+
+  /** The tiers that could not give so much even when nothing is taken. */
   tooSmallFor(costs: readonly number[]): readonly N[] {
-    return this.#names.filter((_, index) => (costs[index] ?? 0) > this.#at(index).limit)
+    return this.names.filter((_, i) => (costs[i] ?? 0) > (this.tiers[i]?.limit ?? 0))
   }
 
-  /** For each tier how long it takes to fill, and how much of that the request takes. */
-  plan(costs: readonly number[]): Uint8Array {
-    const plan = Buffer.alloc(16 * this.#tiers.length)
-    for (const [index, { limit, intervalUs }] of this.#tiers.entries()) {
-      plan.writeDoubleBE(limit * intervalUs, 16 * index)
-      plan.writeDoubleBE((costs[index] ?? 0) * intervalUs, 16 * index + 8)
-    }
-    return plan
-  }
-
-  /** Where each tier stands, from the microseconds until it is full. */
-  states(debts: readonly number[]): readonly TierState<N>[] {
-    return this.#names.map((name, index) => {
-      const { limit, intervalUs } = this.#at(index)
-      const debt = debts[index] ?? 0
-      const remaining = Math.floor((limit * intervalUs - debt) / intervalUs)
-      return { name, limit, remaining, resetMs: Math.ceil(debt / 1000) }
+  /** Where each tier stands, in whole milliseconds, none too early. */
+  states(standings: readonly Standing[]): readonly TierState<N>[] {
+    return this.#each(({ limit }, name, i) => {
+      const standing = standings[i]
+      const remaining = Math.max(0, standing?.remaining ?? 0)
+      return {
+        name,
+        limit,
+        remaining,
+        resetMs: Math.ceil((standing?.resetUs ?? 0) / 1000),
+        nextMs: remaining >= limit ? 0 : Math.ceil((standing?.waitUs(remaining + 1) ?? 0) / 1000),
+      }
     })
   }
 
   /** Which tiers refused, and how long until the last of them would not. */
   refusal(
     costs: readonly number[],
-    debts: readonly number[],
+    standings: readonly Standing[],
   ): { violated: readonly N[]; retryAfterMs: number } {
-    const missing = this.#names.map((_, index) => {
-      const { limit, intervalUs } = this.#at(index)
-      return (debts[index] ?? 0) + (costs[index] ?? 0) * intervalUs - limit * intervalUs
+    const waits = standings.map((standing, i) => {
+      const cost = costs[i] ?? 0
+      return cost === 0 ? 0 : standing.waitUs(cost)
     })
     return {
-      violated: this.#names.filter((_, index) => (costs[index] ?? 0) > 0 && (missing[index] ?? 0) > 0),
-      retryAfterMs: Math.ceil(Math.max(...missing) / 1000),
+      violated: this.names.filter((_, i) => (waits[i] ?? 0) > 0),
+      retryAfterMs: Math.ceil(Math.max(...waits) / 1000),
     }
   }
 
-  #at(index: number): Tier {
-    const tier = this.#tiers[index]
-    if (tier === undefined) throw new RangeError(`no tier ${index}`)
-    return tier
+  #each<R>(of: (tier: Tier, name: N, i: number) => R): readonly R[] {
+    return this.tiers.flatMap((tier, i) => {
+      const name = this.names[i]
+      return name === undefined ? [] : [of(tier, name, i)]
+    })
   }
 }

@@ -6,7 +6,8 @@ import type { RedisPort } from './port.js'
 export type EvictionCheck = 'refuse' | 'warn' | 'off'
 
 /**
- * Whether what has no TTL stays: no primary may have a policy of `allkeys-…`, under which state vanishes without an error.
+ * Whether what has no TTL stays: no primary may have a policy of `allkeys-…`, under which state vanishes without an error. What
+ * `ends` by itself is evicted under a policy of `volatile-…` too.
  *
  * One that does not answer is not waited for: it serves nothing either, and is asked the next time.
  *
@@ -15,7 +16,7 @@ export type EvictionCheck = 'refuse' | 'warn' | 'off'
 export async function refuseEviction(
   port: RedisPort,
   what: string,
-  options: CallOptions = {},
+  { ends = false, ...options }: CallOptions & { readonly ends?: boolean } = {},
 ): Promise<void> {
   const answers = await port.onEachPrimary(['CONFIG', 'GET', 'maxmemory-policy'], options)
   for (const { node, result } of answers) {
@@ -28,9 +29,9 @@ export async function refuseEviction(
       )
     }
     const policy = Array.isArray(result.value) ? String(result.value[1] ?? '') : ''
-    if (!policy.startsWith('allkeys-')) continue
+    if (!policy.startsWith('allkeys-') && !(ends && policy.startsWith('volatile-'))) continue
     throw new ConfigurationError(
-      `${name} may evict ${what} (maxmemory-policy ${policy}); set noeviction or a volatile-… policy, or evictionCheck: 'off'`,
+      `${name} may evict ${what} (maxmemory-policy ${policy}); set noeviction${ends ? '' : ' or a volatile-… policy'}, or evictionCheck: 'off'`,
     )
   }
 }

@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { ConfigurationError, RedisUnavailableError, ReplyError } from '../../src/errors.js'
 import { refuseEviction } from '../../src/redis/eviction.js'
 import type { RedisPort } from '../../src/redis/index.js'
-import { Readiness } from '../../src/writebehind/readiness.js'
+import { Readiness } from '../../src/redis/readiness.js'
 
 const away = new RedisUnavailableError('away')
 const wrong = new ConfigurationError('wrong')
@@ -61,5 +61,11 @@ describe('a policy of eviction', () => {
     [new ReplyError('NOPERM no'), 'h:7 evicts journals is not known'],
   ])('that does not is refused, and one that is not told: %s', async (given, words) => {
     await expect(refuseEviction(policies('noeviction', given), 'journals')).rejects.toThrow(words)
+  })
+
+  it('that leaves what has no end is refused for what has one', async () => {
+    await expect(refuseEviction(policies('volatile-ttl'), 'limits', { ends: true })).rejects.toThrow(
+      'h:7 may evict limits (maxmemory-policy volatile-ttl); set noeviction, or',
+    )
   })
 })

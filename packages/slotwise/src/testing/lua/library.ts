@@ -52,6 +52,13 @@ export function byte(value: Value, at: Value = 1): Value {
   return Number.isNaN(code) ? undefined : code
 }
 
+/** Where text begins and ends in another, from a place on; as it stands, for there are no patterns here. */
+export function find(value: Value, wanted: Value, from: Value = 1, plain: Value = false): Value[] {
+  if (plain !== true) throw new ScriptError('string.find has a twin only for plain text')
+  const at = text(value).indexOf(text(wanted), Math.max(0, num(from) - 1))
+  return at < 0 ? [undefined] : [at + 1, at + text(wanted).length]
+}
+
 export const char = (...codes: Value[]): string => String.fromCharCode(...codes.map(num))
 export const lower = (value: Value): string =>
   text(value).replace(/[A-Z]+/g, (letters) => letters.toLowerCase())

@@ -5,7 +5,6 @@ import { ClosedError, ConfigurationError } from '../../../src/errors.js'
 import { type Decision, RateLimiter, tokenBucket } from '../../../src/ratelimit/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
-import { naiveConsume } from './naive.js'
 
 let port: RedisPort
 beforeAll(async () => {
@@ -53,7 +52,7 @@ describe('RateLimiter', () => {
     expect(refused(await limiter.consume(subject, { cost: 3 })).tiers).toMatchObject([{ remaining: 2 }])
     expect(await limiter.consume(subject, { cost: 2 })).toMatchObject({
       allowed: true,
-      tiers: [{ remaining: 0 }],
+      tiers: [{ remaining: 0, nextMs: expect.closeTo(1_000_000, -3) }],
     })
   })
 
@@ -94,6 +93,22 @@ describe('RateLimiter', () => {
     expect(await limiter.peek(subject)).toMatchObject([{ remaining: 1 }])
     await limiter.reset(subject)
     expect(await limiter.peek(subject)).toMatchObject([{ remaining: 5, resetMs: 0 }])
+  })
+
+  it('gives back what a decision took, once', async () => {
+    const subject = someone()
+    const limiter = limiterOf(5, 0.001)
+    const decision = await limiter.consume(subject, { cost: 4 })
+    expect.assert(decision.allowed)
+    expect(await limiter.refund(decision.receipt)).toBe(true)
+    expect(await limiter.refund(decision.receipt)).toBe(false)
+    expect(await limiter.peek(subject)).toMatchObject([{ remaining: 5, resetMs: 0, nextMs: 0 }])
+  })
+
+  it('describes the tiers of a subject without asking anybody', () => {
+    expect(limiterOf(5, 10).describe(someone())).toEqual([
+      { name: 'bucket', kind: 'token-bucket', limit: 5, windowMs: 500 },
+    ])
   })
 
   it('keeps a record until the bucket is full again and no longer', async () => {
@@ -189,31 +204,5 @@ describe('RateLimiter', () => {
     await limiter.close()
     await limiter.close()
     await expect(limiter.consume('x')).rejects.toThrow(ClosedError)
-  })
-})
-
-describe('the textbook token bucket, by which these promises are known to be breakable', () => {
-  const settings = { capacity: 3, refillPerSecond: 10 }
-  const newKey = () => keyOf({ namespace: 'test', pattern: 'ratelimit', name: 'naive' }, someone())
-
-  it('tells a refused caller to come back at once', async () => {
-    const key = newKey()
-    const now = 1_790_000_000_000
-    for (let i = 0; i < 3; i++) await naiveConsume(port, key, settings, now)
-    expect(await naiveConsume(port, key, settings, now)).toEqual({ allowed: false, retryAfterMs: 0 })
-  })
-
-  it('gives nothing back for most of a second and then all at once', async () => {
-    const key = newKey()
-    for (let i = 0; i < 3; i++) await naiveConsume(port, key, settings, 1_790_000_000_000)
-    expect(await naiveConsume(port, key, settings, 1_790_000_000_999)).toMatchObject({ allowed: false })
-    expect(await naiveConsume(port, key, settings, 1_790_000_001_000)).toMatchObject({ allowed: true })
-  })
-
-  it('locks everybody out when a clock that was ahead is set right', async () => {
-    const key = newKey()
-    await naiveConsume(port, key, settings, 1_790_003_600_000)
-    expect(await naiveConsume(port, key, settings, 1_790_000_000_000)).toMatchObject({ allowed: false })
-    expect(await naiveConsume(port, key, settings, 1_790_000_001_000)).toMatchObject({ allowed: false })
   })
 })

@@ -50,6 +50,8 @@ describe('a twin returns what the server returns:', () => {
     "return { false or 'x', nil and 1 or 'y', 0 and 'zero', '' and 'empty' }",
     "local t = { a = 1, ['b'] = 2, 9 } t.c = t.a + t['b'] return { t.c, t[1], #t }",
     'local new, class = 1, 2 return new + class',
+    "return { string.find('a.b.c', '.', 3, true) }",
+    "return { string.find('abc', 'z', 1, true) or 'none', string.find('a+', '+', 1, true), #'x' }",
     "return { struct.unpack('>I2d', struct.pack('>I2d', 513, 1.5)) }",
     "return { string.byte('A'), string.char(255, 0), string.upper('aö'), string.rep('ab', 2) }",
     'return { math.max(1, 3, 2), math.min(4, 2), math.floor(-1.5), math.ceil(-1.5), math.abs(-2) }',

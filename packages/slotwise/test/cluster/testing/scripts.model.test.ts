@@ -28,7 +28,19 @@ import { connect } from '../../../src/ioredis/index.js'
 import acquireLock from '../../../src/lock/acquire.lua.js'
 import extendLock from '../../../src/lock/extend.lua.js'
 import releaseLock from '../../../src/lock/release.lua.js'
+import blockSubject from '../../../src/ratelimit/block.lua.js'
 import decide from '../../../src/ratelimit/decide.lua.js'
+import {
+  concurrency,
+  fixedWindow,
+  slidingLog,
+  slidingWindow,
+  type Tier,
+  tokenBucket,
+} from '../../../src/ratelimit/index.js'
+import { Policy } from '../../../src/ratelimit/policy.js'
+import refundDecision from '../../../src/ratelimit/refund.lua.js'
+import renewDecision from '../../../src/ratelimit/renew.lua.js'
 import {
   type Argument,
   type Key,
@@ -86,6 +98,8 @@ interface Step {
   readonly afterUs: number
 }
 
+const START_US = 1_750_000_000_000_000
+
 // A small world, so that calls meet each other: three tokens, three values, times that overlap.
 const token = fc.constantFrom('A', 'B', 'C')
 const ms = fc.integer({ min: 1, max: 40 })
@@ -95,18 +109,47 @@ const value = fc.constantFrom(
   ...[1, 2, 3].map((n) => Buffer.concat([Buffer.alloc(5, n), version(n), Buffer.from('!')])),
 )
 const seen = fc.constantFrom<Argument>('', version(1), version(2), version(3))
-const layout = fc.constantFrom('LAYOUT-A', 'LAYOUT-B')
+/** Tiers of every kind, with limits that are soon used up, and the same with others. */
+const policies = [3, 5].flatMap((limit) => {
+  const windowMs = 20
+  const buckets: readonly Tier[] = [
+    tokenBucket({ capacity: limit, refillPerSecond: 300 + limit }),
+    tokenBucket({ capacity: limit, refill: { tokens: 2, everyMs: 9 } }),
+  ]
+  const windows: readonly Tier[] = [
+    fixedWindow({ limit, windowMs }),
+    fixedWindow({ limit, windowMs, align: 'clock' }),
+    slidingWindow({ limit, windowMs }),
+    slidingWindow({ limit: 2 ** 31 + limit, windowMs }),
+  ]
+  const lists: readonly Tier[] = [
+    slidingWindow({ limit, windowMs, mode: 'strict', parts: 7 }),
+    slidingLog({ limit, windowMs }),
+    concurrency({ max: limit, ttlMs: 15 }),
+  ]
+  const month = fixedWindow({ limit: 2 * limit, align: { period: 'month' } })
+  return (['keep-used', 'keep-proportion'] as const).flatMap((onPlanChange) =>
+    [buckets, windows, lists, [month, ...buckets.slice(0, 1), ...lists.slice(2)]].map(
+      (tiers) => new Policy(Object.fromEntries(tiers.map((tier, n) => [n, tier])), onPlanChange),
+    ),
+  )
+})
+const policy = fc.constantFrom(...policies)
+const planNow = START_US - 1_704_067_200_000_000
 const plan = fc
-  .array(fc.tuple(fc.integer({ min: 1, max: 5 }), fc.nat(3), fc.integer({ min: 1, max: 9000 })), {
-    minLength: 1,
-    maxLength: 3,
-  })
-  .map((buckets) => {
-    const doubles = buckets.flatMap(([capacity, cost, us]) => [capacity * us, cost * us])
-    const bytes = Buffer.alloc(8 * doubles.length)
-    doubles.forEach((double, i) => bytes.writeDoubleBE(double, 8 * i))
-    return bytes
-  })
+  .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }), fc.nat(7))
+  .map(([one, costs, force]) => one.plan.bytes(costs, { force: force === 0, nowUs: planNow }))
+const decisionId = fc.constantFrom('IDENT-01', 'IDENT-02', 'IDENT-03')
+const leaseId = decisionId.map((id) => id.slice(0, 6))
+const keepUs = fc.constantFrom<Argument>('', '', 30_000)
+/** What a decision might have answered with, a while ago. */
+const receipt = fc.tuple(policy, fc.nat(40_000)).map(([one, ago]) => {
+  const { empty } = one.plan
+  empty.writeDoubleBE(planNow + ago, 4)
+  for (let at = 12; at + 8 <= empty.length; at += 8)
+    if (empty.readDoubleBE(at) === 0) empty.writeDoubleBE(3, at)
+  return empty
+})
 
 const row = fc.constantFrom('a', 'b')
 const tag = fc.constantFrom(...[1, 2, 3, 4].map((n) => version(n)))
@@ -219,7 +262,13 @@ const PATTERNS: Readonly<
     ],
   ],
   flushers: [[enrolFlusher, [token, orNone]]],
-  ratelimit: [[decide, [layout, plan]]],
+  ratelimit: [
+    [decide, [plan, decisionId, keepUs]],
+    [decide, [plan, decisionId, keepUs]],
+    [refundDecision, [plan, receipt, leaseId, decisionId, fc.constant(30_000)]],
+    [renewDecision, [plan, leaseId]],
+    [blockSubject, [policy.map((one) => one.plan.empty), fc.constantFrom(0, 5, 30)]],
+  ],
 }
 
 /** Now and then somebody else's data is at the key, or nothing. */
@@ -251,8 +300,6 @@ const sequence = (pattern: string) => {
     maxLength: 25,
   })
 }
-
-const START_US = 1_750_000_000_000_000
 
 async function outcomes(through: RedisPort, calls: Parameters<RedisPort['pipeline']>[0]): Promise<unknown[]> {
   const results = await through.pipeline(calls, { binary: true, deadlineMs: 10_000 })

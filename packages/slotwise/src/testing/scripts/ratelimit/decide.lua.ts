@@ -3,53 +3,434 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/decide',
-sha1: '23991d1fc1867d31d6883da7bc7eb12d2dcfc90b',
+sha1: '4dda86a3d6975ff4096e88273bc080902bf43fb6',
 run(redis) {
-let layout: lua.Value = lua.index(redis.ARGV, 1)
-let plan: lua.Value = lua.index(redis.ARGV, 2)
+let plan: lua.Value = lua.index(redis.ARGV, 1)
+let [_, id, keep]: lua.Value[] = [...lua.unpack(redis.ARGV)]
+keep = lua.tonumber(keep)
+let [mode, parts, layout, first]: lua.Value[] = [...lua.unpackStruct(">BBI4", plan)]
+let force: lua.Value = lua.eq(lua.mod(lua.num(mode), 2), 1)
+let shares: lua.Value = lua.gt(mode, 1)
+let entries: lua.Value = (13 + lua.num((lua.num(parts) * 8)))
 let time: lua.Value = redis.call("TIME")
-let now: lua.Value = (lua.num((lua.num((lua.num(lua.tonumber(lua.index(time, 1))) - 1704067200)) * 1000000)) + lua.num(lua.tonumber(lua.index(time, 2))))
+let now: lua.Value = (lua.num((lua.num((lua.num(lua.index(time, 1)) * 1000000)) + lua.num(lua.index(time, 2)))) - 1704067200000000)
 let saved: lua.Value = redis.call("GET", lua.index(redis.KEYS, 1))
-let known: lua.Value = lua.and(lua.and(saved, () => lua.eq(lua.len(saved), (8 + lua.num((lua.num(lua.len(plan)) / 2))))), () => lua.eq(lua.sub(saved, 1, 8), layout))
-let admitted: lua.Value = 1
+let known: lua.Value = false
+let mended: lua.Value = false
+let written: lua.Value = now
+let age: lua.Value = 0
+if ((lua.yes(saved) && lua.yes(lua.ge(lua.len(saved), (lua.num(entries) - 1))))) {
+let [was, moment]: lua.Value[] = [...lua.unpackStruct(">I4d", saved)]
+if (lua.yes(lua.eq(was, layout))) {
+{
+const all: lua.Value[] = [true, moment, (lua.num(now) - lua.num(moment))]
+known = all[0]
+written = all[1]
+age = all[2]
+}
+if (lua.yes(lua.lt(age, 0))) {
+let ends: lua.Value = lua.table([])
+for (let entry of lua.steps(entries, lua.len(saved), 16)) {
+lua.set(ends, (lua.num(lua.len(ends)) + 1), lua.concat(lua.pack(">d", (lua.num(lua.unpackStruct(">d", saved, entry)[0]) + lua.num(age))), lua.sub(saved, (lua.num(entry) + 8), (lua.num(entry) + 15))))
+}
+saved = lua.concat(lua.sub(saved, 1, (lua.num(entries) - 1)), lua.join(ends))
+{
+const all: lua.Value[] = [true, now, 0]
+mended = all[0]
+written = all[1]
+age = all[2]
+}
+}
+}
+}
+let block: lua.Value = now
+if ((lua.yes(known) && lua.yes(lua.eq(lua.sub(saved, (lua.num(entries) + 8), (lua.num(entries) + 15)), "\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000")))) {
+block = lua.unpackStruct(">d", saved, entries)[0]
+entries = (lua.num(entries) + 16)
+}
+let verdict: lua.Value = "1"
+let charge: lua.Value = 1
 let taken: lua.Value = 0
-let full: lua.Value = 0
-let reply: lua.Value = lua.table([1])
-let record: lua.Value = lua.table([layout])
-for (let at of lua.steps(1, lua.len(plan), 16)) {
-let [depth, cost]: lua.Value[] = [...lua.unpackStruct(">dd", plan, at)]
-let arrival: lua.Value = now
+let reply: lua.Value = undefined
+let record: lua.Value = undefined
+let lists: lua.Value = undefined
+let list: lua.Value = undefined
+let full: lua.Value = undefined
+for (;;) {
+let place: lua.Value = first
+let at: lua.Value = 13
+let turns: lua.Value = ""
+{
+const all: lua.Value[] = [lua.pack(">I4d", layout, now), "", entries, now]
+record = all[0]
+lists = all[1]
+list = all[2]
+full = all[3]
+}
+while (lua.yes(lua.lt(place, lua.len(plan)))) {
+let kind: lua.Value = undefined
+let limit: lua.Value = undefined
+let width: lua.Value = undefined
+let unit: lua.Value = undefined
+let cost: lua.Value = undefined
+{
+const all: lua.Value[] = [...lua.unpackStruct(">BI5I6I3I5", plan, place)]
+kind = all[0]
+limit = all[1]
+width = all[2]
+unit = all[3]
+cost = all[4]
+place = all[5]
+}
+{
+const all: lua.Value[] = [(lua.num(taken) + lua.num(cost)), (lua.num(cost) * lua.num(charge))]
+taken = all[0]
+cost = all[1]
+}
+let before: lua.Value = limit
+if (lua.yes(shares)) {
 if (lua.yes(known)) {
-arrival = lua.unpackStruct(">d", saved, (8 + lua.num((lua.num((lua.num(at) + 1)) / 2))))[0]
-if (lua.yes(lua.gt(arrival, (lua.num(now) + lua.num(depth))))) {
-arrival = (lua.num(now) + lua.num(depth))
+before = lua.unpackStruct(">d", saved, at)[0]
 }
-if (lua.yes(lua.lt(arrival, now))) {
-arrival = now
+if (lua.yes(!lua.eq(before, limit))) {
+mended = true
+}
+at = (lua.num(at) + 8)
+record = lua.concat(record, lua.pack(">d", limit))
+}
+if (lua.yes(lua.eq(kind, 1))) {
+let debt: lua.Value = 0
+let depth: lua.Value = (lua.num(limit) * lua.num(width))
+if (lua.yes(known)) {
+let interval: lua.Value = undefined
+{
+const all: lua.Value[] = [...lua.unpackStruct(">dd", saved, at)]
+debt = all[0]
+interval = all[1]
+}
+debt = (lua.num(debt) - lua.num(age))
+if (lua.yes(lua.lt(debt, 0))) {
+debt = 0
+}
+if ((lua.yes(!lua.eq(interval, width)) || lua.yes(!lua.eq(before, limit)))) {
+debt = (lua.num(lua.ceil((lua.num((lua.num(lua.ceil((lua.num(debt) / lua.num(interval)))) * lua.num(limit))) / lua.num(before)))) * lua.num(width))
+mended = true
+}
+if (lua.yes(lua.gt(debt, depth))) {
+{
+const all: lua.Value[] = [depth, true]
+debt = all[0]
+mended = all[1]
 }
 }
-let after: lua.Value = (lua.num(arrival) + lua.num(cost))
-if ((lua.yes(lua.gt(cost, 0)) && lua.yes(lua.gt((lua.num(after) - lua.num(now)), depth)))) {
-admitted = 0
 }
-if (lua.yes(lua.gt(after, full))) {
-full = after
+at = (lua.num(at) + 16)
+debt = (lua.num(debt) + lua.num((lua.num(cost) * lua.num(width))))
+if (lua.yes(lua.gt(debt, depth))) {
+if (lua.yes(force)) {
+debt = depth
+} else if (lua.yes(lua.gt(cost, 0))) {
+verdict = "0"
 }
-taken = (lua.num(taken) + lua.num(cost))
-lua.set(reply, (lua.num(lua.len(reply)) + 1), (lua.num(after) - lua.num(now)))
-lua.set(record, (lua.num(lua.len(record)) + 1), lua.pack(">d", after))
 }
-if (lua.yes(lua.eq(admitted, 0))) {
-lua.set(reply, 1, 0)
-for (let at$2 of lua.steps(1, lua.len(plan), 16)) {
-let [_, cost$2]: lua.Value[] = [...lua.unpackStruct(">dd", plan, at$2)]
-let bucket: lua.Value = (lua.num((lua.num((lua.num(at$2) + 15)) / 16)) + 1)
-lua.set(reply, bucket, (lua.num(lua.index(reply, bucket)) - lua.num(cost$2)))
+if (lua.yes(lua.gt((lua.num(now) + lua.num(debt)), full))) {
+full = (lua.num(now) + lua.num(debt))
 }
-} else if (lua.yes(lua.gt(taken, 0))) {
-redis.call("SET", lua.index(redis.KEYS, 1), lua.join(record), "PX", lua.ceil((lua.num((lua.num(full) - lua.num(now))) / 1000)))
+record = lua.concat(record, lua.pack(">dd", debt, width))
+} else if (lua.yes(lua.lt(kind, 4))) {
+let start: lua.Value = (lua.num(now) - lua.num(lua.mod(lua.num(now), lua.num(width))))
+let previous: lua.Value = 0
+let current: lua.Value = 0
+let form: lua.Value = lua.or(lua.and(lua.eq(kind, 2), () => ">I4I4"), () => ">dd")
+if ((lua.yes(known) && lua.yes(lua.ge(written, (lua.num(start) - lua.num(width)))))) {
+{
+const all: lua.Value[] = [...lua.unpackStruct(form, saved, at)]
+previous = all[0]
+current = all[1]
 }
-return reply
+if (lua.yes(lua.lt(written, start))) {
+{
+const all: lua.Value[] = [current, 0]
+previous = all[0]
+current = all[1]
+}
+}
+if (lua.yes(!lua.eq(before, limit))) {
+{
+const all: lua.Value[] = [lua.ceil((lua.num((lua.num(previous) * lua.num(limit))) / lua.num(before))), lua.ceil((lua.num((lua.num(current) * lua.num(limit))) / lua.num(before)))]
+previous = all[0]
+current = all[1]
+}
+}
+if (lua.yes(lua.gt(previous, limit))) {
+{
+const all: lua.Value[] = [limit, true]
+previous = all[0]
+mended = all[1]
+}
+}
+if (lua.yes(lua.gt(current, limit))) {
+{
+const all: lua.Value[] = [limit, true]
+current = all[0]
+mended = all[1]
+}
+}
+}
+at = (lua.num(at) + lua.num(lua.or(lua.and(lua.eq(kind, 2), () => 8), () => 16)))
+let units: lua.Value = (lua.num(width) / lua.num(unit))
+let passed: lua.Value = (lua.num(now) - lua.num(start))
+if ((lua.yes(lua.gt(cost, 0)) && lua.yes(lua.gt((lua.num(previous) * lua.num((lua.num(units) - lua.num((lua.num((lua.num(passed) - lua.num(lua.mod(lua.num(passed), lua.num(unit))))) / lua.num(unit)))))), (lua.num((lua.num((lua.num(limit) - lua.num(current))) - lua.num(cost))) * lua.num(units)))))) {
+if (lua.yes(force)) {
+cost = lua.min(cost, (lua.num(limit) - lua.num(current)))
+} else {
+verdict = "0"
+}
+}
+current = (lua.num(current) + lua.num(cost))
+let over: lua.Value = lua.or(lua.or(lua.and(lua.gt(current, 0), () => (lua.num(start) + lua.num((2 * lua.num(width))))), () => lua.and(lua.gt(previous, 0), () => (lua.num(start) + lua.num(width)))), () => now)
+if (lua.yes(lua.gt(over, full))) {
+full = over
+}
+record = lua.concat(record, lua.pack(form, previous, current))
+} else if (lua.yes(lua.lt(kind, 8))) {
+let count: lua.Value = 0
+let left: lua.Value = 0
+if (lua.yes(known)) {
+count = lua.unpackStruct(">d", saved, at)[0]
+}
+at = (lua.num(at) + 8)
+let start$2: lua.Value = (lua.num(now) - lua.num(lua.mod(lua.num(now), lua.num(width))))
+let over$2: lua.Value = 0
+if (lua.yes(lua.eq(kind, 4))) {
+if (lua.yes(known)) {
+left = (lua.num(lua.unpackStruct(">d", saved, at)[0]) - lua.num(age))
+}
+at = (lua.num(at) + 8)
+if (lua.yes(lua.le(left, 0))) {
+{
+const all: lua.Value[] = [0, lua.or(lua.and(lua.gt(cost, 0), () => width), () => 0)]
+count = all[0]
+left = all[1]
+}
+}
+over$2 = (lua.num(now) + lua.num(left))
+} else if (lua.yes(lua.eq(kind, 7))) {
+count = (lua.num(count) - lua.num((lua.num((lua.num((lua.num(start$2) - lua.num((lua.num(written) - lua.num(lua.mod(lua.num(written), lua.num(width))))))) / lua.num(width))) * lua.num(unit))))
+if (lua.yes(lua.lt(count, 0))) {
+count = 0
+}
+} else {
+over$2 = (lua.num(start$2) + lua.num(width))
+if (lua.yes(lua.eq(kind, 6))) {
+let ending: lua.Value = undefined
+let last: lua.Value = undefined
+{
+const all: lua.Value[] = [...lua.unpackStruct(">I6I6", plan, place)]
+ending = all[0]
+last = all[1]
+place = all[2]
+}
+if ((lua.yes(lua.lt(now, width)) || lua.yes(lua.ge(now, last)))) {
+return lua.concat("4", lua.pack(">I4d", layout, now))
+}
+{
+const all: lua.Value[] = [width, ending]
+start$2 = all[0]
+over$2 = all[1]
+}
+if (lua.yes(lua.ge(now, ending))) {
+{
+const all: lua.Value[] = [ending, last]
+start$2 = all[0]
+over$2 = all[1]
+}
+}
+}
+if (lua.yes(lua.lt(written, start$2))) {
+count = 0
+}
+}
+if (lua.yes(!lua.eq(before, limit))) {
+count = lua.ceil((lua.num((lua.num(count) * lua.num(limit))) / lua.num(before)))
+}
+if (lua.yes(lua.gt(count, limit))) {
+{
+const all: lua.Value[] = [limit, true]
+count = all[0]
+mended = all[1]
+}
+}
+if (lua.yes(lua.gt((lua.num(count) + lua.num(cost)), limit))) {
+if (lua.yes(force)) {
+cost = (lua.num(limit) - lua.num(count))
+} else if (lua.yes(lua.gt(cost, 0))) {
+verdict = "0"
+}
+}
+count = (lua.num(count) + lua.num(cost))
+if (lua.yes(lua.eq(kind, 7))) {
+over$2 = (lua.num(start$2) + lua.num((lua.num(lua.ceil((lua.num(count) / lua.num(unit)))) * lua.num(width))))
+}
+if ((lua.yes(lua.gt(count, 0)) && lua.yes(lua.gt(over$2, full)))) {
+full = over$2
+}
+record = lua.concat(record, lua.or(lua.and(lua.eq(kind, 4), () => lua.pack(">dd", count, left)), () => lua.pack(">d", count)))
+} else {
+let count$2: lua.Value = 0
+let total: lua.Value = 0
+let tail: lua.Value = ""
+let form$2: lua.Value = lua.or(lua.and(lua.eq(kind, 8), () => ">dd"), () => ">dH")
+if (lua.yes(known)) {
+{
+const all: lua.Value[] = [...lua.unpackStruct(">I4I4", saved, at)]
+count$2 = all[0]
+total = all[1]
+}
+let entry$2: lua.Value = list
+list = (lua.num(list) + lua.num((16 * lua.num(count$2))))
+if (lua.yes(lua.eq(kind, 8))) {
+while (lua.yes(lua.lt(entry$2, list))) {
+let [ending$2, size]: lua.Value[] = [...lua.unpackStruct(form$2, saved, entry$2)]
+if (lua.yes(lua.gt(ending$2, now))) {
+break
+}
+{
+const all: lua.Value[] = [(lua.num(count$2) - 1), (lua.num(total) - lua.num(size)), (lua.num(entry$2) + 16)]
+count$2 = all[0]
+total = all[1]
+entry$2 = all[2]
+}
+}
+tail = lua.sub(saved, entry$2, (lua.num(list) - 1))
+} else {
+let live: lua.Value = lua.table([])
+for (let one of lua.steps(entry$2, (lua.num(list) - 1), 16)) {
+let [ending$3, size$2]: lua.Value[] = [...lua.unpackStruct(form$2, saved, one)]
+if (lua.yes(lua.gt(ending$3, now))) {
+lua.set(live, (lua.num(lua.len(live)) + 1), lua.sub(saved, one, (lua.num(one) + 15)))
+} else {
+{
+const all: lua.Value[] = [(lua.num(count$2) - 1), (lua.num(total) - lua.num(size$2))]
+count$2 = all[0]
+total = all[1]
+}
+}
+}
+tail = lua.join(live)
+}
+}
+at = (lua.num(at) + 8)
+let used: lua.Value = total
+let more: lua.Value = 0
+let fits: lua.Value = 0
+let entry$3: lua.Value = 1
+while ((lua.yes(lua.lt(entry$3, lua.len(tail))) && (lua.yes(lua.eq(more, 0)) || lua.yes(lua.eq(fits, 0))))) {
+let [ending$4, size$3]: lua.Value[] = [...lua.unpackStruct(form$2, tail, entry$3)]
+{
+const all: lua.Value[] = [(lua.num(used) - lua.num(size$3)), (lua.num(entry$3) + 16)]
+used = all[0]
+entry$3 = all[1]
+}
+if ((lua.yes(lua.lt(used, limit)) && lua.yes(lua.eq(more, 0)))) {
+more = ending$4
+}
+if ((lua.yes(lua.le((lua.num(used) + lua.num(cost)), limit)) && lua.yes(lua.eq(fits, 0)))) {
+fits = ending$4
+}
+}
+if (lua.yes(lua.gt((lua.num(total) + lua.num(cost)), limit))) {
+if (lua.yes(force)) {
+cost = lua.max(0, (lua.num(limit) - lua.num(total)))
+} else if (lua.yes(lua.gt(cost, 0))) {
+verdict = "0"
+}
+}
+let part: lua.Value = lua.or(lua.and(lua.and(lua.eq(kind, 8), () => lua.gt(unit, 0)), () => lua.ceil((lua.num(width) / lua.num(unit)))), () => 1)
+let last$2: lua.Value = 0
+let over$3: lua.Value = (lua.num((lua.num((lua.num((lua.num(now) - lua.num(lua.mod(lua.num(now), lua.num(part))))) + lua.num(part))) - 1)) + lua.num(width))
+if (lua.yes(lua.gt(count$2, 0))) {
+last$2 = lua.unpackStruct(">d", tail, (lua.num(lua.len(tail)) - 15))[0]
+}
+if ((lua.yes(lua.eq(kind, 8)) && lua.yes(lua.gt(last$2, over$3)))) {
+over$3 = last$2
+}
+turns = lua.concat(turns, lua.pack(">dddd", last$2, over$3, fits, more))
+if (lua.yes(lua.gt(cost, 0))) {
+if ((lua.yes(lua.eq(kind, 8)) && lua.yes(lua.eq(last$2, over$3)))) {
+let [_$2, size$4]: lua.Value[] = [...lua.unpackStruct(form$2, tail, (lua.num(lua.len(tail)) - 15))]
+tail = lua.concat(lua.sub(tail, 1, -17), lua.pack(form$2, over$3, (lua.num(size$4) + lua.num(cost))))
+} else {
+count$2 = (lua.num(count$2) + 1)
+tail = lua.concat(tail, lua.concat(lua.pack(form$2, over$3, cost), lua.or(lua.and(lua.eq(kind, 9), () => lua.sub(id, 1, 6)), () => "")))
+}
+if (lua.yes(lua.gt(over$3, full))) {
+full = over$3
+}
+}
+if (lua.yes(lua.gt(last$2, full))) {
+full = last$2
+}
+{
+const all: lua.Value[] = [lua.concat(record, lua.pack(">I4I4", count$2, (lua.num(total) + lua.num(cost)))), lua.concat(lists, tail)]
+record = all[0]
+lists = all[1]
+}
+}
+}
+reply = lua.or(reply, () => lua.concat(record, turns))
+let again: lua.Value = lua.and(lua.and(mended, () => lua.eq(verdict, "0")), () => lua.eq(charge, 1))
+if (lua.yes(again)) {
+charge = 0
+}
+if (!lua.yes(again)) break
+}
+let marks: lua.Value = lua.or(lua.and(known, () => lua.sub(saved, list)), () => "")
+let live$2: lua.Value = 1
+while (lua.yes(lua.lt(live$2, lua.len(marks)))) {
+let ending$5: lua.Value = lua.unpackStruct(">d", marks, live$2)[0]
+if (lua.yes(lua.gt(ending$5, now))) {
+break
+}
+live$2 = (lua.num(live$2) + 16)
+}
+if (lua.yes(lua.gt(live$2, 1))) {
+marks = lua.sub(marks, live$2)
+}
+if (((lua.yes(lua.gt(block, now)) && lua.yes(lua.gt(taken, 0))) && !lua.yes(force))) {
+{
+const all: lua.Value[] = ["3", lua.concat(reply, lua.pack(">d", block))]
+verdict = all[0]
+reply = all[1]
+}
+}
+if (lua.yes(keep)) {
+let found: lua.Value = lua.find(marks, id, 1, true)[0]
+while ((lua.yes(found) && lua.yes(!lua.eq(lua.mod(lua.num(found), 16), 9)))) {
+found = lua.find(marks, id, (lua.num(found) + 1), true)[0]
+}
+if (lua.yes(found)) {
+verdict = "2"
+} else if (lua.yes(lua.eq(verdict, "1"))) {
+marks = lua.concat(lua.sub(marks, -15984), lua.concat(lua.pack(">d", (lua.num(now) + lua.num(keep))), id))
+}
+}
+if (((lua.yes(lua.eq(verdict, "1")) || (lua.yes(mended) && lua.yes(lua.eq(charge, 0)))) && lua.yes(lua.gt(taken, 0)))) {
+if (lua.yes(!lua.eq(marks, ""))) {
+let ending$6: lua.Value = lua.unpackStruct(">d", marks, (lua.num(lua.len(marks)) - 15))[0]
+if (lua.yes(lua.gt(ending$6, full))) {
+full = ending$6
+}
+}
+if (lua.yes(lua.gt(block, now))) {
+lists = lua.concat(lua.pack(">d", block), lua.concat("\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000", lists))
+if (lua.yes(lua.gt(block, full))) {
+full = block
+}
+}
+redis.call("SET", lua.index(redis.KEYS, 1), lua.concat(record, lua.concat(lists, marks)), "PX", lua.max(1, lua.ceil((lua.num((lua.num(full) - lua.num(now))) / 1000))))
+}
+return lua.concat(verdict, reply)
 },
 }
 export default twin

@@ -1,0 +1,76 @@
+import type { CallOptions } from '../options.js'
+import type { EvictionCheck } from '../redis/eviction.js'
+import type { OnPlanChange } from './plan.js'
+import type { Cost, Subject } from './policy.js'
+import type { Tier } from './tiers.js'
+
+/** Settings of a {@link RateLimiter}. */
+export interface RateLimiterOptions<N extends string, S extends Subject> {
+  /** Part of every key: limiters of one name share their counts. */
+  readonly name: string
+  /**
+   * The limits by name, all of which must admit; or a function that gives those of a subject, e.g. by its plan. It is asked for
+   * every decision, and cheap where it returns the same object for the same plan.
+   */
+  readonly tiers: Readonly<Record<N, Tier>> | ((subject: S) => Readonly<Record<N, Tier>>)
+  /**
+   * What to decide when Redis does not answer in time: `'allow'`, `'deny'`, or `'local'`, by a share of each limit that this
+   * process has for itself meanwhile. There is no default: each choice can be an outage.
+   */
+  readonly whenUnavailable: 'allow' | 'deny' | 'local'
+  /**
+   * Of `'local'`: which part of each limit is this process's while Redis is away, above 0 and at most 1. With a share of one over
+   * the number of processes all of them together stay within the limits. Required by `'local'`.
+   */
+  readonly localShare?: number | undefined
+  /** Bound on one decision, in milliseconds. @defaultValue `50` */
+  readonly deadlineMs?: number | undefined
+  /**
+   * What becomes of what was used when the limits of a subject change: `'keep-used'` keeps it in whole tokens and requests,
+   * `'keep-proportion'` as the part of the limit that it was, `'reset'` forgets it. @defaultValue `'keep-used'`
+   */
+  readonly onPlanChange?: OnPlanChange | undefined
+  /** For how long a decision with an `idempotencyKey` is known again, in milliseconds. @defaultValue `60000` */
+  readonly idempotencyWindowMs?: number | undefined
+  /**
+   * Remembers refusals in this process until their exact time, so that who is refused over and over costs Redis nothing. What
+   * another process gives back or resets is seen after `maxAgeMs`. @defaultValue nothing is remembered
+   */
+  readonly refusals?:
+    | {
+        /** @defaultValue `10000` */
+        readonly maxEntries?: number | undefined
+        /** @defaultValue `1000` */
+        readonly maxAgeMs?: number | undefined
+      }
+    | undefined
+  /**
+   * What to do about primaries that may evict counts (any `maxmemory-policy` but `noeviction`), looked for at first and every
+   * minute: refuse every operation, tell `onError`, or do not ask, where CONFIG is forbidden. @defaultValue `'refuse'`
+   */
+  readonly evictionCheck?: EvictionCheck | undefined
+  /** Hears of every decision that Redis did not make. */
+  readonly onError?: ((error: unknown) => void) | undefined
+}
+
+/** Options of {@link RateLimiter.consume}. */
+export interface ConsumeOptions<N extends string> extends CallOptions {
+  /** Whole numbers from 0, which only looks. @defaultValue `1` from every tier */
+  readonly cost?: Cost<N> | undefined
+  /**
+   * The same request is admitted again and takes nothing when it comes again with the same key within `idempotencyWindowMs`. So it
+   * is repeated when its answer was lost. Of a subject the last thousand are known.
+   */
+  readonly idempotencyKey?: string | undefined
+}
+
+/** Options of {@link RateLimiter.penalize}. */
+export interface PenalizeOptions<N extends string> extends CallOptions {
+  readonly cost: Cost<N>
+}
+
+/** Options of {@link RateLimiter.block}. */
+export interface BlockOptions extends CallOptions {
+  /** In milliseconds; 0 ends a block. */
+  readonly forMs: number
+}

@@ -1,0 +1,192 @@
+import { createHash } from 'node:crypto'
+import { ConfigurationError, UnexpectedReplyError } from '../errors.js'
+import { EPOCH_US, type Standing } from './algorithm.js'
+import type { Tier } from './tiers.js'
+
+/**
+ * What becomes of what was used when the limits of a subject change in mid-window: it stays used, it stays the same part of
+ * the limit, or it is forgotten. Another name, kind or window is another tier, and begins anew in any case.
+ */
+export type OnPlanChange = 'keep-used' | 'keep-proportion' | 'reset'
+
+/** Takes what there is, and refuses nothing. */
+const FORCE = 1
+const PROPORTION = 2
+
+const HEADER = 6
+const TIER = 20
+/** Layout and moment, before the parts. */
+const RECORD_HEADER = 12
+const LARGEST_COST = 2 ** 40 - 1
+
+/** What decide.lua answered. */
+export interface Answer {
+  readonly verdict: 'refused' | 'admitted' | 'repeated' | 'blocked' | 'another-day'
+  /** By the script's clock. */
+  readonly nowUs: number
+  /** Layout, moment and parts, as a refund is told of them. */
+  readonly record: Buffer
+  readonly standings: readonly Standing[]
+  /** How long a block lasts still. */
+  readonly blockedUs: number
+}
+
+const VERDICTS = new Map(
+  Object.entries({
+    0: 'refused',
+    1: 'admitted',
+    2: 'repeated',
+    3: 'blocked',
+    4: 'another-day',
+  } as const),
+)
+
+/** The tiers of one policy as the scripts are told of them, and what they answer. */
+export class Plan {
+  /** Which tiers these are: records of others are not read. */
+  readonly layout: number
+  readonly #tiers: readonly Tier[]
+  readonly #mode: number
+  /** Of a cost of 1; of windows of the calendar as they were at `#madeAtUs`. */
+  #single: Buffer
+  readonly #offsets: readonly number[]
+  readonly #calendars: readonly { readonly offset: number; readonly tier: Tier }[]
+  #calendarEndsUs = 0
+  readonly #recordBytes: number
+
+  constructor(names: readonly string[], tiers: readonly Tier[], onPlanChange: OnPlanChange) {
+    this.#tiers = tiers
+    this.#mode = onPlanChange === 'keep-proportion' ? PROPORTION : 0
+    const limitBytes = this.#mode === PROPORTION ? 8 : 0
+    const parts = tiers.reduce((sum, { algorithm }) => sum + limitBytes + algorithm.partBytes, 0)
+    if (parts > 8 * 255) throw new ConfigurationError(`a policy of ${tiers.length} tiers is too large`)
+    this.#recordBytes = RECORD_HEADER + parts
+
+    let offset = HEADER
+    this.#offsets = tiers.map(({ algorithm }) => {
+      const at = offset
+      offset += TIER + (algorithm.calendar === undefined ? 0 : 12)
+      return at
+    })
+    this.#calendars = tiers.flatMap((tier, i) =>
+      tier.algorithm.calendar === undefined ? [] : [{ tier, offset: this.#offsets[i] ?? 0 }],
+    )
+    this.#single = Buffer.alloc(offset)
+    this.#single.writeUInt8(this.#mode, 0)
+    this.#single.writeUInt8(parts / 8, 1)
+    this.layout = layoutOf(names, tiers, onPlanChange)
+    this.#single.writeUInt32BE(this.layout, 2)
+    for (const [i, { limit, algorithm }] of tiers.entries()) {
+      const at = this.#offsets[i] ?? 0
+      this.#single.writeUInt8(algorithm.code, at)
+      this.#single.writeUIntBE(limit, at + 1, 5)
+      this.#single.writeUIntBE(algorithm.width, at + 6, 6)
+      this.#single.writeUIntBE(algorithm.unit, at + 12, 3)
+      this.#single.writeUIntBE(1, at + 15, 5)
+    }
+  }
+
+  /** Whether decisions need something that tells them apart. */
+  get hasLeases(): boolean {
+    return this.#tiers.some(({ kind }) => kind === 'concurrency')
+  }
+
+  /** What the scripts take for a decision of these costs, by what this process takes for the time. */
+  bytes(costs: readonly number[], { force = false, nowUs = Date.now() * 1000 - EPOCH_US } = {}): Buffer {
+    this.#turnCalendars(nowUs)
+    if (!force && costs.every((cost) => cost === 1)) return this.#single
+    const bytes = Buffer.from(this.#single)
+    if (force) bytes.writeUInt8(this.#mode + FORCE, 0)
+    for (const [i, at] of this.#offsets.entries()) {
+      bytes.writeUIntBE(Math.min(costs[i] ?? 0, LARGEST_COST), at + 15, 5)
+    }
+    return bytes
+  }
+
+  /** A record in which nothing is taken. */
+  get empty(): Buffer {
+    const record = Buffer.alloc(this.#recordBytes)
+    this.#single.copy(record, 0, 2, 6)
+    let at = RECORD_HEADER
+    for (const { kind, limit, algorithm } of this.#tiers) {
+      if (this.#mode === PROPORTION) {
+        record.writeDoubleBE(limit, at)
+        at += 8
+      }
+      // A bucket of no tokens is counted by an interval all the same.
+      if (kind === 'token-bucket' && algorithm.partBytes === 16) record.writeDoubleBE(algorithm.width, at + 8)
+      at += algorithm.partBytes
+    }
+    return record
+  }
+
+  read(reply: unknown, costs: readonly number[]): Answer {
+    const verdict = Buffer.isBuffer(reply) ? VERDICTS.get(String.fromCharCode(reply[0] ?? 0)) : undefined
+    if (!Buffer.isBuffer(reply) || verdict === undefined || reply.length < 1 + RECORD_HEADER) {
+      throw new UnexpectedReplyError('a decision was answered with something else than one')
+    }
+    const nowUs = reply.readDoubleBE(5)
+    if (verdict === 'another-day')
+      return { verdict, nowUs, record: Buffer.alloc(0), standings: [], blockedUs: 0 }
+    const isTaken = verdict === 'admitted'
+    let at = 1 + RECORD_HEADER
+    let momentsAt = 1 + this.#recordBytes
+    const standings = this.#tiers.map(({ algorithm }, i) => {
+      if (this.#mode === PROPORTION) at += 8
+      const cost = costs[i] ?? 0
+      const standing = algorithm.standing({
+        bytes: reply,
+        at,
+        untaken: isTaken ? 0 : cost,
+        taken: isTaken ? cost : 0,
+        nowUs,
+        momentsAt,
+      })
+      at += algorithm.partBytes
+      if (algorithm.hasList) momentsAt += 32
+      return standing
+    })
+    return {
+      verdict,
+      nowUs,
+      record: reply.subarray(1, 1 + this.#recordBytes),
+      standings,
+      blockedUs: verdict === 'blocked' ? reply.readDoubleBE(momentsAt) - nowUs : 0,
+    }
+  }
+
+  /** Puts the windows around a moment into the bytes, where it is in none of those that are there. */
+  #turnCalendars(nowUs: number): void {
+    if (this.#calendars.length === 0 || (nowUs >= this.#calendarBeganUs && nowUs < this.#calendarEndsUs))
+      return
+    // Bytes that were handed out may be on their way.
+    this.#single = Buffer.from(this.#single)
+    let [began, ends] = [0, Number.POSITIVE_INFINITY]
+    for (const { tier, offset } of this.#calendars) {
+      const windows = tier.algorithm.calendar?.(nowUs)
+      if (windows === undefined) continue
+      this.#single.writeUIntBE(windows.from, offset + 6, 6)
+      this.#single.writeUIntBE(windows.to, offset + TIER, 6)
+      this.#single.writeUIntBE(windows.next, offset + TIER + 6, 6)
+      began = Math.max(began, windows.from)
+      ends = Math.min(ends, windows.to)
+    }
+    this.#calendarBeganUs = began
+    this.#calendarEndsUs = ends
+  }
+
+  #calendarBeganUs = 0
+}
+
+/** Four bytes that tell records of other tiers apart. */
+function layoutOf(names: readonly string[], tiers: readonly Tier[], onPlanChange: OnPlanChange): number {
+  const description = tiers.map(({ limit, algorithm }, i) => [
+    names[i],
+    algorithm.identity,
+    ...(onPlanChange === 'reset' ? [limit, algorithm.width, algorithm.unit] : []),
+  ])
+  return createHash('sha256')
+    .update(JSON.stringify([onPlanChange === 'keep-proportion', ...description]))
+    .digest()
+    .readUInt32BE(0)
+}
