@@ -6,7 +6,7 @@ import type { DeadLetter } from './dead-letters.js'
 import { GivenUp } from './given-up.js'
 import type { Change } from './journal.js'
 import { type Layout, Layouts, spaceOf, tokenOf } from './layout.js'
-import { Partitions } from './partitions.js'
+import { forMany, Partitions } from './partitions.js'
 import { type ChangePartitionsOptions, type PartitionsChange, Repartition } from './repartition.js'
 import { type Lag, lagOf } from './results.js'
 import { wantedLetters } from './rows.js'
@@ -75,9 +75,9 @@ export class WriteBehindAdmin {
    */
   async replay(ids?: readonly Id[], { tenant, ...options }: LettersOptions = {}): Promise<number> {
     const [layout, partitions] = await this.#open(options)
+    const each = { ...forMany(options), layout: tokenOf(layout) }
     const accept = async (name: string, change: Change) => {
-      const journal = partitions.journalOf(name)
-      const answer = await journal.accept(name, change, undefined, { ...options, layout: tokenOf(layout) })
+      const answer = await partitions.journalOf(name).accept(name, change, undefined, each)
       if (answer.state !== 'foreign') return answer
       throw new ConfigurationError(
         `the partitions of ${this.#space.name} are being changed: try it again when that is done`,

@@ -22,21 +22,27 @@ export async function checkServers(
 }
 
 /**
- * Whether what is accepted lies where others of the same name look for it.
+ * Whether what waits lies where this process looks for it, which it does until a change of the number of partitions is done.
  *
- * @throws ConfigurationError it does not, or is being moved
+ * @throws ConfigurationError it does not
  */
-export function checkLayout(
+export function checkNumber(
   layout: Layout,
   { name, partitions }: Pick<Settings<never>, 'name' | 'partitions'>,
 ): void {
-  if (layout.moving !== undefined) {
-    const change = `from ${layout.partitions} to ${layout.moving}`
-    throw new ConfigurationError(
-      `the partitions of ${name} are being changed ${change}: until then nothing is accepted`,
-    )
-  }
-  if (layout.partitions !== partitions) {
-    throw new ConfigurationError(`${name} has ${layout.partitions} partitions, and not ${partitions}`)
-  }
+  if (layout.partitions === partitions) return
+  checkSettled(layout, name)
+  throw new ConfigurationError(`${name} has ${layout.partitions} partitions, and not ${partitions}`)
+}
+
+/**
+ * Whether anything is accepted at the moment.
+ *
+ * @throws ConfigurationError the number of partitions is being changed
+ */
+export function checkSettled({ partitions, moving }: Layout, name: string): void {
+  if (moving === undefined) return
+  throw new ConfigurationError(
+    `the partitions of ${name} are being changed from ${partitions} to ${moving}: until then nothing is accepted`,
+  )
 }

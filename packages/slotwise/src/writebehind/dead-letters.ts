@@ -82,13 +82,15 @@ export class DeadLetters<T> {
   }
 
   /**
-   * Of each row that is still what was refused; as safe as is asked for, or once that has taken too long.
+   * Of each row that is still what was refused; as safe as is asked for, or once that has taken too long. Of the others it is known that
+   * they were passed over up to a line.
    *
    * @throws BatchFencedError a later one flushes: nothing was changed
    */
   async bury(
     owner: Owner,
     burials: readonly Burial<T>[],
+    upTo: number,
     safety: Safety,
     options: CallOptions = {},
   ): Promise<Buried> {
@@ -98,7 +100,7 @@ export class DeadLetters<T> {
       tag,
       JSON.stringify({ row, error, at } satisfies Kept<T>),
     ])
-    const call = this.#scriptCall(burySource, [owner, ...args])
+    const call = this.#scriptCall(burySource, [owner, upTo, ...args])
     const reply = isAsked(safety)
       ? (await this.#port.writeThenWait(call, { ...options, ...waitOf(safety), binary: true })).reply
       : await this.#port.call(call, { ...options, binary: true })
@@ -130,13 +132,20 @@ export class DeadLetters<T> {
     throw new ConfigurationError('the number of partitions has been changed, or is being changed')
   }
 
-  /** Which of these rows have one. */
-  async has(names: readonly string[], options: CallOptions = {}): Promise<ReadonlySet<string>> {
-    if (names.length === 0) return new Set()
-    const command = ['HMGET', this.#key, ...names.map((name) => `x${name}`)] as const
+  /** Of each of these lines, which are gone, whether it was written, and not its row given up or passed over. */
+  async areWritten(
+    lines: readonly { readonly name: string; readonly number: number }[],
+    options: CallOptions = {},
+  ): Promise<readonly boolean[]> {
+    if (lines.length === 0) return []
+    const fields = lines.flatMap(({ name }) => [`x${name}`, `u${name}`])
+    const command = ['HMGET', this.#key, ...fields] as const
     const reply = await this.#port.call({ key: this.#key, command, repeat: 'safe' }, options)
-    const found = Array.isArray(reply) ? (reply as readonly unknown[]) : []
-    return new Set(names.filter((_, i) => (found[i] ?? null) !== null))
+    const found = Array.isArray(reply) ? (reply as readonly Reply[]) : []
+    return lines.map(({ number }, i) => {
+      const [letter, passed] = [found[2 * i] ?? null, found[2 * i + 1] ?? null]
+      return letter === null && (passed === null || Number(passed) < number)
+    })
   }
 
   /** All that are there all the time until it has ended. */

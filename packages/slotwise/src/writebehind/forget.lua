@@ -1,6 +1,6 @@
 -- Removes letters: of rows that are to be written, or that nobody wants to hear of any more, or that lie in another partition by
 -- now. The last letter takes the place of one that goes, so that places have no gap. Harmless to repeat. Where its caller was told of a
--- letter, only that one goes, and none that says of a row what has become of it since.
+-- letter, only that one goes, and none that says of a row what has become of it since; else with it that the row was passed over.
 --
 -- Where a partition takes no more lines its letters are being carried to others, and of those who do not flush only who does that
 -- removes them: what somebody else removed could have been carried already.
@@ -26,7 +26,7 @@ end
 redis.call('HDEL', hash, 'w')
 local before = tonumber(meta[1] or 0)
 local count = before
-local gone = {}
+local gone, passed = {}, {}
 -- bound: two for each letter
 for at = 2, #ARGV - 1, 2 do
   local id, tag = ARGV[at], ARGV[at + 1]
@@ -44,5 +44,7 @@ for at = 2, #ARGV - 1, 2 do
     redis.call('HSET', hash, 'c', string.format('%.0f', count))
     redis.call('HDEL', hash, last, 'x' .. id)
   end
+  if tag == '' then passed[#passed + 1] = 'u' .. id end
 end
+if #passed > 0 then redis.call('HDEL', hash, unpack(passed)) end
 return before - count

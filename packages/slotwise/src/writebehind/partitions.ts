@@ -52,11 +52,9 @@ export class Partitions<T> {
     return this.at(this.of(name)).journal
   }
 
-  async waiting({ signal: given, ...options }: CallOptions): Promise<readonly Waiting[]> {
-    // Every partition listens to it; how many may listen to the caller's own is the caller's affair.
-    const signal = given && AbortSignal.any([given])
-    if (signal !== undefined) setMaxListeners(0, signal)
-    return await Promise.all(this.#all.map(({ journal }) => journal.waiting({ ...options, signal })))
+  async waiting(options: CallOptions): Promise<readonly Waiting[]> {
+    const each = forMany(options)
+    return await Promise.all(this.#all.map(({ journal }) => journal.waiting(each)))
   }
 
   /** What was given up and is wanted. */
@@ -64,7 +62,8 @@ export class Partitions<T> {
     isWanted: (name: string) => boolean,
     options: CallOptions,
   ): Promise<readonly FoundLetter<T>[]> {
-    const lists = await Promise.all(this.#all.map(({ letters }) => letters.list(options)))
+    const each = forMany(options)
+    const lists = await Promise.all(this.#all.map(({ letters }) => letters.list(each)))
     return lists.flatMap((letters, partition) =>
       [...letters].flatMap(([name, found]) => (isWanted(name) ? [{ ...found, name, partition }] : [])),
     )
@@ -72,12 +71,20 @@ export class Partitions<T> {
 
   /** Forgets letters. How many there were still. */
   async discard(found: readonly FoundLetter<T>[], options: CallOptions): Promise<number> {
+    const each = forMany(options)
     const counts = this.#all.map(({ letters }, at) =>
       letters.discard(
         found.filter(({ partition }) => partition === at),
-        options,
+        each,
       ),
     )
     return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0)
   }
+}
+
+/** The same for many calls at once, all of which listen to its signal; how many may listen to the caller's own is the caller's affair. */
+export function forMany<O extends CallOptions>({ signal: given, ...options }: O) {
+  const signal = given && AbortSignal.any([given])
+  if (signal !== undefined) setMaxListeners(0, signal)
+  return { ...options, signal }
 }

@@ -6,7 +6,7 @@ import type { RedisPort } from '../redis/port.js'
 import { Copies } from './copies.js'
 import type { Journal } from './journal.js'
 import { type Layout, Layouts, nextOf, tokenOf } from './layout.js'
-import { Partitions } from './partitions.js'
+import { forMany, Partitions } from './partitions.js'
 import { openJournal, type Remainder, remainderOfJournal, sealedFor, sealJournal } from './sealing.js'
 import { flushersOf } from './shares.js'
 
@@ -187,7 +187,8 @@ export class Repartition {
   }
 
   async #remainders(journals: readonly Journal[]): Promise<readonly Remainder[]> {
-    return await Promise.all(journals.map((journal) => remainderOfJournal(journal, this.#call)))
+    const each = forMany(this.#call)
+    return await Promise.all(journals.map((journal) => remainderOfJournal(journal, each)))
   }
 
   async #misplaced(old: Partitions<unknown>): Promise<number> {

@@ -65,6 +65,8 @@ export class Settling<T> {
   /** Since the batch before was written. */
   #failures = 0
   #takenThen = 0
+  /** Rows that were passed over, and not written since. */
+  readonly #passed = new Set<string>()
 
   constructor(settings: SettlingSettings<T>) {
     this.#settings = settings
@@ -82,7 +84,9 @@ export class Settling<T> {
     try {
       await this.#send(rows, context)
       this.#failures = 0
-      return { to, given: 0, ms: performance.now() - from }
+      const ms = performance.now() - from
+      await this.#forgetPassed(rows, owner, signal)
+      return { to, given: 0, ms }
     } catch (error) {
       if (this.#isOver(error, context)) throw error
       this.#failures++
@@ -107,14 +111,23 @@ export class Settling<T> {
     let { to } = context
     let given = burials
     if (burials.length > 0) {
-      const { names, last } = await letters.bury(owner, burials, safety, { signal: context.signal })
+      const upTo = context.to.written.number
+      const { names, last } = await letters.bury(owner, burials, upTo, safety, { signal: context.signal })
       given = burials.filter(({ name }) => names.has(name))
+      for (const { name } of burials) if (!names.has(name)) this.#passed.add(name)
       // What has changed is passed over for the sake of its new line: where a failover takes that back, it is not.
       if (given.length < burials.length) to = { ...to, seen: last }
     }
     await this.#send([], { ...context, to })
     for (const { error, row } of given) report(new Error(`a row was given up: ${error}`, { cause: row }))
     return { to, given: given.length, ms: undefined }
+  }
+
+  /** What is there in their place by now is what anybody is told of. */
+  async #forgetPassed(rows: readonly NamedRow<T>[], owner: Owner, signal: AbortSignal): Promise<void> {
+    if (this.#passed.size === 0) return
+    const names = rows.map(({ name }) => name).filter((name) => this.#passed.delete(name))
+    await this.#settings.letters.forget(owner, names, { signal })
   }
 
   async #apart(rows: readonly NamedRow<T>[], context: BatchContext, refused: Refused<T>): Promise<void> {

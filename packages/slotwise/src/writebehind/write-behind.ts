@@ -6,14 +6,14 @@ import type { RedisPort } from '../redis/port.js'
 import { Readiness } from '../redis/readiness.js'
 import type { Events } from '../telemetry.js'
 import { Accepting } from './accepting.js'
-import { checkLayout, checkServers } from './checks.js'
+import { checkNumber, checkServers, checkSettled } from './checks.js'
 import type { DeadLetter } from './dead-letters.js'
 import { Flushing } from './flushing.js'
 import { GivenUp } from './given-up.js'
 import { type Answer, type Change, lookAll, type Start } from './journal.js'
-import { Layouts, spaceOf, tokenOf } from './layout.js'
+import { type Layout, Layouts, spaceOf, tokenOf } from './layout.js'
 import { boundsOf, type LoadContext, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
-import { Partitions } from './partitions.js'
+import { forMany, Partitions } from './partitions.js'
 import { type Accepted, accepted, type Counted, type Lag, lagOf } from './results.js'
 import { markOf, nameOf, wantedLetters } from './rows.js'
 import { statsOf, type WriteBehindStats } from './stats.js'
@@ -40,8 +40,10 @@ interface Life<T> {
   isClosed: boolean
   flushing: Flushing<T> | undefined
   readiness: Readiness | undefined
-  /** As it was when this process looked last, for what it accepts. */
+  /** As it was when this process looked last: of the number that it was told, perhaps about to become another. */
   layout: string
+  /** Whether that was not about to, so that it takes no further look to write. */
+  isSettled: boolean
   accepting: Accepting<T> | undefined
 }
 
@@ -85,6 +87,7 @@ export class WriteBehind<T> implements AsyncDisposable {
     flushing: undefined,
     readiness: undefined,
     layout: '',
+    isSettled: false,
     accepting: undefined,
   }
 
@@ -97,8 +100,15 @@ export class WriteBehind<T> implements AsyncDisposable {
     this.#layouts = new Layouts(port, this.#space)
   }
 
-  /** The same, for the rows of one tenant: a free view. */
+  /**
+   * The same, for the rows of one tenant: a free view.
+   *
+   * @throws ConfigurationError it is no text: without a tenant, rows are those of nobody, and of everybody who forgot one
+   */
   forTenant(tenant: string): WriteBehind<T> {
+    if (typeof (tenant as unknown) !== 'string') {
+      throw new ConfigurationError(`a tenant must be text, got ${shown(tenant)}`)
+    }
     const view = new WriteBehind(this.#port, this.#options)
     view.#tenant = tenant
     view.#life = this.#life
@@ -106,20 +116,39 @@ export class WriteBehind<T> implements AsyncDisposable {
   }
 
   /**
-   * Whether it can work. Awaited by every operation, and looked at again every minute.
+   * Whether it can work. Awaited by every operation, and looked at again every minute. While the number of partitions is being changed
+   * it cannot, but for reads, where this process was told the number that there is until then.
    *
    * @throws ConfigurationError there are journals of this name with another number of partitions, or that is being changed; or a primary
    * may evict them, or cannot say of a change that it is on its disk where `durability` asks for that
    */
   ready(): Promise<void> {
+    const readable = this.#readable()
+    return this.#life.isSettled ? readable : readable.then(() => this.#settled())
+  }
+
+  #readable(): Promise<void> {
     this.#life.readiness ??= new Readiness(async () => {
       await this.#accepting.room.look()
       await checkServers(this.#port, this.#settings)
-      const layout = await this.#layouts.open(this.#settings.partitions)
-      this.#life.layout = tokenOf(layout)
-      checkLayout(layout, this.#settings)
+      await this.#lookAtLayout()
     }, this.#settings.report)
     return this.#life.readiness.ready()
+  }
+
+  async #settled(): Promise<void> {
+    // It may be over since.
+    const layout = this.#life.isSettled ? undefined : await this.#lookAtLayout()
+    if (layout !== undefined) checkSettled(layout, this.#settings.name)
+  }
+
+  async #lookAtLayout(): Promise<Layout> {
+    const layout = await this.#layouts.open(this.#settings.partitions)
+    // Before it is anybody's: who is on his way to a journal of this number must not bring the token of another there.
+    checkNumber(layout, this.#settings)
+    this.#life.layout = tokenOf(layout)
+    this.#life.isSettled = layout.moving === undefined
+    return layout
   }
 
   /**
@@ -191,7 +220,7 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** What is accepted, at once; or what `load` tells where nothing waits, `undefined` without. One round trip before that. */
   async read(id: Id, options: CallOptions = {}): Promise<T | undefined> {
-    await this.ready()
+    await this.#readable()
     const name = nameOf(id, this.#tenant)
     const waiting = await this.#partitions.journalOf(name).look(name, options)
     if (waiting === undefined) return await this.#load(id, options)
@@ -207,7 +236,7 @@ export class WriteBehind<T> implements AsyncDisposable {
     ids: readonly Id[],
     { load, ...options }: ReadManyOptions<T> = {},
   ): Promise<readonly (T | undefined)[]> {
-    await this.ready()
+    await this.#readable()
     const names = ids.map((id) => nameOf(id, this.#tenant))
     const calls = names.map((name) => this.#partitions.journalOf(name).lookCall(name))
     const waiting = await lookAll(this.#port, calls, options)
@@ -241,7 +270,7 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** Resolves once everything that was accepted before is written, by whichever process flushes; so some process has to. */
   async drain({ signal, onProgress }: DrainOptions = {}): Promise<void> {
-    await this.ready()
+    await this.#readable()
     const ends = (await this.#partitions.waiting({ signal })).map(({ last }) => last)
     for (;;) {
       const waiting = await this.#partitions.waiting({ signal })
@@ -255,6 +284,7 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** The rows that the database does not take; in a view, those of its tenant. */
   async deadLetters(options: CallOptions = {}): Promise<readonly DeadLetter<T>[]> {
+    await this.#readable()
     return await this.#letters().list(options)
   }
 
@@ -266,14 +296,16 @@ export class WriteBehind<T> implements AsyncDisposable {
    */
   async replay(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
     await this.ready()
+    const each = forMany(options)
     return await this.#letters(ids).replay(
-      (name, change) => this.#accepting.journal(name, change, undefined, options),
+      (name, change) => this.#accepting.journal(name, change, undefined, each),
       options,
     )
   }
 
   /** Forgets dead letters, as they are now: those of the rows given, or all. How many; one that comes meanwhile stays. */
   async discard(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
+    await this.#readable()
     return await this.#letters(ids).discard(options)
   }
 
@@ -293,7 +325,10 @@ export class WriteBehind<T> implements AsyncDisposable {
       partitions: this.#partitions,
       ready: () => this.ready(),
       layout: () => this.#life.layout,
-      lookAgain: () => (this.#life.readiness = undefined),
+      lookAgain: () => {
+        this.#life.readiness = undefined
+        this.#life.isSettled = false
+      },
       hurry: (partition) => this.#life.flushing?.hurry(partition),
     })
     return this.#life.accepting

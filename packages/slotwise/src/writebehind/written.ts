@@ -23,12 +23,12 @@ const MOST = 100
  * Tells when lines of one partition are in the database: one question every 25 ms for all that wait in this process, and none
  * while nobody does.
  *
- * A line is gone from the journal only once it is written or its row is given up. That it is the same journal still, the mark
+ * A line is gone from the journal only once it is written or its row is given up, or passed over for a later line. That it is the same journal still, the mark
  * says, which was made in one step with the line: a failover that lost the line has lost the mark.
  */
 export class Written {
   readonly #journal: Journal
-  readonly #letters: Pick<DeadLetters<unknown>, 'has'>
+  readonly #letters: Pick<DeadLetters<unknown>, 'areWritten'>
   readonly #hurry: () => void
   /** By their numbers, for lines go in that order. */
   #waiters: Waiter[] = []
@@ -36,7 +36,7 @@ export class Written {
 
   constructor(
     journal: Journal,
-    letters: Pick<DeadLetters<unknown>, 'has'>,
+    letters: Pick<DeadLetters<unknown>, 'areWritten'>,
     /** Tells whoever flushes the partition in this process, if anybody does. */
     hurry: () => void,
   ) {
@@ -87,9 +87,9 @@ export class Written {
     const first = await this.#journal.firstWith(oldest.map(({ mark }) => mark))
     const gone = oldest.filter((_, i) => first.has[i] === false)
     const over = oldest.filter(({ number }, i) => first.has[i] === true && number < first.number)
-    const given = await this.#letters.has(over.map(({ name }) => name))
+    const written = await this.#letters.areWritten(over)
     for (const waiter of gone) waiter.settle(false)
-    for (const waiter of over) waiter.settle(!given.has(waiter.name))
+    for (const [i, waiter] of over.entries()) waiter.settle(written[i] === true)
     return gone.length + over.length
   }
 }

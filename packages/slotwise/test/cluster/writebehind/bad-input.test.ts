@@ -87,6 +87,13 @@ describe('what is given to be written', () => {
   })
 })
 
+it('a tenant that is none is refused, and its rows are not those of nobody', () => {
+  const { writes } = opened({ writeBatch: nothing })
+  for (const tenant of [undefined, null, 7] as unknown as readonly string[]) {
+    expect(() => writes.forTenant(tenant)).toThrow(ConfigurationError)
+  }
+})
+
 describe('a function that writes', () => {
   it('and says so before it has is believed: what it loses then is lost', async () => {
     const rows = new Map<string, unknown>()

@@ -162,6 +162,33 @@ it('are tried again some at a time, however many there are', async () => {
   expect(most).toBe(100)
 })
 
+it('are looked for, tried again and forgotten with one signal for all partitions, of which nobody is warned', async () => {
+  const { state, write } = database()
+  const { writes } = opened({ writeBatch: telling(write), partitions: 32, leaseMs: 1000 })
+  await using closing = writes
+  const ids = Array.from({ length: 120 }, (_, n) => `${n}`)
+  for (const id of ids) {
+    state.refused.add(id)
+    await closing.write(id, 'x')
+  }
+  closing.start()
+  await closing.drain()
+  const warnings: string[] = []
+  const hear = ({ name, message }: Error) => warnings.push(`${name}: ${message}`)
+  process.on('warning', hear)
+  // Each has one of its own: a signal warns once.
+  const options = () => ({ signal: new AbortController().signal })
+  expect(await closing.deadLetters(options())).toHaveLength(120)
+  expect(await closing.replay(undefined, options())).toBe(120)
+  await closing.drain(options())
+  expect(await closing.discard(undefined, options())).toBe(120)
+  await closing.lag(options())
+  // A warning is told a turn later.
+  await new Promise((resolve) => setImmediate(resolve))
+  process.removeListener('warning', hear)
+  expect(warnings).toEqual([])
+})
+
 it('of one tenant are nothing to another', async () => {
   const { state, write } = database()
   const writer = telling(write)

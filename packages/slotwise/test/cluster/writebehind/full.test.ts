@@ -123,6 +123,40 @@ describe("beyond highWater under 'write-through'", () => {
     expect((await writes.deadLetters()).map(({ id }) => id)).toEqual(['row 2'])
   })
 
+  it('a change that is passed over, since its row has changed when it was refused, is not in the database', async () => {
+    let goOn: () => void = () => {}
+    const gate = new Promise<void>((open) => (goOn = open))
+    const later: Promise<Accepted>[] = []
+    const { table, writes } = stage({
+      ...THROUGH,
+      highWater: 3,
+      writeBatch: {
+        claim: async () => undefined,
+        write: async (rows) => {
+          const bad = rows.find(({ id }) => id === 'bad')
+          const n = bad === undefined || bad.deleted ? undefined : bad.value.n
+          if (n === 1 && later.length === 0) {
+            later.push(writes.write('bad', { n: 2 }, { deadlineMs: 20_000 }))
+            await expect.poll(() => writes.read('bad')).toEqual({ n: 2 })
+          }
+          if (n === 1) throw new Error('not that one')
+          if (n === 2) await gate
+          for (const row of rows) if (!row.deleted) table.set(String(row.id), row.value)
+        },
+        isAboutRow: () => true,
+      },
+    })
+    await using _ = writes
+    await write(writes, 3)
+    const early = writes.write('bad', { n: 1 }, { deadlineMs: 20_000 })
+    writes.start()
+    // Nothing of the row is there yet, and perhaps nothing ever will be.
+    expect(await early).toEqual({ accepted: true, durability: 'memory' })
+    expect(table.has('bad')).toBe(false)
+    goOn()
+    expect(await Promise.all(later)).toEqual([{ accepted: true, durability: 'database' }])
+  })
+
   it('a change that a failover has lost is not taken for the one that got its number', async () => {
     const memory = memoryPort()
     const { table, writes } = stage({ ...THROUGH, highWater: 1 }, { through: memory })

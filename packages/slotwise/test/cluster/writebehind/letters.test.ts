@@ -295,7 +295,10 @@ function replayed() {
     const { rows, to } = await journal.take(NOWHERE, 10, { owner: 'e1' })
     const [{ tag } = fail()] = rows
     const row = { id: ROW, deleted: false, value: 'x' } as const
-    await letters.bury('e1', [{ name, tag, row, error: 'no' }], { replicas: 0, fsync: false })
+    await letters.bury('e1', [{ name, tag, row, error: 'no' }], to.written.number, {
+      replicas: 0,
+      fsync: false,
+    })
     await journal.trim(to, { owner: 'e1' })
     return (await letters.list()).get(name)?.tag ?? fail()
   }
@@ -396,7 +399,7 @@ describe('letters', () => {
       row: { id: name, deleted: false as const, value: 'x' },
       error: 'no',
     }))
-    const { names: buried } = await letters.bury('e1', burials, { replicas: 0, fsync: false })
+    const { names: buried } = await letters.bury('e1', burials, count, { replicas: 0, fsync: false })
     expect([...buried].toSorted()).toEqual(names.toSorted())
     return { key, journal, letters, names }
   }

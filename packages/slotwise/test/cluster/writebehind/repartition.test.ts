@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ConfigurationError, ImpossibleChangeError } from '../../../src/errors.js'
 import { type CommandCall, keyOf, type RedisPort, type ScriptCall } from '../../../src/redis/index.js'
@@ -179,6 +179,84 @@ describe('a change of the number of partitions', () => {
     await expect(old.write('a', { version: 3 })).rejects.toThrow(/being changed from 3 to 5/)
     await expect(admin.replay()).resolves.toBe(0)
     expect(await admin.changePartitions(5)).toMatchObject({ changed: true })
+  })
+
+  it('holds up nobody who reads by the number that there is until it is done, whenever he came', async () => {
+    const { name, database, opened, old, young } = stage()
+    let goOn: () => void = () => {}
+    const gate = new Promise<void>((open) => (goOn = open))
+    await using flusher = opened(
+      3,
+      port,
+      database.writer(() => gate),
+    )
+    await old.write('a', { version: 1 })
+    flusher.start()
+    const first = new Mortal({ before: 'remainder 1', kind: 'pauses' })
+    const changing = new WriteBehindAdmin(first.port(port), { name }).changePartitions(5)
+    await first.stopped
+    for (const one of [old, opened(3)]) {
+      expect(await one.read('a')).toEqual({ version: 1 })
+      expect(await one.readMany(['b', 'a'])).toEqual([undefined, { version: 1 }])
+      expect(await one.deadLetters()).toEqual([])
+      await expect(one.write('a', { version: 2 })).rejects.toThrow(/being changed from 3 to 5/)
+      await expect(one.ready()).rejects.toThrow(/being changed from 3 to 5/)
+      expect(await one.read('a')).toEqual({ version: 1 })
+    }
+    await expect(young.read('a')).rejects.toThrow(/being changed from 3 to 5/)
+    goOn()
+    first.resume()
+    await changing
+    expect(await young.read('a')).toEqual({ version: 1 })
+    await expect(opened(3).read('a')).rejects.toThrow(/has 5 partitions, and not 3/)
+    await expect(opened(3).deadLetters()).rejects.toThrow(/has 5 partitions, and not 3/)
+  })
+
+  it('is not taken for his own by who is on his way to a journal while his process hears of it', async () => {
+    const own = stage()
+    const { space, database, opened, admin } = own
+    const settings = keyOf(space, ['settings'])
+    // A key of both numbers, and a row that lies there by the old one alone.
+    const [before, after] = [partitionKeys(space, 3), partitionKeys(space, 5)]
+    const id = Array.from({ length: 1000 }, (_, n) => `row-${n}`).find((one) => {
+      const row = nameOf(one, undefined)
+      const key = before[partitionOf(row, 3)]
+      return key !== undefined && after.includes(key) && after[partitionOf(row, 5)] !== key
+    })
+    expect.assert(id !== undefined)
+    const answers: Promise<string>[] = []
+    let isLooking = false
+    const through = portWith(port, {
+      call: (async (call, options) => {
+        // What it says is heard later than what is looked for.
+        if (nameOfCall(call) === 'accept') await turn()
+        const reply = await port.call(call, options)
+        if (isLooking && 'command' in call && call.command[1] === settings) {
+          isLooking = false
+          // One at each step from the answer to what is made of it.
+          let step = Promise.resolve()
+          for (let n = 0; n < 30; n++) {
+            step = step.then(() => {
+              const write = late.write(id, { version: 1 })
+              answers.push(write.then(({ accepted }) => `accepted: ${accepted}`, String))
+            })
+          }
+        }
+        return reply
+      }) satisfies RedisPort['call'],
+    })
+    const late = opened(3, through)
+    await late.ready()
+    await admin.changePartitions(5)
+    isLooking = true
+    const now = performance.now.bind(performance)
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + 61_000)
+    await late.read(id)
+    await until(() => answers.length === 30)
+    clock.mockRestore()
+    const told = new Set(await Promise.all(answers))
+    expect([...told].filter((one) => !one.includes('has 5 partitions, and not 3'))).toEqual([])
+    expect(database.rows.size).toBe(0)
   })
 
   it('fences in the database who was paused with what a failover has taken back', async () => {

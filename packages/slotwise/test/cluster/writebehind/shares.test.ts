@@ -18,7 +18,7 @@ const LEASE_MS = 400
 const PARTITIONS = 4
 
 /** A process that flushes, how often it has begun with each partition, and what of Redis does not answer it. */
-function flushing() {
+function flushing({ name = randomUUID().slice(0, 8), leaseMs = LEASE_MS } = {}) {
   const claims = Array.from({ length: PARTITIONS }, () => 0)
   const written: unknown[] = []
   let isSilent: (call: Call) => boolean = () => false
@@ -31,10 +31,10 @@ function flushing() {
     }) satisfies RedisPort['call'],
   })
   const writes = new WriteBehind<number>(through, {
-    name: randomUUID().slice(0, 8),
+    name,
     partitions: PARTITIONS,
     flushIntervalMs: 10,
-    leaseMs: LEASE_MS,
+    leaseMs,
     writeBatch: {
       claim: async (partition) => {
         claims[partition] = (claims[partition] ?? 0) + 1
@@ -67,6 +67,20 @@ it('a primary that does not answer costs no partition elsewhere its lease', asyn
   await vi.waitFor(() => expect(claims[0]).toBeGreaterThan(2), { timeout: 10_000 })
   expect(claims.slice(1)).toEqual([1, 1, 1])
   await writes.close()
+})
+
+it('the partitions of a process that has died are with another within two terms of its lease', async () => {
+  const both = { name: randomUUID().slice(0, 8), leaseMs: 1000 }
+  const [dying, living] = [flushing(both), flushing(both)]
+  await using _ = living.writes
+  const shares = () => [dying, living].map(({ writes }) => writes.stats().partitions)
+  await vi.waitFor(() => expect(shares()).toEqual([2, 2]), { timeout: 10_000 })
+  dying.silence(() => true)
+  const from = performance.now()
+  await vi.waitFor(() => expect(shares()[1]).toBe(PARTITIONS), { timeout: 10_000, interval: 10 })
+  expect(performance.now() - from).toBeLessThan(2 * both.leaseMs)
+  dying.silence(() => false)
+  await dying.writes.close()
 })
 
 it('what is flushed goes on while it is not known how many flush', async () => {

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/bury',
-sha1: 'e6cb8e4a3b6ca543d717dbc0eb803e5eea7a6f46',
+sha1: '1df14a56d9f90a1be8ee00adfd695d13c850711c',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let owner: lua.Value = lua.index(redis.ARGV, 1)
@@ -15,7 +15,7 @@ return lua.table([0])
 redis.call("HDEL", hash, "w")
 let count: lua.Value = lua.tonumber(lua.or(lua.index(meta, 3), () => 0))
 let reply: lua.Value = lua.table([1, lua.tonumber(lua.or(lua.index(meta, 1), () => 0)), lua.or(lua.index(meta, 2), () => lua.rep("\u0000", 8))])
-for (let at of lua.steps(2, (lua.num(lua.len(redis.ARGV)) - 2), 3)) {
+for (let at of lua.steps(3, (lua.num(lua.len(redis.ARGV)) - 2), 3)) {
 let id: lua.Value = lua.index(redis.ARGV, at)
 let tag: lua.Value = lua.index(redis.ARGV, (lua.num(at) + 1))
 if (lua.yes(lua.eq(lua.sub(lua.or(redis.call("HGET", hash, lua.concat("s", id)), () => ""), 1, 8), tag))) {
@@ -28,6 +28,8 @@ redis.call("HSET", hash, lua.concat("i", lua.format("%.0f", count)), id, "c", lu
 }
 redis.call("HSET", hash, lua.concat("x", id), lua.concat(place, lua.concat(tag, lua.index(redis.ARGV, (lua.num(at) + 2)))))
 lua.set(reply, (lua.num(lua.len(reply)) + 1), id)
+} else {
+redis.call("HSET", hash, lua.concat("u", id), lua.index(redis.ARGV, 2))
 }
 }
 return reply

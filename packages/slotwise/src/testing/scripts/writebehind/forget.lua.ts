@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/forget',
-sha1: 'e9d0d06609fd77337d542aa56a5e8c20f5697234',
+sha1: 'd5a7db3114ea10fa2f7f70c84a78f85973b97bb0',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let owner: lua.Value = lua.index(redis.ARGV, 1)
@@ -27,6 +27,7 @@ redis.call("HDEL", hash, "w")
 let before: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 0))
 let count: lua.Value = before
 let gone: lua.Value = lua.table([])
+let passed: lua.Value = lua.table([])
 for (let at of lua.steps(2, (lua.num(lua.len(redis.ARGV)) - 1), 2)) {
 let id: lua.Value = lua.index(redis.ARGV, at)
 let tag: lua.Value = lua.index(redis.ARGV, (lua.num(at) + 1))
@@ -44,6 +45,12 @@ count = (lua.num(count) - 1)
 redis.call("HSET", hash, "c", lua.format("%.0f", count))
 redis.call("HDEL", hash, last, lua.concat("x", id))
 }
+if (lua.yes(lua.eq(tag, ""))) {
+lua.set(passed, (lua.num(lua.len(passed)) + 1), lua.concat("u", id))
+}
+}
+if (lua.yes(lua.gt(lua.len(passed), 0))) {
+redis.call("HDEL", hash, ...lua.unpack(passed))
 }
 return (lua.num(before) - lua.num(count))
 },
