@@ -7,8 +7,15 @@ import {
 } from '../http/index.js'
 import type { Subject } from '../policy.js'
 
-/** A request of Express, as far as it is read. */
-export type ExpressRequest = NodeRequest
+/**
+ * A request of Express, as far as it is read here and by most keys. Who needs more of it says so:
+ * `key: (request: Request) => …`.
+ */
+export interface ExpressRequest extends NodeRequest {
+  readonly method: string
+  readonly path: string
+  readonly ip?: string | undefined
+}
 
 /**
  * A middleware for Express 5, and 4. `trust proxy` and `request.ip` of Express are not looked at: say `proxies`, or take

@@ -8,9 +8,16 @@ import {
 import { nodeFacts, whenEnded } from '../http/node.js'
 import type { Subject } from '../policy.js'
 
-/** A request of Fastify, as far as it is read. */
+/**
+ * A request of Fastify, as far as it is read here and by most keys. Who needs more of it says so:
+ * `key: (request: FastifyRequest) => …`.
+ */
 export interface FastifyRequestLike {
   readonly raw: NodeRequest
+  readonly headers: NodeRequest['headers']
+  readonly method: string
+  readonly url: string
+  readonly ip: string
 }
 
 /** A reply of Fastify, as far as it is written. */

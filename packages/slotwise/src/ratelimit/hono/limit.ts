@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../../errors.js'
 import { refuses } from '../http/headers.js'
-import { type HttpLimiter, type ProtectOptions, protect } from '../http/index.js'
+import { type HeaderList, type HttpLimiter, type ProtectOptions, protect } from '../http/index.js'
 import type { Subject } from '../policy.js'
 
 /**
@@ -16,7 +16,7 @@ export interface HonoContextLike {
     query(name: string): string | undefined
   }
   readonly env: unknown
-  readonly res: { readonly status: number }
+  readonly res: { readonly status: number; readonly headers: Headers }
   header(name: string, value: string, options?: { append?: boolean }): void
 }
 
@@ -72,12 +72,19 @@ export function honoLimit<C extends HonoContextLike, S extends Subject, N extend
     if (verdict === undefined) return undefined
     const { status } = context.res
     // Only now, when there is a response: headers set before would be lost with one that a handler makes by itself.
-    for (const [name, value] of refuses(status) ? [] : verdict.headers) {
-      context.header(name, value, { append: true })
-    }
+    if (!refuses(status)) addHeaders(context, verdict.headers)
     // It never rejects.
     void verdict.ended?.({ status })
     return undefined
+  }
+}
+
+function addHeaders(context: HonoContextLike, headers: HeaderList): void {
+  try {
+    for (const [name, value] of headers) context.res.headers.append(name, value)
+  } catch {
+    // Those of a redirect or of an answer to `fetch` cannot be changed; Hono makes a copy, for each header anew.
+    for (const [name, value] of headers) context.header(name, value, { append: true })
   }
 }
 

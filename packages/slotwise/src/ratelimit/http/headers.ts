@@ -22,7 +22,15 @@ interface Told {
 /** Makes the headers of decisions. */
 export function headerMaker(settings: Settings) {
   const known = new Map<string, Told>()
+  let last: readonly [readonly TierDescription[], Told] | undefined
   const toldOf = (tiers: readonly TierDescription[]): Told => {
+    // A limiter makes its description anew each time, and most have one policy.
+    if (last !== undefined && isSame(last[0], tiers)) return last[1]
+    const told = lookedUp(tiers)
+    last = [tiers, told]
+    return told
+  }
+  const lookedUp = (tiers: readonly TierDescription[]): Told => {
     const which = JSON.stringify(tiers)
     const made = known.get(which)
     if (made !== undefined) return made
@@ -61,15 +69,19 @@ export function headerMaker(settings: Settings) {
   }
 }
 
-/**
- * When to come back, in whole seconds; `undefined` where waiting does not help. Not before the `t` of a tier that refused:
- * a client of a cost of its own may have to wait for longer than until anything comes back, never for less.
- */
-export function retryAfterSeconds(decision: Denial, unavailableRetryAfterMs: number): number | undefined {
-  if (decision.reason === 'exceeds-capacity') return undefined
-  if (decision.reason === 'unavailable') return Math.max(1, seconds(unavailableRetryAfterMs))
-  const refusing = decision.tiers.filter(({ name }) => decision.violated.includes(name))
-  return Math.max(1, seconds(decision.retryAfterMs), ...refusing.map(({ nextMs }) => seconds(nextMs)))
+/** When to come back, in whole seconds; `undefined` where waiting does not help. */
+export function retryAfterSeconds(denial: Denial, unavailableRetryAfterMs: number): number | undefined {
+  if (denial.reason === 'exceeds-capacity') return undefined
+  const ms = denial.reason === 'unavailable' ? unavailableRetryAfterMs : denial.retryAfterMs
+  return Math.max(1, seconds(ms))
+}
+
+function isSame(some: readonly TierDescription[], others: readonly TierDescription[]): boolean {
+  if (some.length !== others.length) return false
+  return some.every(({ name, kind, limit, windowMs }, i) => {
+    const other = others[i]
+    return other?.name === name && other.kind === kind && other.limit === limit && other.windowMs === windowMs
+  })
 }
 
 /** There is one place in these headers, so it goes to the tier that refuses, or will first. */

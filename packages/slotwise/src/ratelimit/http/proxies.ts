@@ -1,7 +1,7 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net'
 import { ConfigurationError } from '../../errors.js'
 import { integer, oneOf, shown } from '../../options.js'
-import { addressBytes, clientName } from './address.js'
+import { type Address, addressOf, clientName } from './address.js'
 
 /** Whose word about a client's address is taken. */
 export interface Proxies {
@@ -39,33 +39,32 @@ export function clientReader(
   ipv6Prefix: number,
 ): (facts: RequestFacts) => string {
   integer('ipv6Prefix', ipv6Prefix, { min: 1, max: 128 })
-  const nameOf = (text: string | undefined): string | undefined => {
-    const bytes = text === undefined ? undefined : addressBytes(text)
-    return bytes === undefined ? undefined : clientName(bytes, ipv6Prefix)
-  }
-  if (proxies === undefined) return ({ remoteAddress }) => nameOf(remoteAddress) ?? UNKNOWN
+  const nameOf = (address: Address | undefined) =>
+    address === undefined ? UNKNOWN : clientName(address, ipv6Prefix)
+  const addressAt = (text: string | undefined) => (text === undefined ? undefined : addressOf(text))
+  if (proxies === undefined) return ({ remoteAddress }) => nameOf(addressAt(remoteAddress))
   const { trust, header = 'x-forwarded-for' } = proxies
   oneOf('proxies.header', header, ['x-forwarded-for', 'forwarded'])
   const isTrusted = trustIn(trust)
   const listOf = header === 'forwarded' ? forwardedFor : (value: string) => value.split(',')
   return (facts) => {
-    let nearest = facts.remoteAddress
-    if (!isTrusted(nearest, 0)) return nameOf(nearest) ?? UNKNOWN
+    let nearest = addressAt(facts.remoteAddress)
+    if (!isTrusted(nearest, 0)) return nameOf(nearest)
     const list = listOf(facts.header(header) ?? '')
     for (let passed = 1; passed <= Math.min(list.length, FARTHEST); passed++) {
-      const next = list.at(-passed)
-      if (next === undefined || addressBytes(next) === undefined) break
+      const next = addressAt(list.at(-passed))
+      if (next === undefined) break
       nearest = next
       if (!isTrusted(nearest, passed)) break
     }
-    return nameOf(nearest) ?? UNKNOWN
+    return nameOf(nearest)
   }
 }
 
 /** Whether what an address says is taken, given how many proxies are between it and here. */
 function trustIn(
   trust: number | readonly string[],
-): (address: string | undefined, passed: number) => boolean {
+): (address: Address | undefined, passed: number) => boolean {
   if (typeof trust === 'number') {
     const hops = integer('proxies.trust', trust, { min: 1, max: FARTHEST })
     return (_, passed) => passed < hops
@@ -73,9 +72,8 @@ function trustIn(
   const networks = new BlockList()
   for (const network of trust) add(networks, network)
   return (address) => {
-    const bytes = address === undefined ? undefined : addressBytes(address)
-    if (bytes === undefined) return false
-    return networks.check(clientName(bytes, 128), bytes.length === 4 ? 'ipv4' : 'ipv6')
+    if (address === undefined) return false
+    return networks.check(clientName(address, 128), typeof address === 'string' ? 'ipv4' : 'ipv6')
   }
 }
 
