@@ -8,6 +8,7 @@ import {
   protect,
 } from '../http/index.js'
 import type { Subject } from '../policy.js'
+import { whenAsked } from './when-asked.js'
 
 /**
  * Settings of {@link nextLimit}. **Either `key` or `proxies` has to be given**: Next does not tell who is at the other end of a
@@ -22,6 +23,8 @@ export type NextLimitOptions<S extends Subject, N extends string> = ProtectOptio
  * Wraps a route handler of Next.js, or any function from a `Request` to a `Response`. For Node, not for the Edge runtime, on
  * which there are no connections to Redis.
  *
+ * @param limiter a limiter, or what makes one: called with the first request, and never by `next build`, which loads every
+ *   route. While it cannot be made, requests are refused with 503, and the next one tries again.
  * @throws ConfigurationError an option is wrong
  *
  * @example
@@ -30,9 +33,9 @@ export type NextLimitOptions<S extends Subject, N extends string> = ProtectOptio
  * import { RateLimiter, tokenBucket } from 'slotwise/ratelimit'
  * import { nextLimit } from 'slotwise/ratelimit/next'
  *
- * const redis = await connect({ nodes: ['127.0.0.1:7000'] })
  * const tiers = { second: tokenBucket({ capacity: 100, refillPerSecond: 100 }) }
- * const limiter = new RateLimiter(redis, { name: 'api', tiers, whenUnavailable: 'allow' })
+ * const limiter = async () =>
+ *   new RateLimiter(await connect({ nodes: ['127.0.0.1:7000'] }), { name: 'api', tiers, whenUnavailable: 'allow' })
  * export const GET = nextLimit(limiter, { proxies: { trust: 1 } }, () => Response.json({ hello: 'world' }))
  * ```
  */
@@ -42,7 +45,7 @@ export function nextLimit<
   Q extends Request,
   A extends readonly unknown[],
 >(
-  limiter: HttpLimiter<N, S>,
+  limiter: HttpLimiter<N, S> | (() => HttpLimiter<N, S> | Promise<HttpLimiter<N, S>>),
   options: NextLimitOptions<S, N>,
   handler: (request: Q, ...rest: A) => Response | Promise<Response>,
 ): (request: Q, ...rest: A) => Promise<Response> {
@@ -50,10 +53,14 @@ export function nextLimit<
   if (options.key === undefined && proxies === undefined) {
     throw new ConfigurationError('nextLimit needs key or proxies: Next does not tell the address of a client')
   }
-  const ask = protect(limiter, options, ({ headers }: Request) => ({
-    header: (name) => headers.get(name) ?? undefined,
-    remoteAddress: undefined,
-  }))
+  const ask = protect(
+    typeof limiter === 'function' ? whenAsked(limiter) : limiter,
+    options,
+    ({ headers }: Request) => ({
+      header: (name) => headers.get(name) ?? undefined,
+      remoteAddress: undefined,
+    }),
+  )
   return async (request, ...rest) => {
     const verdict = await ask(request)
     if (verdict?.allowed === false) {

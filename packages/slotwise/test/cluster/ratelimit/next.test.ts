@@ -69,6 +69,23 @@ describe('route handlers of Next', () => {
     expect([response.status, response.headers.get('ratelimit-policy')]).toEqual([302, '"a";q=1;w=1'])
   })
 
+  it('are limited by a limiter that is made with the first request, once, and again if that failed', async () => {
+    let made = 0
+    const make = async () => {
+      made++
+      if (made === 1) throw new Error('no connection')
+      return limiter
+    }
+    const limited = nextLimit(make, { key: () => 'x' }, () => new Response('hello'))
+    expect(made).toBe(0)
+    const first = await limited(request)
+    expect([first.status, first.headers.get('retry-after')]).toEqual([503, '5'])
+    const all = await Promise.all([limited(request), limited(request)])
+    expect(all.map(({ status }) => status)).toEqual([200, 200])
+    expect(all[0].headers.get('ratelimit-policy')).toBe('"a";q=1;w=1')
+    expect(made).toBe(2)
+  })
+
   it('keep the further arguments that Next gives them', async () => {
     const handler = (_: Request, context: { params: Promise<{ id: string }> }) =>
       context.params.then(({ id }) => new Response(id))
