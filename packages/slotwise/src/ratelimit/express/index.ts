@@ -1,5 +1,5 @@
 /**
- * Rate limits for Express 5 (and 4), and a store for express-rate-limit 8.
+ * Rate limits for Express 5, and a store for express-rate-limit 8.
  *
  * @module
  */

@@ -18,7 +18,7 @@ export interface ExpressRequest extends NodeRequest {
 }
 
 /**
- * A middleware for Express 5, and 4. `trust proxy` and `request.ip` of Express are not looked at: say `proxies`, or take
+ * A middleware for Express 5. `trust proxy` and `request.ip` of Express are not looked at: say `proxies`, or take
  * `request.ip` as the key.
  *
  * @throws ConfigurationError an option is wrong
@@ -46,7 +46,7 @@ export function expressLimit<R extends ExpressRequest, S extends Subject, N exte
     try {
       goesOn = await limit(request, response)
     } catch (error) {
-      // Express 4 does not look at the promise.
+      // Who calls it by hand may not look at the promise.
       next(error)
       return
     }

@@ -23,7 +23,7 @@ export interface FastifyRequestLike {
 /** A reply of Fastify, as far as it is written. */
 export interface FastifyReplyLike {
   readonly sent: boolean
-  readonly raw: Pick<NodeResponse, 'statusCode' | 'once'>
+  readonly raw: Pick<NodeResponse, 'statusCode' | 'destroyed' | 'once'>
   getHeader(name: string): unknown
   header(name: string, value: string): unknown
   code(status: number): unknown
@@ -57,14 +57,17 @@ export function fastifyLimit<R extends FastifyRequestLike, S extends Subject, N 
   return async (request, reply) => {
     const verdict = await ask(request)
     // A hook that resolves with the reply ends the request there.
-    if (reply.sent) return reply
+    if (reply.sent) {
+      if (verdict?.allowed === true) void verdict.ended?.({ status: reply.raw.statusCode })
+      return reply
+    }
     if (verdict === undefined) return undefined
     if (verdict.allowed) {
+      if (verdict.ended !== undefined) whenEnded(reply.raw, verdict.ended)
       for (const [name, value] of verdict.headers) {
         const before = reply.getHeader(name)
         reply.header(name, typeof before === 'string' ? `${before}, ${value}` : value)
       }
-      if (verdict.ended !== undefined) whenEnded(reply.raw, verdict.ended)
       return undefined
     }
     for (const [name, value] of verdict.headers) reply.header(name, value)

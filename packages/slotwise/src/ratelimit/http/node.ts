@@ -15,6 +15,8 @@ export interface NodeRequest {
 export interface NodeResponse {
   statusCode: number
   readonly headersSent: boolean
+  /** The connection has ended. */
+  readonly destroyed: boolean
   appendHeader(name: string, value: string): unknown
   setHeader(name: string, value: string): unknown
   end(body: string): unknown
@@ -50,11 +52,14 @@ export function httpLimit<R extends NodeRequest, S extends Subject, N extends st
   return async (request, response) => {
     const verdict = await ask(request)
     // Whoever limits the time of a request may have answered meanwhile.
-    if (response.headersSent) return false
+    if (response.headersSent) {
+      if (verdict?.allowed === true) void verdict.ended?.({ status: response.statusCode })
+      return false
+    }
     if (verdict === undefined) return true
     if (verdict.allowed) {
-      for (const [name, value] of verdict.headers) response.appendHeader(name, value)
       if (verdict.ended !== undefined) whenEnded(response, verdict.ended)
+      for (const [name, value] of verdict.headers) response.appendHeader(name, value)
       return true
     }
     refuse(response, verdict)
@@ -75,7 +80,7 @@ export function nodeFacts({ headers, socket }: NodeRequest): RequestFacts {
 
 /** Tells once how a response ended: whole, or with its connection. */
 export function whenEnded(
-  response: Pick<NodeResponse, 'statusCode' | 'once'>,
+  response: Pick<NodeResponse, 'statusCode' | 'destroyed' | 'once'>,
   ended: (outcome: Outcome) => Promise<void>,
 ): void {
   let isTold = false
@@ -87,6 +92,8 @@ export function whenEnded(
   }
   response.once('finish', () => tell(response.statusCode))
   response.once('close', () => tell(undefined))
+  // A client may have hung up while its request was decided: nothing is heard of that again.
+  if (response.destroyed) tell(undefined)
 }
 
 /** Answers with a refusal. */

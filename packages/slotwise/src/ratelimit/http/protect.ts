@@ -1,4 +1,5 @@
 import type { Subject } from '../policy.js'
+import { endingOf } from './ending.js'
 import { type HeaderList, headerMaker, retryAfterSeconds } from './headers.js'
 import type { Admission, Denial, HttpLimiter } from './limiter.js'
 import { checked, type Outcome, type ProtectOptions } from './options.js'
@@ -13,8 +14,8 @@ export type Verdict<N extends string = string> =
       /** To be added to those that the response has: several limits may speak in one response. */
       readonly headers: HeaderList
       /**
-       * To be told how the response ended; absent where nobody asks. Gives back what was taken if the settings say so.
-       * Never rejects.
+       * To be told how the response ended; absent where nobody asks. Gives back what was taken if the settings say so, and the
+       * place in a limit of concurrency, which is held until then. Never rejects.
        */
       readonly ended?: (outcome: Outcome) => Promise<void>
     }
@@ -73,19 +74,18 @@ export function protect<R, S extends Subject, N extends string>(
     const subject = given instanceof Promise ? await given : given
     const taken = typeof cost === 'function' ? await cost(request) : cost
     const decision = await limiter.consume(subject, taken === undefined ? {} : { cost: taken })
-    const tiers = settings.isStandard ? limiter.describe(subject) : []
+    const tiers = limiter.describe(subject)
     if (decision.allowed) {
+      const ended = endingOf(limiter, {
+        receipt: decision.receipt,
+        tiers,
+        refunds: refunds && ((outcome) => refunds(outcome, request)),
+        onError,
+      })
       const headers = headersOf(decision, tiers, undefined)
-      const { receipt } = decision
-      if (refunds === undefined) return { allowed: true, decision, headers }
-      const ended = async (outcome: Outcome): Promise<void> => {
-        try {
-          if (refunds(outcome, request)) await limiter.refund(receipt)
-        } catch (error) {
-          onError?.(error)
-        }
-      }
-      return { allowed: true, decision, headers, ended }
+      return ended === undefined
+        ? { allowed: true, decision, headers }
+        : { allowed: true, decision, headers, ended }
     }
     const retryAfter = retryAfterSeconds(decision, settings.unavailableRetryAfterMs)
     const problem = problemOf(decision)

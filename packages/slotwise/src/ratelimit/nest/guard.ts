@@ -18,7 +18,7 @@ export interface NestContextLike {
 
 /** A reply of Fastify, as far as it is written. */
 interface FastifyReply {
-  readonly raw: Pick<NodeResponse, 'statusCode' | 'once'>
+  readonly raw: Pick<NodeResponse, 'statusCode' | 'destroyed' | 'once'>
   getHeader(name: string): unknown
   header(name: string, value: string): unknown
 }
@@ -87,8 +87,8 @@ export function nestLimit<
       if (verdict === undefined) return true
       const response = both.response as NodeResponse | FastifyReply
       if (verdict.allowed) {
-        addHeaders(response, verdict.headers)
         if (verdict.ended !== undefined) whenEnded('raw' in response ? response.raw : response, verdict.ended)
+        addHeaders(response, verdict.headers)
         return true
       }
       if ('raw' in response) {

@@ -29,5 +29,7 @@ export function whenAsked<N extends string, S extends Subject>(
     },
     describe: (subject) => made?.describe(subject) ?? [],
     refund: async (receipt, options) => (await made?.refund(receipt, options)) ?? false,
+    release: async (receipt, options) => (await made?.release?.(receipt, options)) ?? false,
+    renew: async (receipt, options) => (await made?.renew?.(receipt, options)) ?? false,
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { decodeList } from 'structured-field-values'
 import { describe, expect, it } from 'vitest'
@@ -9,6 +10,7 @@ import {
   protect,
   type Verdict,
 } from '../../../src/ratelimit/http/index.js'
+import { whenEnded } from '../../../src/ratelimit/http/node.js'
 
 const HOUR: TierDescription = { name: 'hour', kind: 'sliding-window', limit: 100, windowMs: 3_600_000 }
 const BURST: TierDescription = { name: 'burst', kind: 'token-bucket', limit: 10, windowMs: 500 }
@@ -266,6 +268,49 @@ describe('a refund', () => {
     expect.assert(verdict?.allowed === true)
     await verdict.ended?.({ status: 500 })
     expect(heard).toEqual([error])
+  })
+})
+
+describe('a place in a limit of concurrency', () => {
+  const open: TierDescription = { name: 'open', kind: 'concurrency', limit: 3, windowMs: 30 }
+  const holding = () => {
+    const heard: string[] = []
+    const hears = (what: string) => async () => heard.push(what) > 0
+    const limiter: HttpLimiter<string, string> = {
+      ...saying(ADMITTED, [open, HOUR]).limiter,
+      refund: hears('refund'),
+      release: hears('release'),
+      renew: hears('renew'),
+    }
+    return { heard, limiter }
+  }
+
+  it('is held for as long as the response takes, and released when it ends', async () => {
+    const { heard, limiter } = holding()
+    const verdict = await protect(limiter, { headers: 'none' }, facts)({})
+    expect.assert(verdict?.allowed === true)
+    await expect.poll(() => heard.length, { interval: 5 }).toBeGreaterThan(2)
+    expect(new Set(heard)).toEqual(new Set(['renew']))
+    await verdict.ended?.({ status: undefined })
+    expect(heard.at(-1)).toBe('release')
+    const length = heard.length
+    await sleep(60)
+    expect(heard).toHaveLength(length)
+  })
+
+  it('goes back with all else where that is given back', async () => {
+    const { heard, limiter } = holding()
+    const verdict = await protect(limiter, { refund: 'failed' }, facts)({})
+    expect.assert(verdict?.allowed === true)
+    await verdict.ended?.({ status: 500 })
+    expect(heard.filter((what) => what !== 'renew')).toEqual(['refund'])
+  })
+
+  it('is released when the client hung up before it was decided', () => {
+    const told: unknown[] = []
+    const response = { statusCode: 200, destroyed: true, once: () => {} }
+    whenEnded(response, async ({ status }) => void told.push(status))
+    expect(told).toEqual([undefined])
   })
 })
 
