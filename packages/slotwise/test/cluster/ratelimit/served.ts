@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { connect as connectTcp } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { decodeList } from 'structured-field-values'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { HttpLimiter, ProtectSettings } from '../../../src/ratelimit/http/index.js'
-import { RateLimiter, tokenBucket } from '../../../src/ratelimit/index.js'
+import { concurrency, RateLimiter, type Tier, tokenBucket } from '../../../src/ratelimit/index.js'
 import type { RedisPort } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
 
@@ -41,13 +42,14 @@ function staged({ serve, header }: Subject) {
   })
   afterAll(() => redis.close())
 
-  const limiterOf = (capacity: number) =>
+  const limiting = (requests: Tier) =>
     new RateLimiter<'requests', string>(redis, {
       name: 'http',
-      tiers: { requests: tokenBucket({ capacity, refillPerSecond: 0.001 }) },
+      tiers: { requests },
       whenUnavailable: 'deny',
       deadlineMs: 5000,
     })
+  const limiterOf = (capacity: number) => limiting(tokenBucket({ capacity, refillPerSecond: 0.001 }))
   const unavailable: HttpLimiter<'requests', string> = {
     consume: async () => ({ allowed: false, reason: 'unavailable', cause: new Error('away') }),
     describe: () => [],
@@ -74,7 +76,7 @@ function staged({ serve, header }: Subject) {
     const list = decodeList(response.headers.get('ratelimit') ?? '') as { params: { r: number } }[]
     return list.map(({ params }) => params.r)
   }
-  return { limiterOf, unavailable, open, byUser, leftOf }
+  return { limiting, limiterOf, unavailable, open, byUser, leftOf }
 }
 
 /** What every middleware promises, whatever the framework. */
@@ -205,7 +207,7 @@ export function servingConnections(name: string, subject: Subject): void {
   const { header } = subject
 
   describe(`${name} with connections of its own`, () => {
-    const { limiterOf, open, byUser, leftOf } = staged(subject)
+    const { limiting, limiterOf, open, byUser, leftOf } = staged(subject)
 
     it('gives nothing back to a client that hangs up, unless it is told to', async () => {
       const limiter = limiterOf(10)
@@ -232,6 +234,34 @@ export function servingConnections(name: string, subject: Subject): void {
       expect(told).toEqual([undefined, undefined])
       await expect.poll(() => left('kind')).toBe(10)
       expect(await left('strict')).toBe(9)
+    })
+
+    it('counts a request for as long as it is answered, and no longer, where so many at once are allowed', async () => {
+      const limiter = limiting(concurrency({ max: 1, ttlMs: 1000 }))
+      const prefix = randomUUID()
+      const { get, reached, port } = await open({ limiter, settings: byUser(prefix) })
+      // A place is free a moment after the client has its answer.
+      for (const [path, status] of [
+        ['/', 200],
+        ['/broken', 500],
+        ['/', 200],
+      ] as const) {
+        await expect.poll(async () => (await get(path)).status).toBe(status)
+      }
+      await expect.poll(async () => (await limiter.peek(`${prefix} nobody`))[0]?.remaining).toBe(1)
+      const socket = connectTcp(port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write('GET /hung HTTP/1.1\r\nHost: a\r\n\r\n')
+      await expect.poll(() => reached.at(-1)).toBe('/hung')
+      const from = performance.now()
+      // Longer than it counts by itself.
+      while (performance.now() - from < 1500) {
+        await sleep(100)
+        const response = await get()
+        expect([response.status, response.headers.get('ratelimit')]).toEqual([429, '"requests";r=0'])
+      }
+      socket.destroy()
+      await expect.poll(async () => (await get()).status).toBe(200)
     })
 
     it('counts a client by its address without being told whose requests are counted', async () => {
