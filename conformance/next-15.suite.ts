@@ -7,7 +7,15 @@ import { at } from './next-stage.js'
 /** The application, beside the packages of the older Next. */
 const folder = at('next-15/.copy')
 rmSync(folder, { recursive: true, force: true })
-for (const part of ['app', 'pages', 'cache.mjs', 'cache-handler.mjs', 'use-cache.mjs', 'origin.mjs']) {
+for (const part of [
+  'app',
+  'pages',
+  'cache.mjs',
+  'cache-handler.mjs',
+  'use-cache.mjs',
+  'limit.mjs',
+  'origin.mjs',
+]) {
   cpSync(at(`next/${part}`), join(folder, part), { recursive: true })
 }
 cpSync(at('next-15/next.config.mjs'), join(folder, 'next.config.mjs'))

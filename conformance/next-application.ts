@@ -128,6 +128,35 @@ export function application(where: Where, { keepsStale }: { readonly keepsStale:
     })
   })
 
+  describe('limits of route handlers', () => {
+    const ask = async (instance: Instance, client: string, query = 'name=ada') =>
+      await fetch(`${instance.url}/limited?${query}`, {
+        headers: { 'x-forwarded-for': `1.2.3.4, ${client}` },
+        redirect: 'manual',
+      })
+
+    it('hold for all instances, and are told to clients', async () => {
+      const client = `2001:db8:${unique().slice(0, 4)}:${unique().slice(0, 4)}::7`
+      const first = await ask(a, client)
+      expect([first.status, await first.json()]).toEqual([200, { hello: 'ada' }])
+      expect(first.headers.get('ratelimit')).toBe('"requests";r=1;t=1000')
+      expect((await ask(b, client)).status).toBe(200)
+      const refused = await ask(a, client)
+      expect([refused.status, refused.headers.get('cache-control')]).toEqual([429, 'no-store'])
+      expect(refused.headers.get('content-type')).toBe('application/problem+json')
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(900)
+      expect(await refused.json()).toMatchObject({ 'violated-policies': ['requests'] })
+    })
+
+    it('give back what failed, and nothing of a redirect', async () => {
+      const client = `2001:db8:${unique().slice(0, 4)}:${unique().slice(0, 4)}::7`
+      for (let i = 0; i < 4; i++) expect((await ask(a, client, 'how=throw')).status).toBe(500)
+      const statuses = []
+      for (let i = 0; i < 3; i++) statuses.push((await ask(a, client, 'how=redirect')).status)
+      expect(statuses).toEqual([307, 307, 429])
+    })
+  })
+
   describe('another deployment', () => {
     it('reads nothing of this one, and hears what it revalidates', async () => {
       const id = unique()

@@ -16,6 +16,7 @@ const ENDS: Readonly<Record<string, readonly string[]>> = {
     "tree: [ 'c-1' ]",
     'a total that was overtaken is stored: false',
   ],
+  'ratelimit-http.ts': ['"burst";q=3;w=3, "hour";q=100;w=3600'],
   'outbox.ts': ['before: first', 'after: second'],
   'writebehind.ts': ['0 changes wait', 'written: 1100 views'],
   'lock.ts': ['the next token is larger: true'],

@@ -30,6 +30,9 @@ import extendLock from '../../../src/lock/extend.lua.js'
 import releaseLock from '../../../src/lock/release.lua.js'
 import blockSubject from '../../../src/ratelimit/block.lua.js'
 import decide from '../../../src/ratelimit/decide.lua.js'
+import countHits from '../../../src/ratelimit/hits/count.lua.js'
+import lookHits from '../../../src/ratelimit/hits/look.lua.js'
+import uncountHits from '../../../src/ratelimit/hits/uncount.lua.js'
 import {
   concurrency,
   fixedWindow,
@@ -268,6 +271,11 @@ const PATTERNS: Readonly<
     [refundDecision, [plan, receipt, leaseId, decisionId, fc.constant(30_000)]],
     [renewDecision, [plan, leaseId]],
     [blockSubject, [policy.map((one) => one.plan.empty), fc.constantFrom(0, 5, 30)]],
+  ],
+  hits: [
+    [countHits, [ms, fc.integer({ min: 0, max: 3 }), fc.constantFrom(0, 1, 2)]],
+    [uncountHits, []],
+    [lookHits, []],
   ],
 }
 

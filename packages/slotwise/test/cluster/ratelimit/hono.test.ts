@@ -1,0 +1,66 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import { type Context, Hono } from 'hono'
+import { describe, expect, it } from 'vitest'
+import { honoLimit } from '../../../src/ratelimit/hono/index.js'
+import type { HttpLimiter } from '../../../src/ratelimit/http/index.js'
+import { type Serve, serving } from './served.js'
+
+const serve: Serve = async (limits, reached) => {
+  const app = new Hono()
+  for (const { limiter, settings } of limits) app.use(honoLimit(limiter, settings))
+  app.use(async (c, next) => {
+    reached(c.req.path)
+    await next()
+  })
+  app.get('/', () => new Response('hello'))
+  app.get('/broken', (c) => c.text('broken', 500))
+  app.get('/thrown', () => {
+    throw new Error('thrown')
+  })
+  app.onError((_, c) => c.text('failed', 500))
+  const listener = getRequestListener(app.fetch)
+  const server = createServer((request, response) => void listener(request, response))
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: async () => {
+      server.closeAllConnections()
+      await new Promise((done) => server.close(done))
+    },
+  }
+}
+
+serving('Hono 4', {
+  serve,
+  header: (request, name) => (request as Context).req.header(name),
+})
+
+describe('Hono 4', () => {
+  const limiter: HttpLimiter<'a', string> = {
+    consume: async (subject) => {
+      subjects.push(subject)
+      return { allowed: true, decidedBy: 'redis', tiers: [], receipt: { costs: { a: 1 } } }
+    },
+    describe: () => [{ name: 'a', kind: 'fixed-window', limit: 1, windowMs: 1000 }],
+    refund: async () => false,
+  }
+  const subjects: string[] = []
+
+  it('adds its headers to a response that cannot be changed', async () => {
+    const app = new Hono().use(honoLimit(limiter, { key: () => 'x' }))
+    app.get('/', () => Response.redirect('https://example.com/'))
+    const response = await app.request('/')
+    expect([response.status, response.headers.get('ratelimit-policy')]).toEqual([302, '"a";q=1;w=1'])
+  })
+
+  it('asks how a runtime tells the address, rather than count all clients as one', async () => {
+    const app = new Hono().use(honoLimit(limiter, {})).onError((error, c) => c.text(error.message, 500))
+    expect(await (await app.request('/')).text()).toContain('remoteAddress')
+    const told = new Hono().use(honoLimit(limiter, { remoteAddress: () => '192.0.2.7' }))
+    told.get('/', (c) => c.text('hello'))
+    await told.request('/')
+    expect(subjects.at(-1)).toBe('192.0.2.7')
+  })
+})
