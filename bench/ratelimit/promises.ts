@@ -48,8 +48,9 @@ export function speedFindings(measured: readonly Measured[]): readonly Finding[]
       rounds(ours, inFlight).map(({ perSecond }) => perSecond),
       rounds(theirs, inFlight).map(({ perSecond }) => perSecond),
     )
-  const us = (name: string, inFlight: number) =>
-    median(rounds(name, inFlight).map(({ serverUs }) => serverUs)).toFixed(1)
+  const of = (name: string, inFlight: number, field: 'serverUs' | 'insideUs' | 'clientUs') =>
+    median(rounds(name, inFlight).map((round) => round[field])).toFixed(1)
+  const us = (name: string, inFlight: number) => of(name, inFlight, 'serverUs')
   const against = (theirs: string, what: string, least: Readonly<Record<number, number>>) =>
     [64, 1].map((inFlight): Finding => {
       const reached = ratio(THREE, theirs, inFlight)
@@ -66,6 +67,11 @@ export function speedFindings(measured: readonly Measured[]): readonly Finding[]
     ...[64, 1].map(
       (inFlight): Finding => ({
         line: `one tier, ${inFlight} in flight: ${times(ratio(single, SINGLE, inFlight))} a single call of rate-limiter-flexible; ${us(single, inFlight)} µs of the server beside ${us(SINGLE, inFlight)}`,
+      }),
+    ),
+    ...[THREE, UNION, SINGLE].map(
+      (name): Finding => ({
+        line: `where the time goes, ${name}, 64 in flight: ${of(name, 64, 'clientUs')} µs of this process; ${us(name, 64)} of the servers, ${of(name, 64, 'insideUs')} of them in commands that scripts run`,
       }),
     ),
     {

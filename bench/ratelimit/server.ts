@@ -16,20 +16,25 @@ export interface Served {
   readonly inside: number
   /** Microseconds that they took, with what they ran. */
   readonly us: number
+  /** Those of what they ran. */
+  readonly insideUs: number
 }
 
 export async function served(port: RedisPort, act: () => Promise<unknown>): Promise<Served> {
   await each(port, ['CONFIG', 'RESETSTAT'])
   await act()
   const sections = await each(port, ['INFO', 'commandstats'])
-  const sum = { scripts: 0, inside: 0, us: 0 }
+  const sum = { scripts: 0, inside: 0, us: 0, insideUs: 0 }
   for (const [, name = '', calls, us] of sections
     .join('\n')
     .matchAll(/^cmdstat_([^:]+):calls=(\d+),usec=(\d+)/gm)) {
     if (name === 'evalsha' || name === 'eval') {
       sum.scripts += Number(calls)
       sum.us += Number(us)
-    } else if (INSIDE.has(name)) sum.inside += Number(calls)
+    } else if (INSIDE.has(name)) {
+      sum.inside += Number(calls)
+      sum.insideUs += Number(us)
+    }
   }
   return sum
 }

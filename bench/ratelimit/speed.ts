@@ -19,8 +19,11 @@ const idAt = (i: number): string => `customer-${10_000 + (i % IDS)}`
 
 export interface Round {
   readonly perSecond: number
-  /** By decision. */
+  /** Of each decision: microseconds of the servers, and those among them of the commands that scripts run. */
   readonly serverUs: number
+  readonly insideUs: number
+  /** Microseconds of the processor that this process takes for it. */
+  readonly clientUs: number
   readonly scripts: number
   readonly inside: number
 }
@@ -55,10 +58,14 @@ export async function measureSpeed(
         const take = async (i: number) => {
           if (!(await subject.take(idAt(i)))) throw new Error(`${name} refused`)
         }
-        const { us, scripts, inside } = await served(port, async () => {
+        let clientUs = 0
+        const sums = await served(port, async () => {
+          const before = process.cpuUsage()
           ;({ calls, perSecond } = await rateOf(take, inFlight, forMs))
+          const { user, system } = process.cpuUsage(before)
+          clientUs = (user + system) / calls
         })
-        return byDecision({ us, scripts, inside }, calls, perSecond)
+        return { perSecond, clientUs, ...byDecision(sums, calls) }
       })
       progress(`warming up, ${inFlight} in flight`)
       for (const warmUp of taking) await warmUp(Math.min(ms, 500))
@@ -82,9 +89,9 @@ export async function measureSpeed(
   }
 }
 
-const byDecision = ({ us, scripts, inside }: Served, calls: number, perSecond: number): Round => ({
-  perSecond,
+const byDecision = ({ us, insideUs, scripts, inside }: Served, calls: number) => ({
   serverUs: us / calls,
+  insideUs: insideUs / calls,
   scripts: scripts / calls,
   inside: inside / calls,
 })
