@@ -36,8 +36,8 @@ function madeUp(): readonly Request[] {
   }
   let second = 807_256_800
   return Array.from({ length: 4000 }, (): readonly Request[] => {
-    second += below(4)
-    const host = `host-${Math.floor(below(900) ** 2 / 900)}`
+    second += below(8)
+    const host = `host-${Math.floor(below(90) ** 2 / 90)}`
     return Array.from({ length: 1 + below(8) }, (_, i) => ({ host, second: second + Math.floor(i / 3) }))
   })
     .flat()

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import {
   concurrency,
   fixedWindow,
@@ -61,6 +61,16 @@ const TIERS: readonly (readonly [name: string, tiers: readonly Counted[], naive:
     { instead: () => plainWindow(5, 30) },
   ],
   [
+    'days of the calendar',
+    [
+      {
+        tier: fixedWindow({ limit: 4, align: { period: 'day', timeZone: 'UTC' } }),
+        plain: () => plainClockWindow(4, 86_400),
+      },
+    ],
+    { instead: () => plainWindow(4, 86_400) },
+  ],
+  [
     'an estimate',
     [{ tier: slidingWindow({ limit: 6, windowMs: 60_000 }), plain: () => plainEstimate(6, 60) }],
     { charges: true },
@@ -100,8 +110,8 @@ const TIERS: readonly (readonly [name: string, tiers: readonly Counted[], naive:
 /** It counts what it refuses, or is another tier. */
 type Naive = { readonly charges: true } | { readonly instead: () => Plain }
 
-/** Limits count from 2024 on, so the day is moved to later, by so many seconds. */
-const MOVED = 1_000_000_800
+/** Limits count from 2024 on, so the log is moved to later, by so many seconds: midnight comes five minutes after it begins. */
+const MOVED = 1_000_058_100
 const { name: log, requests: all } = RECORDED
 /** On servers less of it: there each decision is a round trip. */
 const requests = all.slice(0, rounds(inject('inMemory') ? 4000 : 600, all.length))
@@ -110,7 +120,12 @@ let clocked: ClockedPort
 beforeAll(async () => {
   clocked = await clockedPort(`recorded-${randomUUID().slice(0, 8)}`, 1000 * ((all[0]?.second ?? 0) + MOVED))
 })
-afterAll(() => clocked.port.close())
+// By its own clock a process knows which day of the calendar it is.
+beforeAll(() => vi.useFakeTimers({ toFake: ['Date'] }))
+afterAll(async () => {
+  vi.useRealTimers()
+  await clocked.port.close()
+})
 
 interface Outcome {
   readonly allowed: boolean
@@ -144,7 +159,9 @@ describe(`each host of ${log} is decided about as by hand`, () => {
     const wrong: object[] = []
     let [refused, told] = [0, 0]
     for (const request of requests) {
-      clocked.set(1000 * (request.second + MOVED))
+      const nowMs = 1000 * (request.second + MOVED)
+      vi.setSystemTime(nowMs)
+      clocked.set(nowMs)
       const decision = await limiter.consume(request.host)
       const states = 'tiers' in decision ? decision.tiers : []
       const outcome = { allowed: decision.allowed, remaining: states.map(({ remaining }) => remaining) }
