@@ -9,12 +9,13 @@ import { exitCodeOf, type Finding, told } from './measuring/findings.js'
 import { machine, machineLine } from './measuring/machine.js'
 import { counts, optionsOf, progress, wanted } from './measuring/options.js'
 import { measureCosts } from './ratelimit/costs.js'
-import { measureRefusals } from './ratelimit/hot.js'
+import { measureLease, measureRefusals } from './ratelimit/hot.js'
 import { measureIsolation } from './ratelimit/isolation.js'
 import { probe } from './ratelimit/probes.js'
 import {
   costFindings,
   isolationFindings,
+  leaseFindings,
   probeFindings,
   refusalFindings,
   speedFindings,
@@ -22,7 +23,7 @@ import {
 import { costsTable, hungTable, probesTable, speedTable } from './ratelimit/report.js'
 import { measureSpeed } from './ratelimit/speed.js'
 
-const PARTS = ['probes', 'speed', 'costs', 'refusals', 'isolation'] as const
+const PARTS = ['probes', 'speed', 'costs', 'lease', 'refusals', 'isolation'] as const
 type Part = (typeof PARTS)[number]
 
 const HELP = `npm run bench -- ratelimit [options]
@@ -33,6 +34,7 @@ probes     What a refusal takes, what other limits lose to it, windows below a s
            windows, whose clock counts, how long a decision takes while Redis hangs.
 speed      Decisions a second with 1 and 64 under way, and the time of the servers for each, in turns.
 costs      Commands, bytes on the wire and bytes of memory for a decision.
+lease      Admissions of one hot subject by leases, beside exact decisions.
 refusals   Refusals of one subject from this process, beside those that are asked of Redis.
 isolation  A tenant at 100 requests a second, alone and beside one that offers 10,000 and is refused.
 
@@ -87,6 +89,11 @@ const measurements: Record<Part, () => Promise<Result>> = {
     progress('counting commands and bytes')
     const measured = await measureCosts(cluster, port)
     return { measured, tables: [costsTable(measured)], findings: costFindings(measured) }
+  },
+  async lease() {
+    progress('one hot subject, exact and by leases')
+    const measured = await measureLease(cluster, rounds, ms)
+    return { measured, tables: [], findings: leaseFindings(measured) }
   },
   async refusals() {
     progress('refusing one subject over and over')

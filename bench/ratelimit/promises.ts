@@ -1,7 +1,7 @@
 import type { Finding } from '../measuring/findings.js'
 import { median, quantile, ratioOf } from '../measuring/rates.js'
 import type { Cost } from './costs.js'
-import type { Refusing } from './hot.js'
+import { ASKING, LEASE_MS, type Leasing, type Refusing } from './hot.js'
 import type { Isolation, Stretch } from './isolation.js'
 import { EDGE, type Probes, SHORT_MS } from './probes.js'
 import type { Measured } from './speed.js'
@@ -96,10 +96,21 @@ export function costFindings(costs: readonly Cost[]): readonly Finding[] {
   ]
 }
 
+const rate = (some: readonly number[]): string => Math.round(median(some)).toLocaleString('en')
+
+export function leaseFindings({ exact, leased, share }: Leasing): readonly Finding[] {
+  const ratio = ratioOf(leased, exact)
+  return [
+    {
+      holds: ratio >= 20,
+      line: `three tiers of one hot subject by leases of ${LEASE_MS} ms, ${ASKING} in flight: ${times(ratio)} exact decisions (promised 20); ${rate(leased)} a second beside ${rate(exact)}, ${(100 * share).toFixed(1)} % of them from leases`,
+    },
+  ]
+}
+
 export const refusalFindings = (refusing: readonly Refusing[]): readonly Finding[] =>
   refusing.map(({ inFlight, asked, remembered }) => {
     const ratio = ratioOf(remembered, asked)
-    const rate = (some: readonly number[]) => Math.round(median(some)).toLocaleString('en')
     const line = `refusals from this process, ${inFlight} in flight: ${times(ratio)} those asked of Redis`
     const rates = `${rate(remembered)} a second beside ${rate(asked)}`
     // With many under way Redis answers many in the time of one, which makes this process no slower.
