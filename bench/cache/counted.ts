@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Cache } from 'slotwise/cache'
 import type { LocalCluster } from 'slotwise/local'
 import { type Key, keyOf, type RedisPort } from 'slotwise/redis'
-import { monitor, SEEN_MS } from './monitor.js'
+import { monitor, SEEN_MS } from '../measuring/monitor.js'
 import { placeIn } from './probes.js'
 import { TTL_MS, type Value, valueOf } from './subject.js'
 
