@@ -3,7 +3,7 @@ import { randomText } from '../random.js'
 import type { Argument, RedisPort, Repeat, ScriptCall, Waited } from '../redis/port.js'
 import acceptSource from './accept.lua.js'
 import { isAsked, type Safety, waitOf } from './durability.js'
-import type { Answer } from './journal.js'
+import type { Answer, Change } from './journal.js'
 import { answersOf } from './journal-reply.js'
 import { isOutOfMemory } from './memory-room.js'
 
@@ -123,6 +123,20 @@ export class Gathering {
     }
     return await this.#port.writeThenWait(call, { ...options, ...waitOf({ replicas, fsync }) })
   }
+}
+
+/** A change, as words of the script that accepts it. */
+export function wordsOf(name: string, change: Change): Pick<Worded, 'words' | 'bytes'> {
+  if (change.kind === 'i') {
+    const { field, by, from } = change
+    const known = from === undefined ? ['', '', ''] : [from.value, from.bytes, from.expected]
+    return { words: ['i', name, field, by, ...known], bytes: name.length + (from?.bytes.length ?? 0) }
+  }
+  const { kind, ifLetter } = change
+  const state = kind === 's' ? [change.bytes] : []
+  const bytes = name.length + (kind === 's' ? change.bytes.length : 0)
+  if (ifLetter === undefined) return { words: [kind, name, ...state], bytes }
+  return { words: [kind.toUpperCase(), name, ...state, ifLetter], bytes }
 }
 
 function hasRoomFor({ sending, changes, bytes }: Batch, change: Worded, asked: Sending): boolean {

@@ -5,7 +5,7 @@ import { randomTag } from '../random.js'
 import type { CommandCall, RedisPort, Reply, ScriptCall, Waited } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
 import { isAsked, type Safety, waitOf } from './durability.js'
-import { Gathering, type Worded } from './gathering.js'
+import { Gathering, wordsOf } from './gathering.js'
 import { rowOf, takenOf, waitingOf } from './journal-reply.js'
 import lagSource from './lag.lua.js'
 import takeSource from './take.lua.js'
@@ -85,6 +85,14 @@ export type Answer =
   | { readonly state: 'too many counters' }
   /** The journal belongs to another layout than the one given, or to none at the moment. */
   | { readonly state: 'foreign' }
+
+/** What was looked at. */
+export interface Looked {
+  /** What waits of the row; `undefined` if nothing does. */
+  readonly waiting: State | undefined
+  /** To which layout the journal belongs, as `tokenOf` has it, or with `>` before the one that comes; `undefined` for none yet. */
+  readonly belongsTo: string | undefined
+}
 
 /** How much may wait in a journal, and how long a mark is known. */
 export interface JournalBounds {
@@ -203,14 +211,13 @@ export class Journal {
     return { number: Number(first ?? 1), has: marks.map((_, i) => (known[i] ?? null) !== null) }
   }
 
-  /** What waits of a row; `undefined` if nothing does. */
-  async look(name: string, options: CallOptions): Promise<State | undefined> {
-    return rowOf(await this.port.call(this.lookCall(name), { ...options, binary: true }))
+  async look(name: string, options: CallOptions): Promise<Looked> {
+    return lookedOf(await this.port.call(this.lookCall(name), { ...options, binary: true }))
   }
 
   /** The call of {@link Journal.look}, for {@link lookAll}. */
   lookCall(name: string): CommandCall {
-    return { key: this.key, command: ['HGET', this.key, `s${name}`], repeat: 'safe' }
+    return { key: this.key, command: ['HMGET', this.key, `s${name}`, 'p'], repeat: 'safe' }
   }
 
   async waiting(options: CallOptions): Promise<Waiting> {
@@ -272,26 +279,17 @@ export async function lookAll(
   port: RedisPort,
   calls: readonly CommandCall[],
   options: CallOptions,
-): Promise<readonly (State | undefined)[]> {
+): Promise<readonly Looked[]> {
   const results = await port.pipeline(calls, { ...options, binary: true })
   return results.map((result) => {
     if (result.status === 'rejected') throw result.reason
-    return rowOf(result.value)
+    return lookedOf(result.value)
   })
 }
 
-/** A change, as words of the script that accepts it. */
-function wordsOf(name: string, change: Change): Pick<Worded, 'words' | 'bytes'> {
-  if (change.kind === 'i') {
-    const { field, by, from } = change
-    const known = from === undefined ? ['', '', ''] : [from.value, from.bytes, from.expected]
-    return { words: ['i', name, field, by, ...known], bytes: name.length + (from?.bytes.length ?? 0) }
-  }
-  const { kind, ifLetter } = change
-  const state = kind === 's' ? [change.bytes] : []
-  const bytes = name.length + (kind === 's' ? change.bytes.length : 0)
-  if (ifLetter === undefined) return { words: [kind, name, ...state], bytes }
-  return { words: [kind.toUpperCase(), name, ...state, ifLetter], bytes }
+function lookedOf(reply: Reply): Looked {
+  const [row, belongsTo] = Array.isArray(reply) ? (reply as readonly Reply[]) : []
+  return { waiting: rowOf(row), belongsTo: Buffer.isBuffer(belongsTo) ? belongsTo.toString() : undefined }
 }
 
 export function isSame(a: Position, b: Position): boolean {

@@ -10,7 +10,7 @@ import { checkNumber, checkServers, checkSettled } from './checks.js'
 import type { DeadLetter } from './dead-letters.js'
 import { Flushing } from './flushing.js'
 import { GivenUp } from './given-up.js'
-import { type Answer, type Change, lookAll, type Start } from './journal.js'
+import { type Answer, type Change, type Looked, lookAll, type Start } from './journal.js'
 import { type Layout, Layouts, spaceOf, tokenOf } from './layout.js'
 import { boundsOf, type LoadContext, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
 import { forMany, Partitions } from './partitions.js'
@@ -222,7 +222,9 @@ export class WriteBehind<T> implements AsyncDisposable {
   async read(id: Id, options: CallOptions = {}): Promise<T | undefined> {
     await this.#readable()
     const name = nameOf(id, this.#tenant)
-    const waiting = await this.#partitions.journalOf(name).look(name, options)
+    const looked = await this.#partitions.journalOf(name).look(name, options)
+    await this.#isTheirs([looked])
+    const { waiting } = looked
     if (waiting === undefined) return await this.#load(id, options)
     return valueOf(waiting) as T | undefined
   }
@@ -239,7 +241,9 @@ export class WriteBehind<T> implements AsyncDisposable {
     await this.#readable()
     const names = ids.map((id) => nameOf(id, this.#tenant))
     const calls = names.map((name) => this.#partitions.journalOf(name).lookCall(name))
-    const waiting = await lookAll(this.#port, calls, options)
+    const looked = await lookAll(this.#port, calls, options)
+    await this.#isTheirs(looked)
+    const waiting = looked.map((one) => one.waiting)
     const others = ids.filter((_, i) => waiting[i] === undefined)
     const all = load ?? ((some: readonly Id[]) => Promise.all(some.map((id) => this.#load(id, options))))
     const loaded = others.length === 0 ? [] : await all(others, this.#loading(options))
@@ -332,6 +336,17 @@ export class WriteBehind<T> implements AsyncDisposable {
       hurry: (partition) => this.#life.flushing?.hurry(partition),
     })
     return this.#life.accepting
+  }
+
+  /**
+   * Whether these journals are those of the rows. Where they belong to a layout that this process does not know, the settings say: as
+   * long as they tell of no other number, nobody has accepted anything elsewhere before that.
+   *
+   * @throws ConfigurationError rows lie elsewhere by now
+   */
+  async #isTheirs(looked: readonly Looked[]): Promise<void> {
+    const isKnown = ({ belongsTo }: Looked) => belongsTo === undefined || belongsTo === this.#life.layout
+    if (!looked.every(isKnown)) await this.#lookAtLayout()
   }
 
   #told<R extends Accepted | Counted>(

@@ -54,7 +54,7 @@ describe('a journal', () => {
     await own.accept('a', set('1'), undefined, {})
     await own.accept('b', set('2'), undefined, {})
     await own.accept('a', { kind: 'd' }, undefined, {})
-    expect(shown(await own.look('a', {}))).toEqual({ text: undefined, counters: {} })
+    expect(shown((await own.look('a', {})).waiting)).toEqual({ text: undefined, counters: {} })
     const taken = await own.take(NOWHERE, 10, {})
     expect(taken).toMatchObject({ goesOn: true, from: 1, to: { written: { number: 3 } } })
     expect(taken.rows.map(({ name, waiting }) => [name, shown(waiting)?.text])).toEqual([
@@ -70,12 +70,12 @@ describe('a journal', () => {
     const { to } = await own.take(NOWHERE, 10, {})
     await own.accept('a', set('2'), undefined, {})
     expect(await own.trim(to, {})).toBe(2)
-    expect(shown(await own.look('a', {}))?.text).toBe('2')
-    expect(await own.look('b', {})).toBeUndefined()
+    expect(shown((await own.look('a', {})).waiting)?.text).toBe('2')
+    expect((await own.look('b', {})).waiting).toBeUndefined()
     const next = await own.take(to, 10, {})
     expect(next).toMatchObject({ goesOn: true, from: 3, to: { written: { number: 3 } } })
     expect(await own.trim(next.to, {})).toBe(1)
-    expect(await own.look('a', {})).toBeUndefined()
+    expect((await own.look('a', {})).waiting).toBeUndefined()
     expect(await own.take(next.to, 10, {})).toMatchObject({ goesOn: true, rows: [], to: next.to })
   })
 
@@ -100,7 +100,7 @@ describe('a journal', () => {
     const own = journal()
     const marks = Array.from({ length: 50 }, () => randomUUID())
     await Promise.all([...marks, ...marks].map((mark) => increment(own, 'a', 1, '{"n":5}', mark)))
-    expect(shown(await own.look('a', {}))).toEqual({ text: '{"n":5}', counters: { n: 55 } })
+    expect(shown((await own.look('a', {})).waiting)).toEqual({ text: '{"n":5}', counters: { n: 55 } })
   })
 
   it('begins a counter at what the row was, and not at what it was before something came and went', async () => {
@@ -127,9 +127,9 @@ describe('a journal', () => {
     const own = journal()
     await increment(own, 'a', 7, '{}')
     await own.accept('a', set('{"n":1}'), undefined, {})
-    expect(shown(await own.look('a', {}))).toEqual({ text: '{"n":1}', counters: {} })
+    expect(shown((await own.look('a', {})).waiting)).toEqual({ text: '{"n":1}', counters: {} })
     await increment(own, 'a', 1, '{}')
-    expect(shown(await own.look('a', {}))?.counters).toEqual({ n: 2 })
+    expect(shown((await own.look('a', {})).waiting)?.counters).toEqual({ n: 2 })
   })
 
   it('leaves nothing behind of what is written, but where it stands', async () => {

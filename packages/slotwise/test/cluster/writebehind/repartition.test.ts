@@ -212,6 +212,22 @@ describe('a change of the number of partitions', () => {
     await expect(opened(3).deadLetters()).rejects.toThrow(/has 5 partitions, and not 3/)
   })
 
+  it('is known at once to who reads by the old number, before he could miss what waits by the new one', async () => {
+    const own = stage()
+    const { opened, admin, old, young } = own
+    const id = idThatMoves(own, 3, 5)
+    const flusher = opened(3)
+    flusher.start()
+    await old.write(id, { version: 1 })
+    await admin.changePartitions(5)
+    await flusher.close()
+    expect(await young.write(id, { version: 2 })).toMatchObject({ accepted: true })
+    // It has looked at the settings not a minute ago.
+    await expect(old.read(id)).rejects.toThrow(/has 5 partitions, and not 3/)
+    await expect(old.readMany([id])).rejects.toThrow(/has 5 partitions, and not 3/)
+    expect(await young.read(id)).toEqual({ version: 2 })
+  })
+
   it('is not taken for his own by who is on his way to a journal while his process hears of it', async () => {
     const own = stage()
     const { space, database, opened, admin } = own
@@ -251,7 +267,7 @@ describe('a change of the number of partitions', () => {
     isLooking = true
     const now = performance.now.bind(performance)
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + 61_000)
-    await late.read(id)
+    await expect(late.read(id)).rejects.toThrow(/has 5 partitions, and not 3/)
     await until(() => answers.length === 30)
     clock.mockRestore()
     const told = new Set(await Promise.all(answers))
