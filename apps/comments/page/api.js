@@ -3,7 +3,7 @@
  * @typedef {{ name: string, ms: number, note: string }} Part one line of Server-Timing
  * @typedef {{
  *   method: string, path: string, status: number, ms: number, source: string, parts: readonly Part[],
- *   limit: number | undefined, remaining: number | undefined, retryAfterMs: number | undefined,
+ *   left: ReadonlyMap<string, number>, retryAfterMs: number | undefined,
  *   etag: string | undefined, body: any, problem: string | undefined, tenant: string,
  * }} Answer
  */
@@ -25,8 +25,16 @@ function partsOf(header) {
     })
 }
 
-/** @param {string | null} header */
-const numberIn = (header) => (header === null ? undefined : Number(header))
+/**
+ * What is left of each limit, by its name, as the `RateLimit` header tells it.
+ *
+ * @param {string | null} header
+ * @returns {ReadonlyMap<string, number>}
+ */
+const leftIn = (header) =>
+  new Map(
+    Array.from((header ?? '').matchAll(/"(\w+)";r=(\d+)/g), ([, name = '', left]) => [name, Number(left)]),
+  )
 
 /** Calls of the service in a tenant's and a user's name; whoever listens is told of every answer. */
 export class Api {
@@ -79,8 +87,7 @@ export class Api {
         status,
         source: headers.get('x-cache') ?? '',
         parts: partsOf(headers.get('server-timing') ?? ''),
-        limit: numberIn(headers.get('x-ratelimit-limit')),
-        remaining: numberIn(headers.get('x-ratelimit-remaining')),
+        left: leftIn(headers.get('ratelimit')),
         retryAfterMs: status === 429 ? Number(body?.retryAfterMs ?? 0) : undefined,
         etag: headers.get('etag') ?? undefined,
         body,
@@ -91,8 +98,7 @@ export class Api {
         status: 0,
         source: '',
         parts: [],
-        limit: undefined,
-        remaining: undefined,
+        left: leftIn(null),
         retryAfterMs: undefined,
         etag: undefined,
         body: undefined,

@@ -99,7 +99,7 @@ async function choose(tenant, wanted) {
   meter.reset(tenant.plan)
   const { status, body } = await api.call('GET', '/v1/tenant')
   if (api.tenant !== chosen) return
-  if (status === 200) meter.refills(body.limit.refillPerSecond)
+  if (status === 200) meter.allows(body.limits)
   await loadThreads(undefined, wanted)
 }
 

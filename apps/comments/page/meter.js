@@ -2,11 +2,22 @@ import { grouped, the } from './dom.js'
 
 /** @typedef {import('./api.js').Answer} Answer */
 
+/** @typedef {{ name: string, kind: string, limit: number, windowMs: number }} Limit */
+
+/** How each limit is told. */
+const WORDS = new Map([
+  ['minute', 'a minute'],
+  ['hour', 'an hour'],
+  ['day', 'a day'],
+  ['writes', 'writes a minute'],
+])
+
 /** What the limiter said last, and what follows from it until it speaks again. */
 export class Meter {
-  #limit = 0
-  #remaining = 0
-  #refillPerSecond = 0
+  /** @type {readonly Limit[]} */
+  #limits = []
+  /** @type {ReadonlyMap<string, number>} */
+  #left = new Map()
   #plan = ''
   #at = 0
   #waitUntil = 0
@@ -21,29 +32,29 @@ export class Meter {
   }
 
   /**
-   * Another tenant, another bucket.
+   * Another tenant, another count.
    *
    * @param {string} plan
    */
   reset(plan) {
-    this.#limit = 0
+    this.#limits = []
+    this.#left = new Map()
     this.#plan = plan
     this.#waitUntil = 0
     this.#wasWaiting = false
-    this.#refillPerSecond = 0
     this.#draw()
   }
 
-  /** @param {number} perSecond */
-  refills(perSecond) {
-    this.#refillPerSecond = perSecond
+  /** @param {readonly Limit[]} limits of the plan */
+  allows(limits) {
+    this.#limits = limits
+    this.#draw()
   }
 
   /** @param {Answer} answer */
-  take({ limit, remaining, retryAfterMs }) {
-    if (limit === undefined || remaining === undefined) return
-    this.#limit = limit
-    this.#remaining = remaining
+  take({ left, retryAfterMs }) {
+    if (left.size === 0) return
+    this.#left = left
     this.#at = performance.now()
     if (retryAfterMs !== undefined) this.#waitUntil = Math.max(this.#waitUntil, this.#at + retryAfterMs)
     this.#draw()
@@ -55,20 +66,29 @@ export class Meter {
 
   #draw() {
     const now = performance.now()
-    const refilled = this.#remaining + (this.#refillPerSecond * (now - this.#at)) / 1000
-    const left = Math.min(this.#limit, refilled)
+    /** @param {Limit} limit */
+    const leftOf = ({ name, kind, limit, windowMs }) => {
+      const refilled = kind === 'token-bucket' ? (limit * (now - this.#at)) / windowMs : 0
+      return Math.min(limit, (this.#left.get(name) ?? limit) + refilled)
+    }
+    const [first, ...others] = this.#limits
     const meter = the('meter', HTMLElement)
     const bar = meter.firstElementChild
-    if (bar instanceof HTMLElement) bar.style.width = `${this.#limit === 0 ? 0 : (100 * left) / this.#limit}%`
-    meter.setAttribute('aria-valuemax', String(this.#limit))
+    const left = first === undefined ? 0 : leftOf(first)
+    const limit = first?.limit ?? 0
+    if (bar instanceof HTMLElement) bar.style.width = `${limit === 0 ? 0 : (100 * left) / limit}%`
+    meter.setAttribute('aria-valuemax', String(limit))
     meter.setAttribute('aria-valuenow', String(Math.floor(left)))
     the('allowance', HTMLElement).textContent =
-      this.#limit === 0
+      first === undefined
         ? 'Nothing asked yet.'
-        : `${grouped(Math.floor(left))} of ${grouped(this.#limit)} left on ${this.#plan}` +
-          (this.#refillPerSecond > 0
-            ? `, ${grouped(Math.round(this.#refillPerSecond * 60))} more a minute`
-            : '')
+        : `${grouped(Math.floor(left))} of ${grouped(limit)} ${WORDS.get(first.name) ?? first.name} left on ${this.#plan}`
+    the('allowances', HTMLElement).textContent = others
+      .map(
+        (one) =>
+          `${grouped(Math.floor(leftOf(one)))} of ${grouped(one.limit)} ${WORDS.get(one.name) ?? one.name}`,
+      )
+      .join(', ')
     this.#drawWait(now)
   }
 
@@ -76,7 +96,7 @@ export class Meter {
   #drawWait(now) {
     const waiting = now < this.#waitUntil
     const leftMs = this.#waitUntil - now
-    const text = waiting ? `Refused. The next request is let in in ${(leftMs / 1000).toFixed(1)} s.` : ''
+    const text = waiting ? `Refused. The next request is let in in ${durationOf(leftMs)}.` : ''
     const place = the('wait', HTMLElement)
     if (place.textContent !== text) place.textContent = text
     document.body.toggleAttribute('data-waiting', waiting)
@@ -85,7 +105,7 @@ export class Meter {
       for (const button of document.querySelectorAll('button[data-acts]')) {
         if (!(button instanceof HTMLButtonElement)) continue
         button.disabled = waiting
-        if (waiting) button.dataset['wait'] = `${Math.ceil(leftMs / 1000)} s`
+        if (waiting) button.dataset['wait'] = durationOf(1000 * Math.ceil(leftMs / 1000)).replace('.0', '')
         else delete button.dataset['wait']
       }
     }
@@ -93,4 +113,12 @@ export class Meter {
     this.#wasWaiting = waiting
     if (freed) this.#onFree()
   }
+}
+
+/** @param {number} ms */
+function durationOf(ms) {
+  const minutes = Math.floor(ms / 60_000)
+  if (minutes < 1) return `${(ms / 1000).toFixed(1)} s`
+  if (minutes < 60) return `${minutes} min ${Math.floor((ms % 60_000) / 1000)} s`
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }

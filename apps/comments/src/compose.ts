@@ -87,6 +87,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
 
     const limits = new LimitService(port, {
       evictionCheck,
+      proxies: config.trustedProxies === undefined ? undefined : { trust: config.trustedProxies },
       onError: (error) => logger.warn({ err: error }, 'nobody counts'),
     })
     open.push(() => limits.close())
@@ -119,7 +120,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
       },
       { demo: config.demo, pageFolder: PAGE, logger },
     )
-    const server = await listen((request) => router.fetch(request), config)
+    const server = await listen((request, connection) => router.fetch(request, connection), config)
     open.push(
       () => server.close(),
       async () => health.drain(),

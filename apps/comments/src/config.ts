@@ -11,6 +11,18 @@ const list = z
   )
   .pipe(z.array(z.string().regex(/^.+:\d{1,5}$/, 'must be host:port,host:port')).min(1))
 
+/** How many proxies there are, or which. */
+const proxies = z.union(
+  [
+    z.coerce.number().int().min(1).max(32),
+    z
+      .string()
+      .transform((text) => text.split(',').map((network) => network.trim()))
+      .pipe(z.array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])).min(1)),
+  ],
+  'must be how many there are, or their addresses and networks',
+)
+
 const flag = z
   .enum(['0', '1'])
   .default('0')
@@ -31,6 +43,7 @@ const environment = z.object({
     .string()
     .regex(/^[\w.-]{0,64}$/)
     .default('comments'),
+  TRUSTED_PROXIES: proxies.optional(),
   EVICTION_CHECK: z.enum(['refuse', 'warn', 'off']).default('refuse'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
   DEMO: flag,
@@ -55,6 +68,8 @@ export interface Config {
   readonly redisNodeTimeoutMs?: number | undefined
   /** What to do about servers that may evict what waits to be written; `off` for a user who may not ask them. */
   readonly evictionCheck: 'refuse' | 'warn' | 'off'
+  /** How many proxies a request has passed, or the addresses and networks of those whose word is taken about a client's address. */
+  readonly trustedProxies?: number | readonly string[] | undefined
   /** First part of every key in Redis. */
   readonly namespace: string
   readonly logLevel: string
@@ -93,6 +108,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     redisCa: contentOf('REDIS_TLS_CA_FILE', data),
     redisNodeTimeoutMs: data.REDIS_NODE_TIMEOUT_MS,
     evictionCheck: data.EVICTION_CHECK,
+    trustedProxies: data.TRUSTED_PROXIES,
     namespace: data.NAMESPACE,
     logLevel: data.LOG_LEVEL,
     demo: data.DEMO,

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { type AddressInfo, Server } from 'node:net'
-import { getRequestListener } from '@hono/node-server'
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
 
 /** A server that listens. */
 export interface Listening {
@@ -31,10 +31,10 @@ const FAREWELL_MS = 1500
 const PATIENCE_MS = 10_000
 
 export async function listen(
-  fetch: (request: Request) => Response | Promise<Response>,
+  fetch: (request: Request, connection: HttpBindings) => Response | Promise<Response>,
   { host, port }: { readonly host: string; readonly port: number },
 ): Promise<Listening> {
-  const answer = getRequestListener(fetch)
+  const answer = getRequestListener((request, connection) => fetch(request, connection as HttpBindings))
   const server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, (request, response) => {
     void answer(request, response)
   })

@@ -31,6 +31,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'slotwise/lock': ['services', 'compose'],
   'slotwise/prometheus': ['services'],
   'slotwise/ratelimit': ['services'],
+  'slotwise/ratelimit/http': ['services'],
   'slotwise/redis': ['services'],
   'slotwise/writebehind': ['db', 'services'],
   'slotwise/ioredis': ['compose', 'import'],

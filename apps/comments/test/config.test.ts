@@ -43,6 +43,15 @@ describe('the environment', () => {
     expect(() => loadConfig({ ...NEEDED, EVICTION_CHECK: 'never' })).toThrow(ConfigError)
   })
 
+  it('says whose word is taken about the address of a client, by number or by network', () => {
+    const trusted = (text: string) => loadConfig({ ...NEEDED, TRUSTED_PROXIES: text }).trustedProxies
+    expect(loadConfig(NEEDED).trustedProxies).toBeUndefined()
+    expect(trusted('2')).toBe(2)
+    expect(trusted('10.0.0.0/8, ::1')).toEqual(['10.0.0.0/8', '::1'])
+    for (const wrong of ['0', '-1', '99', '10.0.0.0/33', 'nginx', ','])
+      expect(() => trusted(wrong)).toThrow(ConfigError)
+  })
+
   it('takes a variable that is empty for one that is not there', () => {
     const config = loadConfig({ ...NEEDED, REDIS_USERNAME: '', REDIS_TLS_CA_FILE: '', PORT: '' })
     expect(config).toMatchObject({ redisUsername: undefined, redisCa: undefined, port: 8080 })

@@ -72,7 +72,7 @@ it('shows a thread as a tree, and that the second reading came from the cache', 
   await page.getByRole('button', { name: 'Read 50 times' }).click()
   await page.getByText(/^50 answers, 50 from the cache, median [\d.]+ ms$/).waitFor()
   expect(await page.locator('#requests li').first().innerText()).toMatch(/GET[\s\S]*200[\s\S]*cache/)
-  expect(await page.locator('#allowance').innerText()).toMatch(/of 10,000 left on ENTERPRISE/)
+  expect(await page.locator('#allowance').innerText()).toMatch(/of 10,000 a minute left on ENTERPRISE/)
 })
 
 it('shows what is written at once, answers, edits and deletes it, and finds it again after a reload', async ({

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { ensureTenant } from '../src/tenants.js'
 import type { Answer, Api, Call } from './support/api.js'
@@ -126,6 +128,12 @@ describe('a tenant', () => {
   })
 })
 
+/** What is left of a limit, by the `RateLimit` header. */
+function leftOf(name: string, headers: Headers): number {
+  const [, left] = new RegExp(`"${name}";r=(\\d+)`).exec(headers.get('ratelimit') ?? '') ?? []
+  return Number(left)
+}
+
 describe('the limit of a plan', () => {
   it('lets exactly its bucket through at once, and not one request of another tenant feels it', async () => {
     const saturated = await service.tenant('FREE')
@@ -135,7 +143,7 @@ describe('the limit of a plan', () => {
     for (let i = 0; i < 20; i++) {
       const { status, headers } = await other.get('/v1/tenant')
       expect(status).toBe(200)
-      seen.push(Number(headers.get('x-ratelimit-remaining')))
+      seen.push(leftOf('minute', headers))
     }
     const answers = await Promise.all(crowd)
     const allowed = answers.filter(({ status }) => status === 200)
@@ -152,6 +160,23 @@ describe('the limit of a plan', () => {
     }
   })
 
+  it('is stricter for what changes something, and told of a minute, an hour and a day', async () => {
+    const api = await service.tenant('FREE')
+    await api.entity('e')
+    const write = () => api.post('/v1/entities/e/comments', { user: 'u', body: { content: 'x' } })
+    for (let i = 1; i < 5; i++) expect((await write()).status).toBe(201)
+    const refused = await write()
+    expect(refused.status).toBe(429)
+    expect(leftOf('writes', refused.headers)).toBe(0)
+    const { status, headers } = await api.get('/v1/tenant')
+    expect(status).toBe(200)
+    expect(headers.get('ratelimit-policy')).toBe(
+      '"minute";q=10;w=60, "hour";q=100;w=3600, "day";q=1000;w=86400, "writes";q=5;w=60',
+    )
+    // What was refused took nothing.
+    expect([leftOf('hour', headers), leftOf('day', headers)]).toEqual([94, 994])
+  })
+
   it('is told at any endpoint, and a refused request changes nothing', async () => {
     const api = await service.tenant('FREE')
     await api.entity('e')
@@ -160,5 +185,24 @@ describe('the limit of a plan', () => {
     expect(refused.status).toBe(429)
     const { rows } = await service.db.pool.query('select id from comments where tenant_id = $1', [api.tenant])
     expect(rows).toEqual([])
+  })
+})
+
+describe('keys that are not valid', () => {
+  it('are refused after twenty of a client, with the moment to come back, and valid ones never for it', async () => {
+    const api = await service.tenant()
+    const guess = () =>
+      fetch(`${service.url}/v1/tenant`, { headers: { Authorization: `Bearer ${randomUUID()}` } })
+    const answers = await Promise.all(Array.from({ length: 25 }, guess))
+    const statuses = answers.map(({ status }) => status)
+    expect(statuses.filter((status) => status === 401)).toHaveLength(20)
+    expect(statuses.filter((status) => status === 429)).toHaveLength(5)
+    const refused = await guess()
+    const body = (await refused.json()) as { code: string; retryAfterMs: number }
+    expect(body.code).toBe('RATE_LIMITED')
+    expect(body.retryAfterMs).toBeLessThanOrEqual(3000)
+    expect((await api.get('/v1/tenant')).status).toBe(200)
+    await sleep(body.retryAfterMs)
+    expect((await guess()).status).toBe(401)
   })
 })

@@ -1,7 +1,8 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { Problem, problemOf } from '../problems.js'
-import type { Allowance, LimitService } from '../services/limits.js'
+import type { Tenant } from '../repositories/tenants.js'
+import type { Allowance, Client, LimitService } from '../services/limits.js'
 import { type TenantService, unauthorized } from '../services/tenants.js'
 import { Trace, withTrace } from '../trace.js'
 import type { Variables } from './router.js'
@@ -19,13 +20,11 @@ export function guard(
     let allowance: Allowance | undefined
     await withTrace(trace, async () => {
       try {
-        const tenant = await tenants.authenticate(keyOf(context))
+        const tenant = await tenantOf(context, tenants, limits)
         context.set('tenant', tenant)
-        allowance = await limits.consume(tenant)
+        allowance = await limits.consume(tenant, !READS.has(context.req.method))
         if (!allowance.allowed) {
-          throw new Problem('RATE_LIMITED', `The plan ${tenant.plan} allows no more just now.`, {
-            retryAfterMs: allowance.retryAfterMs,
-          })
+          throw tooMany(`The plan ${tenant.plan} allows no more just now.`, allowance)
         }
         refuseBrokenPath(context.req.raw.url)
         await next()
@@ -38,12 +37,37 @@ export function guard(
     headers.set('X-Cache', trace.pending ? 'pending' : trace.origin)
     headers.set('Cache-Control', 'private, no-cache')
     headers.set('Vary', 'Authorization, X-User')
-    if (allowance === undefined) return
-    headers.set('X-RateLimit-Limit', String(allowance.limit))
-    headers.set('X-RateLimit-Remaining', String(allowance.remaining))
-    headers.set('X-RateLimit-Reset', String(Math.ceil(allowance.resetMs / 1000)))
+    for (const [name, value] of allowance?.headers ?? []) headers.set(name, value)
   }
 }
+
+const READS: ReadonlySet<string> = new Set(['GET', 'HEAD'])
+
+const tooMany = (detail: string, { retryAfterMs }: Allowance) =>
+  new Problem('RATE_LIMITED', detail, { retryAfterMs })
+
+/** A key that is valid is never refused for what others send from the same address. */
+async function tenantOf(context: Context, tenants: TenantService, limits: LimitService): Promise<Tenant> {
+  const key = keyOf(context)
+  try {
+    return await tenants.authenticate(key)
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== 'UNAUTHORIZED') throw error
+    const allowance = await limits.wrongKey(clientOf(context))
+    if (allowance.allowed) throw error
+    throw tooMany('Too many keys that are not valid came from your address.', allowance)
+  }
+}
+
+/** What the server gives along with a request. */
+interface Connection {
+  readonly incoming: { readonly socket: { readonly remoteAddress?: string | undefined } }
+}
+
+const clientOf = ({ req, env }: Context): Client => ({
+  header: (name) => req.header(name),
+  remoteAddress: (env as Partial<Connection> | undefined)?.incoming?.socket.remoteAddress,
+})
 
 /** Lets pass what says it is JSON and is not too long, without having read what is too long. */
 export const fitBody: MiddlewareHandler = async (context, next) => {

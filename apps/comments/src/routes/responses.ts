@@ -29,7 +29,9 @@ export const failures = {
 /** What every endpoint under `/v1` may answer. */
 const always = {
   401: problem('The key is missing or unknown.'),
-  429: problem('The plan of the tenant allows no more just now; `Retry-After` says when it does.'),
+  429: problem(
+    'The plan of the tenant allows no more just now, or too many keys were wrong; `Retry-After` says when to come back.',
+  ),
   ...failures,
 }
 

@@ -97,7 +97,18 @@ export const Tenant = z
     id: z.string(),
     name: z.string(),
     plan: z.enum(PLAN_NAMES),
-    limit: z.object({ capacity: z.number(), refillPerSecond: z.number() }),
+    limits: z.array(
+      z.object({
+        name: z.enum(['minute', 'hour', 'day', 'writes']),
+        kind: z
+          .enum(['token-bucket', 'fixed-window', 'sliding-window', 'sliding-log', 'concurrency'])
+          .openapi({
+            description: 'A bucket fills evenly; of a window, what came ends when it is over.',
+          }),
+        limit: z.int().openapi({ description: 'The most at once.' }),
+        windowMs: z.int().openapi({ description: 'In which so many are allowed in the long run.' }),
+      }),
+    ),
   })
   .openapi('Tenant')
 

@@ -35,7 +35,7 @@ const demo = createRoute({
 export function tenantRoutes(router: Router, tenants: TenantService, limits: LimitService): void {
   router.openapi(whoAmI, (context) => {
     const tenant = context.get('tenant')
-    return context.json({ ...tenant, limit: limits.of(tenant.plan) }, 200)
+    return context.json({ ...tenant, limits: [...limits.of(tenant.plan)] }, 200)
   })
 
   router.openapi(purge, async (context) => {

@@ -57,13 +57,14 @@ const PATIENCE = 5
  * Writes the batches of one partition, and finds out by halves which rows the database does not take: those are given up, and
  * the others go on.
  *
- * A row is given up when the writer says that the error is about it, or when the database has taken others meanwhile. As long
- * as it takes nothing, nothing is given up: then it is the database.
+ * A row is given up when the writer says that the error is about it, or when it has failed often and the database has taken others
+ * between the last two times. As long as it takes nothing, nothing is given up: then it is the database.
  */
 export class Settling<T> {
   readonly #settings: SettlingSettings<T>
   /** Since the batch before was written. */
   #failures = 0
+  /** What the database had taken of all when this failed the last time. */
   #takenThen = 0
   /** Rows that were passed over, and not written since. */
   readonly #passed = new Set<string>()
@@ -76,7 +77,6 @@ export class Settling<T> {
   async write(rows: readonly NamedRow<T>[], context: BatchContext, owner: Owner): Promise<Settled> {
     const { evidence, letters, writer } = this.#settings
     const { signal, to } = context
-    if (this.#failures === 0) this.#takenThen = evidence.taken
     // What waits is no dead letter. Before it is written: whoever dies afterwards could not tell that it was.
     const marked = rows.filter(({ hasLetter }) => hasLetter).map(({ name }) => name)
     await letters.forget(owner, marked, { signal })
@@ -90,11 +90,14 @@ export class Settling<T> {
     } catch (error) {
       if (this.#isOver(error, context)) throw error
       this.#failures++
+      // What it took of others before the failure before this says nothing: it may have gone away since.
+      const takenBefore = this.#takenThen
+      this.#takenThen = evidence.taken
       const isSure = writer.isAboutRow?.(error) === true
       if (rows.length === 0 || (!isSure && this.#failures < PATIENCE)) throw error
       const refused: Refused<T> = new Map()
       await this.#apart(rows, { ...context, to: context.from }, refused)
-      const hasProof = evidence.taken > this.#takenThen
+      const hasProof = this.#failures >= PATIENCE && evidence.taken > takenBefore
       if ([...refused.values()].some((one) => !one.isSure && !hasProof)) throw error
       const settled = await this.#giveUp(refused, context, owner)
       this.#failures = 0

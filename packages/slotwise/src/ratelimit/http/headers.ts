@@ -69,11 +69,21 @@ export function headerMaker(settings: Settings) {
   }
 }
 
-/** When to come back, in whole seconds; `undefined` where waiting does not help. */
-export function retryAfterSeconds(denial: Denial, unavailableRetryAfterMs: number): number | undefined {
+/**
+ * When to come back, in whole seconds; `undefined` where waiting does not help. Where a limit of concurrency alone refused it is a
+ * second: what the limiter tells then is by when a place is free at the latest, and most are long before.
+ */
+export function retryAfterSeconds(
+  denial: Denial,
+  tiers: readonly TierDescription[],
+  unavailableRetryAfterMs: number,
+): number | undefined {
   if (denial.reason === 'exceeds-capacity') return undefined
-  const ms = denial.reason === 'unavailable' ? unavailableRetryAfterMs : denial.retryAfterMs
-  return Math.max(1, seconds(ms))
+  if (denial.reason === 'unavailable') return seconds(unavailableRetryAfterMs)
+  const { violated, retryAfterMs } = denial
+  const refusing = tiers.filter(({ name }) => violated.includes(name))
+  const isConcurrency = refusing.length > 0 && refusing.every(({ kind }) => kind === 'concurrency')
+  return isConcurrency && denial.reason === 'limited' ? 1 : Math.max(1, seconds(retryAfterMs))
 }
 
 function isSame(some: readonly TierDescription[], others: readonly TierDescription[]): boolean {

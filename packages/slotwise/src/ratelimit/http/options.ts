@@ -1,5 +1,6 @@
 import { ConfigurationError } from '../../errors.js'
 import { integer, oneOf, positive, shown } from '../../options.js'
+import type { Decision } from '../decision.js'
 import type { Cost, Subject } from '../policy.js'
 import type { QuotaUnit } from './fields.js'
 import type { Denial } from './limiter.js'
@@ -57,6 +58,10 @@ export interface ProtectSettings<R, N extends string> {
   readonly unavailableRetryAfterMs?: number | undefined
   /** The body of refusals. @defaultValue the problem as `application/problem+json` */
   readonly body?: ((refusal: Refusal<N>, request: R) => RefusalBody) | undefined
+  /** Hears of every decision before the request goes on or is refused: for logs, or to keep it with the request. */
+  readonly onDecision?: ((decision: Decision<N>, request: R) => void) | undefined
+  /** Decides, tells `onDecision` and lets everything pass, without headers: to see what limits would do. @defaultValue `false` */
+  readonly shadow?: boolean | undefined
   /** Hears of refunds that failed: the response had been sent by then. */
   readonly onError?: ((error: unknown) => void) | undefined
 }

@@ -60,7 +60,7 @@ export function protect<R, S extends Subject, N extends string>(
   factsOf: (request: R) => RequestFacts,
 ): Protection<R, N> {
   const settings = checked<R, N>(options)
-  const { cost, skip, body, refunds, onError } = settings
+  const { cost, skip, body, refunds, onDecision, onError, shadow = false } = settings
   const read = clientReader(settings.proxies, settings.ipv6Prefix ?? 64)
   const headersOf = headerMaker(settings)
   const clientOf = (request: R) => read(factsOf(request))
@@ -74,6 +74,8 @@ export function protect<R, S extends Subject, N extends string>(
     const subject = given instanceof Promise ? await given : given
     const taken = typeof cost === 'function' ? await cost(request) : cost
     const decision = await limiter.consume(subject, taken === undefined ? {} : { cost: taken })
+    onDecision?.(decision, request)
+    if (shadow && !decision.allowed) return undefined
     const tiers = limiter.describe(subject)
     if (decision.allowed) {
       const ended = endingOf(limiter, {
@@ -82,12 +84,12 @@ export function protect<R, S extends Subject, N extends string>(
         refunds: refunds && ((outcome) => refunds(outcome, request)),
         onError,
       })
-      const headers = headersOf(decision, tiers, undefined)
+      const headers = shadow ? [] : headersOf(decision, tiers, undefined)
       return ended === undefined
         ? { allowed: true, decision, headers }
         : { allowed: true, decision, headers, ended }
     }
-    const retryAfter = retryAfterSeconds(decision, settings.unavailableRetryAfterMs)
+    const retryAfter = retryAfterSeconds(decision, tiers, settings.unavailableRetryAfterMs)
     const problem = problemOf(decision)
     const { contentType, text } = body?.({ decision, problem, retryAfterSeconds: retryAfter }, request) ?? {
       contentType: 'application/problem+json',

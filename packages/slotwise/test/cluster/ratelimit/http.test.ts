@@ -1,6 +1,11 @@
+import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, it } from 'vitest'
 import { httpLimit } from '../../../src/ratelimit/http/index.js'
+import { RateLimiter, tokenBucket } from '../../../src/ratelimit/index.js'
+import { anyPort } from '../../support/any-port.js'
 import { type Serve, serving, servingConnections } from './served.js'
 
 const serve: Serve = async (limits, reached) => {
@@ -28,6 +33,29 @@ const serve: Serve = async (limits, reached) => {
     },
   }
 }
+
+it('a client that comes back when it was told to is admitted', async () => {
+  const port = await anyPort({ namespace: `http-${randomUUID().slice(0, 8)}` })
+  const requests = tokenBucket({ capacity: 1, refillPerSecond: 0.9 })
+  const limiter = new RateLimiter<'requests', string>(port, {
+    name: 'told',
+    tiers: { requests },
+    whenUnavailable: 'deny',
+    deadlineMs: 5000,
+  })
+  const server = await serve([{ limiter, settings: { key: () => 'a' } }], () => {})
+  const get = async () => await fetch(`http://127.0.0.1:${server.port}/`)
+  try {
+    expect((await get()).status).toBe(200)
+    const refused = await get()
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '2'])
+    await sleep(2000)
+    expect((await get()).status).toBe(200)
+  } finally {
+    await server.close()
+    await port.close()
+  }
+})
 
 const subject = {
   serve,

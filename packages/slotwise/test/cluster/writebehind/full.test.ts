@@ -149,6 +149,7 @@ describe("beyond highWater under 'write-through'", () => {
     await using _ = writes
     await write(writes, 3)
     const early = writes.write('bad', { n: 1 }, { deadlineMs: 20_000 })
+    await untilWaiting(writes, 4)
     writes.start()
     // Nothing of the row is there yet, and perhaps nothing ever will be.
     expect(await early).toEqual({ accepted: true, durability: 'memory' })

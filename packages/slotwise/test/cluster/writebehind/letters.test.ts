@@ -338,6 +338,60 @@ function fail(): never {
   throw new Error('there is none')
 }
 
+describe('rows of a database that goes away', () => {
+  /** Which errors it has while it is away, and when somebody else's batch was taken for the last time. */
+  const tries = async (isAboutRow: (error: unknown) => boolean, takes: (call: number) => boolean) => {
+    const key = keyOf({ namespace: port.namespace, pattern: 'writebehind', name: 'away' }, [randomUUID()])
+    const journal = new Journal(port, key, { lines: 100, bytes: 100_000, markMs: 1000 })
+    const letters = new DeadLetters<string>(port, key)
+    const evidence = { taken: 0 }
+    let calls = 0
+    const settling = new Settling<string>({
+      letters,
+      writer: {
+        claim: async () => undefined,
+        write: async (rows) => {
+          if (takes(calls++)) evidence.taken++
+          if (rows.length > 0) throw new Error(calls === 1 ? 'does not fit' : 'away')
+        },
+        isAboutRow,
+      },
+      evidence,
+      writeTimeoutMs: 1000,
+      safety: { replicas: 0, fsync: false },
+      report: () => {},
+    })
+    for (const name of ['a', 'b', 'c']) {
+      await journal.accept(nameOf(name), { kind: 's', bytes: Buffer.from('"x"') }, undefined, {})
+    }
+    const { rows, to } = await journal.take(NOWHERE, 10, { owner: 'e1' })
+    const named = rows.map((taken) => ({
+      ...taken,
+      row: { id: taken.name, deleted: false, value: 'x' } as const,
+    }))
+    const { signal } = new AbortController()
+    for (let n = 0; n < 8; n++) {
+      const context = { partition: 0, epoch: 1n, from: NOWHERE, to, signal }
+      await settling.write(named, context, 'e1').catch(() => {})
+    }
+    return [...(await letters.list()).keys()]
+  }
+
+  it('are not given up for what it took of others just before', async () => {
+    expect(
+      await tries(
+        () => false,
+        (call) => call === 0,
+      ),
+    ).toEqual([])
+  })
+
+  it('are not given up while it is found out which of them it has refused before', async () => {
+    const isAboutRow = (error: unknown) => error instanceof Error && error.message === 'does not fit'
+    expect(await tries(isAboutRow, (call) => call === 2)).toEqual([])
+  })
+})
+
 describe('a row that changes while it is given up', () => {
   it('has no letter of what it was, and what a failover takes back then is written again', async () => {
     const key = keyOf({ namespace: port.namespace, pattern: 'writebehind', name: 'changing' }, [randomUUID()])

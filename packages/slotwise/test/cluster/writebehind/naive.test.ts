@@ -121,7 +121,8 @@ describe("the article's own version fails", () => {
     one.start()
     two.start()
     await two.drain()
-    await sleep(300)
+    // Whenever both of theirs have written, the slow one the later.
+    await expect.poll(() => load('theirs'), { timeout: 10_000 }).toEqual({ n: 1 })
     for (const naive of [slow, quick]) naive.die()
     await Promise.all([one.close(), two.close()])
     const found = [await load('theirs'), await load('ours')]

@@ -163,6 +163,15 @@ describe('a refusal', () => {
     expect(JSON.parse(verdict.body)).toMatchObject({ status: 429, 'violated-policies': ['burst'] })
   })
 
+  it('by a limit of concurrency alone sends a client back in a second, by others too when they will admit it', async () => {
+    const open: TierDescription = { name: 'open', kind: 'concurrency', limit: 1, windowMs: 30_000 }
+    const tiers = [state('open', 1, 0, 29_000), state('hour', 100, 0, 90_000)]
+    const decision: Decision = { ...REFUSED, retryAfterMs: 29_000, violated: ['open'], tiers }
+    expect(headersOf(await verdictOf(decision, {}, [open, HOUR]))['Retry-After']).toBe('1')
+    const both: Decision = { ...decision, retryAfterMs: 90_000, violated: ['open', 'hour'] }
+    expect(headersOf(await verdictOf(both, {}, [open, HOUR]))['Retry-After']).toBe('90')
+  })
+
   it('where no decision could be had is a 503 that tells when to come back', async () => {
     const decision: Decision = { allowed: false, reason: 'unavailable', cause: new Error('secret of ours') }
     const verdict = await verdictOf(decision, { unavailableRetryAfterMs: 1500 })
@@ -238,6 +247,36 @@ describe('who is asked for', () => {
   it('of whom that cannot be told, the error is the caller’s', async () => {
     const failing = () => Promise.reject(new Error('no user'))
     await expect(protect(saying(ADMITTED).limiter, { key: failing }, facts)({})).rejects.toThrow('no user')
+  })
+})
+
+describe('a shadow', () => {
+  it('hears of every decision and lets every request pass, told nothing', async () => {
+    const heard: unknown[] = []
+    const request = { url: '/' }
+    const options = {
+      shadow: true,
+      refund: 'failed',
+      onDecision: (...both: unknown[]) => heard.push(both),
+    } as const
+    const refusing = saying(REFUSED)
+    expect(await protect(refusing.limiter, options, facts)(request)).toBeUndefined()
+    const admitting = saying(ADMITTED)
+    const verdict = await protect(admitting.limiter, options, facts)(request)
+    expect.assert(verdict?.allowed === true)
+    expect(verdict.headers).toEqual([])
+    await verdict.ended?.({ status: 500 })
+    expect([refusing.asked.refunds, admitting.asked.refunds.length]).toEqual([[], 1])
+    expect(heard).toEqual([
+      [REFUSED, request],
+      [ADMITTED, request],
+    ])
+  })
+
+  it('is cast by a word of its own: decisions are also heard of where they count', async () => {
+    const heard: unknown[] = []
+    const verdict = await verdictOf(REFUSED, { onDecision: (decision) => heard.push(decision) })
+    expect([verdict.allowed, heard]).toEqual([false, [REFUSED]])
   })
 })
 
