@@ -17,6 +17,8 @@ export interface Cost {
   readonly bytesOut: number
   /** Of all keys of one id (MEMORY USAGE); unknown where its keys are. */
   readonly memory: number | undefined
+  /** Of those keys themselves, which are part of all of this. */
+  readonly keyBytes: number | undefined
 }
 
 const DECISIONS = 1000
@@ -62,6 +64,7 @@ async function costOf(cluster: LocalCluster, port: RedisPort, open: Open, limits
       bytesIn: Math.round((after.in - before.in) / DECISIONS),
       bytesOut: Math.round((after.out - before.out) / DECISIONS),
       memory: await memoryOf(port, subject.keysOf?.(ID)),
+      keyBytes: subject.keysOf?.(ID).reduce((sum, key) => sum + key.length, 0),
     }
   } finally {
     await subject.close()

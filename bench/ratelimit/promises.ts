@@ -85,14 +85,15 @@ export function speedFindings(measured: readonly Measured[]): readonly Finding[]
 export function costFindings(costs: readonly Cost[]): readonly Finding[] {
   const ours = costs.find(({ name }) => name === THREE)
   if (ours === undefined) return []
-  const { commands, bytesIn, memory = Number.NaN } = ours
+  const { commands, bytesIn, memory = Number.NaN, keyBytes } = ours
+  const key = `with a key of ${keyBytes}`
   return [
     {
       holds: commands.length === 1,
       line: `three tiers are ${commands.length} command a decision, ${commands.join(', ')} (promised 1)`,
     },
-    { holds: bytesIn <= 200, line: `three tiers send ${bytesIn} bytes a decision (promised 200)` },
-    { holds: memory <= 140, line: `three tiers take ${memory} bytes of memory (promised 140)` },
+    { holds: bytesIn <= 200, line: `three tiers send ${bytesIn} bytes a decision ${key} (promised 200)` },
+    { holds: memory <= 140, line: `three tiers take ${memory} bytes of memory ${key} (promised 140)` },
   ]
 }
 
