@@ -22,7 +22,7 @@ export function guard(
       try {
         const tenant = await tenantOf(context, tenants, limits)
         context.set('tenant', tenant)
-        allowance = await limits.consume(tenant, !READS.has(context.req.method))
+        allowance = await limits.consume(tenant, isWrite(context.req))
         if (!allowance.allowed) {
           throw tooMany(`The plan ${tenant.plan} allows no more just now.`, allowance)
         }
@@ -41,7 +41,9 @@ export function guard(
   }
 }
 
-const READS: ReadonlySet<string> = new Set(['GET', 'HEAD'])
+/** Whoever reads is counted among the viewers by a POST, and has written nothing. */
+const isWrite = ({ method, path }: Context['req']): boolean =>
+  method !== 'GET' && method !== 'HEAD' && !path.endsWith('/views')
 
 const tooMany = (detail: string, { retryAfterMs }: Allowance) =>
   new Problem('RATE_LIMITED', detail, { retryAfterMs })
