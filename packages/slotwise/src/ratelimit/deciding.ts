@@ -72,17 +72,27 @@ export class Deciding<N extends string> {
   }
 
   /** By a lease where the subject is hot, the request is one like the others, and what it takes comes back by itself. */
-  async decide(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
+  decide(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
     const hot = this.#hot
     const [cost = 0] = costs
-    const isAlike = cost > 0 && costs.every((one) => one === cost)
-    if (hot === undefined || asked.isKept === true || !isAlike || policy.plan.hasLeases)
-      return await this.#exactly(policy, costs, key, asked)
+    const isExact = asked.isKept === true || cost === 0 || policy.plan.hasLeases
+    if (hot === undefined || isExact || costs.some((one) => one !== cost))
+      return this.#exactly(policy, costs, key, asked)
+    return this.#byLease(hot, policy, costs, key, asked)
+  }
+
+  async #byLease(
+    hot: HotSubjects<N>,
+    policy: Policy<N>,
+    costs: readonly number[],
+    key: Key,
+    asked: Asked,
+  ): Promise<Decision<N>> {
     const take = (times: number) => {
       const all = times === 1 ? costs : costs.map((one) => one * times)
       return this.#exactly(policy, all, key, asked)
     }
-    const decided = await hot.consume(key, policy, cost, take)
+    const decided = await hot.consume(key, policy, costs[0] ?? 0, take)
     if ('allowed' in decided) return decided
     const receipt = new Admission(this, key, policy, costs, undefined, {}, decided.giveBack)
     return { allowed: true, decidedBy: 'lease', tiers: decided.tiers, receipt }
@@ -145,19 +155,16 @@ export class Deciding<N extends string> {
     { call, id, isKept = false, force = false }: Asked,
   ): Promise<Answer> {
     const repeat = isKept || costs.every((cost) => cost === 0) ? 'safe' : 'unsafe'
-    const ask = async (nowUs?: number): Promise<Answer> => {
-      const plan = policy.plan.bytes(costs, { force, ...(nowUs === undefined ? {} : { nowUs }) })
+    const within = this.#within(call, true)
+    let nowUs: number | undefined
+    for (let tries = 0; tries < 2; tries++) {
+      const plan = policy.plan.bytes(costs, force, nowUs)
       const args = id === undefined ? [plan] : isKept ? [plan, id, this.#keepUs] : [plan, id]
-      const reply = await this.#port.call(
-        { script: decideSource, keys: [key], args, repeat },
-        this.#within(call, true),
-      )
-      return policy.plan.read(reply, costs)
+      const reply = await this.#port.call({ script: decideSource, keys: [key], args, repeat }, within)
+      const answer = policy.plan.read(reply, costs)
+      if (answer.verdict !== 'another-day') return answer
+      nowUs = answer.nowUs
     }
-    const answer = await ask()
-    if (answer.verdict !== 'another-day') return answer
-    const again = await ask(answer.nowUs)
-    if (again.verdict !== 'another-day') return again
     throw new UnexpectedReplyError('the clock of a server runs too fast for a calendar')
   }
 
