@@ -3,6 +3,8 @@
  *
  * @module
  */
+export type { RateLimitAdminOptions, SubjectOptions, SubjectReport } from './admin.js'
+export { RateLimitAdmin } from './admin.js'
 export type { Period } from './calendar.js'
 export type { Decision, TierDescription, TierKind, TierState } from './decision.js'
 export type { BlockOptions, ConsumeOptions, PenalizeOptions, RateLimiterOptions } from './options.js'

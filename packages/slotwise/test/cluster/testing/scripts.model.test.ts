@@ -44,6 +44,7 @@ import {
 import { Policy } from '../../../src/ratelimit/policy.js'
 import refundDecision from '../../../src/ratelimit/refund.lua.js'
 import renewDecision from '../../../src/ratelimit/renew.lua.js'
+import showSubject from '../../../src/ratelimit/show.lua.js'
 import {
   type Argument,
   type Key,
@@ -271,6 +272,7 @@ const PATTERNS: Readonly<
     [refundDecision, [plan, receipt, leaseId, decisionId, fc.constant(30_000)]],
     [renewDecision, [plan, leaseId]],
     [blockSubject, [policy.map((one) => one.plan.empty), fc.constantFrom(0, 5, 30)]],
+    [showSubject, []],
   ],
   hits: [
     [countHits, [ms, fc.integer({ min: 0, max: 3 }), fc.constantFrom(0, 1, 2)]],
