@@ -7,7 +7,13 @@ export type { RateLimitAdminOptions, SubjectOptions, SubjectReport } from './adm
 export { RateLimitAdmin } from './admin.js'
 export type { Period } from './calendar.js'
 export type { Decision, TierDescription, TierKind, TierState } from './decision.js'
-export type { BlockOptions, ConsumeOptions, PenalizeOptions, RateLimiterOptions } from './options.js'
+export type {
+  BlockOptions,
+  ConsumeOptions,
+  PenalizeOptions,
+  RateLimiterOptions,
+  SettleOptions,
+} from './options.js'
 export type { OnPlanChange } from './plan.js'
 export { PLANS } from './plans.js'
 export type { Cost, Subject } from './policy.js'

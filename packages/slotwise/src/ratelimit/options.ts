@@ -45,6 +45,20 @@ export interface RateLimiterOptions<N extends string, S extends Subject> {
       }
     | undefined
   /**
+   * Subjects that are asked for often: this process takes several of their requests at once, as many as came in the last `forMs`,
+   * and lets them in by itself. In any time `t` at most as much is let in as exact decisions allow in `t + forMs`, whatever the number of
+   * processes: of a bucket `capacity + rate × t + rate × forMs`. Others stay exact, as do requests with an `idempotencyKey`, with
+   * costs that differ by tier, and where a tier is a concurrency. @defaultValue every decision is Redis's
+   */
+  readonly lease?:
+    | {
+        /** How long what was taken may be let in, in milliseconds. What is left then is dropped. */
+        readonly forMs: number
+        /** How many requests at once. @defaultValue `1000` */
+        readonly most?: number | undefined
+      }
+    | undefined
+  /**
    * What to do about primaries that may evict counts (any `maxmemory-policy` but `noeviction`), looked for at first and every
    * minute: refuse every operation, tell `onError`, or do not ask, where CONFIG is forbidden. @defaultValue `'refuse'`
    */
@@ -66,6 +80,12 @@ export interface ConsumeOptions<N extends string> extends CallOptions {
 
 /** Options of {@link RateLimiter.penalize}. */
 export interface PenalizeOptions<N extends string> extends CallOptions {
+  readonly cost: Cost<N>
+}
+
+/** Options of {@link RateLimiter.settle}. */
+export interface SettleOptions<N extends string> extends CallOptions {
+  /** What it cost in the end. */
   readonly cost: Cost<N>
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ClosedError, ConfigurationError, RedisUnavailableError, UnexpectedReplyError } from '../errors.js'
-import { type Key, type KeySpace, keyOf, plainName } from '../keys.js'
+import { type Id, type Key, type KeySpace, keyMaker, plainName } from '../keys.js'
 import { type CallOptions, integer, oneOf, shown } from '../options.js'
 import { randomTag } from '../random.js'
 import { type EvictionCheck, refuseEviction } from '../redis/eviction.js'
@@ -11,11 +11,18 @@ import { publish } from '../telemetry.js'
 import blockSource from './block.lua.js'
 import decideSource from './decide.lua.js'
 import type { Decision, TierDescription, TierState } from './decision.js'
+import { HotSubjects } from './hot-subjects.js'
 import { LocalShare } from './local-share.js'
-import type { BlockOptions, ConsumeOptions, PenalizeOptions, RateLimiterOptions } from './options.js'
+import type {
+  BlockOptions,
+  ConsumeOptions,
+  PenalizeOptions,
+  RateLimiterOptions,
+  SettleOptions,
+} from './options.js'
 import type { Answer } from './plan.js'
 import { idOf, Policy, type Subject } from './policy.js'
-import { type Receipt, Receipts, type Taken } from './receipt.js'
+import { Admission, type Receipt, type Taken } from './receipt.js'
 import refundSource from './refund.lua.js'
 import { Refusals } from './refusals.js'
 import renewSource from './renew.lua.js'
@@ -25,12 +32,10 @@ import type { Tier } from './tiers.js'
 interface Life<N extends string> {
   closed: boolean
   readiness: Readiness | undefined
-  readonly receipts: Receipts
   readonly refusals: Refusals<N> | undefined
   readonly local: LocalShare<N> | undefined
+  readonly hot: HotSubjects<N> | undefined
 }
-
-const NOBODY = Buffer.alloc(8)
 
 /**
  * Limits subjects by any number of tiers, **all decided together or not at all**, in one round trip and
@@ -65,6 +70,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   readonly #port: RedisPort
   readonly #options: RateLimiterOptions<N, S>
   #space: KeySpace
+  #keyOf: (id: Id) => Key
   readonly #deadlineMs: number
   readonly #keepUs: number
   readonly #evictionCheck: EvictionCheck
@@ -77,13 +83,14 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     this.#port = port
     this.#options = options
     this.#space = { namespace: port.namespace, pattern: 'ratelimit', name: plainName('name', name) }
+    this.#keyOf = keyMaker(this.#space)
     this.#deadlineMs = integer('deadlineMs', deadlineMs)
     this.#keepUs =
       1000 * integer('idempotencyWindowMs', options.idempotencyWindowMs ?? 60_000, { max: 2 ** 31 })
     this.#evictionCheck = oneOf('evictionCheck', options.evictionCheck ?? 'refuse', ['refuse', 'warn', 'off'])
     oneOf('whenUnavailable', whenUnavailable, ['allow', 'deny', 'local'])
     oneOf('onPlanChange', onPlanChange, ['keep-used', 'keep-proportion', 'reset'])
-    this.#life = { closed: false, readiness: undefined, receipts: new Receipts(), ...memoryOf<N, S>(options) }
+    this.#life = { closed: false, readiness: undefined, ...memoryOf<N, S>(options) }
     if (typeof tiers === 'function') {
       const policies = new WeakMap<object, Policy<N>>()
       this.#policyOf = (subject) => {
@@ -104,6 +111,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   forTenant(tenant: string): RateLimiter<N, S> {
     const view = new RateLimiter<N, S>(this.#port, this.#options)
     view.#space = { ...this.#space, tenant }
+    view.#keyOf = keyMaker(view.#space)
     view.#life = this.#life
     return view
   }
@@ -152,9 +160,9 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const policy = this.#policyOf(subject)
     const costs = policy.costs(cost)
     const id = idFor(policy, idempotencyKey)
-    const key = keyOf(this.#space, idOf(subject))
+    const key = this.#keyOf(idOf(subject))
     const startedAt = performance.now()
-    const decision = await this.#decide(policy, costs, key, {
+    const decision = await this.#decideOrLease(policy, costs, key, {
       call,
       id,
       isKept: idempotencyKey !== undefined,
@@ -175,7 +183,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const policy = this.#policyOf(subject)
     const costs = policy.names.map(() => 0)
     await this.ready(call)
-    const { standings } = await this.#ask(policy, costs, keyOf(this.#space, idOf(subject)), { call })
+    const { standings } = await this.#ask(policy, costs, this.#keyOf(idOf(subject)), { call })
     return policy.states(standings)
   }
 
@@ -188,11 +196,44 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
    */
   async refund(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
     const taken = this.#taken(receipt)
-    if (taken === undefined || taken.refunded) return false
+    if (taken === undefined || taken.isRefunded) return false
     this.#life.refusals?.drop(taken.key)
-    const isGiven = await this.#giveBack(taken, taken.costs, taken.mark, call)
-    taken.refunded = true
+    const isGiven = await this.#giveBack(taken, taken.own, taken.mark, call)
+    taken.refunded()
     return isGiven
+  }
+
+  /**
+   * {@link RateLimiter.consume} with an estimate, for what tells its cost only afterwards, such as tokens of a model or bytes: the
+   * estimate is taken at once, and {@link RateLimiter.settle} makes it the true cost. Who crashes between has taken the estimate.
+   */
+  reserve(subject: S, options: ConsumeOptions<N> = {}): Promise<Decision<N>> {
+    return this.consume(subject, options)
+  }
+
+  /**
+   * Makes what a decision took what it cost in the end: the rest is given back as far as it still counts, and what is missing is taken
+   * as far as there is any. What is under way is left alone, and a refund gives back nothing of what was taken here. Repeated while that is harmless, for `idempotencyWindowMs`.
+   *
+   * @throws ConfigurationError for a cost that `consume` would refuse; or an earlier settlement at another cost failed, and may be done
+   */
+  async settle(receipt: Receipt<N>, { cost, ...call }: SettleOptions<N>): Promise<void> {
+    const taken = this.#taken(receipt)
+    if (taken === undefined || taken.isRefunded) return
+    const { key, policy } = taken
+    const given = policy.costs(cost)
+    const costs = policy.tiers.map(({ kind }, i) => (kind === 'concurrency' ? taken.costs[i] : given[i]) ?? 0)
+    const marks = taken.settling(costs)
+    const less = costs.map((actual, i) =>
+      Math.min(taken.own[i] ?? 0, Math.max(0, (taken.costs[i] ?? 0) - actual)),
+    )
+    const more = costs.map((actual, i) => Math.max(0, actual - (taken.costs[i] ?? 0)))
+    this.#life.refusals?.drop(key)
+    await this.#giveBack(taken, less, marks.give, call)
+    const isCounted = taken.reply !== undefined || taken.locally !== undefined
+    if (isCounted && more.some((one) => one > 0))
+      await this.#ask(policy, more, key, { call, id: marks.take, isKept: true, force: true })
+    taken.settled(costs, less)
   }
 
   /** Ends what a decision has under way, of its concurrency tiers, and keeps what it took of others. As {@link RateLimiter.refund}. */
@@ -208,7 +249,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   /** Lets what a decision has under way last for another `ttlMs` from now. `false` where it has ended. Harmless to repeat. */
   async renew(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
     const taken = this.#taken(receipt)
-    if (taken?.record === undefined) return false
+    if (taken?.reply === undefined) return false
     const args = [taken.policy.plan.bytes(taken.costs), taken.lease]
     return (await this.#run(renewSource, taken.key, args, call)) === 1
   }
@@ -221,23 +262,23 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     // Nothing is under way.
     const costs = policy.tiers.map(({ kind }, i) => (kind === 'concurrency' ? 0 : (given[i] ?? 0)))
     await this.ready(call)
-    await this.#ask(policy, costs, keyOf(this.#space, idOf(subject)), { call, force: true })
+    await this.#ask(policy, costs, this.#keyOf(idOf(subject)), { call, force: true })
   }
 
   /** Refuses `subject` from now on for a time, whatever it has consumed. Harmless to repeat: the time counts anew. */
   async block(subject: S, { forMs, ...call }: BlockOptions): Promise<void> {
     this.#refuseClosed()
-    const key = keyOf(this.#space, idOf(subject))
+    const key = this.#keyOf(idOf(subject))
     const args = [this.#policyOf(subject).plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 })]
     await this.ready(call)
-    this.#life.refusals?.drop(key)
+    this.#forget(key)
     await this.#run(blockSource, key, args, call)
   }
 
   /** As if `subject` had never asked: nothing is taken of any tier, and a block ends. Harmless to repeat. */
   async reset(subject: S, call: CallOptions = {}): Promise<void> {
-    const key = keyOf(this.#space, idOf(subject))
-    this.#life.refusals?.drop(key)
+    const key = this.#keyOf(idOf(subject))
+    this.#forget(key)
     await this.#port.call({ key, command: ['DEL', key], repeat: 'safe' }, call)
   }
 
@@ -251,6 +292,28 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     return this.close()
   }
 
+  /** By a lease where the subject is hot, the request is one like the others, and what it takes comes back by itself. */
+  async #decideOrLease(
+    policy: Policy<N>,
+    costs: readonly number[],
+    key: Key,
+    asked: { readonly call: CallOptions; readonly id: Buffer | undefined; readonly isKept: boolean },
+  ): Promise<Decision<N>> {
+    const { hot } = this.#life
+    const [cost = 0] = costs
+    const isAlike = cost > 0 && costs.every((one) => one === cost)
+    if (hot === undefined || asked.isKept || !isAlike || policy.plan.hasLeases)
+      return await this.#decide(policy, costs, key, asked)
+    const take = (times: number) => {
+      const all = times === 1 ? costs : costs.map((one) => one * times)
+      return this.#decide(policy, all, key, asked)
+    }
+    const decided = await hot.consume(key, policy, cost, take)
+    if ('allowed' in decided) return decided
+    const receipt = new Admission(this.#life, key, policy, costs, undefined, undefined, decided.giveBack)
+    return { allowed: true, decidedBy: 'lease', tiers: decided.tiers, receipt }
+  }
+
   async #decide(
     policy: Policy<N>,
     costs: readonly number[],
@@ -259,7 +322,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   ): Promise<Decision<N>> {
     const tooSmall = policy.tooSmallFor(costs)
     if (tooSmall.length > 0) return { allowed: false, reason: 'exceeds-capacity', violated: tooSmall }
-    const { refusals, local, receipts } = this.#life
+    const { refusals, local } = this.#life
     const askedAt = performance.now()
     const remembered = refusals?.find(key, policy, costs, askedAt)
     if (remembered !== undefined && !asked.isKept) return remembered
@@ -269,11 +332,11 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
       if (breaker.state === 'open' && breaker.forMs >= this.#deadlineMs)
         throw new RedisUnavailableError(breaker.reason)
       await this.ready(asked.call)
-      const { verdict, standings, record, blockedUs } = await this.#ask(policy, costs, key, asked)
+      const { verdict, standings, reply, blockedUs } = await this.#ask(policy, costs, key, asked)
       const tiers = policy.states(standings)
       local?.saw(key, tiers)
       if (verdict === 'admitted' || verdict === 'repeated') {
-        const receipt = receipts.issue(policy, { key, costs, record, id: asked.id ?? NOBODY })
+        const receipt = new Admission(this.#life, key, policy, costs, reply, asked.id)
         return { allowed: true, decidedBy: 'redis', tiers, receipt }
       }
       const { violated, retryAfterMs } = policy.refusal(costs, standings)
@@ -297,8 +360,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
 
   #withoutRedis(policy: Policy<N>, costs: readonly number[], key: Key, cause: unknown): Decision<N> {
     const { whenUnavailable } = this.#options
-    const issue = (): Receipt<N> =>
-      this.#life.receipts.issue(policy, { key, costs, record: undefined, id: NOBODY })
+    const issue = (): Receipt<N> => new Admission(this.#life, key, policy, costs, undefined, undefined)
     if (whenUnavailable === 'allow')
       return { allowed: true, decidedBy: 'policy', tiers: [], receipt: issue(), cause }
     const decided = this.#life.local?.decide(key, policy, costs, performance.now())
@@ -341,11 +403,21 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     throw new UnexpectedReplyError('the clock of a server runs too fast for a calendar')
   }
 
-  async #giveBack(taken: Taken, costs: readonly number[], mark: Buffer, call: CallOptions): Promise<boolean> {
-    const { key, policy, record, lease } = taken
-    if (record === undefined) return this.#life.local?.giveBack(key, costs, policy as Policy<N>) ?? false
+  async #giveBack(
+    taken: Taken<N>,
+    costs: readonly number[],
+    mark: Buffer,
+    call: CallOptions,
+  ): Promise<boolean> {
+    const { key, policy, reply, lease } = taken
+    if (taken.locally !== undefined) {
+      // Of a lease all tiers have the same; what only some give back they do not.
+      const back = Math.min(...costs)
+      return back > 0 && taken.locally(back)
+    }
+    if (reply === undefined) return this.#life.local?.giveBack(key, costs, policy) ?? false
     if (costs.every((cost) => cost === 0)) return false
-    const args = [policy.plan.bytes(costs), record, lease, mark, this.#keepUs]
+    const args = [policy.plan.bytes(costs), policy.plan.recordOf(reply), lease, mark, this.#keepUs]
     return (await this.#run(refundSource, key, args, call)) === 1
   }
 
@@ -357,9 +429,15 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     return { signal: call.signal, deadlineMs: call.deadlineMs ?? this.#deadlineMs, binary }
   }
 
-  #taken(receipt: Receipt<N>): Taken | undefined {
+  #taken(receipt: Receipt<N>): Taken<N> | undefined {
     this.#refuseClosed()
-    return this.#life.receipts.find(receipt)
+    return Admission.of(receipt, this.#life)
+  }
+
+  /** What this process knows of a subject is true no more. */
+  #forget(key: Key): void {
+    this.#life.refusals?.drop(key)
+    this.#life.hot?.drop(key)
   }
 
   #refuseClosed(): void {
@@ -379,7 +457,8 @@ function memoryOf<N extends string, S extends Subject>({
   whenUnavailable,
   localShare,
   refusals,
-}: RateLimiterOptions<N, S>): Pick<Life<N>, 'local' | 'refusals'> {
+  lease,
+}: RateLimiterOptions<N, S>): Pick<Life<N>, 'local' | 'refusals' | 'hot'> {
   if (localShare !== undefined && !(localShare > 0 && localShare <= 1)) {
     throw new ConfigurationError(`localShare must be above 0 and at most 1, got ${shown(localShare)}`)
   }
@@ -389,6 +468,13 @@ function memoryOf<N extends string, S extends Subject>({
     )
   }
   return {
+    hot:
+      lease === undefined
+        ? undefined
+        : new HotSubjects<N>({
+            forMs: integer('lease.forMs', lease.forMs, { max: 60_000 }),
+            most: integer('lease.most', lease.most ?? 1000),
+          }),
     local: whenUnavailable === 'local' ? new LocalShare<N>(localShare ?? 1) : undefined,
     refusals:
       refusals === undefined

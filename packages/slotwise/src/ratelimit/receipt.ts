@@ -1,3 +1,4 @@
+import { ConfigurationError } from '../errors.js'
 import type { Key } from '../keys.js'
 import { randomTag } from '../random.js'
 import type { Policy } from './policy.js'
@@ -8,43 +9,105 @@ export interface Receipt<N extends string = string> {
   readonly costs: Readonly<Record<N, number>>
 }
 
-/** What a limiter knows of an admission. */
-export interface Taken {
+/** What a limiter knows of an admission. Made for each, so it holds what there is and works out the rest when it is asked. */
+export class Admission<N extends string> implements Receipt<N> {
+  readonly #owner: object
+  readonly #key: Key
+  readonly #policy: Policy<N>
+  #costs: readonly number[]
+  /** What of it the decision itself took and nobody has given back. */
+  #own: readonly number[]
+  readonly #record: Buffer | undefined
+  readonly #id: Buffer | undefined
+  readonly #locally: ((cost: number) => boolean) | undefined
+  #mark: Buffer | undefined
+  #refunded = false
+  /** Of a settlement that is under way, or of which nobody knows whether it is done. */
+  #marks: { readonly costs: readonly number[]; readonly give: Buffer; readonly take: Buffer } | undefined
+
+  /**
+   * @param record as the script answered; nothing where this process decided
+   * @param locally gives back what this process decided
+   */
+  constructor(
+    owner: object,
+    key: Key,
+    policy: Policy<N>,
+    costs: readonly number[],
+    record: Buffer | undefined,
+    id: Buffer | undefined,
+    locally?: (cost: number) => boolean,
+  ) {
+    this.#owner = owner
+    this.#key = key
+    this.#policy = policy
+    this.#costs = costs
+    this.#own = costs
+    this.#record = record
+    this.#id = id
+    this.#locally = locally
+  }
+
+  get costs(): Readonly<Record<N, number>> {
+    return this.#policy.named(this.#costs)
+  }
+
+  /** What is behind a receipt; nothing where another limiter gave it. */
+  static of<N extends string>(receipt: Receipt<N>, owner: object): Taken<N> | undefined {
+    return receipt instanceof Admission && receipt.#owner === owner ? receipt.#taken() : undefined
+  }
+
+  #taken(): Taken<N> {
+    return {
+      key: this.#key,
+      policy: this.#policy,
+      costs: this.#costs,
+      own: this.#own,
+      reply: this.#record,
+      locally: this.#locally,
+      lease: (this.#id ?? NOBODY).subarray(0, 6),
+      mark: (this.#mark ??= randomTag(8)),
+      isRefunded: this.#refunded,
+      refunded: () => {
+        this.#refunded = true
+      },
+      settling: (costs) => this.#settling(costs),
+      settled: (costs, given) => {
+        this.#costs = costs
+        this.#own = this.#own.map((cost, i) => cost - (given[i] ?? 0))
+        this.#marks = undefined
+      },
+    }
+  }
+
+  #settling(costs: readonly number[]): { readonly give: Buffer; readonly take: Buffer } {
+    this.#marks ??= { costs, give: randomTag(8), take: randomTag(8) }
+    if (this.#marks.costs.some((cost, i) => cost !== costs[i]))
+      throw new ConfigurationError('settled before at another cost, and whether that was done is not known')
+    return this.#marks
+  }
+}
+
+const NOBODY = Buffer.alloc(8)
+
+/** The same, to be given back. */
+export interface Taken<N extends string> {
   readonly key: Key
-  readonly policy: Policy<string>
+  readonly policy: Policy<N>
   readonly costs: readonly number[]
+  /** What of it the decision itself took and nobody has given back: less than it cost, where more was taken to settle it. */
+  readonly own: readonly number[]
   /** As the script answered; nothing where this process decided. */
-  readonly record: Buffer | undefined
+  readonly reply: Buffer | undefined
+  /** Gives back what this process decided by a lease. */
+  readonly locally: ((cost: number) => boolean) | undefined
   /** What was added to a concurrency. */
   readonly lease: Buffer
   /** By which Redis knows a repeated refund. */
   readonly mark: Buffer
-  refunded: boolean
-}
-
-/** The admissions of a limiter that somebody still holds the receipt of. */
-export class Receipts {
-  readonly #taken = new WeakMap<object, Taken>()
-
-  issue<N extends string>(
-    policy: Policy<N>,
-    taken: Pick<Taken, 'key' | 'costs' | 'record'> & { readonly id: Buffer },
-  ): Receipt<N> {
-    const { key, costs, record, id } = taken
-    const receipt = { costs: policy.named(costs) }
-    this.#taken.set(receipt, {
-      key,
-      policy,
-      costs,
-      record,
-      lease: id.subarray(0, 6),
-      mark: randomTag(8),
-      refunded: false,
-    })
-    return receipt
-  }
-
-  find(receipt: object): Taken | undefined {
-    return this.#taken.get(receipt)
-  }
+  readonly isRefunded: boolean
+  refunded(): void
+  /** By which Redis knows a repeated settlement at these costs. @throws ConfigurationError one at others may have been done */
+  settling(costs: readonly number[]): { readonly give: Buffer; readonly take: Buffer }
+  settled(costs: readonly number[], given: readonly number[]): void
 }
