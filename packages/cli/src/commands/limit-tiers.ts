@@ -1,9 +1,8 @@
 import { SlotwiseError } from 'slotwise'
+import type * as Library from 'slotwise/ratelimit'
 import type { PLANS, Tier } from 'slotwise/ratelimit'
 import { Refusal } from '../exit.js'
 import { harmless } from '../output/table.js'
-
-type Library = typeof import('slotwise/ratelimit')
 
 /** The options of each kind; of what they hold the library says what is wrong. */
 const KINDS: Readonly<Record<string, readonly string[]>> = {
@@ -42,7 +41,7 @@ export async function tiersOf(
   return Object.fromEntries(tiers)
 }
 
-function tierOf(library: Library, text: string): readonly [string, Tier] {
+function tierOf(library: typeof Library, text: string): readonly [string, Tier] {
   const [, name = '', kind = '', rest = ''] = /^([^=]+)=([a-zA-Z]+):(.+)$/.exec(text) ?? []
   const known = Object.hasOwn(KINDS, kind) ? KINDS[kind] : undefined
   if (known === undefined) {
@@ -71,7 +70,7 @@ function valueOf(text: string): number | string {
 }
 
 /** Options that are nested in the library have names of their own here. */
-function makerOf(library: Library, kind: string): (given: never) => Tier {
+function makerOf(library: typeof Library, kind: string): (given: never) => Tier {
   const makers: Readonly<Record<string, (given: never) => Tier>> = {
     slidingWindow: library.slidingWindow,
     slidingLog: library.slidingLog,

@@ -6,7 +6,8 @@
 export type { RateLimitAdminOptions, SubjectOptions, SubjectReport } from './admin.js'
 export { RateLimitAdmin } from './admin.js'
 export type { Period } from './calendar.js'
-export type { Decision, TierDescription, TierKind, TierState } from './decision.js'
+export type { Decision, Refused, TierDescription, TierKind, TierState } from './decision.js'
+export type { LimitedSubject } from './most-refused.js'
 export type {
   BlockOptions,
   ConsumeOptions,

@@ -63,6 +63,12 @@ export interface RateLimiterOptions<N extends string, S extends Subject> {
    * minute: refuse every operation, tell `onError`, or do not ask, where CONFIG is forbidden. @defaultValue `'refuse'`
    */
   readonly evictionCheck?: EvictionCheck | undefined
+  /**
+   * Lets everybody in, and only tells what would be refused (`wouldRefuse`, the event, metrics, `topLimited`): to try limits before
+   * they are in force. No request waits longer than `deadlineMs`, nor fails for Redis. What would be refused takes nothing, so
+   * counts are those that the limits in force would have. @defaultValue `false`
+   */
+  readonly shadow?: boolean | undefined
   /** Hears of every decision that Redis did not make. */
   readonly onError?: ((error: unknown) => void) | undefined
 }

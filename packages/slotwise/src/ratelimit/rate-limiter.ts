@@ -13,6 +13,7 @@ import decideSource from './decide.lua.js'
 import type { Decision, TierDescription, TierState } from './decision.js'
 import { HotSubjects } from './hot-subjects.js'
 import { LocalShare } from './local-share.js'
+import { type LimitedSubject, MostRefused } from './most-refused.js'
 import type {
   BlockOptions,
   ConsumeOptions,
@@ -26,6 +27,7 @@ import { Admission, type Receipt, type Taken } from './receipt.js'
 import refundSource from './refund.lua.js'
 import { Refusals } from './refusals.js'
 import renewSource from './renew.lua.js'
+import { inShadow } from './shadow.js'
 import type { Tier } from './tiers.js'
 
 /** What all views of a limiter share. */
@@ -35,6 +37,7 @@ interface Life<N extends string> {
   readonly refusals: Refusals<N> | undefined
   readonly local: LocalShare<N> | undefined
   readonly hot: HotSubjects<N> | undefined
+  readonly refused: MostRefused
 }
 
 /**
@@ -90,7 +93,12 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     this.#evictionCheck = oneOf('evictionCheck', options.evictionCheck ?? 'refuse', ['refuse', 'warn', 'off'])
     oneOf('whenUnavailable', whenUnavailable, ['allow', 'deny', 'local'])
     oneOf('onPlanChange', onPlanChange, ['keep-used', 'keep-proportion', 'reset'])
-    this.#life = { closed: false, readiness: undefined, ...memoryOf<N, S>(options) }
+    this.#life = {
+      closed: false,
+      readiness: undefined,
+      refused: new MostRefused(),
+      ...memoryOf<N, S>(options),
+    }
     if (typeof tiers === 'function') {
       const policies = new WeakMap<object, Policy<N>>()
       this.#policyOf = (subject) => {
@@ -162,16 +170,28 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const id = idFor(policy, idempotencyKey)
     const key = this.#keyOf(idOf(subject))
     const startedAt = performance.now()
-    const decision = await this.#decideOrLease(policy, costs, key, {
+    const deciding = this.#decideOrLease(policy, costs, key, {
       call,
       id,
       isKept: idempotencyKey !== undefined,
     })
+    const decision =
+      this.#options.shadow === true
+        ? await inShadow(deciding, {
+            boundMs: call.deadlineMs ?? this.#deadlineMs,
+            signal: call.signal,
+            untaken: () => this.#untaken(policy, key),
+            report: (error) => this.#report(error),
+          })
+        : await deciding
+    const refused = decision.allowed ? decision.wouldRefuse : decision
+    if (refused !== undefined && 'retryAfterMs' in refused) this.#life.refused.add(key)
     publish('slotwise:ratelimit', () => ({
       name: this.#space.name,
       key,
       outcome: decision.allowed ? 'allowed' : decision.reason,
-      violated: 'violated' in decision ? decision.violated : [],
+      wouldRefuse: decision.allowed ? decision.wouldRefuse?.reason : undefined,
+      violated: refused !== undefined && 'violated' in refused ? refused.violated : [],
       durationMs: performance.now() - startedAt,
     }))
     return decision
@@ -282,6 +302,14 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     await this.#port.call({ key, command: ['DEL', key], repeat: 'safe' }, call)
   }
 
+  /**
+   * Who was refused most often, by this process, since the limiter was made; those that were refused most first, and subjects of
+   * every tenant. In memory that is bounded: who was refused more often than a thousandth of all refusals is there.
+   */
+  topLimited(n = 10): readonly LimitedSubject[] {
+    return this.#life.refused.top(integer('n', n, { min: 0 }))
+  }
+
   /** Ends this limiter; the port stays open. Idempotent. */
   close(): Promise<void> {
     this.#life.closed = true
@@ -290,6 +318,11 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  #untaken(policy: Policy<N>, key: Key): Receipt<N> {
+    const nothing = policy.names.map(() => 0)
+    return new Admission(this.#life, key, policy, nothing, undefined, undefined)
   }
 
   /** By a lease where the subject is hot, the request is one like the others, and what it takes comes back by itself. */
