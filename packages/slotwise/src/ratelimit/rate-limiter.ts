@@ -1,18 +1,13 @@
 import { createHash } from 'node:crypto'
-import { ClosedError, ConfigurationError, RedisUnavailableError, UnexpectedReplyError } from '../errors.js'
+import { ClosedError, ConfigurationError } from '../errors.js'
 import { type Id, type Key, type KeySpace, keyMaker, plainName } from '../keys.js'
 import { type CallOptions, integer, oneOf, shown } from '../options.js'
 import { randomTag } from '../random.js'
-import { type EvictionCheck, refuseEviction } from '../redis/eviction.js'
-import type { Argument, RedisPort } from '../redis/port.js'
-import { Readiness } from '../redis/readiness.js'
-import type { ScriptSource } from '../redis/script.js'
+import type { RedisPort } from '../redis/port.js'
 import { publish } from '../telemetry.js'
 import blockSource from './block.lua.js'
-import decideSource from './decide.lua.js'
+import { Deciding } from './deciding.js'
 import type { Decision, TierDescription, TierState } from './decision.js'
-import { HotSubjects } from './hot-subjects.js'
-import { LocalShare } from './local-share.js'
 import { type LimitedSubject, MostRefused } from './most-refused.js'
 import type {
   BlockOptions,
@@ -21,24 +16,10 @@ import type {
   RateLimiterOptions,
   SettleOptions,
 } from './options.js'
-import type { Answer } from './plan.js'
 import { idOf, Policy, type Subject } from './policy.js'
 import { Admission, type Receipt, type Taken } from './receipt.js'
-import refundSource from './refund.lua.js'
-import { Refusals } from './refusals.js'
 import renewSource from './renew.lua.js'
-import { inShadow } from './shadow.js'
 import type { Tier } from './tiers.js'
-
-/** What all views of a limiter share. */
-interface Life<N extends string> {
-  closed: boolean
-  readiness: Readiness | undefined
-  readonly refusals: Refusals<N> | undefined
-  readonly local: LocalShare<N> | undefined
-  readonly hot: HotSubjects<N> | undefined
-  readonly refused: MostRefused
-}
 
 /**
  * Limits subjects by any number of tiers, **all decided together or not at all**, in one round trip and
@@ -74,31 +55,19 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   readonly #options: RateLimiterOptions<N, S>
   #space: KeySpace
   #keyOf: (id: Id) => Key
-  readonly #deadlineMs: number
-  readonly #keepUs: number
-  readonly #evictionCheck: EvictionCheck
   readonly #policyOf: (subject: S) => Policy<N>
-  /** Shared by all views, so that closing one closes the limiter. */
-  #life: Life<N>
+  /** Shared by all views, as is whether it is closed. */
+  #deciding: Deciding<N>
+  #life = { closed: false, refused: new MostRefused() }
 
   constructor(port: RedisPort, options: RateLimiterOptions<N, S>) {
-    const { name, tiers, whenUnavailable, deadlineMs = 50, onPlanChange = 'keep-used' } = options
+    const { name, tiers, onPlanChange = 'keep-used' } = options
     this.#port = port
     this.#options = options
     this.#space = { namespace: port.namespace, pattern: 'ratelimit', name: plainName('name', name) }
     this.#keyOf = keyMaker(this.#space)
-    this.#deadlineMs = integer('deadlineMs', deadlineMs)
-    this.#keepUs =
-      1000 * integer('idempotencyWindowMs', options.idempotencyWindowMs ?? 60_000, { max: 2 ** 31 })
-    this.#evictionCheck = oneOf('evictionCheck', options.evictionCheck ?? 'refuse', ['refuse', 'warn', 'off'])
-    oneOf('whenUnavailable', whenUnavailable, ['allow', 'deny', 'local'])
+    this.#deciding = new Deciding(port, options)
     oneOf('onPlanChange', onPlanChange, ['keep-used', 'keep-proportion', 'reset'])
-    this.#life = {
-      closed: false,
-      readiness: undefined,
-      refused: new MostRefused(),
-      ...memoryOf<N, S>(options),
-    }
     if (typeof tiers === 'function') {
       const policies = new WeakMap<object, Policy<N>>()
       this.#policyOf = (subject) => {
@@ -121,6 +90,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     view.#space = { ...this.#space, tenant }
     view.#keyOf = keyMaker(view.#space)
     view.#life = this.#life
+    view.#deciding = this.#deciding
     return view
   }
 
@@ -130,24 +100,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
    * @throws ConfigurationError a primary may evict counts, or will not say
    */
   ready(call: CallOptions = {}): Promise<void> {
-    if (this.#evictionCheck === 'off') return Promise.resolve()
-    this.#life.readiness ??= new Readiness(
-      async () => {
-        const looked = refuseEviction(this.#port, 'limits', {
-          deadlineMs: this.#deadlineMs,
-          ...call,
-          ends: true,
-        })
-        await (this.#evictionCheck === 'warn'
-          ? looked.catch((error: unknown) => {
-              if (!(error instanceof ConfigurationError)) throw error
-              this.#report(error)
-            })
-          : looked)
-      },
-      (error) => this.#report(error),
-    )
-    return this.#life.readiness.ready()
+    return this.#deciding.ready(call)
   }
 
   /** The tiers of `subject`, in their order. Nobody is asked. */
@@ -170,20 +123,20 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const id = idFor(policy, idempotencyKey)
     const key = this.#keyOf(idOf(subject))
     const startedAt = performance.now()
-    const deciding = this.#decideOrLease(policy, costs, key, {
+    const deciding = this.#deciding.decide(policy, costs, key, {
       call,
       id,
       isKept: idempotencyKey !== undefined,
     })
     const decision =
       this.#options.shadow === true
-        ? await inShadow(deciding, {
-            boundMs: call.deadlineMs ?? this.#deadlineMs,
-            signal: call.signal,
-            untaken: () => this.#untaken(policy, key),
-            report: (error) => this.#report(error),
-          })
+        ? await this.#deciding.inShadow(deciding, policy, key, call)
         : await deciding
+    this.#tell(decision, key, startedAt)
+    return decision
+  }
+
+  #tell(decision: Decision<N>, key: Key, startedAt: number): void {
     const refused = decision.allowed ? decision.wouldRefuse : decision
     if (refused !== undefined && 'retryAfterMs' in refused) this.#life.refused.add(key)
     publish('slotwise:ratelimit', () => ({
@@ -194,7 +147,6 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
       violated: refused !== undefined && 'violated' in refused ? refused.violated : [],
       durationMs: performance.now() - startedAt,
     }))
-    return decision
   }
 
   /** Where `subject` stands. Consumes nothing. @throws when Redis cannot be asked */
@@ -203,7 +155,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const policy = this.#policyOf(subject)
     const costs = policy.names.map(() => 0)
     await this.ready(call)
-    const { standings } = await this.#ask(policy, costs, this.#keyOf(idOf(subject)), { call })
+    const { standings } = await this.#deciding.ask(policy, costs, this.#keyOf(idOf(subject)), { call })
     return policy.states(standings)
   }
 
@@ -217,8 +169,8 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   async refund(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
     const taken = this.#taken(receipt)
     if (taken === undefined || taken.isRefunded) return false
-    this.#life.refusals?.drop(taken.key)
-    const isGiven = await this.#giveBack(taken, taken.own, taken.mark, call)
+    this.#deciding.forgetRefusals(taken.key)
+    const isGiven = await this.#deciding.giveBack(taken, taken.own, taken.mark, call)
     taken.refunded()
     return isGiven
   }
@@ -248,11 +200,11 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
       Math.min(taken.own[i] ?? 0, Math.max(0, (taken.costs[i] ?? 0) - actual)),
     )
     const more = costs.map((actual, i) => Math.max(0, actual - (taken.costs[i] ?? 0)))
-    this.#life.refusals?.drop(key)
-    await this.#giveBack(taken, less, marks.give, call)
-    const isCounted = taken.reply !== undefined || taken.locally !== undefined
+    this.#deciding.forgetRefusals(key)
+    await this.#deciding.giveBack(taken, less, marks.give, call)
+    const isCounted = taken.answer !== undefined || taken.locally !== undefined
     if (isCounted && more.some((one) => one > 0))
-      await this.#ask(policy, more, key, { call, id: marks.take, isKept: true, force: true })
+      await this.#deciding.ask(policy, more, key, { call, id: marks.take, isKept: true, force: true })
     taken.settled(costs, less)
   }
 
@@ -263,15 +215,15 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const costs = taken.policy.tiers.map(({ kind }, i) =>
       kind === 'concurrency' ? (taken.costs[i] ?? 0) : 0,
     )
-    return await this.#giveBack(taken, costs, randomTag(8), call)
+    return await this.#deciding.giveBack(taken, costs, randomTag(8), call)
   }
 
   /** Lets what a decision has under way last for another `ttlMs` from now. `false` where it has ended. Harmless to repeat. */
   async renew(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
     const taken = this.#taken(receipt)
-    if (taken?.reply === undefined) return false
+    if (taken?.answer === undefined) return false
     const args = [taken.policy.plan.bytes(taken.costs), taken.lease]
-    return (await this.#run(renewSource, taken.key, args, call)) === 1
+    return (await this.#deciding.run(renewSource, taken.key, args, call)) === 1
   }
 
   /** Takes `cost` of every tier, or what there is of it, and refuses nothing: for what turned out to be worse than it looked. */
@@ -282,7 +234,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     // Nothing is under way.
     const costs = policy.tiers.map(({ kind }, i) => (kind === 'concurrency' ? 0 : (given[i] ?? 0)))
     await this.ready(call)
-    await this.#ask(policy, costs, this.#keyOf(idOf(subject)), { call, force: true })
+    await this.#deciding.ask(policy, costs, this.#keyOf(idOf(subject)), { call, force: true })
   }
 
   /** Refuses `subject` from now on for a time, whatever it has consumed. Harmless to repeat: the time counts anew. */
@@ -291,14 +243,14 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const key = this.#keyOf(idOf(subject))
     const args = [this.#policyOf(subject).plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 })]
     await this.ready(call)
-    this.#forget(key)
-    await this.#run(blockSource, key, args, call)
+    this.#deciding.forget(key)
+    await this.#deciding.run(blockSource, key, args, call)
   }
 
   /** As if `subject` had never asked: nothing is taken of any tier, and a block ends. Harmless to repeat. */
   async reset(subject: S, call: CallOptions = {}): Promise<void> {
     const key = this.#keyOf(idOf(subject))
-    this.#forget(key)
+    this.#deciding.forget(key)
     await this.#port.call({ key, command: ['DEL', key], repeat: 'safe' }, call)
   }
 
@@ -320,202 +272,13 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     return this.close()
   }
 
-  #untaken(policy: Policy<N>, key: Key): Receipt<N> {
-    const nothing = policy.names.map(() => 0)
-    return new Admission(this.#life, key, policy, nothing, undefined, undefined)
-  }
-
-  /** By a lease where the subject is hot, the request is one like the others, and what it takes comes back by itself. */
-  async #decideOrLease(
-    policy: Policy<N>,
-    costs: readonly number[],
-    key: Key,
-    asked: { readonly call: CallOptions; readonly id: Buffer | undefined; readonly isKept: boolean },
-  ): Promise<Decision<N>> {
-    const { hot } = this.#life
-    const [cost = 0] = costs
-    const isAlike = cost > 0 && costs.every((one) => one === cost)
-    if (hot === undefined || asked.isKept || !isAlike || policy.plan.hasLeases)
-      return await this.#decide(policy, costs, key, asked)
-    const take = (times: number) => {
-      const all = times === 1 ? costs : costs.map((one) => one * times)
-      return this.#decide(policy, all, key, asked)
-    }
-    const decided = await hot.consume(key, policy, cost, take)
-    if ('allowed' in decided) return decided
-    const receipt = new Admission(this.#life, key, policy, costs, undefined, undefined, decided.giveBack)
-    return { allowed: true, decidedBy: 'lease', tiers: decided.tiers, receipt }
-  }
-
-  async #decide(
-    policy: Policy<N>,
-    costs: readonly number[],
-    key: Key,
-    asked: { readonly call: CallOptions; readonly id: Buffer | undefined; readonly isKept: boolean },
-  ): Promise<Decision<N>> {
-    const tooSmall = policy.tooSmallFor(costs)
-    if (tooSmall.length > 0) return { allowed: false, reason: 'exceeds-capacity', violated: tooSmall }
-    const { refusals, local } = this.#life
-    const askedAt = performance.now()
-    const remembered = refusals?.find(key, policy, costs, askedAt)
-    if (remembered !== undefined && !asked.isKept) return remembered
-    try {
-      const breaker = this.#port.breaker(key)
-      // One that has been away for longer than a decision may take would only cost that long.
-      if (breaker.state === 'open' && breaker.forMs >= this.#deadlineMs)
-        throw new RedisUnavailableError(breaker.reason)
-      await this.ready(asked.call)
-      const { verdict, standings, reply, blockedUs } = await this.#ask(policy, costs, key, asked)
-      const tiers = policy.states(standings)
-      local?.saw(key, tiers)
-      if (verdict === 'admitted' || verdict === 'repeated') {
-        const receipt = new Admission(this.#life, key, policy, costs, reply, asked.id)
-        return { allowed: true, decidedBy: 'redis', tiers, receipt }
-      }
-      const { violated, retryAfterMs } = policy.refusal(costs, standings)
-      const refusal = {
-        allowed: false,
-        reason: verdict === 'blocked' ? 'blocked' : 'limited',
-        decidedBy: 'redis',
-        retryAfterMs: Math.max(retryAfterMs, Math.ceil(blockedUs / 1000)),
-        violated,
-        tiers,
-      } as const
-      refusals?.keep(key, { policy, costs, refusal, askedAt })
-      return refusal
-    } catch (cause) {
-      // The caller gave up: there is nobody to decide for.
-      if (asked.call.signal?.aborted === true || cause instanceof ConfigurationError) throw cause
-      this.#report(cause)
-      return this.#withoutRedis(policy, costs, key, cause)
-    }
-  }
-
-  #withoutRedis(policy: Policy<N>, costs: readonly number[], key: Key, cause: unknown): Decision<N> {
-    const { whenUnavailable } = this.#options
-    const issue = (): Receipt<N> => new Admission(this.#life, key, policy, costs, undefined, undefined)
-    if (whenUnavailable === 'allow')
-      return { allowed: true, decidedBy: 'policy', tiers: [], receipt: issue(), cause }
-    const decided = this.#life.local?.decide(key, policy, costs, performance.now())
-    if (decided === undefined) return { allowed: false, reason: 'unavailable', cause }
-    if (!decided.allowed) return decided
-    return { allowed: true, decidedBy: 'local', tiers: decided.tiers, receipt: issue(), cause }
-  }
-
-  /** One decision of the script; of windows of the calendar again, where the server is in another than this process is. */
-  async #ask(
-    policy: Policy<N>,
-    costs: readonly number[],
-    key: Key,
-    {
-      call,
-      id,
-      isKept = false,
-      force = false,
-    }: {
-      readonly call: CallOptions
-      readonly id?: Buffer | undefined
-      readonly isKept?: boolean
-      readonly force?: boolean
-    },
-  ): Promise<Answer> {
-    const repeat = isKept || costs.every((cost) => cost === 0) ? 'safe' : 'unsafe'
-    const ask = async (nowUs?: number): Promise<Answer> => {
-      const plan = policy.plan.bytes(costs, { force, ...(nowUs === undefined ? {} : { nowUs }) })
-      const args = id === undefined ? [plan] : isKept ? [plan, id, this.#keepUs] : [plan, id]
-      const reply = await this.#port.call(
-        { script: decideSource, keys: [key], args, repeat },
-        this.#within(call, true),
-      )
-      return policy.plan.read(reply, costs)
-    }
-    const answer = await ask()
-    if (answer.verdict !== 'another-day') return answer
-    const again = await ask(answer.nowUs)
-    if (again.verdict !== 'another-day') return again
-    throw new UnexpectedReplyError('the clock of a server runs too fast for a calendar')
-  }
-
-  async #giveBack(
-    taken: Taken<N>,
-    costs: readonly number[],
-    mark: Buffer,
-    call: CallOptions,
-  ): Promise<boolean> {
-    const { key, policy, reply, lease } = taken
-    if (taken.locally !== undefined) {
-      // Of a lease all tiers have the same; what only some give back they do not.
-      const back = Math.min(...costs)
-      return back > 0 && taken.locally(back)
-    }
-    if (reply === undefined) return this.#life.local?.giveBack(key, costs, policy) ?? false
-    if (costs.every((cost) => cost === 0)) return false
-    const args = [policy.plan.bytes(costs), policy.plan.recordOf(reply), lease, mark, this.#keepUs]
-    return (await this.#run(refundSource, key, args, call)) === 1
-  }
-
-  #run(script: ScriptSource, key: Key, args: readonly Argument[], call: CallOptions): Promise<unknown> {
-    return this.#port.call({ script, keys: [key], args, repeat: 'safe' }, this.#within(call, false))
-  }
-
-  #within(call: CallOptions, binary: boolean): CallOptions & { readonly binary: boolean } {
-    return { signal: call.signal, deadlineMs: call.deadlineMs ?? this.#deadlineMs, binary }
-  }
-
   #taken(receipt: Receipt<N>): Taken<N> | undefined {
     this.#refuseClosed()
-    return Admission.of(receipt, this.#life)
-  }
-
-  /** What this process knows of a subject is true no more. */
-  #forget(key: Key): void {
-    this.#life.refusals?.drop(key)
-    this.#life.hot?.drop(key)
+    return Admission.of(receipt, this.#deciding)
   }
 
   #refuseClosed(): void {
     if (this.#life.closed) throw new ClosedError('this limiter has been closed')
-  }
-
-  #report(error: unknown): void {
-    try {
-      this.#options.onError?.(error)
-    } catch {
-      // A listener that throws must not end what it listens to.
-    }
-  }
-}
-
-function memoryOf<N extends string, S extends Subject>({
-  whenUnavailable,
-  localShare,
-  refusals,
-  lease,
-}: RateLimiterOptions<N, S>): Pick<Life<N>, 'local' | 'refusals' | 'hot'> {
-  if (localShare !== undefined && !(localShare > 0 && localShare <= 1)) {
-    throw new ConfigurationError(`localShare must be above 0 and at most 1, got ${shown(localShare)}`)
-  }
-  if (whenUnavailable === 'local' && localShare === undefined) {
-    throw new ConfigurationError(
-      "whenUnavailable: 'local' needs a localShare, such as one over the number of processes",
-    )
-  }
-  return {
-    hot:
-      lease === undefined
-        ? undefined
-        : new HotSubjects<N>({
-            forMs: integer('lease.forMs', lease.forMs, { max: 60_000 }),
-            most: integer('lease.most', lease.most ?? 1000),
-          }),
-    local: whenUnavailable === 'local' ? new LocalShare<N>(localShare ?? 1) : undefined,
-    refusals:
-      refusals === undefined
-        ? undefined
-        : new Refusals<N>({
-            maxEntries: integer('refusals.maxEntries', refusals.maxEntries ?? 10_000),
-            maxAgeMs: integer('refusals.maxAgeMs', refusals.maxAgeMs ?? 1000),
-          }),
   }
 }
 

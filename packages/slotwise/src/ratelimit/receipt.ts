@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
 import { ConfigurationError } from '../errors.js'
 import type { Key } from '../keys.js'
 import { randomTag } from '../random.js'
+import type { Answer } from './plan.js'
 import type { Policy } from './policy.js'
 
 /** What an admission took, for {@link RateLimiter.refund}. Opaque: only a limiter of the same process reads it. */
@@ -17,8 +19,9 @@ export class Admission<N extends string> implements Receipt<N> {
   #costs: readonly number[]
   /** What of it the decision itself took and nobody has given back. */
   #own: readonly number[]
-  readonly #record: Buffer | undefined
+  readonly #answer: Answer | undefined
   readonly #id: Buffer | undefined
+  readonly #isKept: boolean
   readonly #locally: ((cost: number) => boolean) | undefined
   #mark: Buffer | undefined
   #refunded = false
@@ -26,7 +29,8 @@ export class Admission<N extends string> implements Receipt<N> {
   #marks: { readonly costs: readonly number[]; readonly give: Buffer; readonly take: Buffer } | undefined
 
   /**
-   * @param record as the script answered; nothing where this process decided
+   * @param answer the script's; nothing where this process decided
+   * @param asked the id of the decision, and whether Redis keeps it
    * @param locally gives back what this process decided
    */
   constructor(
@@ -34,8 +38,8 @@ export class Admission<N extends string> implements Receipt<N> {
     key: Key,
     policy: Policy<N>,
     costs: readonly number[],
-    record: Buffer | undefined,
-    id: Buffer | undefined,
+    answer: Answer | undefined,
+    { id, isKept }: { readonly id?: Buffer | undefined; readonly isKept?: boolean } = {},
     locally?: (cost: number) => boolean,
   ) {
     this.#owner = owner
@@ -43,8 +47,9 @@ export class Admission<N extends string> implements Receipt<N> {
     this.#policy = policy
     this.#costs = costs
     this.#own = costs
-    this.#record = record
+    this.#answer = answer
     this.#id = id
+    this.#isKept = isKept === true
     this.#locally = locally
   }
 
@@ -63,10 +68,10 @@ export class Admission<N extends string> implements Receipt<N> {
       policy: this.#policy,
       costs: this.#costs,
       own: this.#own,
-      reply: this.#record,
+      answer: this.#answer,
       locally: this.#locally,
       lease: (this.#id ?? NOBODY).subarray(0, 6),
-      mark: (this.#mark ??= randomTag(8)),
+      mark: (this.#mark ??= this.#markOf()),
       isRefunded: this.#refunded,
       refunded: () => {
         this.#refunded = true
@@ -78,6 +83,12 @@ export class Admission<N extends string> implements Receipt<N> {
         this.#marks = undefined
       },
     }
+  }
+
+  /** What was admitted again has several receipts, and is given back once. */
+  #markOf(): Buffer {
+    if (!this.#isKept || this.#id === undefined) return randomTag(8)
+    return createHash('sha256').update(this.#id).digest().subarray(0, 8)
   }
 
   #settling(costs: readonly number[]): { readonly give: Buffer; readonly take: Buffer } {
@@ -98,7 +109,7 @@ export interface Taken<N extends string> {
   /** What of it the decision itself took and nobody has given back: less than it cost, where more was taken to settle it. */
   readonly own: readonly number[]
   /** As the script answered; nothing where this process decided. */
-  readonly reply: Buffer | undefined
+  readonly answer: Answer | undefined
   /** Gives back what this process decided by a lease. */
   readonly locally: ((cost: number) => boolean) | undefined
   /** What was added to a concurrency. */
