@@ -6,7 +6,7 @@ import { harmless } from '../output/table.js'
 
 /** The options of each kind; of what they hold the library says what is wrong. */
 const KINDS: Readonly<Record<string, readonly string[]>> = {
-  tokenBucket: ['capacity', 'refillPerSecond', 'tokens', 'everyMs'],
+  tokenBucket: ['capacity', 'refillPerSecond', 'maxWaitMs', 'tokens', 'everyMs'],
   fixedWindow: ['limit', 'windowMs', 'align', 'period', 'timeZone'],
   slidingWindow: ['limit', 'windowMs', 'mode', 'parts'],
   slidingLog: ['limit', 'windowMs'],
@@ -92,6 +92,7 @@ function makerOf(library: typeof Library, kind: string): (given: never) => Tier 
 interface Bucket {
   readonly capacity: number
   readonly refillPerSecond: number
+  readonly maxWaitMs?: number
   readonly tokens?: number
   readonly everyMs?: number
 }

@@ -14,13 +14,14 @@
 -- @key state
 -- @arg plan     mode (1 takes what there is and never refuses, 2 keeps proportions, 3 both), size of the parts in 8 bytes,
 --               layout; then for each tier kind, limit, width, unit, cost: see plan.ts
--- @arg call...  8 bytes by which this decision is known again, microseconds for which it is kept
+-- @arg call...  8 bytes by which this decision is known again, microseconds for which it is kept, microseconds for
+--               which a bucket may owe more than it holds: how far ahead a place in its line may be
 -- @return       0 refused, 1 admitted, 2 admitted before, 3 blocked, 4 no calendar day given is now; layout, now, each tier's
 --               part as if the cost had been taken; four moments for each list: its last end, that of this cost, when the cost
 --               would fit, when more would; of 2 when that was, of 3 the end of the block
 local plan = ARGV[1]
-local _, id, keep = unpack(ARGV)
-keep = tonumber(keep)
+local _, id, keep, ahead = unpack(ARGV)
+keep, ahead = tonumber(keep), tonumber(ahead) or 0
 local mode, parts, layout, first = struct.unpack('>BBI4', plan)
 local force, shares, entries = mode % 2 == 1, mode > 1, 13 + parts * 8
 
@@ -85,12 +86,15 @@ repeat
           debt = math.ceil(math.ceil(debt / interval) * limit / before) * width
           mended = true
         end
-        if debt > depth then debt, mended = depth, true end
+        -- Of those who wait in line more than a full bucket is owed.
+        local most = depth + unit * 1000
+        if debt > most then debt, mended = most, true end
       end
       at = at + 16
-      debt = debt + cost * width
+      local owed = debt
+      debt, depth = debt + cost * width, depth + ahead
       if debt > depth then
-        if force then debt = depth elseif cost > 0 then verdict = '0' end
+        if force then debt = math.max(depth, owed) elseif cost > 0 then verdict = '0' end
       end
       if now + debt > full then full = now + debt end
       record = record .. struct.pack('>dd', debt, width)

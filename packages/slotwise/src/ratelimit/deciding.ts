@@ -24,6 +24,8 @@ export interface Asked {
   readonly id?: Buffer | undefined
   readonly isKept?: boolean
   readonly force?: boolean
+  /** How far ahead a place in the line of a bucket may be, in microseconds. */
+  readonly aheadUs?: number
 }
 
 /** Who decides: Redis, what this process was given by it or remembers of it, or this process by itself. Shared by all views of a limiter. */
@@ -59,7 +61,7 @@ export class Deciding<N extends string> {
 
   ready(call: CallOptions): Promise<void> {
     if (this.#evictionCheck === 'off') return Promise.resolve()
-    const report = (error: unknown) => this.#report(error)
+    const report = (error: unknown) => this.report(error)
     this.#readiness ??= new Readiness(() => this.#look(call), report)
     return this.#readiness.ready()
   }
@@ -68,7 +70,7 @@ export class Deciding<N extends string> {
     const looked = refuseEviction(this.#port, 'limits', { deadlineMs: this.#deadlineMs, ...call, ends: true })
     await looked.catch((error: unknown) => {
       if (this.#evictionCheck !== 'warn' || !(error instanceof ConfigurationError)) throw error
-      this.#report(error)
+      this.report(error)
     })
   }
 
@@ -81,7 +83,7 @@ export class Deciding<N extends string> {
   ): Promise<Decision<N>> {
     const nothing = policy.names.map(() => 0)
     const untaken = () => new Admission(this, key, policy, nothing, undefined)
-    const report = (error: unknown) => this.#report(error)
+    const report = (error: unknown) => this.report(error)
     return inShadow(deciding, { boundMs: deadlineMs, signal, untaken, report })
   }
 
@@ -90,7 +92,13 @@ export class Deciding<N extends string> {
     const hot = this.#hot
     const [cost = 0] = costs
     const isAlike = cost > 0 && costs.every((one) => one === cost)
-    if (hot === undefined || asked.isKept === true || !isAlike || policy.plan.hasLeases)
+    if (
+      hot === undefined ||
+      asked.isKept === true ||
+      asked.aheadUs !== undefined ||
+      !isAlike ||
+      policy.plan.hasLeases
+    )
       return await this.#exactly(policy, costs, key, asked)
     const take = (times: number) => {
       const all = times === 1 ? costs : costs.map((one) => one * times)
@@ -107,7 +115,9 @@ export class Deciding<N extends string> {
     if (tooSmall.length > 0) return { allowed: false, reason: 'exceeds-capacity', violated: tooSmall }
     const askedAt = performance.now()
     const remembered = this.#refusals?.find(key, policy, costs, askedAt)
-    if (remembered !== undefined && asked.isKept !== true) return remembered
+    // Who waits may be given a place where others are refused.
+    const isOrdinary = asked.isKept !== true && asked.aheadUs === undefined
+    if (remembered !== undefined && isOrdinary) return remembered
     try {
       const breaker = this.#port.breaker(key)
       // One that has been away for longer than a decision may take would only cost that long.
@@ -136,7 +146,7 @@ export class Deciding<N extends string> {
     } catch (cause) {
       // The caller gave up: there is nobody to decide for.
       if (asked.call.signal?.aborted === true || cause instanceof ConfigurationError) throw cause
-      this.#report(cause)
+      this.report(cause)
       return this.#withoutRedis(policy, costs, key, cause)
     }
   }
@@ -156,12 +166,13 @@ export class Deciding<N extends string> {
     policy: Policy<N>,
     costs: readonly number[],
     key: Key,
-    { call, id, isKept = false, force = false }: Asked,
+    { call, id, isKept = false, force = false, aheadUs }: Asked,
   ): Promise<Answer> {
     const repeat = isKept || costs.every((cost) => cost === 0) ? 'safe' : 'unsafe'
     const ask = async (nowUs?: number): Promise<Answer> => {
       const plan = policy.plan.bytes(costs, { force, ...(nowUs === undefined ? {} : { nowUs }) })
-      const args = id === undefined ? [plan] : isKept ? [plan, id, this.#keepUs] : [plan, id]
+      const args: Argument[] = id === undefined ? [plan] : isKept ? [plan, id, this.#keepUs] : [plan, id]
+      if (aheadUs !== undefined) args.splice(1, 2, id ?? '', isKept ? this.#keepUs : '', aheadUs)
       const reply = await this.#port.call(
         { script: decideSource, keys: [key], args, repeat },
         this.#within(call, true),
@@ -212,7 +223,7 @@ export class Deciding<N extends string> {
     this.#refusals?.drop(key)
   }
 
-  #report(error: unknown): void {
+  report(error: unknown): void {
     try {
       this.#onError?.(error)
     } catch {

@@ -7,7 +7,8 @@ import type { RedisPort } from '../redis/port.js'
 import { publish } from '../telemetry.js'
 import blockSource from './block.lua.js'
 import { Deciding } from './deciding.js'
-import type { Decision, TierDescription, TierState } from './decision.js'
+import type { Decision, Refused, TierDescription, TierState } from './decision.js'
+import { aheadUs, type Place, placeOf, turnOf, type WaitOptions } from './line.js'
 import { type LimitedSubject, MostRefused } from './most-refused.js'
 import type {
   BlockOptions,
@@ -206,6 +207,49 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     if (isCounted && more.some((one) => one > 0))
       await this.#deciding.ask(policy, more, key, { call, id: marks.take, isKept: true, force: true })
     taken.settled(costs, less)
+  }
+
+  /**
+   * Takes a place in the line of a bucket, for as far ahead as its `maxWaitMs`: the moment at which it is this request's turn is fixed
+   * when it resolves, and none that comes later is given an earlier one. Who only consumes is refused while there is a line. A refusal takes
+   * no place. An answer that is lost may have taken one, which nobody uses then. Where Redis does not answer, `whenUnavailable` decides,
+   * and nobody waits.
+   *
+   * @throws ConfigurationError the tier has no line, or none that long
+   */
+  async takePlace(
+    subject: S,
+    { cost = 1, maxWaitMs, deadlineMs }: WaitOptions<N> = {},
+  ): Promise<Place<N> | Refused<N>> {
+    this.#refuseClosed()
+    const policy = this.#policyOf(subject)
+    const costs = policy.costs(cost)
+    const key = this.#keyOf(idOf(subject))
+    const startedAt = performance.now()
+    // Not by the signal: whether a place was taken must be known to give it back.
+    const asked = { call: { deadlineMs }, aheadUs: aheadUs(policy, costs, maxWaitMs) }
+    const deciding = this.#deciding.decide(policy, costs, key, asked)
+    const isTried = this.#options.shadow === true
+    const decision = await (isTried
+      ? this.#deciding.inShadow(deciding, policy, key, { deadlineMs })
+      : deciding)
+    this.#tell(decision, key, startedAt)
+    if (!decision.allowed) return decision
+    const [standing] = this.#taken(decision.receipt)?.answer?.standings ?? []
+    const delayMs = isTried ? 0 : Math.ceil((standing?.waitUs(0) ?? 0) / 1000)
+    return placeOf(decision, delayMs, (call) => this.refund(decision.receipt, call))
+  }
+
+  /**
+   * {@link RateLimiter.takePlace}, resolved at its turn. Who gives up by the signal leaves the line: the place is given back if nobody is
+   * behind it, else it stays taken.
+   *
+   * @throws the reason of the signal
+   */
+  async wait(subject: S, options: WaitOptions<N> = {}): Promise<Decision<N>> {
+    options.signal?.throwIfAborted()
+    const place = await this.takePlace(subject, options)
+    return await turnOf(place, options.signal, (error) => this.#deciding.report(error))
   }
 
   /** Ends what a decision has under way, of its concurrency tiers, and keeps what it took of others. As {@link RateLimiter.refund}. */

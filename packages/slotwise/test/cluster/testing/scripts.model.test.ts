@@ -117,7 +117,7 @@ const seen = fc.constantFrom<Argument>('', version(1), version(2), version(3))
 const policies = [3, 5].flatMap((limit) => {
   const windowMs = 20
   const buckets: readonly Tier[] = [
-    tokenBucket({ capacity: limit, refillPerSecond: 300 + limit }),
+    tokenBucket({ capacity: limit, refillPerSecond: 300 + limit, maxWaitMs: 30 }),
     tokenBucket({ capacity: limit, refill: { tokens: 2, everyMs: 9 } }),
   ]
   const windows: readonly Tier[] = [
@@ -269,6 +269,7 @@ const PATTERNS: Readonly<
   ratelimit: [
     [decide, [plan, decisionId, keepUs]],
     [decide, [plan, decisionId, keepUs]],
+    [decide, [plan, decisionId, fc.constantFrom('', 30_000), fc.constantFrom(0, 2000, 50_000)]],
     [refundDecision, [plan, receipt, leaseId, decisionId, fc.constant(30_000)]],
     [renewDecision, [plan, leaseId]],
     [blockSubject, [policy.map((one) => one.plan.empty), fc.constantFrom(0, 5, 30)]],

@@ -3,11 +3,15 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/decide',
-sha1: '678b7d7f903ea0fd377a273396e61e7482c43aec',
+sha1: '423c9f8b0c6aeb17b94239340d8444e3e2885517',
 run(redis) {
 let plan: lua.Value = lua.index(redis.ARGV, 1)
-let [_, id, keep]: lua.Value[] = [...lua.unpack(redis.ARGV)]
-keep = lua.tonumber(keep)
+let [_, id, keep, ahead]: lua.Value[] = [...lua.unpack(redis.ARGV)]
+{
+const all: lua.Value[] = [lua.tonumber(keep), lua.or(lua.tonumber(ahead), () => 0)]
+keep = all[0]
+ahead = all[1]
+}
 let [mode, parts, layout, first]: lua.Value[] = [...lua.unpackStruct(">BBI4", plan)]
 let force: lua.Value = lua.eq(lua.mod(lua.num(mode), 2), 1)
 let shares: lua.Value = lua.gt(mode, 1)
@@ -117,19 +121,25 @@ if ((lua.yes(!lua.eq(interval, width)) || lua.yes(!lua.eq(before, limit)))) {
 debt = (lua.num(lua.ceil((lua.num((lua.num(lua.ceil((lua.num(debt) / lua.num(interval)))) * lua.num(limit))) / lua.num(before)))) * lua.num(width))
 mended = true
 }
-if (lua.yes(lua.gt(debt, depth))) {
+let most: lua.Value = (lua.num(depth) + lua.num((lua.num(unit) * 1000)))
+if (lua.yes(lua.gt(debt, most))) {
 {
-const all: lua.Value[] = [depth, true]
+const all: lua.Value[] = [most, true]
 debt = all[0]
 mended = all[1]
 }
 }
 }
 at = (lua.num(at) + 16)
-debt = (lua.num(debt) + lua.num((lua.num(cost) * lua.num(width))))
+let owed: lua.Value = debt
+{
+const all: lua.Value[] = [(lua.num(debt) + lua.num((lua.num(cost) * lua.num(width)))), (lua.num(depth) + lua.num(ahead))]
+debt = all[0]
+depth = all[1]
+}
 if (lua.yes(lua.gt(debt, depth))) {
 if (lua.yes(force)) {
-debt = depth
+debt = lua.max(depth, owed)
 } else if (lua.yes(lua.gt(cost, 0))) {
 verdict = "0"
 }
