@@ -12,18 +12,18 @@
 -- nothing is taken. Price: one round trip, one key.
 --
 -- @key state
--- @arg plan     mode (1 takes what there is and never refuses, 2 keeps proportions, 3 both), size of the parts in 8 bytes,
---               layout; then for each tier kind, limit, width, unit, cost: see plan.ts
--- @arg call...  8 bytes by which this decision is known again, microseconds for which it is kept, microseconds for
---               which a bucket may owe more than it holds: how far ahead a place in its line may be
+-- @arg plan     mode (sum of: 1 takes what there is and never refuses, 2 keeps proportions, 4 waits in line), size of the parts in
+--               8 bytes, layout; then for each tier kind, limit, width, unit, cost: see plan.ts
+-- @arg call...  8 bytes by which this decision is known again, microseconds for which it is kept; of who waits, by how many
+--               microseconds a bucket may owe more than it holds: how far ahead the place in its line may be
 -- @return       0 refused, 1 admitted, 2 admitted before, 3 blocked, 4 no calendar day given is now; layout, now, each tier's
 --               part as if the cost had been taken; four moments for each list: its last end, that of this cost, when the cost
 --               would fit, when more would; of 2 when that was, of 3 the end of the block
 local plan = ARGV[1]
 local _, id, keep, ahead = unpack(ARGV)
-keep, ahead = tonumber(keep), tonumber(ahead) or 0
 local mode, parts, layout, first = struct.unpack('>BBI4', plan)
-local force, shares, entries = mode % 2 == 1, mode > 1, 13 + parts * 8
+local force, shares, entries = mode % 2 == 1, mode % 4 > 1, 13 + parts * 8
+keep, ahead = tonumber(keep), mode > 3 and tonumber(ahead) or 0
 
 -- The server's clock: the callers' clocks disagree, and would share one record.
 local time = redis.call('TIME')

@@ -170,7 +170,11 @@ export class Deciding<N extends string> {
   ): Promise<Answer> {
     const repeat = isKept || costs.every((cost) => cost === 0) ? 'safe' : 'unsafe'
     const ask = async (nowUs?: number): Promise<Answer> => {
-      const plan = policy.plan.bytes(costs, { force, ...(nowUs === undefined ? {} : { nowUs }) })
+      const plan = policy.plan.bytes(costs, {
+        force,
+        line: aheadUs !== undefined,
+        ...(nowUs === undefined ? {} : { nowUs }),
+      })
       const args: Argument[] = id === undefined ? [plan] : isKept ? [plan, id, this.#keepUs] : [plan, id]
       if (aheadUs !== undefined) args.splice(1, 2, id ?? '', isKept ? this.#keepUs : '', aheadUs)
       const reply = await this.#port.call(

@@ -21,12 +21,12 @@ export type Place<N extends string = string> = Extract<Decision<N>, { readonly a
    *
    * @throws the reason of the signal, if that ends it before; the place stays taken
    */
-  turn(signal?: AbortSignal): Promise<void>
+  readonly turn: (signal?: AbortSignal) => Promise<void>
   /**
    * Gives the place back, so that the next to come has it. `false` where somebody is behind it, whose moment was told and stays, or its turn
    * has come: what it takes stays taken. Harmless to repeat.
    */
-  leave(call?: CallOptions): Promise<boolean>
+  readonly leave: (call?: CallOptions) => Promise<boolean>
 }
 
 /**

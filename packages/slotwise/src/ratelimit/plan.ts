@@ -12,6 +12,8 @@ export type OnPlanChange = 'keep-used' | 'keep-proportion' | 'reset'
 /** Takes what there is, and refuses nothing. */
 const FORCE = 1
 const PROPORTION = 2
+/** Lets a bucket owe more than it holds. */
+const LINE = 4
 
 const HEADER = 6
 const TIER = 20
@@ -87,11 +89,14 @@ export class Plan {
   readonly hasLeases: boolean
 
   /** What the scripts take for a decision of these costs, by what this process takes for the time. */
-  bytes(costs: readonly number[], { force = false, nowUs = Date.now() * 1000 - EPOCH_US } = {}): Buffer {
+  bytes(
+    costs: readonly number[],
+    { force = false, line = false, nowUs = Date.now() * 1000 - EPOCH_US } = {},
+  ): Buffer {
     this.#turnCalendars(nowUs)
-    if (!force && isOnes(costs)) return this.#single
+    if (!force && !line && isOnes(costs)) return this.#single
     const bytes = Buffer.from(this.#single)
-    if (force) bytes.writeUInt8(this.#mode + FORCE, 0)
+    bytes.writeUInt8(this.#mode + (force ? FORCE : 0) + (line ? LINE : 0), 0)
     for (const [i, at] of this.#offsets.entries()) {
       bytes.writeUIntBE(Math.min(costs[i] ?? 0, LARGEST_COST), at + 15, 5)
     }

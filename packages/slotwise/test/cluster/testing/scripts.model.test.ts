@@ -143,6 +143,10 @@ const planNow = START_US - 1_704_067_200_000_000
 const plan = fc
   .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }), fc.nat(7))
   .map(([one, costs, force]) => one.plan.bytes(costs, { force: force === 0, nowUs: planNow }))
+/** Of who waits in line. */
+const linePlan = fc
+  .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }))
+  .map(([one, costs]) => one.plan.bytes(costs, { line: true, nowUs: planNow }))
 const decisionId = fc.constantFrom('IDENT-01', 'IDENT-02', 'IDENT-03')
 const leaseId = decisionId.map((id) => id.slice(0, 6))
 const keepUs = fc.constantFrom<Argument>('', '', 30_000)
@@ -269,7 +273,7 @@ const PATTERNS: Readonly<
   ratelimit: [
     [decide, [plan, decisionId, keepUs]],
     [decide, [plan, decisionId, keepUs]],
-    [decide, [plan, decisionId, fc.constantFrom('', 30_000), fc.constantFrom(0, 2000, 50_000)]],
+    [decide, [linePlan, decisionId, fc.constantFrom('', 30_000), fc.constantFrom(0, 2000, 50_000)]],
     [refundDecision, [plan, receipt, leaseId, decisionId, fc.constant(30_000)]],
     [renewDecision, [plan, leaseId]],
     [blockSubject, [policy.map((one) => one.plan.empty), fc.constantFrom(0, 5, 30)]],

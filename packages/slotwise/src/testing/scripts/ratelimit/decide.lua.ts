@@ -3,19 +3,19 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/decide',
-sha1: '423c9f8b0c6aeb17b94239340d8444e3e2885517',
+sha1: '52f3f5ddfeaabb6c627e4bdfb2931e60506a17a5',
 run(redis) {
 let plan: lua.Value = lua.index(redis.ARGV, 1)
 let [_, id, keep, ahead]: lua.Value[] = [...lua.unpack(redis.ARGV)]
+let [mode, parts, layout, first]: lua.Value[] = [...lua.unpackStruct(">BBI4", plan)]
+let force: lua.Value = lua.eq(lua.mod(lua.num(mode), 2), 1)
+let shares: lua.Value = lua.gt(lua.mod(lua.num(mode), 4), 1)
+let entries: lua.Value = (13 + lua.num((lua.num(parts) * 8)))
 {
-const all: lua.Value[] = [lua.tonumber(keep), lua.or(lua.tonumber(ahead), () => 0)]
+const all: lua.Value[] = [lua.tonumber(keep), lua.or(lua.and(lua.gt(mode, 3), () => lua.tonumber(ahead)), () => 0)]
 keep = all[0]
 ahead = all[1]
 }
-let [mode, parts, layout, first]: lua.Value[] = [...lua.unpackStruct(">BBI4", plan)]
-let force: lua.Value = lua.eq(lua.mod(lua.num(mode), 2), 1)
-let shares: lua.Value = lua.gt(mode, 1)
-let entries: lua.Value = (13 + lua.num((lua.num(parts) * 8)))
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num((lua.num(lua.index(time, 1)) * 1000000)) + lua.num(lua.index(time, 2)))) - 1704067200000000)
 let saved: lua.Value = redis.call("GET", lua.index(redis.KEYS, 1))
