@@ -26,6 +26,8 @@ export interface Asked {
   readonly force?: boolean
   /** How far ahead a place in the line of a bucket may be, in microseconds. */
   readonly aheadUs?: number
+  /** How much of each tier has to be left for others. */
+  readonly spares?: readonly number[] | undefined
 }
 
 /** Who decides: Redis, what this process was given by it or remembers of it, or this process by itself. Shared by all views of a limiter. */
@@ -96,6 +98,7 @@ export class Deciding<N extends string> {
       hot === undefined ||
       asked.isKept === true ||
       asked.aheadUs !== undefined ||
+      asked.spares !== undefined ||
       !isAlike ||
       policy.plan.hasLeases
     )
@@ -111,13 +114,14 @@ export class Deciding<N extends string> {
   }
 
   async #exactly(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
-    const tooSmall = policy.tooSmallFor(costs)
+    const wanted = wantedOf(costs, asked.spares)
+    const tooSmall = policy.tooSmallFor(wanted)
     if (tooSmall.length > 0) return { allowed: false, reason: 'exceeds-capacity', violated: tooSmall }
     const askedAt = performance.now()
     const remembered = this.#refusals?.find(key, policy, costs, askedAt)
-    // Who waits may be given a place where others are refused.
-    const isOrdinary = asked.isKept !== true && asked.aheadUs === undefined
-    if (remembered !== undefined && isOrdinary) return remembered
+    // Who waits, or leaves less for others, may be let in where others are refused.
+    const isLikeOthers = asked.aheadUs === undefined && asked.spares === undefined
+    if (remembered !== undefined && isLikeOthers && asked.isKept !== true) return remembered
     try {
       const breaker = this.#port.breaker(key)
       // One that has been away for longer than a decision may take would only cost that long.
@@ -132,7 +136,7 @@ export class Deciding<N extends string> {
         const receipt = new Admission(this, key, policy, costs, answer, asked)
         return { allowed: true, decidedBy: 'redis', tiers, receipt }
       }
-      const { violated, retryAfterMs } = policy.refusal(costs, standings)
+      const { violated, retryAfterMs } = policy.refusal(wanted, standings)
       const refusal = {
         allowed: false,
         reason: verdict === 'blocked' ? 'blocked' : 'limited',
@@ -141,7 +145,7 @@ export class Deciding<N extends string> {
         violated,
         tiers,
       } as const
-      this.#refusals?.keep(key, { policy, costs, refusal, askedAt })
+      if (isLikeOthers) this.#refusals?.keep(key, { policy, costs, refusal, askedAt })
       return refusal
     } catch (cause) {
       // The caller gave up: there is nobody to decide for.
@@ -166,22 +170,24 @@ export class Deciding<N extends string> {
     policy: Policy<N>,
     costs: readonly number[],
     key: Key,
-    { call, id, isKept = false, force = false, aheadUs }: Asked,
+    { call, id, isKept = false, force = false, aheadUs, spares }: Asked,
   ): Promise<Answer> {
     const repeat = isKept || costs.every((cost) => cost === 0) ? 'safe' : 'unsafe'
     const ask = async (nowUs?: number): Promise<Answer> => {
       const plan = policy.plan.bytes(costs, {
         force,
         line: aheadUs !== undefined,
+        spare: spares !== undefined,
         ...(nowUs === undefined ? {} : { nowUs }),
       })
       const args: Argument[] = id === undefined ? [plan] : isKept ? [plan, id, this.#keepUs] : [plan, id]
       if (aheadUs !== undefined) args.splice(1, 2, id ?? '', isKept ? this.#keepUs : '', aheadUs)
+      if (spares !== undefined) args.splice(1, 2, id ?? '', '', bytesOf(spares))
       const reply = await this.#port.call(
         { script: decideSource, keys: [key], args, repeat },
         this.#within(call, true),
       )
-      return policy.plan.read(reply, costs)
+      return policy.plan.read(reply, costs, wantedOf(costs, spares))
     }
     const answer = await ask()
     if (answer.verdict !== 'another-day') return answer
@@ -234,6 +240,16 @@ export class Deciding<N extends string> {
       // A listener that throws must not end what it listens to.
     }
   }
+}
+
+/** What has to be there for a request. */
+const wantedOf = (costs: readonly number[], spares: readonly number[] | undefined): readonly number[] =>
+  spares === undefined ? costs : costs.map((cost, i) => (cost === 0 ? 0 : cost + (spares[i] ?? 0)))
+
+function bytesOf(spares: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(5 * spares.length)
+  for (const [i, spare] of spares.entries()) bytes.writeUIntBE(spare, 5 * i, 5)
+  return bytes
 }
 
 function refusalsOf<N extends string>({ refusals }: RateLimiterOptions<N, never>): Refusals<N> | undefined {

@@ -14,6 +14,8 @@ const FORCE = 1
 const PROPORTION = 2
 /** Lets a bucket owe more than it holds. */
 const LINE = 4
+/** Something of each tier has to be left. */
+const SPARE = 8
 
 const HEADER = 6
 const TIER = 20
@@ -91,12 +93,12 @@ export class Plan {
   /** What the scripts take for a decision of these costs, by what this process takes for the time. */
   bytes(
     costs: readonly number[],
-    { force = false, line = false, nowUs = Date.now() * 1000 - EPOCH_US } = {},
+    { force = false, line = false, spare = false, nowUs = Date.now() * 1000 - EPOCH_US } = {},
   ): Buffer {
     this.#turnCalendars(nowUs)
-    if (!force && !line && isOnes(costs)) return this.#single
+    if (!force && !line && !spare && isOnes(costs)) return this.#single
     const bytes = Buffer.from(this.#single)
-    bytes.writeUInt8(this.#mode + (force ? FORCE : 0) + (line ? LINE : 0), 0)
+    bytes.writeUInt8(this.#mode + (force ? FORCE : 0) + (line ? LINE : 0) + (spare ? SPARE : 0), 0)
     for (const [i, at] of this.#offsets.entries()) {
       bytes.writeUIntBE(Math.min(costs[i] ?? 0, LARGEST_COST), at + 15, 5)
     }
@@ -120,7 +122,8 @@ export class Plan {
     return record
   }
 
-  read(reply: unknown, costs: readonly number[]): Answer {
+  /** @param wanted what had to be there: where something is left for others more than the costs */
+  read(reply: unknown, costs: readonly number[], wanted = costs): Answer {
     const verdict = Buffer.isBuffer(reply) ? VERDICTS[(reply[0] ?? 0) - ZERO] : undefined
     if (!Buffer.isBuffer(reply) || verdict === undefined || reply.length < 1 + RECORD_HEADER) {
       throw new UnexpectedReplyError('a decision was answered with something else than one')
@@ -136,7 +139,7 @@ export class Plan {
       const { algorithm } = this.#tiers[i] as Tier
       if (this.#mode === PROPORTION) at += 8
       const cost = costs[i] ?? 0
-      const [untaken, taken] = isTaken ? [0, cost] : [cost, 0]
+      const [untaken, taken] = isTaken ? [0, cost] : [wanted[i] ?? 0, 0]
       standings.push(algorithm.standing({ bytes: reply, at, untaken, taken, nowUs, momentsAt }))
       at += algorithm.partBytes
       if (algorithm.hasList) momentsAt += 32

@@ -18,6 +18,7 @@ import type {
   SettleOptions,
 } from './options.js'
 import { idOf, Policy, type Subject } from './policy.js'
+import { Priorities } from './priorities.js'
 import { Admission, type Receipt, type Taken } from './receipt.js'
 import renewSource from './renew.lua.js'
 import type { Tier } from './tiers.js'
@@ -56,6 +57,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   readonly #options: RateLimiterOptions<N, S>
   #space: KeySpace
   #keyOf: (id: Id) => Key
+  readonly #priorities: Priorities
   readonly #policyOf: (subject: S) => Policy<N>
   /** Shared by all views, as is whether it is closed. */
   #deciding: Deciding<N>
@@ -68,6 +70,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     this.#space = { namespace: port.namespace, pattern: 'ratelimit', name: plainName('name', name) }
     this.#keyOf = keyMaker(this.#space)
     this.#deciding = new Deciding(port, options)
+    this.#priorities = new Priorities(options.priorities ?? {})
     oneOf('onPlanChange', onPlanChange, ['keep-used', 'keep-proportion', 'reset'])
     if (typeof tiers === 'function') {
       const policies = new WeakMap<object, Policy<N>>()
@@ -116,18 +119,22 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
    */
   async consume(
     subject: S,
-    { cost = 1, idempotencyKey, ...call }: ConsumeOptions<N> = {},
+    { cost = 1, idempotencyKey, priority, ...call }: ConsumeOptions<N> = {},
   ): Promise<Decision<N>> {
     this.#refuseClosed()
     const policy = this.#policyOf(subject)
     const costs = policy.costs(cost)
     const id = idFor(policy, idempotencyKey)
+    const spares = priority === undefined ? undefined : this.#priorities.sparesOf(policy, priority)
+    if (spares !== undefined && idempotencyKey !== undefined)
+      throw new ConfigurationError('a request with an idempotencyKey must be of the highest priority')
     const key = this.#keyOf(idOf(subject))
     const startedAt = performance.now()
     const deciding = this.#deciding.decide(policy, costs, key, {
       call,
       id,
       isKept: idempotencyKey !== undefined,
+      spares,
     })
     const decision =
       this.#options.shadow === true

@@ -15,8 +15,13 @@ export class StagedLimiter {
     tiers: readonly Tier[],
     {
       startUs,
+      priorities,
       instead = (script) => script,
-    }: { readonly startUs: bigint; readonly instead?: (script: ScriptSource) => ScriptSource },
+    }: {
+      readonly startUs: bigint
+      readonly priorities?: Readonly<Record<string, number>>
+      readonly instead?: (script: ScriptSource) => ScriptSource
+    },
   ) {
     this.nowUs = startUs
     const call: RedisPort['call'] = async (one) => {
@@ -31,6 +36,7 @@ export class StagedLimiter {
       name: 'm',
       tiers: Object.fromEntries(tiers.map((tier, i) => [`t${i}`, tier])),
       whenUnavailable: 'deny',
+      priorities,
       evictionCheck: 'off',
     })
   }

@@ -147,6 +147,10 @@ const plan = fc
 const linePlan = fc
   .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }))
   .map(([one, costs]) => one.plan.bytes(costs, { line: true, nowUs: planNow }))
+/** Of who leaves something for others. */
+const sparePlan = fc
+  .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }))
+  .map(([one, costs]) => one.plan.bytes(costs, { spare: true, nowUs: planNow }))
 const decisionId = fc.constantFrom('IDENT-01', 'IDENT-02', 'IDENT-03')
 const leaseId = decisionId.map((id) => id.slice(0, 6))
 const keepUs = fc.constantFrom<Argument>('', '', 30_000)
@@ -274,6 +278,17 @@ const PATTERNS: Readonly<
     [decide, [plan, decisionId, keepUs]],
     [decide, [plan, decisionId, keepUs]],
     [decide, [linePlan, decisionId, fc.constantFrom('', 30_000), fc.constantFrom(0, 2000, 50_000)]],
+    [
+      decide,
+      [
+        sparePlan,
+        decisionId,
+        fc.constant(''),
+        fc
+          .array(fc.nat(2), { minLength: 4, maxLength: 4 })
+          .map((spares) => Buffer.from(spares.flatMap((spare) => [0, 0, 0, 0, spare]))),
+      ],
+    ],
     [refundDecision, [plan, receipt, leaseId, decisionId, fc.constant(30_000)]],
     [renewDecision, [plan, leaseId]],
     [blockSubject, [policy.map((one) => one.plan.empty), fc.constantFrom(0, 5, 30)]],

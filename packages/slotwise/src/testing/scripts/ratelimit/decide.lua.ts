@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/decide',
-sha1: '52f3f5ddfeaabb6c627e4bdfb2931e60506a17a5',
+sha1: '6d31d9b7156af5122250522cdef7f917f904679e',
 run(redis) {
 let plan: lua.Value = lua.index(redis.ARGV, 1)
 let [_, id, keep, ahead]: lua.Value[] = [...lua.unpack(redis.ARGV)]
@@ -11,8 +11,9 @@ let [mode, parts, layout, first]: lua.Value[] = [...lua.unpackStruct(">BBI4", pl
 let force: lua.Value = lua.eq(lua.mod(lua.num(mode), 2), 1)
 let shares: lua.Value = lua.gt(lua.mod(lua.num(mode), 4), 1)
 let entries: lua.Value = (13 + lua.num((lua.num(parts) * 8)))
+let spares: lua.Value = lua.and(lua.gt(mode, 7), () => ahead)
 {
-const all: lua.Value[] = [lua.tonumber(keep), lua.or(lua.and(lua.gt(mode, 3), () => lua.tonumber(ahead)), () => 0)]
+const all: lua.Value[] = [lua.tonumber(keep), lua.or(lua.and(lua.gt(lua.mod(lua.num(mode), 8), 3), () => lua.tonumber(ahead)), () => 0)]
 keep = all[0]
 ahead = all[1]
 }
@@ -65,6 +66,7 @@ for (;;) {
 let place: lua.Value = first
 let at: lua.Value = 13
 let turns: lua.Value = ""
+let spare: lua.Value = 0
 {
 const all: lua.Value[] = [lua.pack(">I4d", layout, now), "", entries, now]
 record = all[0]
@@ -91,6 +93,13 @@ place = all[5]
 const all: lua.Value[] = [(lua.num(taken) + lua.num(cost)), (lua.num(cost) * lua.num(charge))]
 taken = all[0]
 cost = all[1]
+}
+if (lua.yes(spares)) {
+let left: lua.Value = lua.unpackStruct(">I5", spares, (lua.num((lua.num(spare) * 5)) + 1))[0]
+spare = (lua.num(spare) + 1)
+if (lua.yes(lua.gt(cost, 0))) {
+cost = (lua.num(cost) + lua.num(left))
+}
 }
 let before: lua.Value = limit
 if (lua.yes(shares)) {
@@ -206,7 +215,7 @@ full = over
 record = lua.concat(record, lua.pack(form, previous, current))
 } else if (lua.yes(lua.lt(kind, 8))) {
 let count: lua.Value = 0
-let left: lua.Value = 0
+let left$2: lua.Value = 0
 if (lua.yes(known)) {
 count = lua.unpackStruct(">d", saved, at)[0]
 }
@@ -215,17 +224,17 @@ let start$2: lua.Value = (lua.num(now) - lua.num(lua.mod(lua.num(now), lua.num(w
 let over$2: lua.Value = 0
 if (lua.yes(lua.eq(kind, 4))) {
 if (lua.yes(known)) {
-left = (lua.num(lua.unpackStruct(">d", saved, at)[0]) - lua.num(age))
+left$2 = (lua.num(lua.unpackStruct(">d", saved, at)[0]) - lua.num(age))
 }
 at = (lua.num(at) + 8)
-if (lua.yes(lua.le(left, 0))) {
+if (lua.yes(lua.le(left$2, 0))) {
 {
 const all: lua.Value[] = [0, lua.or(lua.and(lua.gt(cost, 0), () => width), () => 0)]
 count = all[0]
-left = all[1]
+left$2 = all[1]
 }
 }
-over$2 = (lua.num(now) + lua.num(left))
+over$2 = (lua.num(now) + lua.num(left$2))
 } else if (lua.yes(lua.eq(kind, 7))) {
 count = (lua.num(count) - lua.num((lua.num((lua.num((lua.num(start$2) - lua.num((lua.num(written) - lua.num(lua.mod(lua.num(written), lua.num(width))))))) / lua.num(width))) * lua.num(unit))))
 if (lua.yes(lua.lt(count, 0))) {
@@ -286,7 +295,7 @@ over$2 = (lua.num(start$2) + lua.num((lua.num(lua.ceil((lua.num(count) / lua.num
 if ((lua.yes(lua.gt(count, 0)) && lua.yes(lua.gt(over$2, full)))) {
 full = over$2
 }
-record = lua.concat(record, lua.or(lua.and(lua.eq(kind, 4), () => lua.pack(">dd", count, left)), () => lua.pack(">d", count)))
+record = lua.concat(record, lua.or(lua.and(lua.eq(kind, 4), () => lua.pack(">dd", count, left$2)), () => lua.pack(">d", count)))
 } else {
 let count$2: lua.Value = 0
 let total: lua.Value = 0
@@ -393,6 +402,14 @@ reply = lua.or(reply, () => lua.concat(record, turns))
 let again: lua.Value = lua.and(lua.and(mended, () => lua.eq(verdict, "0")), () => lua.eq(charge, 1))
 if (lua.yes(again)) {
 charge = 0
+}
+if ((lua.yes(spares) && lua.yes(lua.eq(verdict, "1")))) {
+{
+const all: lua.Value[] = [undefined, undefined, true]
+spares = all[0]
+reply = all[1]
+again = all[2]
+}
 }
 if (!lua.yes(again)) break
 }
