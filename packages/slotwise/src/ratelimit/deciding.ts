@@ -10,7 +10,7 @@ import type { Decision } from './decision.js'
 import { HotSubjects } from './hot-subjects.js'
 import { LocalShare } from './local-share.js'
 import type { RateLimiterOptions } from './options.js'
-import type { Answer } from './plan.js'
+import { type Answer, LINE, SPARE } from './plan.js'
 import type { Policy } from './policy.js'
 import { Admission, type Receipt, type Taken } from './receipt.js'
 import refundSource from './refund.lua.js'
@@ -90,24 +90,27 @@ export class Deciding<N extends string> {
   }
 
   /** By a lease where the subject is hot, the request is one like the others, and what it takes comes back by itself. */
-  async decide(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
+  decide(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
     const hot = this.#hot
     const [cost = 0] = costs
-    const isAlike = cost > 0 && costs.every((one) => one === cost)
-    if (
-      hot === undefined ||
-      asked.isKept === true ||
-      asked.aheadUs !== undefined ||
-      asked.spares !== undefined ||
-      !isAlike ||
-      policy.plan.hasLeases
-    )
-      return await this.#exactly(policy, costs, key, asked)
+    const isExact = asked.isKept === true || cost === 0 || policy.plan.hasLeases
+    if (hot === undefined || isExact || !isLikeOthers(asked) || costs.some((one) => one !== cost))
+      return this.#exactly(policy, costs, key, asked)
+    return this.#byLease(hot, policy, costs, key, asked)
+  }
+
+  async #byLease(
+    hot: HotSubjects<N>,
+    policy: Policy<N>,
+    costs: readonly number[],
+    key: Key,
+    asked: Asked,
+  ): Promise<Decision<N>> {
     const take = (times: number) => {
       const all = times === 1 ? costs : costs.map((one) => one * times)
       return this.#exactly(policy, all, key, asked)
     }
-    const decided = await hot.consume(key, policy, cost, take)
+    const decided = await hot.consume(key, policy, costs[0] ?? 0, take)
     if ('allowed' in decided) return decided
     const receipt = new Admission(this, key, policy, costs, undefined, {}, decided.giveBack)
     return { allowed: true, decidedBy: 'lease', tiers: decided.tiers, receipt }
@@ -119,9 +122,7 @@ export class Deciding<N extends string> {
     if (tooSmall.length > 0) return { allowed: false, reason: 'exceeds-capacity', violated: tooSmall }
     const askedAt = performance.now()
     const remembered = this.#refusals?.find(key, policy, costs, askedAt)
-    // Who waits, or leaves less for others, may be let in where others are refused.
-    const isLikeOthers = asked.aheadUs === undefined && asked.spares === undefined
-    if (remembered !== undefined && isLikeOthers && asked.isKept !== true) return remembered
+    if (remembered !== undefined && isLikeOthers(asked) && asked.isKept !== true) return remembered
     try {
       const breaker = this.#port.breaker(key)
       // One that has been away for longer than a decision may take would only cost that long.
@@ -145,7 +146,7 @@ export class Deciding<N extends string> {
         violated,
         tiers,
       } as const
-      if (isLikeOthers) this.#refusals?.keep(key, { policy, costs, refusal, askedAt })
+      if (isLikeOthers(asked)) this.#refusals?.keep(key, { policy, costs, refusal, askedAt })
       return refusal
     } catch (cause) {
       // The caller gave up: there is nobody to decide for.
@@ -173,26 +174,20 @@ export class Deciding<N extends string> {
     { call, id, isKept = false, force = false, aheadUs, spares }: Asked,
   ): Promise<Answer> {
     const repeat = isKept || costs.every((cost) => cost === 0) ? 'safe' : 'unsafe'
-    const ask = async (nowUs?: number): Promise<Answer> => {
-      const plan = policy.plan.bytes(costs, {
-        force,
-        line: aheadUs !== undefined,
-        spare: spares !== undefined,
-        ...(nowUs === undefined ? {} : { nowUs }),
-      })
+    const within = this.#within(call, true)
+    const wanted = wantedOf(costs, spares)
+    const [extra, more] =
+      spares !== undefined ? [SPARE, bytesOf(spares)] : aheadUs !== undefined ? [LINE, aheadUs] : [0]
+    let nowUs: number | undefined
+    for (let tries = 0; tries < 2; tries++) {
+      const plan = policy.plan.bytes(costs, force, nowUs, extra)
       const args: Argument[] = id === undefined ? [plan] : isKept ? [plan, id, this.#keepUs] : [plan, id]
-      if (aheadUs !== undefined) args.splice(1, 2, id ?? '', isKept ? this.#keepUs : '', aheadUs)
-      if (spares !== undefined) args.splice(1, 2, id ?? '', '', bytesOf(spares))
-      const reply = await this.#port.call(
-        { script: decideSource, keys: [key], args, repeat },
-        this.#within(call, true),
-      )
-      return policy.plan.read(reply, costs, wantedOf(costs, spares))
+      if (more !== undefined) args.splice(1, 2, id ?? '', isKept ? this.#keepUs : '', more)
+      const reply = await this.#port.call({ script: decideSource, keys: [key], args, repeat }, within)
+      const answer = policy.plan.read(reply, costs, wanted)
+      if (answer.verdict !== 'another-day') return answer
+      nowUs = answer.nowUs
     }
-    const answer = await ask()
-    if (answer.verdict !== 'another-day') return answer
-    const again = await ask(answer.nowUs)
-    if (again.verdict !== 'another-day') return again
     throw new UnexpectedReplyError('the clock of a server runs too fast for a calendar')
   }
 
@@ -241,6 +236,9 @@ export class Deciding<N extends string> {
     }
   }
 }
+
+/** Who waits, or leaves something for others, may be let in or refused where others are not. */
+const isLikeOthers = ({ aheadUs, spares }: Asked): boolean => aheadUs === undefined && spares === undefined
 
 /** What has to be there for a request. */
 const wantedOf = (costs: readonly number[], spares: readonly number[] | undefined): readonly number[] =>

@@ -13,9 +13,9 @@ export type OnPlanChange = 'keep-used' | 'keep-proportion' | 'reset'
 const FORCE = 1
 const PROPORTION = 2
 /** Lets a bucket owe more than it holds. */
-const LINE = 4
+export const LINE = 4
 /** Something of each tier has to be left. */
-const SPARE = 8
+export const SPARE = 8
 
 const HEADER = 6
 const TIER = 20
@@ -90,15 +90,12 @@ export class Plan {
   /** Whether decisions need something that tells them apart. */
   readonly hasLeases: boolean
 
-  /** What the scripts take for a decision of these costs, by what this process takes for the time. */
-  bytes(
-    costs: readonly number[],
-    { force = false, line = false, spare = false, nowUs = Date.now() * 1000 - EPOCH_US } = {},
-  ): Buffer {
-    this.#turnCalendars(nowUs)
-    if (!force && !line && !spare && isOnes(costs)) return this.#single
+  /** What the scripts take for a decision of these costs, by what this process takes for the time; `extra` is {@link LINE} or {@link SPARE}. */
+  bytes(costs: readonly number[], force = false, nowUs?: number, extra = 0): Buffer {
+    if (this.#calendars.length > 0) this.#turnCalendars(Math.max(0, nowUs ?? Date.now() * 1000 - EPOCH_US))
+    if (!force && extra === 0 && isOnes(costs)) return this.#single
     const bytes = Buffer.from(this.#single)
-    bytes.writeUInt8(this.#mode + (force ? FORCE : 0) + (line ? LINE : 0) + (spare ? SPARE : 0), 0)
+    bytes.writeUInt8(this.#mode + (force ? FORCE : 0) + extra, 0)
     for (const [i, at] of this.#offsets.entries()) {
       bytes.writeUIntBE(Math.min(costs[i] ?? 0, LARGEST_COST), at + 15, 5)
     }
@@ -171,9 +168,11 @@ export class Plan {
     for (const { tier, offset } of this.#calendars) {
       const windows = tier.algorithm.calendar?.(nowUs)
       if (windows === undefined) continue
-      this.#single.writeUIntBE(windows.from, offset + 6, 6)
-      this.#single.writeUIntBE(windows.to, offset + TIER, 6)
-      this.#single.writeUIntBE(windows.next, offset + TIER + 6, 6)
+      // Milliseconds, of which six bytes last for ever. A zone east of UTC begins before the script's clock does.
+      const { from, to, next } = windows
+      this.#single.writeUIntBE(Math.max(0, from / 1000), offset + 6, 6)
+      this.#single.writeUIntBE(to / 1000, offset + TIER, 6)
+      this.#single.writeUIntBE(next / 1000, offset + TIER + 6, 6)
       began = Math.max(began, windows.from)
       ends = Math.min(ends, windows.to)
     }

@@ -41,6 +41,7 @@ import {
   type Tier,
   tokenBucket,
 } from '../../../src/ratelimit/index.js'
+import { LINE, SPARE } from '../../../src/ratelimit/plan.js'
 import { Policy } from '../../../src/ratelimit/policy.js'
 import refundDecision from '../../../src/ratelimit/refund.lua.js'
 import renewDecision from '../../../src/ratelimit/renew.lua.js'
@@ -142,15 +143,15 @@ const policy = fc.constantFrom(...policies)
 const planNow = START_US - 1_704_067_200_000_000
 const plan = fc
   .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }), fc.nat(7))
-  .map(([one, costs, force]) => one.plan.bytes(costs, { force: force === 0, nowUs: planNow }))
+  .map(([one, costs, force]) => one.plan.bytes(costs, force === 0, planNow))
 /** Of who waits in line. */
 const linePlan = fc
   .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }))
-  .map(([one, costs]) => one.plan.bytes(costs, { line: true, nowUs: planNow }))
+  .map(([one, costs]) => one.plan.bytes(costs, false, planNow, LINE))
 /** Of who leaves something for others. */
 const sparePlan = fc
   .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }))
-  .map(([one, costs]) => one.plan.bytes(costs, { spare: true, nowUs: planNow }))
+  .map(([one, costs]) => one.plan.bytes(costs, false, planNow, SPARE))
 const decisionId = fc.constantFrom('IDENT-01', 'IDENT-02', 'IDENT-03')
 const leaseId = decisionId.map((id) => id.slice(0, 6))
 const keepUs = fc.constantFrom<Argument>('', '', 30_000)

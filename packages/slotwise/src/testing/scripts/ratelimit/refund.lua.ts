@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/refund',
-sha1: '418746acb52906d8a1289c413886894d0d69d2e9',
+sha1: '9f63a1c0ed2cae0072514428c16af8c7fcf52540',
 run(redis) {
 let plan: lua.Value = lua.index(redis.ARGV, 1)
 let receipt: lua.Value = lua.index(redis.ARGV, 2)
@@ -104,7 +104,7 @@ ending = all[0]
 _$2 = all[1]
 place = all[2]
 }
-start$2 = lua.or(lua.and(lua.lt(now, ending), () => width), () => ending)
+start$2 = (1000 * lua.num(lua.or(lua.and(lua.lt(now, (lua.num(ending) * 1000)), () => width), () => ending)))
 }
 if ((lua.yes(lua.ge(decided, start$2)) && lua.yes(lua.ge(written, start$2)))) {
 back = lua.min(cost, count)
