@@ -47,7 +47,7 @@ while place < #plan do
     if each ~= interval then back = math.floor(back / each) * interval end
     back = math.max(0, math.min(back, debt - age))
     -- Who waits in line has been told a moment, before which a bucket could not hold what is given back. Only the last may leave.
-    if debt - age > limit * width and decided + owed ~= written + debt then back = 0 end
+    if unit > 0 and debt - age > limit * width and decided + owed ~= written + debt then back = 0 end
     record = record .. struct.pack('>dd', debt - back, interval)
     at = at + 16
   elseif kind < 4 then

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/refund',
-sha1: '9f63a1c0ed2cae0072514428c16af8c7fcf52540',
+sha1: 'f7c9b283ee6b21dfa617e35bfa29a8fc15d7e853',
 run(redis) {
 let plan: lua.Value = lua.index(redis.ARGV, 1)
 let receipt: lua.Value = lua.index(redis.ARGV, 2)
@@ -56,7 +56,7 @@ if (lua.yes(!lua.eq(each, interval))) {
 back = (lua.num(lua.floor((lua.num(back) / lua.num(each)))) * lua.num(interval))
 }
 back = lua.max(0, lua.min(back, (lua.num(debt) - lua.num(age))))
-if ((lua.yes(lua.gt((lua.num(debt) - lua.num(age)), (lua.num(limit) * lua.num(width)))) && lua.yes(!lua.eq((lua.num(decided) + lua.num(owed)), (lua.num(written) + lua.num(debt)))))) {
+if (((lua.yes(lua.gt(unit, 0)) && lua.yes(lua.gt((lua.num(debt) - lua.num(age)), (lua.num(limit) * lua.num(width))))) && lua.yes(!lua.eq((lua.num(decided) + lua.num(owed)), (lua.num(written) + lua.num(debt)))))) {
 back = 0
 }
 record = lua.concat(record, lua.pack(">dd", (lua.num(debt) - lua.num(back)), interval))
