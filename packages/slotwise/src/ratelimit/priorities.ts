@@ -29,8 +29,8 @@ export class Priorities {
 
   /** Of each tier; nothing for the highest, which leaves nothing. */
   sparesOf(policy: Policy<string>, priority: string): readonly number[] | undefined {
-    let known = this.#spares.get(policy)
-    if (known === undefined) this.#spares.set(policy, (known = new Map()))
+    const known = this.#spares.get(policy) ?? new Map<string, readonly number[] | undefined>()
+    this.#spares.set(policy, known)
     if (known.has(priority)) return known.get(priority)
     const above = this.#above.get(priority)
     if (above === undefined)
