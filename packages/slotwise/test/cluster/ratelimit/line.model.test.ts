@@ -205,4 +205,25 @@ describe('a place in the line of a bucket', () => {
       /whether a place is given|how long to wait|more than the bucket|Expected values/,
     )
   })
+
+  it('moves with a clock that steps back, so that nobody comes too early, and is then not given back', async () => {
+    const algorithm = steadyBucket(1, 20_000, 1000)
+    const tier: Tier = { kind: 'token-bucket', limit: 1, windowMs: 20, algorithm }
+    const staged = new StagedLimiter(stage, [tier], { startUs: START_US })
+    const subject = randomUUID()
+    const place = async () => {
+      const given = await staged.limiter.takePlace(subject)
+      expect.assert(given.allowed)
+      return given
+    }
+    await place()
+    expect(await place()).toMatchObject({ delayMs: 20 })
+    const last = await place()
+    expect(last).toMatchObject({ delayMs: 40 })
+    staged.nowUs -= 30_000_000n
+    expect(await staged.limiter.consume(subject)).toMatchObject({ allowed: false, retryAfterMs: 60 })
+    expect(await staged.limiter.refund(last.receipt)).toBe(false)
+    staged.nowUs += 10_000n
+    expect(await place()).toMatchObject({ delayMs: 50 })
+  })
 })
