@@ -8,6 +8,7 @@ import { addFailover } from './commands/failover.js'
 import { addDoctor, addHealth } from './commands/health.js'
 import { addInfo } from './commands/info.js'
 import { addKeys } from './commands/keys.js'
+import { addLimits } from './commands/limits.js'
 import { addLocal } from './commands/local.js'
 import { addMembership } from './commands/membership.js'
 import { addMoving } from './commands/moving.js'
@@ -18,7 +19,7 @@ import { addWriteBehind } from './commands/write-behind.js'
 const GROUPS = [
   ['See:', [addInfo, addHealth, addDoctor, addPing, addBench]],
   ['Change:', [addCreate, addMembership, addMoving, addFailover]],
-  ['Patterns:', [addWriteBehind]],
+  ['Patterns:', [addLimits, addWriteBehind]],
   ['On this machine:', [addLocal, addKeys, addProfile, addCompletion]],
 ] as const
 

@@ -112,6 +112,21 @@ export const METRICS = {
     means: 'tiers that a refused request would have exceeded',
     alert: 'a tier for all that refuses many',
   },
+  'slotwise.ratelimit.shadow.refusals': {
+    kind: 'counter',
+    unit: '{request}',
+    labels: ['name', 'outcome'],
+    means:
+      'requests that a limiter with `shadow: true` let in and would have refused: `limited`, `blocked`, `exceeds-capacity`, `unavailable`',
+    alert: 'never by itself',
+  },
+  'slotwise.ratelimit.shadow.violations': {
+    kind: 'counter',
+    unit: '{violation}',
+    labels: ['name', 'tier'],
+    means: 'tiers that such a request would have exceeded',
+    alert: 'never by itself',
+  },
   'slotwise.lock.operation.duration': {
     kind: 'histogram',
     unit: 's',

@@ -77,6 +77,9 @@ export interface Events {
     readonly name: string
     readonly key: string
     readonly outcome: 'allowed' | 'limited' | 'blocked' | 'exceeds-capacity' | 'unavailable'
+    /** Why it would have been refused, of a limiter that only tries its limits (`shadow`). */
+    readonly wouldRefuse: 'limited' | 'blocked' | 'exceeds-capacity' | 'unavailable' | undefined
+    /** Tiers that the request would have exceeded. */
     readonly violated: readonly string[]
     readonly durationMs: number
   }

@@ -25,6 +25,9 @@ const COMMANDS = [
   ['profile', 'show'],
   ['profile', 'add'],
   ['profile', 'remove'],
+  ['limits', 'show'],
+  ['limits', 'block'],
+  ['limits', 'reset'],
   ['writebehind', 'lag'],
   ['writebehind', 'dead-letters', 'list'],
   ['writebehind', 'dead-letters', 'replay'],
@@ -37,8 +40,8 @@ const [node = ''] = inject('cliNodes')
 describe('help', () => {
   it('has an example for every command, and there is no command that is not listed here', async () => {
     const ran = await Promise.all(
-      [[], ['profile'], ['writebehind'], ['writebehind', 'dead-letters'], ...COMMANDS].map((path) =>
-        slotwise([...path, '--help']),
+      [[], ['profile'], ['limits'], ['writebehind'], ['writebehind', 'dead-letters'], ...COMMANDS].map(
+        (path) => slotwise([...path, '--help']),
       ),
     )
     for (const { code, stdout, stderr } of ran) {

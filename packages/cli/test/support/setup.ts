@@ -37,7 +37,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const { tarball } = pack(name, join(root, 'packed'))
     execFileSync('tar', ['-xzf', tarball, '--strip-components=1', '-C', folder])
   }
-  for (const name of ['commander', 'ioredis', 'zod']) {
+  for (const name of ['commander', 'ioredis', 'lru-cache', 'zod']) {
     const nearest = join(repository, 'packages/cli/node_modules', name)
     mkdirSync(dirname(join(modules, name)), { recursive: true })
     symlinkSync(existsSync(nearest) ? nearest : join(repository, 'node_modules', name), join(modules, name))

@@ -1,12 +1,13 @@
 import type { Algorithm } from './algorithm.js'
 
 /** GCRA: a bucket is the time until it is full again, and each token takes `intervalUs` of it. */
-export function steadyBucket(limit: number, intervalUs: number): Algorithm {
+export function steadyBucket(limit: number, intervalUs: number, longestWaitMs = 0): Algorithm {
   const depth = limit * intervalUs
   return {
     code: 1,
     width: intervalUs,
-    unit: 1,
+    // How far ahead places in its line are given.
+    unit: longestWaitMs,
     partBytes: 16,
     identity: 'bucket',
     hasList: false,

@@ -12,17 +12,20 @@
 -- nothing is taken. Price: one round trip, one key.
 --
 -- @key state
--- @arg plan     mode (1 takes what there is and never refuses, 2 keeps proportions, 3 both), size of the parts in 8 bytes,
---               layout; then for each tier kind, limit, width, unit, cost: see plan.ts
--- @arg call...  8 bytes by which this decision is known again, microseconds for which it is kept
+-- @arg plan     mode (sum of: 1 takes what there is and never refuses, 2 keeps proportions, 4 waits in line, 8 leaves something for
+--               others), size of the parts in 8 bytes, layout; then for each tier kind, limit, width, unit, cost: see plan.ts
+-- @arg call...  8 bytes by which this decision is known again, microseconds for which it is kept; of who waits, by how many
+--               microseconds a bucket may owe more than it holds: how far ahead the place in its line may be; of who
+--               leaves something, how much of each tier, in 5 bytes
 -- @return       0 refused, 1 admitted, 2 admitted before, 3 blocked, 4 no calendar day given is now; layout, now, each tier's
 --               part as if the cost had been taken; four moments for each list: its last end, that of this cost, when the cost
 --               would fit, when more would; of 2 when that was, of 3 the end of the block
 local plan = ARGV[1]
-local _, id, keep = unpack(ARGV)
-keep = tonumber(keep)
+local _, id, keep, ahead = unpack(ARGV)
 local mode, parts, layout, first = struct.unpack('>BBI4', plan)
-local force, shares, entries = mode % 2 == 1, mode > 1, 13 + parts * 8
+local force, shares, entries = mode % 2 == 1, mode % 4 > 1, 13 + parts * 8
+local spares = mode > 7 and ahead
+keep, ahead = tonumber(keep), mode % 8 > 3 and tonumber(ahead) or 0
 
 -- The server's clock: the callers' clocks disagree, and would share one record.
 local time = redis.call('TIME')
@@ -57,13 +60,19 @@ local verdict, charge, taken, reply = blocked and '0' or '1', 1, 0, nil
 local record, lists, list, full
 -- bound: twice
 repeat
-  local place, at, turns = first, 13, ''
+  local place, at, turns, spare = first, 13, '', 0
   record, lists, list, full = struct.pack('>I4d', layout, now), '', entries, now
   -- bound: the tiers of one policy, 20 bytes each
   while place < #plan do
     local kind, limit, width, unit, cost
     kind, limit, width, unit, cost, place = struct.unpack('>BI5I6I3I5', plan, place)
     taken, cost = taken + cost, cost * charge
+    -- What is left for others has to be there too, and is not taken.
+    if spares then
+      local left = struct.unpack('>I5', spares, spare * 5 + 1)
+      spare = spare + 1
+      if cost > 0 then cost = cost + left end
+    end
     -- Of a policy that keeps proportions each part begins with the limit of which it is a part.
     local before = limit
     if shares then
@@ -85,12 +94,15 @@ repeat
           debt = math.ceil(math.ceil(debt / interval) * limit / before) * width
           mended = true
         end
-        if debt > depth then debt, mended = depth, true end
+        -- Of those who wait in line more than a full bucket is owed.
+        local most = depth + unit * 1000
+        if debt > most then debt, mended = most, true end
       end
       at = at + 16
-      debt = debt + cost * width
+      local owed = debt
+      debt, depth = debt + cost * width, depth + ahead
       if debt > depth then
-        if force then debt = depth elseif cost > 0 then verdict = '0' end
+        if force then debt = math.max(depth, owed) elseif cost > 0 then verdict = '0' end
       end
       if now + debt > full then full = now + debt end
       record = record .. struct.pack('>dd', debt, width)
@@ -220,6 +232,7 @@ repeat
   -- What the record has to know of is written once more, without the cost.
   local again = mended and verdict == '0' and charge == 1
   if again then charge = 0 end
+  if spares and verdict == '1' then spares, reply, again = nil, nil, true end
 until not again
 
 local marks = known and string.sub(saved, list) or ''

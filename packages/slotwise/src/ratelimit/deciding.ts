@@ -10,11 +10,12 @@ import type { Decision } from './decision.js'
 import { HotSubjects } from './hot-subjects.js'
 import { LocalShare } from './local-share.js'
 import type { RateLimiterOptions } from './options.js'
-import type { Answer } from './plan.js'
+import { type Answer, LINE, SPARE } from './plan.js'
 import type { Policy } from './policy.js'
 import { Admission, type Receipt, type Taken } from './receipt.js'
 import refundSource from './refund.lua.js'
 import { Refusals } from './refusals.js'
+import { inShadow } from './shadow.js'
 
 /** What is asked besides the costs. */
 export interface Asked {
@@ -23,6 +24,10 @@ export interface Asked {
   readonly id?: Buffer | undefined
   readonly isKept?: boolean
   readonly force?: boolean
+  /** How far ahead a place in the line of a bucket may be, in microseconds. */
+  readonly aheadUs?: number
+  /** How much of each tier has to be left for others. */
+  readonly spares?: readonly number[] | undefined
 }
 
 /** Who decides: Redis, what this process was given by it or remembers of it, or this process by itself. Shared by all views of a limiter. */
@@ -58,7 +63,7 @@ export class Deciding<N extends string> {
 
   ready(call: CallOptions): Promise<void> {
     if (this.#evictionCheck === 'off') return Promise.resolve()
-    const report = (error: unknown) => this.#report(error)
+    const report = (error: unknown) => this.report(error)
     this.#readiness ??= new Readiness(() => this.#look(call), report)
     return this.#readiness.ready()
   }
@@ -67,8 +72,21 @@ export class Deciding<N extends string> {
     const looked = refuseEviction(this.#port, 'limits', { deadlineMs: this.#deadlineMs, ...call, ends: true })
     await looked.catch((error: unknown) => {
       if (this.#evictionCheck !== 'warn' || !(error instanceof ConfigurationError)) throw error
-      this.#report(error)
+      this.report(error)
     })
+  }
+
+  /** Lets in whatever is decided, and tells it. */
+  inShadow(
+    deciding: Promise<Decision<N>>,
+    policy: Policy<N>,
+    key: Key,
+    { signal, deadlineMs = this.#deadlineMs }: CallOptions,
+  ): Promise<Decision<N>> {
+    const nothing = policy.names.map(() => 0)
+    const untaken = () => new Admission(this, key, policy, nothing, undefined)
+    const report = (error: unknown) => this.report(error)
+    return inShadow(deciding, { boundMs: deadlineMs, signal, untaken, report })
   }
 
   /** By a lease where the subject is hot, the request is one like the others, and what it takes comes back by itself. */
@@ -76,7 +94,7 @@ export class Deciding<N extends string> {
     const hot = this.#hot
     const [cost = 0] = costs
     const isExact = asked.isKept === true || cost === 0 || policy.plan.hasLeases
-    if (hot === undefined || isExact || costs.some((one) => one !== cost))
+    if (hot === undefined || isExact || !isLikeOthers(asked) || costs.some((one) => one !== cost))
       return this.#exactly(policy, costs, key, asked)
     return this.#byLease(hot, policy, costs, key, asked)
   }
@@ -99,11 +117,12 @@ export class Deciding<N extends string> {
   }
 
   async #exactly(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
-    const tooSmall = policy.tooSmallFor(costs)
+    const wanted = wantedOf(costs, asked.spares)
+    const tooSmall = policy.tooSmallFor(wanted)
     if (tooSmall.length > 0) return { allowed: false, reason: 'exceeds-capacity', violated: tooSmall }
     const askedAt = performance.now()
     const remembered = this.#refusals?.find(key, policy, costs, askedAt)
-    if (remembered !== undefined && asked.isKept !== true) return remembered
+    if (remembered !== undefined && isLikeOthers(asked) && asked.isKept !== true) return remembered
     try {
       const breaker = this.#port.breaker(key)
       // One that has been away for longer than a decision may take would only cost that long.
@@ -118,7 +137,7 @@ export class Deciding<N extends string> {
         const receipt = new Admission(this, key, policy, costs, answer, asked)
         return { allowed: true, decidedBy: 'redis', tiers, receipt }
       }
-      const { violated, retryAfterMs } = policy.refusal(costs, standings)
+      const { violated, retryAfterMs } = policy.refusal(wanted, standings)
       const refusal = {
         allowed: false,
         reason: verdict === 'blocked' ? 'blocked' : 'limited',
@@ -127,12 +146,12 @@ export class Deciding<N extends string> {
         violated,
         tiers,
       } as const
-      this.#refusals?.keep(key, { policy, costs, refusal, askedAt })
+      if (isLikeOthers(asked)) this.#refusals?.keep(key, { policy, costs, refusal, askedAt })
       return refusal
     } catch (cause) {
       // The caller gave up: there is nobody to decide for.
       if (asked.call.signal?.aborted === true || cause instanceof ConfigurationError) throw cause
-      this.#report(cause)
+      this.report(cause)
       return this.#withoutRedis(policy, costs, key, cause)
     }
   }
@@ -152,16 +171,20 @@ export class Deciding<N extends string> {
     policy: Policy<N>,
     costs: readonly number[],
     key: Key,
-    { call, id, isKept = false, force = false }: Asked,
+    { call, id, isKept = false, force = false, aheadUs, spares }: Asked,
   ): Promise<Answer> {
     const repeat = isKept || costs.every((cost) => cost === 0) ? 'safe' : 'unsafe'
     const within = this.#within(call, true)
+    const wanted = wantedOf(costs, spares)
+    const [extra, more] =
+      spares !== undefined ? [SPARE, bytesOf(spares)] : aheadUs !== undefined ? [LINE, aheadUs] : [0]
     let nowUs: number | undefined
     for (let tries = 0; tries < 2; tries++) {
-      const plan = policy.plan.bytes(costs, force, nowUs)
-      const args = id === undefined ? [plan] : isKept ? [plan, id, this.#keepUs] : [plan, id]
+      const plan = policy.plan.bytes(costs, force, nowUs, extra)
+      const args: Argument[] = id === undefined ? [plan] : isKept ? [plan, id, this.#keepUs] : [plan, id]
+      if (more !== undefined) args.splice(1, 2, id ?? '', isKept ? this.#keepUs : '', more)
       const reply = await this.#port.call({ script: decideSource, keys: [key], args, repeat }, within)
-      const answer = policy.plan.read(reply, costs)
+      const answer = policy.plan.read(reply, costs, wanted)
       if (answer.verdict !== 'another-day') return answer
       nowUs = answer.nowUs
     }
@@ -205,13 +228,26 @@ export class Deciding<N extends string> {
     this.#refusals?.drop(key)
   }
 
-  #report(error: unknown): void {
+  report(error: unknown): void {
     try {
       this.#onError?.(error)
     } catch {
       // A listener that throws must not end what it listens to.
     }
   }
+}
+
+/** Who waits, or leaves something for others, may be let in or refused where others are not. */
+const isLikeOthers = ({ aheadUs, spares }: Asked): boolean => aheadUs === undefined && spares === undefined
+
+/** What has to be there for a request. */
+const wantedOf = (costs: readonly number[], spares: readonly number[] | undefined): readonly number[] =>
+  spares === undefined ? costs : costs.map((cost, i) => (cost === 0 ? 0 : cost + (spares[i] ?? 0)))
+
+function bytesOf(spares: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(5 * spares.length)
+  for (const [i, spare] of spares.entries()) bytes.writeUIntBE(spare, 5 * i, 5)
+  return bytes
 }
 
 function refusalsOf<N extends string>({ refusals }: RateLimiterOptions<N, never>): Refusals<N> | undefined {

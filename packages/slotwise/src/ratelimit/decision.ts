@@ -14,21 +14,29 @@ export interface TierState<N extends string = string> {
 }
 
 /** What a limiter decided. A refusal is a value: nothing was consumed. */
-export type Decision<N extends string = string> =
-  | {
-      readonly allowed: true
-      /**
-       * `'lease'`: from what this process was given before; `'local'`: Redis could not be asked, and this process spent from
-       * its share; `'policy'`: Redis could not be asked, and the limiter was told to allow then.
-       */
-      readonly decidedBy: 'redis' | 'lease' | 'local' | 'policy'
-      /** In the policy's order; empty when Redis could not be asked. */
-      readonly tiers: readonly TierState<N>[]
-      /** What {@link RateLimiter.refund} takes. */
-      readonly receipt: Receipt<N>
-      /** Why Redis could not be asked. */
-      readonly cause?: unknown
-    }
+export type Decision<N extends string = string> = Admitted<N> | Refused<N>
+
+/** A request that goes on. */
+type Admitted<N extends string> = {
+  readonly allowed: true
+  /**
+   * `'lease'`: from what this process was given before; `'local'`: Redis could not be asked, and this process spent from
+   * its share; `'policy'`: Redis could not be asked, and the limiter was told to allow then; or it
+   * only tries its limits.
+   */
+  readonly decidedBy: 'redis' | 'lease' | 'local' | 'policy'
+  /** In the policy's order; empty when Redis could not be asked. */
+  readonly tiers: readonly TierState<N>[]
+  /** What {@link RateLimiter.refund} takes. */
+  readonly receipt: Receipt<N>
+  /** Why Redis could not be asked. */
+  readonly cause?: unknown
+  /** What a limiter with `shadow: true` would have refused, and why. Nothing was taken. */
+  readonly wouldRefuse?: Refused<N> | undefined
+}
+
+/** A request that does not. */
+export type Refused<N extends string = string> =
   | {
       readonly allowed: false
       /** `'blocked'`: by {@link RateLimiter.block}, whatever was consumed. */

@@ -3,8 +3,12 @@
  *
  * @module
  */
+export type { RateLimitAdminOptions, SubjectOptions, SubjectReport } from './admin.js'
+export { RateLimitAdmin } from './admin.js'
 export type { Period } from './calendar.js'
-export type { Decision, TierDescription, TierKind, TierState } from './decision.js'
+export type { Decision, Refused, TierDescription, TierKind, TierState } from './decision.js'
+export type { Place, WaitOptions } from './line.js'
+export type { LimitedSubject } from './most-refused.js'
 export type {
   BlockOptions,
   ConsumeOptions,

@@ -63,6 +63,18 @@ export interface RateLimiterOptions<N extends string, S extends Subject> {
    * minute: refuse every operation, tell `onError`, or do not ask, where CONFIG is forbidden. @defaultValue `'refuse'`
    */
   readonly evictionCheck?: EvictionCheck | undefined
+  /**
+   * Names of priorities, the highest first, and which part of every limit is reserved for each, from those below: with
+   * `{ payments: 0.2, pages: 0.3, reports: 0 }` pages are refused when 80 % of a limit is taken, and reports at half of it, by whomever it was
+   * taken. Not looked at where Redis does not answer. @defaultValue all are alike
+   */
+  readonly priorities?: Readonly<Record<string, number>> | undefined
+  /**
+   * Lets everybody in, and only tells what would be refused (`wouldRefuse`, the event, metrics, `topLimited`): to try limits before
+   * they are in force. No request waits longer than `deadlineMs`, nor fails for Redis. What would be refused takes nothing, so
+   * counts are those that the limits in force would have. @defaultValue `false`
+   */
+  readonly shadow?: boolean | undefined
   /** Hears of every decision that Redis did not make. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
@@ -71,6 +83,8 @@ export interface RateLimiterOptions<N extends string, S extends Subject> {
 export interface ConsumeOptions<N extends string> extends CallOptions {
   /** Whole numbers from 0, which only looks. @defaultValue `1` from every tier */
   readonly cost?: Cost<N> | undefined
+  /** One of `priorities`; not together with an `idempotencyKey`, unless it is the highest. @defaultValue the highest */
+  readonly priority?: string | undefined
   /**
    * The same request is admitted again and takes nothing when it comes again with the same key within `idempotencyWindowMs`. So it
    * is repeated when its answer was lost. Of a subject the last thousand are known.

@@ -12,6 +12,10 @@ export type OnPlanChange = 'keep-used' | 'keep-proportion' | 'reset'
 /** Takes what there is, and refuses nothing. */
 const FORCE = 1
 const PROPORTION = 2
+/** Lets a bucket owe more than it holds. */
+export const LINE = 4
+/** Something of each tier has to be left. */
+export const SPARE = 8
 
 const HEADER = 6
 const TIER = 20
@@ -86,12 +90,12 @@ export class Plan {
   /** Whether decisions need something that tells them apart. */
   readonly hasLeases: boolean
 
-  /** What the scripts take for a decision of these costs, by what this process takes for the time. */
-  bytes(costs: readonly number[], force = false, nowUs?: number): Buffer {
+  /** What the scripts take for a decision of these costs, by what this process takes for the time; `extra` is {@link LINE} or {@link SPARE}. */
+  bytes(costs: readonly number[], force = false, nowUs?: number, extra = 0): Buffer {
     if (this.#calendars.length > 0) this.#turnCalendars(Math.max(0, nowUs ?? Date.now() * 1000 - EPOCH_US))
-    if (!force && isOnes(costs)) return this.#single
+    if (!force && extra === 0 && isOnes(costs)) return this.#single
     const bytes = Buffer.from(this.#single)
-    if (force) bytes.writeUInt8(this.#mode + FORCE, 0)
+    bytes.writeUInt8(this.#mode + (force ? FORCE : 0) + extra, 0)
     for (const [i, at] of this.#offsets.entries()) {
       bytes.writeUIntBE(Math.min(costs[i] ?? 0, LARGEST_COST), at + 15, 5)
     }
@@ -115,7 +119,8 @@ export class Plan {
     return record
   }
 
-  read(reply: unknown, costs: readonly number[]): Answer {
+  /** @param wanted what had to be there: where something is left for others more than the costs */
+  read(reply: unknown, costs: readonly number[], wanted = costs): Answer {
     const verdict = Buffer.isBuffer(reply) ? VERDICTS[(reply[0] ?? 0) - ZERO] : undefined
     if (!Buffer.isBuffer(reply) || verdict === undefined || reply.length < 1 + RECORD_HEADER) {
       throw new UnexpectedReplyError('a decision was answered with something else than one')
@@ -131,7 +136,7 @@ export class Plan {
       const { algorithm } = this.#tiers[i] as Tier
       if (this.#mode === PROPORTION) at += 8
       const cost = costs[i] ?? 0
-      const [untaken, taken] = isTaken ? [0, cost] : [cost, 0]
+      const [untaken, taken] = isTaken ? [0, cost] : [wanted[i] ?? 0, 0]
       standings.push(algorithm.standing({ bytes: reply, at, untaken, taken, nowUs, momentsAt }))
       at += algorithm.partBytes
       if (algorithm.hasList) momentsAt += 32

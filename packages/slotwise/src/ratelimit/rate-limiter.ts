@@ -7,7 +7,9 @@ import type { RedisPort } from '../redis/port.js'
 import { publish } from '../telemetry.js'
 import blockSource from './block.lua.js'
 import { Deciding } from './deciding.js'
-import type { Decision, TierDescription, TierState } from './decision.js'
+import type { Decision, Refused, TierDescription, TierState } from './decision.js'
+import { aheadUs, type Place, placeOf, turnOf, type WaitOptions } from './line.js'
+import { type LimitedSubject, MostRefused } from './most-refused.js'
 import type {
   BlockOptions,
   ConsumeOptions,
@@ -16,6 +18,7 @@ import type {
   SettleOptions,
 } from './options.js'
 import { idOf, Policy, type Subject } from './policy.js'
+import { Priorities } from './priorities.js'
 import { Admission, type Receipt, type Taken } from './receipt.js'
 import renewSource from './renew.lua.js'
 import type { Tier } from './tiers.js'
@@ -54,10 +57,11 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   readonly #options: RateLimiterOptions<N, S>
   #space: KeySpace
   #keyOf: (id: Id) => Key
+  readonly #priorities: Priorities
   readonly #policyOf: (subject: S) => Policy<N>
   /** Shared by all views, as is whether it is closed. */
   #deciding: Deciding<N>
-  #life = { closed: false }
+  #life = { closed: false, refused: new MostRefused() }
 
   constructor(port: RedisPort, options: RateLimiterOptions<N, S>) {
     const { name, tiers, onPlanChange = 'keep-used' } = options
@@ -66,6 +70,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     this.#space = { namespace: port.namespace, pattern: 'ratelimit', name: plainName('name', name) }
     this.#keyOf = keyMaker(this.#space)
     this.#deciding = new Deciding(port, options)
+    this.#priorities = new Priorities(options.priorities ?? {})
     oneOf('onPlanChange', onPlanChange, ['keep-used', 'keep-proportion', 'reset'])
     if (typeof tiers === 'function') {
       const policies = new WeakMap<object, Policy<N>>()
@@ -114,27 +119,42 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
    */
   async consume(
     subject: S,
-    { cost = 1, idempotencyKey, ...call }: ConsumeOptions<N> = {},
+    { cost = 1, idempotencyKey, priority, ...call }: ConsumeOptions<N> = {},
   ): Promise<Decision<N>> {
     this.#refuseClosed()
     const policy = this.#policyOf(subject)
     const costs = policy.costs(cost)
     const id = idFor(policy, idempotencyKey)
+    const spares = priority === undefined ? undefined : this.#priorities.sparesOf(policy, priority)
+    if (spares !== undefined && idempotencyKey !== undefined)
+      throw new ConfigurationError('a request with an idempotencyKey must be of the highest priority')
     const key = this.#keyOf(idOf(subject))
     const startedAt = performance.now()
-    const decision = await this.#deciding.decide(policy, costs, key, {
+    const deciding = this.#deciding.decide(policy, costs, key, {
       call,
       id,
       isKept: idempotencyKey !== undefined,
+      spares,
     })
+    const decision =
+      this.#options.shadow === true
+        ? await this.#deciding.inShadow(deciding, policy, key, call)
+        : await deciding
+    this.#tell(decision, key, startedAt)
+    return decision
+  }
+
+  #tell(decision: Decision<N>, key: Key, startedAt: number): void {
+    const refused = decision.allowed ? decision.wouldRefuse : decision
+    if (refused !== undefined && 'retryAfterMs' in refused) this.#life.refused.add(key)
     publish('slotwise:ratelimit', () => ({
       name: this.#space.name,
       key,
       outcome: decision.allowed ? 'allowed' : decision.reason,
-      violated: 'violated' in decision ? decision.violated : [],
+      wouldRefuse: decision.allowed ? decision.wouldRefuse?.reason : undefined,
+      violated: refused !== undefined && 'violated' in refused ? refused.violated : [],
       durationMs: performance.now() - startedAt,
     }))
-    return decision
   }
 
   /** Where `subject` stands. Consumes nothing. @throws when Redis cannot be asked */
@@ -196,6 +216,49 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     taken.settled(costs, less)
   }
 
+  /**
+   * Takes a place in the line of a bucket, for as far ahead as its `maxWaitMs`: the moment at which it is this request's turn is fixed
+   * when it resolves, and none that comes later is given an earlier one. Who only consumes is refused while there is a line. A refusal takes
+   * no place. An answer that is lost may have taken one, which nobody uses then. Where Redis does not answer, `whenUnavailable` decides,
+   * and nobody waits.
+   *
+   * @throws ConfigurationError the tier has no line, or none that long
+   */
+  async takePlace(
+    subject: S,
+    { cost = 1, maxWaitMs, deadlineMs }: WaitOptions<N> = {},
+  ): Promise<Place<N> | Refused<N>> {
+    this.#refuseClosed()
+    const policy = this.#policyOf(subject)
+    const costs = policy.costs(cost)
+    const key = this.#keyOf(idOf(subject))
+    const startedAt = performance.now()
+    // Not by the signal: whether a place was taken must be known to give it back.
+    const asked = { call: { deadlineMs }, aheadUs: aheadUs(policy, costs, maxWaitMs) }
+    const deciding = this.#deciding.decide(policy, costs, key, asked)
+    const isTried = this.#options.shadow === true
+    const decision = await (isTried
+      ? this.#deciding.inShadow(deciding, policy, key, { deadlineMs })
+      : deciding)
+    this.#tell(decision, key, startedAt)
+    if (!decision.allowed) return decision
+    const [standing] = this.#taken(decision.receipt)?.answer?.standings ?? []
+    const delayMs = isTried ? 0 : Math.ceil((standing?.waitUs(0) ?? 0) / 1000)
+    return placeOf(decision, delayMs, (call) => this.refund(decision.receipt, call))
+  }
+
+  /**
+   * {@link RateLimiter.takePlace}, resolved at its turn. Who gives up by the signal leaves the line: the place is given back if nobody is
+   * behind it, else it stays taken.
+   *
+   * @throws the reason of the signal
+   */
+  async wait(subject: S, options: WaitOptions<N> = {}): Promise<Decision<N>> {
+    options.signal?.throwIfAborted()
+    const place = await this.takePlace(subject, options)
+    return await turnOf(place, options.signal, (error) => this.#deciding.report(error))
+  }
+
   /** Ends what a decision has under way, of its concurrency tiers, and keeps what it took of others. As {@link RateLimiter.refund}. */
   async release(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
     const taken = this.#taken(receipt)
@@ -240,6 +303,14 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const key = this.#keyOf(idOf(subject))
     this.#deciding.forget(key)
     await this.#port.call({ key, command: ['DEL', key], repeat: 'safe' }, call)
+  }
+
+  /**
+   * Who was refused most often, by this process, since the limiter was made; those that were refused most first, and subjects of
+   * every tenant. In memory that is bounded: who was refused more often than a thousandth of all refusals is there.
+   */
+  topLimited(n = 10): readonly LimitedSubject[] {
+    return this.#life.refused.top(integer('n', n, { min: 0 }))
   }
 
   /** Ends this limiter; the port stays open. Idempotent. */

@@ -32,6 +32,7 @@ end
 -- bound: the tiers of one policy, 20 bytes each
 while place < #plan do
   local kind, width, unit, cost = string.byte(plan, place)
+  local limit = struct.unpack('>I5', plan, place + 1)
   width, unit, cost, place = struct.unpack('>I6I3I5', plan, place + 6)
   if mode > 1 then
     record = record .. string.sub(saved, at, at + 7)
@@ -45,6 +46,8 @@ while place < #plan do
     back = math.max(0, math.min(cost * each, decided + owed - now))
     if each ~= interval then back = math.floor(back / each) * interval end
     back = math.max(0, math.min(back, debt - age))
+    -- Who waits in line has been told a moment, before which a bucket could not hold what is given back. Only the last may leave.
+    if unit > 0 and debt - age > limit * width and decided + owed ~= written + debt then back = 0 end
     record = record .. struct.pack('>dd', debt - back, interval)
     at = at + 16
   elseif kind < 4 then

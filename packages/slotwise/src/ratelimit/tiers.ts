@@ -26,6 +26,8 @@ export type TokenBucketOptions = {
   | {
       /** How many tokens come back a second; fractions are allowed, `10 / 60` is ten a minute. */
       readonly refillPerSecond: number
+      /** How far ahead {@link RateLimiter.wait} gives places in its line, in milliseconds, up to four hours. @defaultValue `0` */
+      readonly maxWaitMs?: number | undefined
     }
   | {
       /** So many tokens fall into it at every multiple of `everyMs` by the server's clock (UTC), and none between. */
@@ -138,7 +140,11 @@ export function tokenBucket(options: TokenBucketOptions): Tier {
     kind: 'token-bucket',
     limit,
     windowMs: Math.ceil((limit * intervalUs) / 1000),
-    algorithm: steadyBucket(limit, intervalUs),
+    algorithm: steadyBucket(
+      limit,
+      intervalUs,
+      integer('maxWaitMs', options.maxWaitMs ?? 0, { min: 0, max: 14_400_000 }),
+    ),
   }
 }
 

@@ -115,6 +115,14 @@ describe('metrics', () => {
       deadlineMs: 5000,
     }).forTenant('tenant-7')
     for (let i = 0; i < 2; i++) await limiter.consume('id-7')
+    const tried = new RateLimiter(port, {
+      name: 'tried',
+      tiers,
+      whenUnavailable: 'deny',
+      deadlineMs: 5000,
+      shadow: true,
+    }).forTenant('tenant-7')
+    for (let i = 0; i < 2; i++) await tried.consume('id-7')
     await new Locks(port, { name: 'orders' }).using('id-7', { ttlMs: 1000 }, async () => {})
     await port.call({ key: key('id-7'), command: ['SET', key('id-7'), 'secret'] })
     await port.call({ key: key('id-7'), command: ['LPUSH', key('id-7'), 'secret'] }).catch(() => undefined)

@@ -94,7 +94,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     'if before ~= limit then',
     { of: BUCKET },
   ),
-  'keeps more than a full bucket of debt': decide('if debt > depth then debt, mended = depth, true end', '', {
+  'keeps more than a full bucket of debt': decide('if debt > most then debt, mended = most, true end', '', {
     of: BUCKET,
   }),
   'does not write down a changed rate when it refuses': decide(

@@ -41,9 +41,11 @@ import {
   type Tier,
   tokenBucket,
 } from '../../../src/ratelimit/index.js'
+import { LINE, SPARE } from '../../../src/ratelimit/plan.js'
 import { Policy } from '../../../src/ratelimit/policy.js'
 import refundDecision from '../../../src/ratelimit/refund.lua.js'
 import renewDecision from '../../../src/ratelimit/renew.lua.js'
+import showSubject from '../../../src/ratelimit/show.lua.js'
 import {
   type Argument,
   type Key,
@@ -116,7 +118,7 @@ const seen = fc.constantFrom<Argument>('', version(1), version(2), version(3))
 const policies = [3, 5].flatMap((limit) => {
   const windowMs = 20
   const buckets: readonly Tier[] = [
-    tokenBucket({ capacity: limit, refillPerSecond: 300 + limit }),
+    tokenBucket({ capacity: limit, refillPerSecond: 300 + limit, maxWaitMs: 30 }),
     tokenBucket({ capacity: limit, refill: { tokens: 2, everyMs: 9 } }),
   ]
   const windows: readonly Tier[] = [
@@ -142,6 +144,14 @@ const planNow = START_US - 1_704_067_200_000_000
 const plan = fc
   .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }), fc.nat(7))
   .map(([one, costs, force]) => one.plan.bytes(costs, force === 0, planNow))
+/** Of who waits in line. */
+const linePlan = fc
+  .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }))
+  .map(([one, costs]) => one.plan.bytes(costs, false, planNow, LINE))
+/** Of who leaves something for others. */
+const sparePlan = fc
+  .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }))
+  .map(([one, costs]) => one.plan.bytes(costs, false, planNow, SPARE))
 const decisionId = fc.constantFrom('IDENT-01', 'IDENT-02', 'IDENT-03')
 const leaseId = decisionId.map((id) => id.slice(0, 6))
 const keepUs = fc.constantFrom<Argument>('', '', 30_000)
@@ -268,9 +278,22 @@ const PATTERNS: Readonly<
   ratelimit: [
     [decide, [plan, decisionId, keepUs]],
     [decide, [plan, decisionId, keepUs]],
+    [decide, [linePlan, decisionId, fc.constantFrom('', 30_000), fc.constantFrom(0, 2000, 50_000)]],
+    [
+      decide,
+      [
+        sparePlan,
+        decisionId,
+        fc.constant(''),
+        fc
+          .array(fc.nat(2), { minLength: 4, maxLength: 4 })
+          .map((spares) => Buffer.from(spares.flatMap((spare) => [0, 0, 0, 0, spare]))),
+      ],
+    ],
     [refundDecision, [plan, receipt, leaseId, decisionId, fc.constant(30_000)]],
     [renewDecision, [plan, leaseId]],
     [blockSubject, [policy.map((one) => one.plan.empty), fc.constantFrom(0, 5, 30)]],
+    [showSubject, []],
   ],
   hits: [
     [countHits, [ms, fc.integer({ min: 0, max: 3 }), fc.constantFrom(0, 1, 2)]],

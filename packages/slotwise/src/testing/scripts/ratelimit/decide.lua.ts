@@ -3,15 +3,20 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/decide',
-sha1: '3d922a09211eb7d91c2aef2157f72d782ad47344',
+sha1: '849d8ab46bd85e79c8488ce2dbb95648201d4545',
 run(redis) {
 let plan: lua.Value = lua.index(redis.ARGV, 1)
-let [_, id, keep]: lua.Value[] = [...lua.unpack(redis.ARGV)]
-keep = lua.tonumber(keep)
+let [_, id, keep, ahead]: lua.Value[] = [...lua.unpack(redis.ARGV)]
 let [mode, parts, layout, first]: lua.Value[] = [...lua.unpackStruct(">BBI4", plan)]
 let force: lua.Value = lua.eq(lua.mod(lua.num(mode), 2), 1)
-let shares: lua.Value = lua.gt(mode, 1)
+let shares: lua.Value = lua.gt(lua.mod(lua.num(mode), 4), 1)
 let entries: lua.Value = (13 + lua.num((lua.num(parts) * 8)))
+let spares: lua.Value = lua.and(lua.gt(mode, 7), () => ahead)
+{
+const all: lua.Value[] = [lua.tonumber(keep), lua.or(lua.and(lua.gt(lua.mod(lua.num(mode), 8), 3), () => lua.tonumber(ahead)), () => 0)]
+keep = all[0]
+ahead = all[1]
+}
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num((lua.num(lua.index(time, 1)) * 1000000)) + lua.num(lua.index(time, 2)))) - 1704067200000000)
 let saved: lua.Value = redis.call("GET", lua.index(redis.KEYS, 1))
@@ -61,6 +66,7 @@ for (;;) {
 let place: lua.Value = first
 let at: lua.Value = 13
 let turns: lua.Value = ""
+let spare: lua.Value = 0
 {
 const all: lua.Value[] = [lua.pack(">I4d", layout, now), "", entries, now]
 record = all[0]
@@ -87,6 +93,13 @@ place = all[5]
 const all: lua.Value[] = [(lua.num(taken) + lua.num(cost)), (lua.num(cost) * lua.num(charge))]
 taken = all[0]
 cost = all[1]
+}
+if (lua.yes(spares)) {
+let left: lua.Value = lua.unpackStruct(">I5", spares, (lua.num((lua.num(spare) * 5)) + 1))[0]
+spare = (lua.num(spare) + 1)
+if (lua.yes(lua.gt(cost, 0))) {
+cost = (lua.num(cost) + lua.num(left))
+}
 }
 let before: lua.Value = limit
 if (lua.yes(shares)) {
@@ -117,19 +130,25 @@ if ((lua.yes(!lua.eq(interval, width)) || lua.yes(!lua.eq(before, limit)))) {
 debt = (lua.num(lua.ceil((lua.num((lua.num(lua.ceil((lua.num(debt) / lua.num(interval)))) * lua.num(limit))) / lua.num(before)))) * lua.num(width))
 mended = true
 }
-if (lua.yes(lua.gt(debt, depth))) {
+let most: lua.Value = (lua.num(depth) + lua.num((lua.num(unit) * 1000)))
+if (lua.yes(lua.gt(debt, most))) {
 {
-const all: lua.Value[] = [depth, true]
+const all: lua.Value[] = [most, true]
 debt = all[0]
 mended = all[1]
 }
 }
 }
 at = (lua.num(at) + 16)
-debt = (lua.num(debt) + lua.num((lua.num(cost) * lua.num(width))))
+let owed: lua.Value = debt
+{
+const all: lua.Value[] = [(lua.num(debt) + lua.num((lua.num(cost) * lua.num(width)))), (lua.num(depth) + lua.num(ahead))]
+debt = all[0]
+depth = all[1]
+}
 if (lua.yes(lua.gt(debt, depth))) {
 if (lua.yes(force)) {
-debt = depth
+debt = lua.max(depth, owed)
 } else if (lua.yes(lua.gt(cost, 0))) {
 verdict = "0"
 }
@@ -196,7 +215,7 @@ full = over
 record = lua.concat(record, lua.pack(form, previous, current))
 } else if (lua.yes(lua.lt(kind, 8))) {
 let count: lua.Value = 0
-let left: lua.Value = 0
+let left$2: lua.Value = 0
 if (lua.yes(known)) {
 count = lua.unpackStruct(">d", saved, at)[0]
 }
@@ -205,17 +224,17 @@ let start$2: lua.Value = (lua.num(now) - lua.num(lua.mod(lua.num(now), lua.num(w
 let over$2: lua.Value = 0
 if (lua.yes(lua.eq(kind, 4))) {
 if (lua.yes(known)) {
-left = (lua.num(lua.unpackStruct(">d", saved, at)[0]) - lua.num(age))
+left$2 = (lua.num(lua.unpackStruct(">d", saved, at)[0]) - lua.num(age))
 }
 at = (lua.num(at) + 8)
-if (lua.yes(lua.le(left, 0))) {
+if (lua.yes(lua.le(left$2, 0))) {
 {
 const all: lua.Value[] = [0, lua.or(lua.and(lua.gt(cost, 0), () => width), () => 0)]
 count = all[0]
-left = all[1]
+left$2 = all[1]
 }
 }
-over$2 = (lua.num(now) + lua.num(left))
+over$2 = (lua.num(now) + lua.num(left$2))
 } else if (lua.yes(lua.eq(kind, 7))) {
 count = (lua.num(count) - lua.num((lua.num((lua.num((lua.num(start$2) - lua.num((lua.num(written) - lua.num(lua.mod(lua.num(written), lua.num(width))))))) / lua.num(width))) * lua.num(unit))))
 if (lua.yes(lua.lt(count, 0))) {
@@ -278,7 +297,7 @@ over$2 = (lua.num(start$2) + lua.num((lua.num(lua.ceil((lua.num(count) / lua.num
 if ((lua.yes(lua.gt(count, 0)) && lua.yes(lua.gt(over$2, full)))) {
 full = over$2
 }
-record = lua.concat(record, lua.or(lua.and(lua.eq(kind, 4), () => lua.pack(">dd", count, left)), () => lua.pack(">d", count)))
+record = lua.concat(record, lua.or(lua.and(lua.eq(kind, 4), () => lua.pack(">dd", count, left$2)), () => lua.pack(">d", count)))
 } else {
 let count$2: lua.Value = 0
 let total: lua.Value = 0
@@ -385,6 +404,14 @@ reply = lua.or(reply, () => lua.concat(record, turns))
 let again: lua.Value = lua.and(lua.and(mended, () => lua.eq(verdict, "0")), () => lua.eq(charge, 1))
 if (lua.yes(again)) {
 charge = 0
+}
+if ((lua.yes(spares) && lua.yes(lua.eq(verdict, "1")))) {
+{
+const all: lua.Value[] = [undefined, undefined, true]
+spares = all[0]
+reply = all[1]
+again = all[2]
+}
 }
 if (!lua.yes(again)) break
 }

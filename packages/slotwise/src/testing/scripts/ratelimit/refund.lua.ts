@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/refund',
-sha1: 'aed2fdca1954e92caecd44d697ed8e3eea43adf0',
+sha1: 'f7c9b283ee6b21dfa617e35bfa29a8fc15d7e853',
 run(redis) {
 let plan: lua.Value = lua.index(redis.ARGV, 1)
 let receipt: lua.Value = lua.index(redis.ARGV, 2)
@@ -35,6 +35,7 @@ let kind: lua.Value = lua.byte(plan, place)
 let width: lua.Value = undefined
 let unit: lua.Value = undefined
 let cost: lua.Value = undefined
+let limit: lua.Value = lua.unpackStruct(">I5", plan, (lua.num(place) + 1))[0]
 {
 const all: lua.Value[] = [...lua.unpackStruct(">I6I3I5", plan, (lua.num(place) + 6))]
 width = all[0]
@@ -55,6 +56,9 @@ if (lua.yes(!lua.eq(each, interval))) {
 back = (lua.num(lua.floor((lua.num(back) / lua.num(each)))) * lua.num(interval))
 }
 back = lua.max(0, lua.min(back, (lua.num(debt) - lua.num(age))))
+if (((lua.yes(lua.gt(unit, 0)) && lua.yes(lua.gt((lua.num(debt) - lua.num(age)), (lua.num(limit) * lua.num(width))))) && lua.yes(!lua.eq((lua.num(decided) + lua.num(owed)), (lua.num(written) + lua.num(debt)))))) {
+back = 0
+}
 record = lua.concat(record, lua.pack(">dd", (lua.num(debt) - lua.num(back)), interval))
 at = (lua.num(at) + 16)
 } else if (lua.yes(lua.lt(kind, 4))) {
