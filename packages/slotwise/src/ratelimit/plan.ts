@@ -24,22 +24,16 @@ export interface Answer {
   readonly verdict: 'refused' | 'admitted' | 'repeated' | 'blocked' | 'another-day'
   /** By the script's clock. */
   readonly nowUs: number
-  /** Layout, moment and parts, as a refund is told of them. */
-  readonly record: Buffer
+  /** As it came; {@link Plan.recordOf} is what a refund is told of it. */
+  readonly reply: Buffer
   readonly standings: readonly Standing[]
   /** How long a block lasts still. */
   readonly blockedUs: number
 }
 
-const VERDICTS = new Map(
-  Object.entries({
-    0: 'refused',
-    1: 'admitted',
-    2: 'repeated',
-    3: 'blocked',
-    4: 'another-day',
-  } as const),
-)
+/** By the digit that the script begins with. */
+const VERDICTS = ['refused', 'admitted', 'repeated', 'blocked', 'another-day'] as const
+const ZERO = 48
 
 /** The tiers of one policy as the scripts are told of them, and what they answer. */
 export class Plan {
@@ -56,6 +50,7 @@ export class Plan {
 
   constructor(names: readonly string[], tiers: readonly Tier[], onPlanChange: OnPlanChange) {
     this.#tiers = tiers
+    this.hasLeases = tiers.some(({ kind }) => kind === 'concurrency')
     this.#mode = onPlanChange === 'keep-proportion' ? PROPORTION : 0
     const limitBytes = this.#mode === PROPORTION ? 8 : 0
     const parts = tiers.reduce((sum, { algorithm }) => sum + limitBytes + algorithm.partBytes, 0)
@@ -87,14 +82,12 @@ export class Plan {
   }
 
   /** Whether decisions need something that tells them apart. */
-  get hasLeases(): boolean {
-    return this.#tiers.some(({ kind }) => kind === 'concurrency')
-  }
+  readonly hasLeases: boolean
 
   /** What the scripts take for a decision of these costs, by what this process takes for the time. */
   bytes(costs: readonly number[], { force = false, nowUs = Date.now() * 1000 - EPOCH_US } = {}): Buffer {
     this.#turnCalendars(nowUs)
-    if (!force && costs.every((cost) => cost === 1)) return this.#single
+    if (!force && isOnes(costs)) return this.#single
     const bytes = Buffer.from(this.#single)
     if (force) bytes.writeUInt8(this.#mode + FORCE, 0)
     for (const [i, at] of this.#offsets.entries()) {
@@ -121,38 +114,37 @@ export class Plan {
   }
 
   read(reply: unknown, costs: readonly number[]): Answer {
-    const verdict = Buffer.isBuffer(reply) ? VERDICTS.get(String.fromCharCode(reply[0] ?? 0)) : undefined
+    const verdict = Buffer.isBuffer(reply) ? VERDICTS[(reply[0] ?? 0) - ZERO] : undefined
     if (!Buffer.isBuffer(reply) || verdict === undefined || reply.length < 1 + RECORD_HEADER) {
       throw new UnexpectedReplyError('a decision was answered with something else than one')
     }
     const nowUs = reply.readDoubleBE(5)
-    if (verdict === 'another-day')
-      return { verdict, nowUs, record: Buffer.alloc(0), standings: [], blockedUs: 0 }
+    if (verdict === 'another-day') return { verdict, nowUs, reply, standings: [], blockedUs: 0 }
     const isTaken = verdict === 'admitted'
     let at = 1 + RECORD_HEADER
     let momentsAt = 1 + this.#recordBytes
-    const standings = this.#tiers.map(({ algorithm }, i) => {
+    const standings: Standing[] = []
+    for (let i = 0; i < this.#tiers.length; i++) {
+      const { algorithm } = this.#tiers[i] as Tier
       if (this.#mode === PROPORTION) at += 8
       const cost = costs[i] ?? 0
-      const standing = algorithm.standing({
-        bytes: reply,
-        at,
-        untaken: isTaken ? 0 : cost,
-        taken: isTaken ? cost : 0,
-        nowUs,
-        momentsAt,
-      })
+      const [untaken, taken] = isTaken ? [0, cost] : [cost, 0]
+      standings.push(algorithm.standing({ bytes: reply, at, untaken, taken, nowUs, momentsAt }))
       at += algorithm.partBytes
       if (algorithm.hasList) momentsAt += 32
-      return standing
-    })
+    }
     return {
       verdict,
       nowUs,
-      record: reply.subarray(1, 1 + this.#recordBytes),
+      reply,
       standings,
       blockedUs: verdict === 'blocked' ? reply.readDoubleBE(momentsAt) - nowUs : 0,
     }
+  }
+
+  /** Layout, moment and parts of a reply. */
+  recordOf(reply: Buffer): Buffer {
+    return reply.subarray(1, 1 + this.#recordBytes)
   }
 
   /** Puts the windows around a moment into the bytes, where it is in none of those that are there. */
@@ -176,6 +168,11 @@ export class Plan {
   }
 
   #calendarBeganUs = 0
+}
+
+function isOnes(costs: readonly number[]): boolean {
+  for (const cost of costs) if (cost !== 1) return false
+  return true
 }
 
 /** Four bytes that tell records of other tiers apart. */

@@ -33,11 +33,13 @@ export class Policy<N extends string> {
   readonly tiers: readonly Tier[]
   /** As the scripts are told of them. */
   readonly plan: Plan
+  readonly #ones: readonly number[]
 
   constructor(tiers: Readonly<Record<N, Tier>>, onPlanChange: OnPlanChange) {
     this.names = Object.keys(tiers) as N[]
     if (this.names.length === 0) throw new ConfigurationError('a limiter needs at least one tier')
     this.tiers = this.names.map((name) => tiers[name])
+    this.#ones = this.names.map(() => 1)
     this.plan = new Plan(this.names, this.tiers, onPlanChange)
   }
 
@@ -47,6 +49,7 @@ export class Policy<N extends string> {
 
   /** What a request takes of each tier. */
   costs(cost: Cost<N>): readonly number[] {
+    if (cost === 1) return this.#ones
     const of = typeof cost === 'number' ? () => cost : (name: N) => cost[name] ?? 1
     if (typeof cost !== 'number') {
       const unknown = Object.keys(cost).find((name) => !this.names.some((known) => known === name))
@@ -62,6 +65,7 @@ export class Policy<N extends string> {
 
   /** The tiers that could not give so much even when nothing is taken. */
   tooSmallFor(costs: readonly number[]): readonly N[] {
+    if (costs === this.#ones) return []
     return this.names.filter((_, i) => (costs[i] ?? 0) > (this.tiers[i]?.limit ?? 0))
   }
 
@@ -96,9 +100,8 @@ export class Policy<N extends string> {
   }
 
   #each<R>(of: (tier: Tier, name: N, i: number) => R): readonly R[] {
-    return this.tiers.flatMap((tier, i) => {
-      const name = this.names[i]
-      return name === undefined ? [] : [of(tier, name, i)]
-    })
+    const all: R[] = []
+    for (let i = 0; i < this.tiers.length; i++) all.push(of(this.tiers[i] as Tier, this.names[i] as N, i))
+    return all
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ClosedError, ConfigurationError, RedisUnavailableError, UnexpectedReplyError } from '../errors.js'
-import { type Key, type KeySpace, keyOf, plainName } from '../keys.js'
+import { type Id, type Key, type KeySpace, keyMaker, plainName } from '../keys.js'
 import { type CallOptions, integer, oneOf, shown } from '../options.js'
 import { randomTag } from '../random.js'
 import { type EvictionCheck, refuseEviction } from '../redis/eviction.js'
@@ -15,7 +15,7 @@ import { LocalShare } from './local-share.js'
 import type { BlockOptions, ConsumeOptions, PenalizeOptions, RateLimiterOptions } from './options.js'
 import type { Answer } from './plan.js'
 import { idOf, Policy, type Subject } from './policy.js'
-import { type Receipt, Receipts, type Taken } from './receipt.js'
+import { Admission, type Receipt, type Taken } from './receipt.js'
 import refundSource from './refund.lua.js'
 import { Refusals } from './refusals.js'
 import renewSource from './renew.lua.js'
@@ -25,12 +25,9 @@ import type { Tier } from './tiers.js'
 interface Life<N extends string> {
   closed: boolean
   readiness: Readiness | undefined
-  readonly receipts: Receipts
   readonly refusals: Refusals<N> | undefined
   readonly local: LocalShare<N> | undefined
 }
-
-const NOBODY = Buffer.alloc(8)
 
 /**
  * Limits subjects by any number of tiers, **all decided together or not at all**, in one round trip and
@@ -65,6 +62,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   readonly #port: RedisPort
   readonly #options: RateLimiterOptions<N, S>
   #space: KeySpace
+  #keyOf: (id: Id) => Key
   readonly #deadlineMs: number
   readonly #keepUs: number
   readonly #evictionCheck: EvictionCheck
@@ -77,13 +75,14 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     this.#port = port
     this.#options = options
     this.#space = { namespace: port.namespace, pattern: 'ratelimit', name: plainName('name', name) }
+    this.#keyOf = keyMaker(this.#space)
     this.#deadlineMs = integer('deadlineMs', deadlineMs)
     this.#keepUs =
       1000 * integer('idempotencyWindowMs', options.idempotencyWindowMs ?? 60_000, { max: 2 ** 31 })
     this.#evictionCheck = oneOf('evictionCheck', options.evictionCheck ?? 'refuse', ['refuse', 'warn', 'off'])
     oneOf('whenUnavailable', whenUnavailable, ['allow', 'deny', 'local'])
     oneOf('onPlanChange', onPlanChange, ['keep-used', 'keep-proportion', 'reset'])
-    this.#life = { closed: false, readiness: undefined, receipts: new Receipts(), ...memoryOf<N, S>(options) }
+    this.#life = { closed: false, readiness: undefined, ...memoryOf<N, S>(options) }
     if (typeof tiers === 'function') {
       const policies = new WeakMap<object, Policy<N>>()
       this.#policyOf = (subject) => {
@@ -104,6 +103,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   forTenant(tenant: string): RateLimiter<N, S> {
     const view = new RateLimiter<N, S>(this.#port, this.#options)
     view.#space = { ...this.#space, tenant }
+    view.#keyOf = keyMaker(view.#space)
     view.#life = this.#life
     return view
   }
@@ -152,7 +152,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const policy = this.#policyOf(subject)
     const costs = policy.costs(cost)
     const id = idFor(policy, idempotencyKey)
-    const key = keyOf(this.#space, idOf(subject))
+    const key = this.#keyOf(idOf(subject))
     const startedAt = performance.now()
     const decision = await this.#decide(policy, costs, key, {
       call,
@@ -175,7 +175,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const policy = this.#policyOf(subject)
     const costs = policy.names.map(() => 0)
     await this.ready(call)
-    const { standings } = await this.#ask(policy, costs, keyOf(this.#space, idOf(subject)), { call })
+    const { standings } = await this.#ask(policy, costs, this.#keyOf(idOf(subject)), { call })
     return policy.states(standings)
   }
 
@@ -188,10 +188,10 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
    */
   async refund(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
     const taken = this.#taken(receipt)
-    if (taken === undefined || taken.refunded) return false
+    if (taken === undefined || taken.isRefunded) return false
     this.#life.refusals?.drop(taken.key)
     const isGiven = await this.#giveBack(taken, taken.costs, taken.mark, call)
-    taken.refunded = true
+    taken.refunded()
     return isGiven
   }
 
@@ -208,7 +208,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   /** Lets what a decision has under way last for another `ttlMs` from now. `false` where it has ended. Harmless to repeat. */
   async renew(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
     const taken = this.#taken(receipt)
-    if (taken?.record === undefined) return false
+    if (taken?.reply === undefined) return false
     const args = [taken.policy.plan.bytes(taken.costs), taken.lease]
     return (await this.#run(renewSource, taken.key, args, call)) === 1
   }
@@ -221,13 +221,13 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     // Nothing is under way.
     const costs = policy.tiers.map(({ kind }, i) => (kind === 'concurrency' ? 0 : (given[i] ?? 0)))
     await this.ready(call)
-    await this.#ask(policy, costs, keyOf(this.#space, idOf(subject)), { call, force: true })
+    await this.#ask(policy, costs, this.#keyOf(idOf(subject)), { call, force: true })
   }
 
   /** Refuses `subject` from now on for a time, whatever it has consumed. Harmless to repeat: the time counts anew. */
   async block(subject: S, { forMs, ...call }: BlockOptions): Promise<void> {
     this.#refuseClosed()
-    const key = keyOf(this.#space, idOf(subject))
+    const key = this.#keyOf(idOf(subject))
     const args = [this.#policyOf(subject).plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 })]
     await this.ready(call)
     this.#life.refusals?.drop(key)
@@ -236,7 +236,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
 
   /** As if `subject` had never asked: nothing is taken of any tier, and a block ends. Harmless to repeat. */
   async reset(subject: S, call: CallOptions = {}): Promise<void> {
-    const key = keyOf(this.#space, idOf(subject))
+    const key = this.#keyOf(idOf(subject))
     this.#life.refusals?.drop(key)
     await this.#port.call({ key, command: ['DEL', key], repeat: 'safe' }, call)
   }
@@ -259,7 +259,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   ): Promise<Decision<N>> {
     const tooSmall = policy.tooSmallFor(costs)
     if (tooSmall.length > 0) return { allowed: false, reason: 'exceeds-capacity', violated: tooSmall }
-    const { refusals, local, receipts } = this.#life
+    const { refusals, local } = this.#life
     const askedAt = performance.now()
     const remembered = refusals?.find(key, policy, costs, askedAt)
     if (remembered !== undefined && !asked.isKept) return remembered
@@ -269,11 +269,11 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
       if (breaker.state === 'open' && breaker.forMs >= this.#deadlineMs)
         throw new RedisUnavailableError(breaker.reason)
       await this.ready(asked.call)
-      const { verdict, standings, record, blockedUs } = await this.#ask(policy, costs, key, asked)
+      const { verdict, standings, reply, blockedUs } = await this.#ask(policy, costs, key, asked)
       const tiers = policy.states(standings)
       local?.saw(key, tiers)
       if (verdict === 'admitted' || verdict === 'repeated') {
-        const receipt = receipts.issue(policy, { key, costs, record, id: asked.id ?? NOBODY })
+        const receipt = new Admission(this.#life, key, policy, costs, reply, asked.id)
         return { allowed: true, decidedBy: 'redis', tiers, receipt }
       }
       const { violated, retryAfterMs } = policy.refusal(costs, standings)
@@ -297,8 +297,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
 
   #withoutRedis(policy: Policy<N>, costs: readonly number[], key: Key, cause: unknown): Decision<N> {
     const { whenUnavailable } = this.#options
-    const issue = (): Receipt<N> =>
-      this.#life.receipts.issue(policy, { key, costs, record: undefined, id: NOBODY })
+    const issue = (): Receipt<N> => new Admission(this.#life, key, policy, costs, undefined, undefined)
     if (whenUnavailable === 'allow')
       return { allowed: true, decidedBy: 'policy', tiers: [], receipt: issue(), cause }
     const decided = this.#life.local?.decide(key, policy, costs, performance.now())
@@ -341,11 +340,16 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     throw new UnexpectedReplyError('the clock of a server runs too fast for a calendar')
   }
 
-  async #giveBack(taken: Taken, costs: readonly number[], mark: Buffer, call: CallOptions): Promise<boolean> {
-    const { key, policy, record, lease } = taken
-    if (record === undefined) return this.#life.local?.giveBack(key, costs, policy as Policy<N>) ?? false
+  async #giveBack(
+    taken: Taken<N>,
+    costs: readonly number[],
+    mark: Buffer,
+    call: CallOptions,
+  ): Promise<boolean> {
+    const { key, policy, reply, lease } = taken
+    if (reply === undefined) return this.#life.local?.giveBack(key, costs, policy) ?? false
     if (costs.every((cost) => cost === 0)) return false
-    const args = [policy.plan.bytes(costs), record, lease, mark, this.#keepUs]
+    const args = [policy.plan.bytes(costs), policy.plan.recordOf(reply), lease, mark, this.#keepUs]
     return (await this.#run(refundSource, key, args, call)) === 1
   }
 
@@ -357,9 +361,9 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     return { signal: call.signal, deadlineMs: call.deadlineMs ?? this.#deadlineMs, binary }
   }
 
-  #taken(receipt: Receipt<N>): Taken | undefined {
+  #taken(receipt: Receipt<N>): Taken<N> | undefined {
     this.#refuseClosed()
-    return this.#life.receipts.find(receipt)
+    return Admission.of(receipt, this.#life)
   }
 
   #refuseClosed(): void {
