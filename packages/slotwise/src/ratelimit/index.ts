@@ -4,7 +4,9 @@
  * @module
  */
 export type { Period } from './calendar.js'
-export type { Decision, TierDescription, TierKind, TierState } from './decision.js'
+export type { Decision, LeaseDescription, TierDescription, TierKind, TierState } from './decision.js'
+export type { LeaseOptions } from './lease-terms.js'
+export type { LeaseStats } from './leases.js'
 export type { BlockOptions, ConsumeOptions, PenalizeOptions, RateLimiterOptions } from './options.js'
 export type { OnPlanChange } from './plan.js'
 export { PLANS } from './plans.js'

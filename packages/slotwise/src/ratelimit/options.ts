@@ -1,5 +1,6 @@
 import type { CallOptions } from '../options.js'
 import type { EvictionCheck } from '../redis/eviction.js'
+import type { LeaseOptions } from './lease-terms.js'
 import type { OnPlanChange } from './plan.js'
 import type { Cost, Subject } from './policy.js'
 import type { Tier } from './tiers.js'
@@ -44,6 +45,12 @@ export interface RateLimiterOptions<N extends string, S extends Subject> {
         readonly maxAgeMs?: number | undefined
       }
     | undefined
+  /**
+   * Debits tokens of hot subjects ahead and spends them in this process without a round trip. In any `t` seconds all processes
+   * together then admit at most `capacity × (1 + epsilon) + refillPerSecond × t`. For steady token buckets: where `tiers` is
+   * a function, subjects with others stay exact. @defaultValue every decision asks Redis
+   */
+  readonly lease?: LeaseOptions | undefined
   /**
    * What to do about primaries that may evict counts (any `maxmemory-policy` but `noeviction`), looked for at first and every
    * minute: refuse every operation, tell `onError`, or do not ask, where CONFIG is forbidden. @defaultValue `'refuse'`

@@ -11,6 +11,8 @@ import { publish } from '../telemetry.js'
 import blockSource from './block.lua.js'
 import decideSource from './decide.lua.js'
 import type { Decision, TierDescription, TierState } from './decision.js'
+import { checkedLease, leaseTerms } from './lease-terms.js'
+import { type LeaseStats, Leases } from './leases.js'
 import { LocalShare } from './local-share.js'
 import type { BlockOptions, ConsumeOptions, PenalizeOptions, RateLimiterOptions } from './options.js'
 import type { Answer } from './plan.js'
@@ -27,6 +29,7 @@ interface Life<N extends string> {
   readiness: Readiness | undefined
   readonly refusals: Refusals<N> | undefined
   readonly local: LocalShare<N> | undefined
+  leases: Leases<N> | undefined
 }
 
 /**
@@ -66,7 +69,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   readonly #deadlineMs: number
   readonly #keepUs: number
   readonly #evictionCheck: EvictionCheck
-  readonly #policyOf: (subject: S) => Policy<N>
+  #policyOf: (subject: S) => Policy<N>
   /** Shared by all views, so that closing one closes the limiter. */
   #life: Life<N>
 
@@ -82,7 +85,8 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     this.#evictionCheck = oneOf('evictionCheck', options.evictionCheck ?? 'refuse', ['refuse', 'warn', 'off'])
     oneOf('whenUnavailable', whenUnavailable, ['allow', 'deny', 'local'])
     oneOf('onPlanChange', onPlanChange, ['keep-used', 'keep-proportion', 'reset'])
-    this.#life = { closed: false, readiness: undefined, ...memoryOf<N, S>(options) }
+    if (options.lease !== undefined) checkedLease(options.lease)
+    this.#life = { closed: false, readiness: undefined, leases: undefined, ...memoryOf<N, S>(options) }
     if (typeof tiers === 'function') {
       const policies = new WeakMap<object, Policy<N>>()
       this.#policyOf = (subject) => {
@@ -95,6 +99,11 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
       }
     } else {
       const policy = new Policy(tiers, onPlanChange)
+      if (options.lease !== undefined && leaseTerms(policy, options.lease) === undefined) {
+        throw new ConfigurationError(
+          'lease needs tiers that are steady token buckets, with epsilon × capacity at least 4',
+        )
+      }
       this.#policyOf = () => policy
     }
   }
@@ -105,6 +114,8 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     view.#space = { ...this.#space, tenant }
     view.#keyOf = keyMaker(view.#space)
     view.#life = this.#life
+    // What is remembered of a subject is so of its policy.
+    view.#policyOf = this.#policyOf
     return view
   }
 
@@ -136,7 +147,18 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
 
   /** The tiers of `subject`, in their order. Nobody is asked. */
   describe(subject: S): readonly TierDescription<N>[] {
-    return this.#policyOf(subject).describe()
+    const policy = this.#policyOf(subject)
+    const forMs = this.#leases?.terms(policy)?.forMs
+    if (forMs === undefined) return policy.describe()
+    return policy.describe().map((tier, i) => {
+      const excess = (forMs * 1000) / (policy.tiers[i]?.algorithm.width ?? 1)
+      return { ...tier, lease: { forMs, excess } }
+    })
+  }
+
+  /** How leases are doing in this process; nothing without them. */
+  leaseStats(): LeaseStats | undefined {
+    return this.#leases?.stats()
   }
 
   /**
@@ -187,6 +209,8 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
    * @throws RedisUnavailableError and others: whether it was given back is not known; to try again is harmless
    */
   async refund(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
+    const isBack = this.#leases?.refund(receipt)
+    if (isBack !== undefined) return isBack
     const taken = this.#taken(receipt)
     if (taken === undefined || taken.isRefunded) return false
     this.#life.refusals?.drop(taken.key)
@@ -221,7 +245,9 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     // Nothing is under way.
     const costs = policy.tiers.map(({ kind }, i) => (kind === 'concurrency' ? 0 : (given[i] ?? 0)))
     await this.ready(call)
-    await this.#ask(policy, costs, this.#keyOf(idOf(subject)), { call, force: true })
+    const key = this.#keyOf(idOf(subject))
+    this.#leases?.drop(key)
+    await this.#ask(policy, costs, key, { call, force: true })
   }
 
   /** Refuses `subject` from now on for a time, whatever it has consumed. Harmless to repeat: the time counts anew. */
@@ -232,18 +258,21 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     await this.ready(call)
     this.#life.refusals?.drop(key)
     await this.#run(blockSource, key, args, call)
+    this.#leases?.drop(key)
   }
 
   /** As if `subject` had never asked: nothing is taken of any tier, and a block ends. Harmless to repeat. */
   async reset(subject: S, call: CallOptions = {}): Promise<void> {
     const key = this.#keyOf(idOf(subject))
     this.#life.refusals?.drop(key)
+    this.#leases?.drop(key)
     await this.#port.call({ key, command: ['DEL', key], repeat: 'safe' }, call)
   }
 
   /** Ends this limiter; the port stays open. Idempotent. */
   close(): Promise<void> {
     this.#life.closed = true
+    this.#leases?.close()
     return Promise.resolve()
   }
 
@@ -264,10 +293,9 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const remembered = refusals?.find(key, policy, costs, askedAt)
     if (remembered !== undefined && !asked.isKept) return remembered
     try {
-      const breaker = this.#port.breaker(key)
-      // One that has been away for longer than a decision may take would only cost that long.
-      if (breaker.state === 'open' && breaker.forMs >= this.#deadlineMs)
-        throw new RedisUnavailableError(breaker.reason)
+      const leased = asked.isKept ? undefined : await this.#leases?.decide(key, policy, costs)
+      if (leased !== undefined) return leased
+      this.#refuseAway(key)
       await this.ready(asked.call)
       const { verdict, standings, reply, blockedUs } = await this.#ask(policy, costs, key, asked)
       const tiers = policy.states(standings)
@@ -293,6 +321,32 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
       this.#report(cause)
       return this.#withoutRedis(policy, costs, key, cause)
     }
+  }
+
+  /** A primary that has been away for longer than a decision may take would only cost that long. */
+  #refuseAway(key: Key): void {
+    const breaker = this.#port.breaker(key)
+    if (breaker.state === 'open' && breaker.forMs >= this.#deadlineMs)
+      throw new RedisUnavailableError(breaker.reason)
+  }
+
+  get #leases(): Leases<N> | undefined {
+    const { lease } = this.#options
+    if (lease === undefined) return undefined
+    // Not before they are used, since each view is built like a limiter.
+    return (this.#life.leases ??= new Leases<N>(checkedLease(lease), {
+      ask: async (key, policy, tokens) => {
+        this.#refuseAway(key)
+        await this.ready()
+        const costs = policy.names.map(() => tokens)
+        const answer = await this.#ask(policy, costs, key, { call: {} })
+        this.#life.local?.saw(key, policy.states(answer.standings))
+        return answer
+      },
+      heard: (key, kind, tokens) =>
+        publish('slotwise:ratelimit:lease', () => ({ name: this.#space.name, key, kind, tokens })),
+      failed: (error) => this.#report(error),
+    }))
   }
 
   #withoutRedis(policy: Policy<N>, costs: readonly number[], key: Key, cause: unknown): Decision<N> {
