@@ -17,7 +17,7 @@
 -- @arg call...  8 bytes by which this decision is known again, microseconds for which it is kept
 -- @return       0 refused, 1 admitted, 2 admitted before, 3 blocked, 4 no calendar day given is now; layout, now, each tier's
 --               part as if the cost had been taken; four moments for each list: its last end, that of this cost, when the cost
---               would fit, when more would; of 3 the end of the block
+--               would fit, when more would; of 2 when that was, of 3 the end of the block
 local plan = ARGV[1]
 local _, id, keep = unpack(ARGV)
 keep = tonumber(keep)
@@ -52,7 +52,8 @@ if known and string.sub(saved, entries + 8, entries + 15) == '\0\0\0\0\0\0\0\0' 
   entries = entries + 16
 end
 
-local verdict, charge, taken, reply = '1', 1, 0, nil
+local blocked = block > now and not force
+local verdict, charge, taken, reply = blocked and '0' or '1', 1, 0, nil
 local record, lists, list, full
 -- bound: twice
 repeat
@@ -229,17 +230,18 @@ while live < #marks do
   live = live + 16
 end
 if live > 1 then marks = string.sub(marks, live) end
-if block > now and taken > 0 and not force then verdict, reply = '3', reply .. struct.pack('>d', block) end
-if keep then
-  local found = string.find(marks, id, 1, true)
-  -- bound: the marks of one record
-  while found and found % 16 ~= 9 do found = string.find(marks, id, found + 1, true) end
-  if found then
-    verdict = '2'
-  elseif verdict == '1' then
-    -- Who keeps a thousand at once has the oldest forgotten.
-    marks = string.sub(marks, -15984) .. struct.pack('>d', now + keep) .. id
-  end
+local found = keep and string.find(marks, id, 1, true)
+-- bound: the marks of one record
+while found and found % 16 ~= 9 do found = string.find(marks, id, found + 1, true) end
+if found then
+  verdict, reply = '2', reply .. struct.pack('>d', struct.unpack('>d', marks, found - 8) - keep)
+elseif blocked and taken > 0 then
+  verdict, reply = '3', reply .. struct.pack('>d', block)
+elseif blocked then
+  verdict = '1'
+elseif keep and verdict == '1' then
+  -- Who keeps a thousand at once has the oldest forgotten.
+  marks = string.sub(marks, -15984) .. struct.pack('>d', now + keep) .. id
 end
 if (verdict == '1' or mended and charge == 0) and taken > 0 then
   if marks ~= '' then

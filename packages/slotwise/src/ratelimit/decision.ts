@@ -64,8 +64,8 @@ export interface TierDescription<N extends string = string> {
 export interface LeaseDescription {
   /** How long tokens that were debited may be spent, in milliseconds. What is left is dropped then. */
   readonly forMs: number
-  /** By how much all processes together may exceed the tier's bound in any interval: its rate times `forMs`. */
-  readonly excess: number
+  /** Of a steady bucket: by how much all processes together may exceed its bound in any interval, its rate times `forMs`. */
+  readonly excess: number | undefined
 }
 
 /** What kind of limit a tier is. */

@@ -7,7 +7,13 @@ export type { Period } from './calendar.js'
 export type { Decision, LeaseDescription, TierDescription, TierKind, TierState } from './decision.js'
 export type { LeaseOptions } from './lease-terms.js'
 export type { LeaseStats } from './leases.js'
-export type { BlockOptions, ConsumeOptions, PenalizeOptions, RateLimiterOptions } from './options.js'
+export type {
+  BlockOptions,
+  ConsumeOptions,
+  PenalizeOptions,
+  RateLimiterOptions,
+  SettleOptions,
+} from './options.js'
 export type { OnPlanChange } from './plan.js'
 export { PLANS } from './plans.js'
 export type { Cost, Subject } from './policy.js'

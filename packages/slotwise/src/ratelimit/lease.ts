@@ -7,7 +7,7 @@ export interface Batch {
 }
 
 /** What a decision took, and of which batches. */
-export type Spent = readonly { readonly batch: Batch; readonly tokens: number }[]
+export type Spent = readonly { readonly batch: Batch; tokens: number }[]
 
 /** What Redis said last of a subject, by the monotonic clock of this process. */
 export interface Heard {
@@ -68,7 +68,7 @@ export class Lease {
     }
     if (this.held(nowMs) < cost) return undefined
     let missing = cost
-    const spent: { readonly batch: Batch; readonly tokens: number }[] = []
+    const spent: { readonly batch: Batch; tokens: number }[] = []
     for (const batch of this.#batches) {
       const tokens = Math.min(batch.left, missing)
       if (tokens === 0) continue
@@ -79,14 +79,19 @@ export class Lease {
     return spent
   }
 
-  /** Tokens come back to where they were, and end when they would have ended. Whether any did. */
-  giveBack(spent: Spent, nowMs: number): boolean {
-    const live = spent.filter(({ batch }) => nowMs < batch.untilMs)
-    for (const { batch, tokens } of live) {
-      batch.left += tokens
+  /** So many tokens come back to where they were, and end when they would have ended. How many did. */
+  giveBack(spent: Spent, tokens: number, nowMs: number): number {
+    let back = 0
+    for (const one of spent) {
+      const { batch } = one
+      if (nowMs >= batch.untilMs) continue
+      const some = Math.min(one.tokens, tokens - back)
+      one.tokens -= some
+      batch.left += some
+      back += some
       if (!this.#batches.includes(batch)) this.#batches.unshift(batch)
     }
-    return live.length > 0
+    return back
   }
 
   /** Redis has answered. */

@@ -3,10 +3,9 @@ import type { Key } from '../keys.js'
 import type { Standing } from './algorithm.js'
 import type { Decision, TierState } from './decision.js'
 import { type Heard, Lease, type Spent } from './lease.js'
-import { type CheckedLease, type LeaseTerms, leaseTerms } from './lease-terms.js'
+import { type CheckedLease, type LeaseTerms, leaseTerms, STEADY_BUCKET } from './lease-terms.js'
 import type { Answer } from './plan.js'
 import type { Policy } from './policy.js'
-import type { Receipt } from './receipt.js'
 
 /** How leases are doing in this process. */
 export interface LeaseStats {
@@ -24,6 +23,8 @@ export interface LeaseStats {
 /** What happened to the lease of a subject. */
 export type LeaseChange = 'hot' | 'cold' | 'granted' | 'short'
 
+type Refusal<N extends string> = Extract<Decision<N>, { readonly retryAfterMs: number }>
+
 interface Subject<N extends string> {
   readonly policy: Policy<N>
   readonly terms: LeaseTerms
@@ -37,33 +38,12 @@ interface Subject<N extends string> {
   prefetchAtMs: number
 }
 
-/** An admission from a lease. What is given back of it stays in this process. */
-class Leased<N extends string> implements Receipt<N> {
-  readonly #policy: Policy<N>
-  readonly #cost: number
-  readonly #owner: object
-  readonly #lease: Lease
-  #spent: Spent | undefined
-
-  constructor(owner: object, policy: Policy<N>, lease: Lease, spent: Spent, cost: number) {
-    this.#owner = owner
-    this.#policy = policy
-    this.#lease = lease
-    this.#spent = spent
-    this.#cost = cost
-  }
-
-  get costs(): Readonly<Record<N, number>> {
-    return this.#policy.named(this.#policy.names.map(() => this.#cost))
-  }
-
-  /** How many tokens came back; nothing where somebody else decided. */
-  static giveBack(receipt: object, owner: object, nowMs: number): number | undefined {
-    if (!(receipt instanceof Leased) || receipt.#owner !== owner) return undefined
-    const spent: Spent | undefined = receipt.#spent
-    receipt.#spent = undefined
-    return spent !== undefined && receipt.#lease.giveBack(spent, nowMs) ? receipt.#cost : 0
-  }
+/** A request that a lease let in. */
+export interface Leased<N extends string> {
+  readonly leased: true
+  readonly tiers: readonly TierState<N>[]
+  /** Whether any of so many tokens came back, which are spent here or dropped. */
+  readonly giveBack: (tokens: number) => boolean
 }
 
 const TRIES = 3
@@ -78,7 +58,7 @@ export class Leases<N extends string> {
   readonly #subjects: LRUCache<Key, Subject<N>>
   readonly #terms = new WeakMap<Policy<N>, { readonly terms: LeaseTerms | undefined }>()
   readonly #options: CheckedLease
-  readonly #ask: (key: Key, policy: Policy<N>, tokens: number) => Promise<Answer>
+  readonly #ask: (key: Key, policy: Policy<N>, costs: readonly number[]) => Promise<Answer>
   readonly #now: () => number
   readonly #heard: (key: Key, kind: LeaseChange, tokens: number) => void
   readonly #failed: (error: unknown) => void
@@ -95,8 +75,8 @@ export class Leases<N extends string> {
       heard = () => {},
       failed = () => {},
     }: {
-      /** Takes so many tokens of every tier, or none. */
-      readonly ask: (key: Key, policy: Policy<N>, tokens: number) => Promise<Answer>
+      /** Takes these costs, or nothing. */
+      readonly ask: (key: Key, policy: Policy<N>, costs: readonly number[]) => Promise<Answer>
       /** Monotonic, in milliseconds. */
       readonly now?: () => number
       readonly heard?: (key: Key, kind: LeaseChange, tokens: number) => void
@@ -128,7 +108,11 @@ export class Leases<N extends string> {
   }
 
   /** `undefined` where Redis has to be asked. @throws why no lease could be had, when none is left */
-  async decide(key: Key, policy: Policy<N>, costs: readonly number[]): Promise<Decision<N> | undefined> {
+  async decide(
+    key: Key,
+    policy: Policy<N>,
+    costs: readonly number[],
+  ): Promise<Leased<N> | Refusal<N> | undefined> {
     const terms = this.terms(policy)
     const [cost = 0] = costs
     if (terms === undefined || cost === 0 || cost > terms.most || costs.some((one) => one !== cost))
@@ -141,8 +125,8 @@ export class Leases<N extends string> {
       if (spent !== undefined) {
         this.#spent += cost
         this.#prefetch(key, subject, nowMs)
-        const receipt = new Leased(this, policy, subject.lease, spent, cost)
-        return { allowed: true, decidedBy: 'lease', tiers: this.#states(subject, nowMs), receipt }
+        const giveBack = (tokens: number): boolean => this.#giveBack(subject.lease, spent, tokens)
+        return { leased: true, tiers: this.#states(subject, nowMs), giveBack }
       }
       if (!subject.isHot || tried === TRIES) return undefined
       const refusal = this.#refusal(subject, cost, nowMs)
@@ -154,13 +138,6 @@ export class Leases<N extends string> {
         subject.waiting -= cost
       }
     }
-  }
-
-  /** Whether a decision's tokens came back; `undefined` where it was not one of these. */
-  refund(receipt: object): boolean | undefined {
-    const tokens = Leased.giveBack(receipt, this, this.#now())
-    this.#spent -= tokens ?? 0
-    return tokens === undefined ? undefined : tokens > 0
   }
 
   /** Nothing that is held of a subject is spent any more. */
@@ -181,6 +158,12 @@ export class Leases<N extends string> {
       dropped += lease.dropped
     }
     return { hot, held, asked: this.#asked, granted: this.#granted, spent: this.#spent, dropped }
+  }
+
+  #giveBack(lease: Lease, spent: Spent, tokens: number): boolean {
+    const back = lease.giveBack(spent, tokens, this.#now())
+    this.#spent -= back
+    return back > 0
   }
 
   #subjectOf(key: Key, policy: Policy<N>, terms: LeaseTerms): Subject<N> {
@@ -219,13 +202,19 @@ export class Leases<N extends string> {
   async #fetch(key: Key, subject: Subject<N>): Promise<void> {
     const { policy, terms, lease } = subject
     const pauseMs = terms.forMs / ASKS_WHEN_SHORT
+    // Those who come together are asked for together.
+    await Promise.resolve()
     try {
       let wanted = this.#size(subject)
       for (let tried = 0; tried < TRIES; tried++) {
         const sentAtMs = this.#now()
         subject.prefetchAtMs = sentAtMs + pauseMs
         this.#asked++
-        const { verdict, standings, blockedUs } = await this.#ask(key, policy, wanted)
+        const { verdict, standings, blockedUs } = await this.#ask(
+          key,
+          policy,
+          policy.names.map(() => wanted),
+        )
         const isGranted = verdict === 'admitted'
         const left = Math.min(...standings.map(({ remaining }) => remaining))
         const heard: Heard = {
@@ -265,14 +254,15 @@ export class Leases<N extends string> {
     const { heard } = lease
     if (heard === undefined || !heard.wasShort) return wanted
     const passedUs = (nowMs - heard.sentAtMs) * 1000
-    const there = heard.standings.map(
-      ({ remaining }, i) => remaining + passedUs / (policy.tiers[i]?.algorithm.width ?? 1),
-    )
+    const there = heard.standings.map(({ remaining }, i) => {
+      const { limit = 0, windowMs = 1 } = policy.tiers[i] ?? {}
+      return remaining + (passedUs / 1000) * (limit / windowMs)
+    })
     return Math.max(1, Math.min(wanted, Math.floor(Math.min(...there))))
   }
 
   /** Nothing where it is time to ask. What another process gives back is seen after the time of a lease at the latest. */
-  #refusal({ lease, policy, terms }: Subject<N>, cost: number, nowMs: number): Decision<N> | undefined {
+  #refusal({ lease, policy, terms }: Subject<N>, cost: number, nowMs: number): Refusal<N> | undefined {
     const { heard } = lease
     if (heard === undefined || nowMs >= heard.sentAtMs + terms.forMs) return undefined
     const missing = cost - lease.held(nowMs)
@@ -293,7 +283,7 @@ export class Leases<N extends string> {
     }
   }
 
-  /** As Redis told last, with what has come back since and what is held here. */
+  /** As Redis told last, with what is held here. */
   #states({ lease, policy }: Pick<Subject<N>, 'lease' | 'policy'>, nowMs: number): readonly TierState<N>[] {
     const { heard } = lease
     if (heard === undefined) return []
@@ -302,10 +292,14 @@ export class Leases<N extends string> {
     return policy.states(
       heard.standings.map((standing, i): Standing => {
         const { limit = 0, algorithm } = policy.tiers[i] ?? {}
-        const width = algorithm?.width ?? 1
         const resetUs = Math.max(0, standing.resetUs - passedUs)
         const waitUs = (count: number) => Math.max(0, standing.waitUs(Math.max(0, count - held)) - passedUs)
-        return { remaining: Math.min(limit, Math.floor(limit - resetUs / width) + held), resetUs, waitUs }
+        // Of a steady bucket what has come back since is known; of others the next answer tells.
+        const there =
+          algorithm?.code === STEADY_BUCKET
+            ? Math.floor(limit - resetUs / algorithm.width)
+            : standing.remaining
+        return { remaining: Math.min(limit, there + held), resetUs, waitUs }
       }),
     )
   }

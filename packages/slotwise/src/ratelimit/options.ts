@@ -46,9 +46,9 @@ export interface RateLimiterOptions<N extends string, S extends Subject> {
       }
     | undefined
   /**
-   * Debits tokens of hot subjects ahead and spends them in this process without a round trip. In any `t` seconds all processes
-   * together then admit at most `capacity × (1 + epsilon) + refillPerSecond × t`. For steady token buckets: where `tiers` is
-   * a function, subjects with others stay exact. @defaultValue every decision asks Redis
+   * Takes tokens of subjects that are asked for often ahead, and spends them in this process without a round trip. In any `t` all
+   * processes together then admit at most what exact decisions would in `t` and the time of a lease. Others stay exact, as do requests
+   * with an `idempotencyKey`, with costs that differ by tier, and where a tier is a concurrency. @defaultValue every decision asks Redis
    */
   readonly lease?: LeaseOptions | undefined
   /**
@@ -73,6 +73,12 @@ export interface ConsumeOptions<N extends string> extends CallOptions {
 
 /** Options of {@link RateLimiter.penalize}. */
 export interface PenalizeOptions<N extends string> extends CallOptions {
+  readonly cost: Cost<N>
+}
+
+/** Options of {@link RateLimiter.settle}. */
+export interface SettleOptions<N extends string> extends CallOptions {
+  /** What it cost in the end. */
   readonly cost: Cost<N>
 }
 

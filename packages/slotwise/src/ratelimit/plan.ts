@@ -27,6 +27,8 @@ export interface Answer {
   /** As it came; {@link Plan.recordOf} is what a refund is told of it. */
   readonly reply: Buffer
   readonly standings: readonly Standing[]
+  /** When what was admitted was: before, where it was repeated. */
+  readonly decidedUs: number
   /** How long a block lasts still. */
   readonly blockedUs: number
 }
@@ -119,7 +121,8 @@ export class Plan {
       throw new UnexpectedReplyError('a decision was answered with something else than one')
     }
     const nowUs = reply.readDoubleBE(5)
-    if (verdict === 'another-day') return { verdict, nowUs, reply, standings: [], blockedUs: 0 }
+    if (verdict === 'another-day')
+      return { verdict, nowUs, reply, standings: [], decidedUs: nowUs, blockedUs: 0 }
     const isTaken = verdict === 'admitted'
     let at = 1 + RECORD_HEADER
     let momentsAt = 1 + this.#recordBytes
@@ -138,13 +141,16 @@ export class Plan {
       nowUs,
       reply,
       standings,
+      decidedUs: verdict === 'repeated' ? reply.readDoubleBE(momentsAt) : nowUs,
       blockedUs: verdict === 'blocked' ? reply.readDoubleBE(momentsAt) - nowUs : 0,
     }
   }
 
-  /** Layout, moment and parts of a reply. */
-  recordOf(reply: Buffer): Buffer {
-    return reply.subarray(1, 1 + this.#recordBytes)
+  /** Layout, moment and parts, as a refund is told of them. */
+  recordOf({ reply, decidedUs }: Pick<Answer, 'reply' | 'decidedUs'>): Buffer {
+    const record = Buffer.from(reply.subarray(1, 1 + this.#recordBytes))
+    record.writeDoubleBE(decidedUs, 4)
+    return record
   }
 
   /** Puts the windows around a moment into the bytes, where it is in none of those that are there. */

@@ -135,13 +135,9 @@ describe('what any number of processes admit from leases in any t is at most C +
           () =>
             new Leases<string>(checkedLease({ epsilon: 0.25 }), {
               now: () => nowUs / 1000,
-              ask: async (_, { names }, tokens) => {
+              ask: async (_key, _policy, costs) => {
                 nowUs += lagUs / 2
-                const answer = await subject.decide(
-                  policy,
-                  names.map(() => tokens),
-                  BigInt(Math.floor(nowUs)),
-                )
+                const answer = await subject.decide(policy, costs, BigInt(Math.floor(nowUs)))
                 nowUs += lagUs / 2
                 return answer
               },
@@ -153,7 +149,7 @@ describe('what any number of processes admit from leases in any t is at most C +
           lagUs = 2 * Math.floor(lag / 2)
           for (let i = 0; i < times; i++) {
             const decision = await processes[process]?.decide(subject.key, policy, [cost])
-            if (decision?.allowed === true) {
+            if (decision !== undefined && 'leased' in decision) {
               leased += cost
               admitted.push({ atUs: nowUs, tokens: cost })
             } else if (decision === undefined) {

@@ -28,16 +28,12 @@ function stage({
     new Leases<string>(checkedLease({ epsilon: 0.05, auto, maxSubjects }), {
       now: () => nowMs,
       heard: (_, kind) => heard.push(kind),
-      ask: async (key, { names }, tokens) => {
+      ask: async (key, _policy, costs) => {
         nowMs += network.thereMs
         if (network.isAway) throw new RedisUnavailableError('away')
         const subject = subjects.get(key)
         if (subject === undefined) throw new Error('nobody')
-        return await subject.decide(
-          policy,
-          names.map(() => tokens),
-          BigInt(Math.round(nowMs * 1000)),
-        )
+        return await subject.decide(policy, costs, BigInt(Math.round(nowMs * 1000)))
       },
     })
   const someone = (): Subject => {
@@ -55,7 +51,7 @@ async function traffic(leases: Leases<string>, subject: Subject, ms: number, per
     nowMs = Math.floor(nowMs) + 1
     for (let j = 0; j < perMs; j++) {
       const decision = await leases.decide(subject.key, policy, [1])
-      if (decision?.allowed === true) seen.lease++
+      if (decision !== undefined && 'leased' in decision) seen.lease++
       else if (decision !== undefined) seen.refused++
       else if ((await subject.decide(policy, [1], BigInt(nowMs * 1000))).verdict === 'admitted') seen.exact++
       else seen.refused++
@@ -88,7 +84,7 @@ describe('leases', () => {
     nowMs += FOR_MS
     network.thereMs = 30
     const sentAtMs = nowMs
-    expect(await leases.decide(subject.key, policy, [1])).toMatchObject({ decidedBy: 'lease' })
+    expect(await leases.decide(subject.key, policy, [1])).toMatchObject({ leased: true })
     const { held } = leases.stats()
     nowMs = sentAtMs + FOR_MS - 1
     expect(leases.stats().held).toBe(held)
@@ -169,9 +165,7 @@ describe('leases', () => {
     const decisions = await Promise.all(
       Array.from({ length: 20 }, () => leases.decide(subject.key, policy, [1])),
     )
-    expect(
-      decisions.filter((one) => one?.allowed === true && one.decidedBy === 'lease').length,
-    ).toBeGreaterThan(15)
+    expect(decisions.filter((one) => one !== undefined && 'leased' in one).length).toBeGreaterThan(15)
     expect(leases.stats().asked - asked).toBeLessThanOrEqual(3)
   })
 
@@ -182,13 +176,13 @@ describe('leases', () => {
     await traffic(leases, subject, 1500, 3)
     const refusal = await leases.decide(subject.key, policy, [8])
     expect(refusal).toMatchObject({ allowed: false, reason: 'limited', decidedBy: 'lease', violated: ['t0'] })
-    const retryAfterMs = refusal?.allowed === false && 'retryAfterMs' in refusal ? refusal.retryAfterMs : 0
+    const retryAfterMs = refusal !== undefined && 'retryAfterMs' in refusal ? refusal.retryAfterMs : 0
     const { asked } = leases.stats()
     nowMs += retryAfterMs - 1
     expect(await leases.decide(subject.key, policy, [8])).toMatchObject({ allowed: false })
     expect(leases.stats().asked).toBe(asked)
     nowMs += 1
-    expect(await leases.decide(subject.key, policy, [8])).toMatchObject({ allowed: true, decidedBy: 'lease' })
+    expect(await leases.decide(subject.key, policy, [8])).toMatchObject({ leased: true })
   })
 
   it('are spent on while Redis is away, and then fail', async () => {
@@ -200,7 +194,7 @@ describe('leases', () => {
     const { held } = leases.stats()
     expect(held).toBeGreaterThan(5)
     for (let i = 0; i < held; i++) {
-      expect(await leases.decide(subject.key, policy, [1])).toMatchObject({ decidedBy: 'lease' })
+      expect(await leases.decide(subject.key, policy, [1])).toMatchObject({ leased: true })
     }
     await expect(leases.decide(subject.key, policy, [1])).rejects.toThrow(RedisUnavailableError)
   })
@@ -211,22 +205,21 @@ describe('leases', () => {
     await warm(leases, subject)
     const admit = async (cost: number) => {
       const decision = await leases.decide(subject.key, policy, [cost])
-      if (decision?.allowed !== true) throw new Error('refused')
-      return decision.receipt
+      expect.assert(decision !== undefined && 'leased' in decision)
+      return decision.giveBack
     }
-    const receipt = await admit(2)
+    const giveBack = await admit(3)
     const { held, spent } = leases.stats()
-    expect(leases.refund(receipt)).toBe(true)
-    expect(leases.stats()).toMatchObject({ held: held + 2, spent: spent - 2 })
-    expect(leases.refund(receipt)).toBe(false)
-    expect(leases.stats().held).toBe(held + 2)
+    expect(giveBack(1)).toBe(true)
+    expect(leases.stats()).toMatchObject({ held: held + 1, spent: spent - 1 })
+    expect(giveBack(3)).toBe(true)
+    expect(leases.stats()).toMatchObject({ held: held + 3, spent: spent - 3 })
+    expect(giveBack(3)).toBe(false)
+    expect(leases.stats().held).toBe(held + 3)
     const late = await admit(2)
     nowMs += FOR_MS
-    expect(leases.refund(late)).toBe(false)
+    expect(late(2)).toBe(false)
     expect(leases.stats().held).toBe(0)
-    // Another process's, or no lease's at all.
-    expect(process().refund(late)).toBeUndefined()
-    expect(leases.refund({ costs: {} })).toBeUndefined()
   })
 
   it('hold nothing any more of a subject that was dropped, whatever is given back or under way', async () => {
@@ -236,7 +229,8 @@ describe('leases', () => {
     const decision = await leases.decide(subject.key, policy, [2])
     leases.drop(subject.key)
     expect(leases.stats().held).toBe(0)
-    expect(decision?.allowed === true && leases.refund(decision.receipt)).toBe(false)
+    expect.assert(decision !== undefined && 'leased' in decision)
+    expect(decision.giveBack(2)).toBe(false)
     await warm(leases, subject)
     nowMs += FOR_MS
     await traffic(leases, subject, 1, 4)

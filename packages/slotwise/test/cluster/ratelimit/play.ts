@@ -203,7 +203,7 @@ export class Play {
     const takes = costs.some((cost) => cost > 0)
     if (isAdmitted && takes) {
       this.#keep(after)
-      const record = this.#policy.plan.recordOf(answer.reply)
+      const record = this.#policy.plan.recordOf(answer)
       const decided = this.#now
       this.#admissions.push({
         costs,

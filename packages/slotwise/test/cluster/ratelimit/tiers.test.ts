@@ -124,7 +124,7 @@ describe('each kind of tier', () => {
 
 describe('a concurrency', () => {
   const limiter = () =>
-    limiterOf({ places: concurrency({ max: 1, ttlMs: 150 }), log: slidingLog({ limit: 9, windowMs: DAY }) })
+    limiterOf({ places: concurrency({ max: 1, ttlMs: 800 }), log: slidingLog({ limit: 9, windowMs: DAY }) })
 
   it('gives a place back when it is released, and keeps what other tiers gave', async () => {
     const subject = someone()
@@ -141,11 +141,11 @@ describe('a concurrency', () => {
     const both = limiter()
     const { receipt } = admitted(await both.consume(subject))
     for (let i = 0; i < 4; i++) {
-      await sleep(60)
+      await sleep(250)
       expect(await both.renew(receipt)).toBe(true)
     }
     expect(await both.consume(subject)).toMatchObject({ allowed: false })
-    await sleep(160)
+    await sleep(810)
     expect(await both.renew(receipt)).toBe(false)
     expect(await both.consume(subject)).toMatchObject({ allowed: true })
   })
@@ -179,6 +179,32 @@ describe('a decision with an idempotency key', () => {
     const limiter = limiterOf({ places: concurrency({ max: 5, ttlMs: DAY }) })
     await Promise.all(Array.from({ length: 8 }, () => limiter.consume(subject, { idempotencyKey: 'same' })))
     expect(await limiter.peek(subject)).toMatchObject([{ remaining: 4 }])
+  })
+})
+
+describe('what was reserved', () => {
+  it.each([0, 1, 3, 5])('is settled at what it cost in the end: %i', async (cost) => {
+    const subject = someone()
+    const limiter = limiterOf({ ...EVERY, places: concurrency({ max: 5, ttlMs: DAY }) })
+    const { receipt } = admitted(await limiter.reserve(subject, { cost: 3 }))
+    await limiter.settle(receipt, { cost })
+    await limiter.settle(receipt, { cost })
+    const left = (await limiter.peek(subject)).map(({ remaining }) => remaining)
+    expect(left).toEqual([...Array.from({ length: 8 }, () => 5 - cost), 2])
+    // What was taken to settle it stays, as if it had been a penalty.
+    await limiter.refund(receipt)
+    const after = (await limiter.peek(subject)).map(({ remaining }) => remaining)
+    expect(after).toEqual([...Array.from({ length: 8 }, () => 5 - Math.max(0, cost - 3)), 5])
+    await limiter.settle(receipt, { cost: 5 })
+    expect((await limiter.peek(subject)).map(({ remaining }) => remaining)).toEqual(after)
+  })
+
+  it('takes no more than there is', async () => {
+    const subject = someone()
+    const limiter = limiterOf({ tokens: slidingWindow({ limit: 1000, windowMs: DAY }) })
+    const { receipt } = admitted(await limiter.reserve(subject, { cost: 100 }))
+    await limiter.settle(receipt, { cost: 5000 })
+    expect(await limiter.peek(subject)).toMatchObject([{ remaining: 0 }])
   })
 })
 

@@ -112,6 +112,19 @@ describe('an answer that is lost', () => {
     expect(await one.peek(subject)).toMatchObject([{ remaining: 5 }])
   })
 
+  it('of a settlement settles once', async () => {
+    const { redis, limiter } = stage()
+    const subject = someone()
+    const one = limiter()
+    const decision = await one.consume(subject, { cost: 2 })
+    expect.assert(decision.allowed)
+    redis.loseReplies(4, { command: 'ratelimit/decide' })
+    await expect(one.settle(decision.receipt, { cost: 5 })).rejects.toThrow(OutcomeUnknownError)
+    await expect(one.settle(decision.receipt, { cost: 6 })).rejects.toThrow(ConfigurationError)
+    await one.settle(decision.receipt, { cost: 5 })
+    expect(await one.peek(subject)).toMatchObject([{ remaining: 5 }])
+  })
+
   it('of a refund that fails for good may be asked for again', async () => {
     const { redis, limiter } = stage()
     const subject = someone()

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/decide',
-sha1: '4dda86a3d6975ff4096e88273bc080902bf43fb6',
+sha1: '678b7d7f903ea0fd377a273396e61e7482c43aec',
 run(redis) {
 let plan: lua.Value = lua.index(redis.ARGV, 1)
 let [_, id, keep]: lua.Value[] = [...lua.unpack(redis.ARGV)]
@@ -48,7 +48,8 @@ if ((lua.yes(known) && lua.yes(lua.eq(lua.sub(saved, (lua.num(entries) + 8), (lu
 block = lua.unpackStruct(">d", saved, entries)[0]
 entries = (lua.num(entries) + 16)
 }
-let verdict: lua.Value = "1"
+let blocked: lua.Value = lua.and(lua.gt(block, now), () => !lua.yes(force))
+let verdict: lua.Value = lua.or(lua.and(blocked, () => "0"), () => "1")
 let charge: lua.Value = 1
 let taken: lua.Value = 0
 let reply: lua.Value = undefined
@@ -397,23 +398,26 @@ live$2 = (lua.num(live$2) + 16)
 if (lua.yes(lua.gt(live$2, 1))) {
 marks = lua.sub(marks, live$2)
 }
-if (((lua.yes(lua.gt(block, now)) && lua.yes(lua.gt(taken, 0))) && !lua.yes(force))) {
+let found: lua.Value = lua.and(keep, () => lua.find(marks, id, 1, true)[0])
+while ((lua.yes(found) && lua.yes(!lua.eq(lua.mod(lua.num(found), 16), 9)))) {
+found = lua.find(marks, id, (lua.num(found) + 1), true)[0]
+}
+if (lua.yes(found)) {
+{
+const all: lua.Value[] = ["2", lua.concat(reply, lua.pack(">d", (lua.num(lua.unpackStruct(">d", marks, (lua.num(found) - 8))[0]) - lua.num(keep))))]
+verdict = all[0]
+reply = all[1]
+}
+} else if ((lua.yes(blocked) && lua.yes(lua.gt(taken, 0)))) {
 {
 const all: lua.Value[] = ["3", lua.concat(reply, lua.pack(">d", block))]
 verdict = all[0]
 reply = all[1]
 }
-}
-if (lua.yes(keep)) {
-let found: lua.Value = lua.find(marks, id, 1, true)[0]
-while ((lua.yes(found) && lua.yes(!lua.eq(lua.mod(lua.num(found), 16), 9)))) {
-found = lua.find(marks, id, (lua.num(found) + 1), true)[0]
-}
-if (lua.yes(found)) {
-verdict = "2"
-} else if (lua.yes(lua.eq(verdict, "1"))) {
+} else if (lua.yes(blocked)) {
+verdict = "1"
+} else if ((lua.yes(keep) && lua.yes(lua.eq(verdict, "1")))) {
 marks = lua.concat(lua.sub(marks, -15984), lua.concat(lua.pack(">d", (lua.num(now) + lua.num(keep))), id))
-}
 }
 if (((lua.yes(lua.eq(verdict, "1")) || (lua.yes(mended) && lua.yes(lua.eq(charge, 0)))) && lua.yes(lua.gt(taken, 0)))) {
 if (lua.yes(!lua.eq(marks, ""))) {

@@ -1,0 +1,284 @@
+import { ConfigurationError, RedisUnavailableError, UnexpectedReplyError } from '../errors.js'
+import type { Key } from '../keys.js'
+import { type CallOptions, integer, oneOf, shown } from '../options.js'
+import { type EvictionCheck, refuseEviction } from '../redis/eviction.js'
+import type { Argument, RedisPort } from '../redis/port.js'
+import { Readiness } from '../redis/readiness.js'
+import type { ScriptSource } from '../redis/script.js'
+import { publish } from '../telemetry.js'
+import decideSource from './decide.lua.js'
+import type { Decision, TierDescription } from './decision.js'
+import { checkedLease, excessOf } from './lease-terms.js'
+import { type LeaseStats, Leases } from './leases.js'
+import { LocalShare } from './local-share.js'
+import type { RateLimiterOptions } from './options.js'
+import type { Answer } from './plan.js'
+import type { Policy } from './policy.js'
+import { Admission, type Receipt, type Taken } from './receipt.js'
+import refundSource from './refund.lua.js'
+import { Refusals } from './refusals.js'
+
+/** What is asked besides the costs. */
+export interface Asked {
+  readonly call: CallOptions
+  /** By which the script knows the decision again, and what it has under way. */
+  readonly id?: Buffer | undefined
+  readonly isKept?: boolean
+  readonly force?: boolean
+}
+
+/** Who decides: Redis, what this process was given by it or remembers of it, or this process by itself. Shared by all views of a limiter. */
+export class Deciding<N extends string> {
+  readonly #port: RedisPort
+  readonly #whenUnavailable: 'allow' | 'deny' | 'local'
+  readonly #deadlineMs: number
+  readonly #keepUs: number
+  readonly #evictionCheck: EvictionCheck
+  readonly #onError: ((error: unknown) => void) | undefined
+  readonly #refusals: Refusals<N> | undefined
+  readonly #local: LocalShare<N> | undefined
+  readonly #options: RateLimiterOptions<N, never>
+  #made: Leases<N> | undefined
+  #readiness: Readiness | undefined
+
+  constructor(port: RedisPort, options: RateLimiterOptions<N, never>) {
+    const {
+      whenUnavailable,
+      deadlineMs = 50,
+      evictionCheck = 'refuse',
+      idempotencyWindowMs = 60_000,
+    } = options
+    this.#port = port
+    this.#whenUnavailable = oneOf('whenUnavailable', whenUnavailable, ['allow', 'deny', 'local'])
+    this.#deadlineMs = integer('deadlineMs', deadlineMs)
+    this.#keepUs = 1000 * integer('idempotencyWindowMs', idempotencyWindowMs, { max: 2 ** 31 })
+    this.#evictionCheck = oneOf('evictionCheck', evictionCheck, ['refuse', 'warn', 'off'])
+    this.#onError = options.onError
+    this.#refusals = refusalsOf(options)
+    this.#local = localShareOf(options)
+    this.#options = options
+    if (options.lease !== undefined) checkedLease(options.lease)
+  }
+
+  ready(call: CallOptions): Promise<void> {
+    if (this.#evictionCheck === 'off') return Promise.resolve()
+    const report = (error: unknown) => this.#report(error)
+    this.#readiness ??= new Readiness(() => this.#look(call), report)
+    return this.#readiness.ready()
+  }
+
+  async #look(call: CallOptions): Promise<void> {
+    const looked = refuseEviction(this.#port, 'limits', { deadlineMs: this.#deadlineMs, ...call, ends: true })
+    await looked.catch((error: unknown) => {
+      if (this.#evictionCheck !== 'warn' || !(error instanceof ConfigurationError)) throw error
+      this.#report(error)
+    })
+  }
+
+  /** By a lease where the subject is hot, the request is one like the others, and what it takes comes back by itself. */
+  async decide(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
+    const leases = this.#leases
+    if (leases === undefined || asked.isKept === true) return await this.#exactly(policy, costs, key, asked)
+    try {
+      const decided = await leases.decide(key, policy, costs)
+      if (decided === undefined) return await this.#exactly(policy, costs, key, asked)
+      if (!('leased' in decided)) return decided
+      const { tiers, giveBack } = decided
+      const receipt = new Admission(this, key, policy, costs, undefined, {}, giveBack)
+      return { allowed: true, decidedBy: 'lease', tiers, receipt }
+    } catch (cause) {
+      return this.#failed(policy, costs, key, asked, cause)
+    }
+  }
+
+  get #leases(): Leases<N> | undefined {
+    const { lease, name } = this.#options
+    if (lease === undefined) return undefined
+    // Not before they are used, since each view is built like a limiter.
+    this.#made ??= new Leases<N>(checkedLease(lease), {
+      ask: async (key, policy, costs) => {
+        this.#refuseAway(key)
+        await this.ready({})
+        const answer = await this.ask(policy, costs, key, { call: {} })
+        this.#local?.saw(key, policy.states(answer.standings))
+        return answer
+      },
+      heard: (key, kind, tokens) => publish('slotwise:ratelimit:lease', () => ({ name, key, kind, tokens })),
+      failed: (error) => this.#report(error),
+    })
+    return this.#made
+  }
+
+  /** With what leases change, where there are any. */
+  describe(policy: Policy<N>): readonly TierDescription<N>[] {
+    const terms = this.#leases?.terms(policy)
+    if (terms === undefined) return policy.describe()
+    return policy.describe().map((tier, i) => {
+      const one = policy.tiers[i]
+      const excess = one === undefined ? undefined : excessOf(one, terms)
+      return { ...tier, lease: { forMs: terms.forMs, excess } }
+    })
+  }
+
+  leaseStats(): LeaseStats | undefined {
+    return this.#leases?.stats()
+  }
+
+  close(): void {
+    this.#made?.close()
+  }
+
+  async #exactly(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
+    const tooSmall = policy.tooSmallFor(costs)
+    if (tooSmall.length > 0) return { allowed: false, reason: 'exceeds-capacity', violated: tooSmall }
+    const askedAt = performance.now()
+    const remembered = this.#refusals?.find(key, policy, costs, askedAt)
+    if (remembered !== undefined && asked.isKept !== true) return remembered
+    try {
+      this.#refuseAway(key)
+      await this.ready(asked.call)
+      const answer = await this.ask(policy, costs, key, asked)
+      const { verdict, standings, blockedUs } = answer
+      const tiers = policy.states(standings)
+      this.#local?.saw(key, tiers)
+      if (verdict === 'admitted' || verdict === 'repeated') {
+        const receipt = new Admission(this, key, policy, costs, answer, asked)
+        return { allowed: true, decidedBy: 'redis', tiers, receipt }
+      }
+      const { violated, retryAfterMs } = policy.refusal(costs, standings)
+      const refusal = {
+        allowed: false,
+        reason: verdict === 'blocked' ? 'blocked' : 'limited',
+        decidedBy: 'redis',
+        retryAfterMs: Math.max(retryAfterMs, Math.ceil(blockedUs / 1000)),
+        violated,
+        tiers,
+      } as const
+      this.#refusals?.keep(key, { policy, costs, refusal, askedAt })
+      return refusal
+    } catch (cause) {
+      return this.#failed(policy, costs, key, asked, cause)
+    }
+  }
+
+  /** A primary that has been away for longer than a decision may take would only cost that long. */
+  #refuseAway(key: Key): void {
+    const breaker = this.#port.breaker(key)
+    if (breaker.state === 'open' && breaker.forMs >= this.#deadlineMs)
+      throw new RedisUnavailableError(breaker.reason)
+  }
+
+  #failed(
+    policy: Policy<N>,
+    costs: readonly number[],
+    key: Key,
+    { call }: Asked,
+    cause: unknown,
+  ): Decision<N> {
+    // The caller gave up: there is nobody to decide for.
+    if (call.signal?.aborted === true || cause instanceof ConfigurationError) throw cause
+    this.#report(cause)
+    return this.#withoutRedis(policy, costs, key, cause)
+  }
+
+  #withoutRedis(policy: Policy<N>, costs: readonly number[], key: Key, cause: unknown): Decision<N> {
+    const issue = (): Receipt<N> => new Admission(this, key, policy, costs, undefined)
+    if (this.#whenUnavailable === 'allow')
+      return { allowed: true, decidedBy: 'policy', tiers: [], receipt: issue(), cause }
+    const decided = this.#local?.decide(key, policy, costs, performance.now())
+    if (decided === undefined) return { allowed: false, reason: 'unavailable', cause }
+    if (!decided.allowed) return decided
+    return { allowed: true, decidedBy: 'local', tiers: decided.tiers, receipt: issue(), cause }
+  }
+
+  /** One decision of the script; of windows of the calendar again, where the server is in another than this process is. */
+  async ask(
+    policy: Policy<N>,
+    costs: readonly number[],
+    key: Key,
+    { call, id, isKept = false, force = false }: Asked,
+  ): Promise<Answer> {
+    const repeat = isKept || costs.every((cost) => cost === 0) ? 'safe' : 'unsafe'
+    const ask = async (nowUs?: number): Promise<Answer> => {
+      const plan = policy.plan.bytes(costs, { force, ...(nowUs === undefined ? {} : { nowUs }) })
+      const args = id === undefined ? [plan] : isKept ? [plan, id, this.#keepUs] : [plan, id]
+      const reply = await this.#port.call(
+        { script: decideSource, keys: [key], args, repeat },
+        this.#within(call, true),
+      )
+      return policy.plan.read(reply, costs)
+    }
+    const answer = await ask()
+    if (answer.verdict !== 'another-day') return answer
+    const again = await ask(answer.nowUs)
+    if (again.verdict !== 'another-day') return again
+    throw new UnexpectedReplyError('the clock of a server runs too fast for a calendar')
+  }
+
+  async giveBack(
+    taken: Taken<N>,
+    costs: readonly number[],
+    mark: Buffer,
+    call: CallOptions,
+  ): Promise<boolean> {
+    const { key, policy, answer, lease } = taken
+    if (taken.locally !== undefined) {
+      // Of a lease all tiers have the same; what only some give back they do not.
+      const back = Math.min(...costs)
+      return back > 0 && taken.locally(back)
+    }
+    if (answer === undefined) return this.#local?.giveBack(key, costs, policy) ?? false
+    if (costs.every((cost) => cost === 0)) return false
+    const args = [policy.plan.bytes(costs), policy.plan.recordOf(answer), lease, mark, this.#keepUs]
+    return (await this.run(refundSource, key, args, call)) === 1
+  }
+
+  run(script: ScriptSource, key: Key, args: readonly Argument[], call: CallOptions): Promise<unknown> {
+    return this.#port.call({ script, keys: [key], args, repeat: 'safe' }, this.#within(call, false))
+  }
+
+  #within(call: CallOptions, binary: boolean): CallOptions & { readonly binary: boolean } {
+    return { signal: call.signal, deadlineMs: call.deadlineMs ?? this.#deadlineMs, binary }
+  }
+
+  /** What this process knows of a subject is true no more. */
+  forget(key: Key): void {
+    this.#refusals?.drop(key)
+    this.#made?.drop(key)
+  }
+
+  /** Something is given back: who was refused may be let in. */
+  forgetRefusals(key: Key): void {
+    this.#refusals?.drop(key)
+  }
+
+  #report(error: unknown): void {
+    try {
+      this.#onError?.(error)
+    } catch {
+      // A listener that throws must not end what it listens to.
+    }
+  }
+}
+
+function refusalsOf<N extends string>({ refusals }: RateLimiterOptions<N, never>): Refusals<N> | undefined {
+  if (refusals === undefined) return undefined
+  return new Refusals({
+    maxEntries: integer('refusals.maxEntries', refusals.maxEntries ?? 10_000),
+    maxAgeMs: integer('refusals.maxAgeMs', refusals.maxAgeMs ?? 1000),
+  })
+}
+
+function localShareOf<N extends string>({
+  whenUnavailable,
+  localShare,
+}: RateLimiterOptions<N, never>): LocalShare<N> | undefined {
+  if (localShare !== undefined && !(localShare > 0 && localShare <= 1)) {
+    throw new ConfigurationError(`localShare must be above 0 and at most 1, got ${shown(localShare)}`)
+  }
+  if (whenUnavailable !== 'local') return undefined
+  if (localShare !== undefined) return new LocalShare(localShare)
+  throw new ConfigurationError(
+    "whenUnavailable: 'local' needs a localShare, such as one over the number of processes",
+  )
+}
