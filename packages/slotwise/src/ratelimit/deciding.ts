@@ -62,7 +62,7 @@ export class Deciding<N extends string> {
 
   ready(call: CallOptions): Promise<void> {
     if (this.#evictionCheck === 'off') return Promise.resolve()
-    const report = (error: unknown) => this.#report(error)
+    const report = (error: unknown) => this.report(error)
     this.#readiness ??= new Readiness(() => this.#look(call), report)
     return this.#readiness.ready()
   }
@@ -71,17 +71,17 @@ export class Deciding<N extends string> {
     const looked = refuseEviction(this.#port, 'limits', { deadlineMs: this.#deadlineMs, ...call, ends: true })
     await looked.catch((error: unknown) => {
       if (this.#evictionCheck !== 'warn' || !(error instanceof ConfigurationError)) throw error
-      this.#report(error)
+      this.report(error)
     })
   }
 
   /** By a lease where the subject is hot, the request is one like the others, and what it takes comes back by itself. */
   async decide(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
     const leases = this.#leases
-    if (leases === undefined || asked.isKept === true) return await this.#exactly(policy, costs, key, asked)
+    if (leases === undefined || asked.isKept === true) return await this.exactly(policy, costs, key, asked)
     try {
       const decided = await leases.decide(key, policy, costs)
-      if (decided === undefined) return await this.#exactly(policy, costs, key, asked)
+      if (decided === undefined) return await this.exactly(policy, costs, key, asked)
       if (!('leased' in decided)) return decided
       const { tiers, giveBack } = decided
       const receipt = new Admission(this, key, policy, costs, undefined, {}, giveBack)
@@ -104,7 +104,7 @@ export class Deciding<N extends string> {
         return answer
       },
       heard: (key, kind, tokens) => publish('slotwise:ratelimit:lease', () => ({ name, key, kind, tokens })),
-      failed: (error) => this.#report(error),
+      failed: (error) => this.report(error),
     })
     return this.#made
   }
@@ -128,7 +128,8 @@ export class Deciding<N extends string> {
     this.#made?.close()
   }
 
-  async #exactly(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
+  /** By Redis, or what whenUnavailable says. */
+  async exactly(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
     const tooSmall = policy.tooSmallFor(costs)
     if (tooSmall.length > 0) return { allowed: false, reason: 'exceeds-capacity', violated: tooSmall }
     const askedAt = performance.now()
@@ -177,7 +178,7 @@ export class Deciding<N extends string> {
   ): Decision<N> {
     // The caller gave up: there is nobody to decide for.
     if (call.signal?.aborted === true || cause instanceof ConfigurationError) throw cause
-    this.#report(cause)
+    this.report(cause)
     return this.#withoutRedis(policy, costs, key, cause)
   }
 
@@ -252,7 +253,7 @@ export class Deciding<N extends string> {
     this.#refusals?.drop(key)
   }
 
-  #report(error: unknown): void {
+  report(error: unknown): void {
     try {
       this.#onError?.(error)
     } catch {

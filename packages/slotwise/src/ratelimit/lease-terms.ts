@@ -40,7 +40,7 @@ export interface LeaseTerms {
 }
 
 /** Of less than four tokens in its time a lease would hold one, and save nothing. */
-const LEAST_DEMAND = 4
+export const LEAST_DEMAND = 4
 /** What its script calls a bucket that fills steadily. */
 export const STEADY_BUCKET = 1
 
@@ -78,11 +78,13 @@ export function leaseTerms({ tiers }: Policy<string>, options: LeaseOptions): Le
     most = Math.floor((options.epsilon * smallest) / 2)
   }
   if (most < 2) return undefined
+  // Of what many subjects have in common every decision is by a lease.
+  if (tiers.every(({ by }) => by !== undefined)) return { forMs, most, hotFrom: 0 }
   const hotFrom = Math.max(LEAST_DEMAND, ((options.auto?.abovePerSecond ?? 0) * forMs) / 1000)
   return { forMs, most, hotFrom }
 }
 
 /** By how much a tier may be exceeded in any interval; of others than steady buckets that is no number. */
-export function excessOf({ algorithm }: Tier, { forMs }: LeaseTerms): number | undefined {
+export function excessOf({ algorithm }: Tier<string>, { forMs }: LeaseTerms): number | undefined {
   return algorithm.code === STEADY_BUCKET ? (forMs * 1000) / algorithm.width : undefined
 }

@@ -3,7 +3,7 @@ import type { Key } from '../keys.js'
 import type { Standing } from './algorithm.js'
 import type { Decision, TierState } from './decision.js'
 import { type Heard, Lease, type Spent } from './lease.js'
-import { type CheckedLease, type LeaseTerms, leaseTerms, STEADY_BUCKET } from './lease-terms.js'
+import { type CheckedLease, LEAST_DEMAND, type LeaseTerms, leaseTerms, STEADY_BUCKET } from './lease-terms.js'
 import type { Answer } from './plan.js'
 import type { Policy } from './policy.js'
 
@@ -194,6 +194,7 @@ export class Leases<N extends string> {
   #prefetch(key: Key, subject: Subject<N>, nowMs: number): void {
     const { lease, lastGrant, prefetchAtMs, isHot, asking } = subject
     if (!isHot || asking !== undefined || nowMs < prefetchAtMs || lease.held(nowMs) > lastGrant / 2) return
+    if (lease.demand(nowMs) < LEAST_DEMAND / 2) return
     subject.asking = this.#fetch(key, subject)
     // Who needs the next lease asks for it, and hears why there is none.
     subject.asking.catch(this.#failed)

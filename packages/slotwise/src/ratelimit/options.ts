@@ -2,7 +2,7 @@ import type { CallOptions } from '../options.js'
 import type { EvictionCheck } from '../redis/eviction.js'
 import type { LeaseOptions } from './lease-terms.js'
 import type { OnPlanChange } from './plan.js'
-import type { Cost, Subject } from './policy.js'
+import type { Cost, PartOf, Subject } from './policy.js'
 import type { Tier } from './tiers.js'
 
 /** Settings of a {@link RateLimiter}. */
@@ -11,9 +11,11 @@ export interface RateLimiterOptions<N extends string, S extends Subject> {
   readonly name: string
   /**
    * The limits by name, all of which must admit; or a function that gives those of a subject, e.g. by its plan. It is asked for
-   * every decision, and cheap where it returns the same object for the same plan.
+   * every decision, and cheap where it returns the same object for the same plan. A bucket with `by` counts one part of the subject.
    */
-  readonly tiers: Readonly<Record<N, Tier>> | ((subject: S) => Readonly<Record<N, Tier>>)
+  readonly tiers:
+    | Readonly<Record<N, NoInfer<Tier<PartOf<S>>>>>
+    | ((subject: S) => Readonly<Record<N, NoInfer<Tier<PartOf<S>>>>>)
   /**
    * What to decide when Redis does not answer in time: `'allow'`, `'deny'`, or `'local'`, by a share of each limit that this
    * process has for itself meanwhile. There is no default: each choice can be an outage.
