@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'slotwise/ioredis'
 import { startLocalCluster } from 'slotwise/local'
-import { RateLimiter, tokenBucket } from 'slotwise/ratelimit'
+import { RateLimiter, slidingWindow, tokenBucket } from 'slotwise/ratelimit'
 
 await using cluster = await startLocalCluster()
 await using redis = await connect({ ...cluster.connectOptions, namespace: 'example' })
@@ -10,7 +10,7 @@ const limiter = new RateLimiter(redis, {
   name: 'api',
   tiers: {
     burst: tokenBucket({ capacity: 3, refillPerSecond: 5 }),
-    minute: tokenBucket({ capacity: 100, refillPerSecond: 100 / 60 }),
+    minute: slidingWindow({ limit: 100, windowMs: 60_000 }),
   },
   whenUnavailable: 'allow',
 })
@@ -20,6 +20,7 @@ for (let request = 1; request <= 6; request++) {
   if (decision.allowed) {
     const left = decision.tiers.map(({ name, remaining }) => `${name} ${remaining}`)
     console.log(`request ${request}: allowed, left ${left.join(', ')}`)
+    if (request === 3) console.log('given back:', await limiter.refund(decision.receipt))
   } else if (decision.reason === 'limited') {
     console.log(
       `request ${request}: refused by ${decision.violated.join()}, again in ${decision.retryAfterMs} ms`,

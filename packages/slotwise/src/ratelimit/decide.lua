@@ -135,11 +135,12 @@ repeat
       else
         over = start + width
         if kind == 6 then
-          -- Lua has no calendar: the caller tells the ends of this window and the next, and the clock here chooses.
+          -- Lua has no calendar: the caller tells two windows, in milliseconds, and the clock here chooses.
           local ending, last
           ending, last, place = struct.unpack('>I6I6', plan, place)
-          if now < width or now >= last then return '4' .. struct.pack('>I4d', layout, now) end
-          start, over = width, ending
+          start, ending, last = width * 1000, ending * 1000, last * 1000
+          if now < start or now >= last then return '4' .. struct.pack('>I4d', layout, now) end
+          over = ending
           if now >= ending then start, over = ending, last end
         end
         if written < start then count = 0 end

@@ -88,7 +88,7 @@ export class Plan {
 
   /** What the scripts take for a decision of these costs, by what this process takes for the time. */
   bytes(costs: readonly number[], { force = false, nowUs = Date.now() * 1000 - EPOCH_US } = {}): Buffer {
-    this.#turnCalendars(nowUs)
+    this.#turnCalendars(Math.max(0, nowUs))
     if (!force && isOnes(costs)) return this.#single
     const bytes = Buffer.from(this.#single)
     if (force) bytes.writeUInt8(this.#mode + FORCE, 0)
@@ -163,9 +163,11 @@ export class Plan {
     for (const { tier, offset } of this.#calendars) {
       const windows = tier.algorithm.calendar?.(nowUs)
       if (windows === undefined) continue
-      this.#single.writeUIntBE(windows.from, offset + 6, 6)
-      this.#single.writeUIntBE(windows.to, offset + TIER, 6)
-      this.#single.writeUIntBE(windows.next, offset + TIER + 6, 6)
+      // Milliseconds, of which six bytes last for ever. A zone east of UTC begins before the script's clock does.
+      const { from, to, next } = windows
+      this.#single.writeUIntBE(Math.max(0, from / 1000), offset + 6, 6)
+      this.#single.writeUIntBE(to / 1000, offset + TIER, 6)
+      this.#single.writeUIntBE(next / 1000, offset + TIER + 6, 6)
       began = Math.max(began, windows.from)
       ends = Math.min(ends, windows.to)
     }

@@ -81,7 +81,7 @@ while place < #plan do
         if kind == 6 then
           local ending
           ending, _, place = struct.unpack('>I6I6', plan, place)
-          start = now < ending and width or ending
+          start = 1000 * (now < ending * 1000 and width or ending)
         end
         if decided >= start and written >= start then back = math.min(cost, count) end
       end

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { EPOCH_US } from '../../../src/ratelimit/algorithm.js'
 import { calendarOf } from '../../../src/ratelimit/calendar.js'
 import { fixedWindow, RateLimiter } from '../../../src/ratelimit/index.js'
@@ -6,6 +6,10 @@ import { memoryPort, TestClock } from '../../../src/testing/index.js'
 
 const at = (text: string) => Date.parse(text) * 1000 - EPOCH_US
 const HOUR_US = 3_600_000_000
+
+afterEach(() => {
+  vi.useRealTimers()
+})
 
 describe('windows of the calendar', () => {
   it.each([
@@ -26,6 +30,24 @@ describe('windows of the calendar', () => {
     expect((windows.to - windows.from) / HOUR_US).toBe(hours)
     expect((windows.next - windows.to) / HOUR_US).toBe(after)
   })
+
+  it.each([0, Date.UTC(2024, 0, 1), Date.UTC(2090, 0, 1)])(
+    'are those of the server, also at %i of this process',
+    async (now) => {
+      vi.useFakeTimers({ toFake: ['Date'], now })
+      const limiter = new RateLimiter(memoryPort({ clock: new TestClock() }), {
+        name: 'days',
+        tiers: { day: fixedWindow({ limit: 2, align: { period: 'day', timeZone: 'Pacific/Kiritimati' } }) },
+        whenUnavailable: 'deny',
+      })
+      expect(await limiter.consume('a')).toMatchObject({
+        allowed: true,
+        tiers: [{ resetMs: 10 * 3_600_000 }],
+      })
+      expect(await limiter.consume('a')).toMatchObject({ allowed: true, tiers: [{ remaining: 0 }] })
+      expect(await limiter.consume('a')).toMatchObject({ allowed: false })
+    },
+  )
 
   it('are those of the server, however wrong the clock of the process is', async () => {
     const clock = new TestClock(Date.UTC(2031, 0, 31, 23, 59, 59))

@@ -88,7 +88,8 @@ export const MODELS: Readonly<Record<string, fc.Arbitrary<Pair>>> = {
       }
     },
     limit,
-    width,
+    // Days begin at whole milliseconds.
+    fc.integer({ min: 1, max: 20 }).map((ms) => 1000 * ms),
   ),
   'an estimate': pair(
     (most, { units, unit }: { units: number; unit: number }) => ({

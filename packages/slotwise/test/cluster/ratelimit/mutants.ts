@@ -138,7 +138,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     'if now > ending then start',
     { of: CALENDAR },
   ),
-  'takes a day that is over for today': decide('if now < width or now >= last then', 'if now < width then', {
+  'takes a day that is over for today': decide('if now < start or now >= last then', 'if now < start then', {
     of: CALENDAR,
   }),
   'gives a step too few': decide('count = count - (start -', 'count = count + unit - (start -', {

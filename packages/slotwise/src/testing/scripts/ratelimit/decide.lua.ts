@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/decide',
-sha1: '678b7d7f903ea0fd377a273396e61e7482c43aec',
+sha1: '3d922a09211eb7d91c2aef2157f72d782ad47344',
 run(redis) {
 let plan: lua.Value = lua.index(redis.ARGV, 1)
 let [_, id, keep]: lua.Value[] = [...lua.unpack(redis.ARGV)]
@@ -232,14 +232,16 @@ ending = all[0]
 last = all[1]
 place = all[2]
 }
-if ((lua.yes(lua.lt(now, width)) || lua.yes(lua.ge(now, last)))) {
+{
+const all: lua.Value[] = [(lua.num(width) * 1000), (lua.num(ending) * 1000), (lua.num(last) * 1000)]
+start$2 = all[0]
+ending = all[1]
+last = all[2]
+}
+if ((lua.yes(lua.lt(now, start$2)) || lua.yes(lua.ge(now, last)))) {
 return lua.concat("4", lua.pack(">I4d", layout, now))
 }
-{
-const all: lua.Value[] = [width, ending]
-start$2 = all[0]
-over$2 = all[1]
-}
+over$2 = ending
 if (lua.yes(lua.ge(now, ending))) {
 {
 const all: lua.Value[] = [ending, last]

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/refund',
-sha1: 'b2c89ca1026a5f856d911134545b5928f35c62e5',
+sha1: 'aed2fdca1954e92caecd44d697ed8e3eea43adf0',
 run(redis) {
 let plan: lua.Value = lua.index(redis.ARGV, 1)
 let receipt: lua.Value = lua.index(redis.ARGV, 2)
@@ -100,7 +100,7 @@ ending = all[0]
 _$2 = all[1]
 place = all[2]
 }
-start$2 = lua.or(lua.and(lua.lt(now, ending), () => width), () => ending)
+start$2 = (1000 * lua.num(lua.or(lua.and(lua.lt(now, (lua.num(ending) * 1000)), () => width), () => ending)))
 }
 if ((lua.yes(lua.ge(decided, start$2)) && lua.yes(lua.ge(written, start$2)))) {
 back = lua.min(cost, count)
