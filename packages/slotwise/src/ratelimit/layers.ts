@@ -3,6 +3,7 @@ import type { Id } from '../keys.js'
 import { shown } from '../options.js'
 import type { OnPlanChange } from './plan.js'
 import { idOf, Policy, type Subject } from './policy.js'
+import type { Tier } from './tiers.js'
 
 /** Tiers that are counted at one key. */
 export interface Layer<N extends string> {
@@ -26,8 +27,11 @@ export function layersOf<N extends string>(
   const inOrder = [...parts.filter((by) => by !== undefined), undefined]
   return inOrder.map((by) => {
     const places = whole.tiers.flatMap((tier, i) => (tier.by === by ? [i] : []))
-    const tiers = places.map((i) => [whole.names[i], whole.tiers[i]])
-    return { by, policy: new Policy<N>(Object.fromEntries(tiers), onPlanChange), places }
+    const tiers = Object.fromEntries(places.map((i) => [whole.names[i], whole.tiers[i]])) as Record<
+      N,
+      Tier<string>
+    >
+    return { by, policy: new Policy<N>(tiers, onPlanChange), places }
   })
 }
 

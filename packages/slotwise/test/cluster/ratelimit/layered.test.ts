@@ -20,7 +20,7 @@ afterEach(() => port.close())
 const SLOW = 0.001
 
 /** A tenant may have 1000, a user of it 20. A lease holds up to 250 for as long as anybody tests. */
-function limiterOf({ tenant = 1000, user = 20, lease = { epsilon: 0.5 } as LeaseOptions } = {}) {
+function limiterOf({ tenant = 1000, user = 20, lease = { epsilon: 0.5 } } = {}) {
   const network = { calls: 0, keys: new Set<string>() }
   const through = portWith(port, {
     call: (one: CommandCall | ScriptCall, options?: PortCallOptions) => {
@@ -204,11 +204,12 @@ describe('a subject of a tenant and a user', () => {
       tiers: { all: tokenBucket(bucket), tenant: tokenBucket({ ...bucket, by: 'tenant' }) },
     })
     await expect(limiter.consume('no parts')).rejects.toThrow('tenant')
-    new RateLimiter<'all' | 'team', Caller>(port, {
+    const misnamed = new RateLimiter<'all' | 'team', Caller>(port, {
       ...options,
       // @ts-expect-error a caller has no team
       tiers: { all: tokenBucket(bucket), team: tokenBucket({ ...bucket, by: 'team' }) },
     })
+    await expect(misnamed.consume({ tenant: 'acme', user: 'ada' })).rejects.toThrow('team')
   })
 
   it('needs leases for what its tenant has in common, and a tier of its own', () => {
