@@ -4,7 +4,7 @@ import { Lease } from '../../../src/ratelimit/lease.js'
 import { checkedLease } from '../../../src/ratelimit/lease-terms.js'
 import { Leases } from '../../../src/ratelimit/leases.js'
 import type { Policy } from '../../../src/ratelimit/policy.js'
-import { tokenBucket } from '../../../src/ratelimit/tiers.js'
+import { slidingLog, tokenBucket } from '../../../src/ratelimit/tiers.js'
 import { rounds } from '../../support/budget.js'
 import { memoryStage, policyOf, SCRIPTS, type Stage, Subject } from './stage.js'
 
@@ -164,6 +164,54 @@ describe('what any number of processes admit from leases in any t is at most C +
     )
     expect(leased).toBeGreaterThan(100)
   })
+})
+
+it('of a log holds at most its limit in any time as long as its window less a lease', {
+  timeout: rounds(30_000, 600_000),
+}, async () => {
+  const [windowUs, forMs, limit] = [100_000, 20, 40]
+  const logs = policyOf([slidingLog({ limit, windowMs: windowUs / 1000 })])
+  const bursts = fc.array(
+    fc.record({
+      process: fc.nat(3),
+      waitUs: fc.oneof(fc.nat(20_000), fc.constantFrom(0, 19_999, 20_000, 80_000, 100_000)),
+      times: fc.integer({ min: 1, max: 15 }),
+    }),
+    { minLength: 10, maxLength: 60 },
+  )
+  let leased = 0
+  await fc.assert(
+    fc.asyncProperty(bursts, async (all) => {
+      const subject = new Subject(stage, SCRIPTS)
+      let nowUs = 1_000_000_000_000
+      const decide = (costs: readonly number[]) => subject.decide(logs, costs, BigInt(nowUs))
+      const processes = Array.from(
+        { length: 4 },
+        () =>
+          new Leases<string>(checkedLease({ forMs }), {
+            now: () => nowUs / 1000,
+            ask: (_key, _policy, costs) => decide(costs),
+          }),
+      )
+      const admitted: number[] = []
+      for (const { process, waitUs, times } of all) {
+        nowUs += waitUs
+        for (let i = 0; i < times; i++) {
+          const decision = await processes[process]?.decide(subject.key, logs, [1])
+          const isLeased = decision !== undefined && 'leased' in decision
+          if (isLeased) leased++
+          const isExact = decision === undefined && (await decide([1])).verdict === 'admitted'
+          if (isLeased || isExact) admitted.push(nowUs)
+        }
+      }
+      for (const [i, from] of admitted.entries()) {
+        const next = admitted[i + limit]
+        if (next !== undefined) expect(next - from).toBeGreaterThanOrEqual(windowUs - forMs * 1000)
+      }
+    }),
+    { numRuns: rounds(60, 3000) },
+  )
+  expect(leased).toBeGreaterThan(100)
 })
 
 /** A bucket that takes back what is given back, as plain arithmetic. */

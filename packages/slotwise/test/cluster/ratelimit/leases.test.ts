@@ -129,6 +129,19 @@ describe('leases', () => {
     expect(dropped - before.dropped).toBe(0)
   })
 
+  it('are small enough to be spent before they end, where demand is too', async () => {
+    const { process, someone } = stage()
+    const [leases, subject] = [process(), someone()]
+    for (let i = 0; i < 300; i++) {
+      nowMs += 4
+      await leases.decide(subject.key, policy, [1])
+    }
+    const { spent, dropped, asked } = leases.stats()
+    expect(spent).toBeGreaterThan(250)
+    expect(dropped).toBeLessThan(spent / 50)
+    expect(asked).toBeLessThan(spent / 4)
+  })
+
   it('let one process have all that the bucket gives, and no more', async () => {
     const { process, someone } = stage({ thereMs: 0.25 })
     const [leases, subject] = [process(), someone()]
