@@ -76,9 +76,19 @@ export class Deciding<N extends string> {
   }
 
   /** By a lease where the subject is hot, the request is one like the others, and what it takes comes back by itself. */
-  async decide(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
+  decide(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
     const leases = this.#leases
-    if (leases === undefined || asked.isKept === true) return await this.exactly(policy, costs, key, asked)
+    if (leases === undefined || asked.isKept === true) return this.exactly(policy, costs, key, asked)
+    return this.#byLease(leases, policy, costs, key, asked)
+  }
+
+  async #byLease(
+    leases: Leases<N>,
+    policy: Policy<N>,
+    costs: readonly number[],
+    key: Key,
+    asked: Asked,
+  ): Promise<Decision<N>> {
     try {
       const decided = await leases.decide(key, policy, costs)
       if (decided === undefined) return await this.exactly(policy, costs, key, asked)
@@ -200,19 +210,16 @@ export class Deciding<N extends string> {
     { call, id, isKept = false, force = false }: Asked,
   ): Promise<Answer> {
     const repeat = isKept || costs.every((cost) => cost === 0) ? 'safe' : 'unsafe'
-    const ask = async (nowUs?: number): Promise<Answer> => {
-      const plan = policy.plan.bytes(costs, { force, ...(nowUs === undefined ? {} : { nowUs }) })
+    const within = this.#within(call, true)
+    let nowUs: number | undefined
+    for (let tries = 0; tries < 2; tries++) {
+      const plan = policy.plan.bytes(costs, force, nowUs)
       const args = id === undefined ? [plan] : isKept ? [plan, id, this.#keepUs] : [plan, id]
-      const reply = await this.#port.call(
-        { script: decideSource, keys: [key], args, repeat },
-        this.#within(call, true),
-      )
-      return policy.plan.read(reply, costs)
+      const reply = await this.#port.call({ script: decideSource, keys: [key], args, repeat }, within)
+      const answer = policy.plan.read(reply, costs)
+      if (answer.verdict !== 'another-day') return answer
+      nowUs = answer.nowUs
     }
-    const answer = await ask()
-    if (answer.verdict !== 'another-day') return answer
-    const again = await ask(answer.nowUs)
-    if (again.verdict !== 'another-day') return again
     throw new UnexpectedReplyError('the clock of a server runs too fast for a calendar')
   }
 

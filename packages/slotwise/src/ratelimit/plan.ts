@@ -87,8 +87,8 @@ export class Plan {
   readonly hasLeases: boolean
 
   /** What the scripts take for a decision of these costs, by what this process takes for the time. */
-  bytes(costs: readonly number[], { force = false, nowUs = Date.now() * 1000 - EPOCH_US } = {}): Buffer {
-    this.#turnCalendars(Math.max(0, nowUs))
+  bytes(costs: readonly number[], force = false, nowUs?: number): Buffer {
+    if (this.#calendars.length > 0) this.#turnCalendars(Math.max(0, nowUs ?? Date.now() * 1000 - EPOCH_US))
     if (!force && isOnes(costs)) return this.#single
     const bytes = Buffer.from(this.#single)
     if (force) bytes.writeUInt8(this.#mode + FORCE, 0)

@@ -125,7 +125,7 @@ export class Subject {
     } = {},
   ): Promise<Answer> {
     const ask = async (ownUs: bigint) => {
-      const plan = policy.plan.bytes(costs, { force, nowUs: Number(ownUs < 0n ? 0n : ownUs) })
+      const plan = policy.plan.bytes(costs, force, Number(ownUs < 0n ? 0n : ownUs))
       const args = [plan, id, keepUs === 0 ? '' : keepUs]
       return policy.plan.read(await this.#stage.run(this.#scripts.decide, this.key, args, nowUs), costs)
     }
@@ -142,13 +142,13 @@ export class Subject {
     /** What the process takes for the time, by which it chooses windows of the calendar. */
     ownUs = nowUs,
   ): Promise<number> {
-    const plan = policy.plan.bytes(costs, { nowUs: Number(ownUs) })
+    const plan = policy.plan.bytes(costs, false, Number(ownUs))
     const args = [plan, record, id.subarray(0, 6), mark, keepUs]
     return Number(await this.#stage.run(this.#scripts.refund, this.key, args, nowUs))
   }
 
   async renew(policy: Policy<string>, id: Buffer, nowUs: bigint): Promise<number> {
-    const args = [policy.plan.bytes([1], { nowUs: Number(nowUs) }), id.subarray(0, 6)]
+    const args = [policy.plan.bytes([1], false, Number(nowUs)), id.subarray(0, 6)]
     return Number(await this.#stage.run(this.#scripts.renew, this.key, args, nowUs))
   }
 

@@ -141,7 +141,7 @@ const policy = fc.constantFrom(...policies)
 const planNow = START_US - 1_704_067_200_000_000
 const plan = fc
   .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }), fc.nat(7))
-  .map(([one, costs, force]) => one.plan.bytes(costs, { force: force === 0, nowUs: planNow }))
+  .map(([one, costs, force]) => one.plan.bytes(costs, force === 0, planNow))
 const decisionId = fc.constantFrom('IDENT-01', 'IDENT-02', 'IDENT-03')
 const leaseId = decisionId.map((id) => id.slice(0, 6))
 const keepUs = fc.constantFrom<Argument>('', '', 30_000)
