@@ -89,6 +89,7 @@ export class Deciding<N extends string> {
     key: Key,
     asked: Asked,
   ): Promise<Decision<N>> {
+    asked.call.signal?.throwIfAborted()
     try {
       const decided = await leases.decide(key, policy, costs)
       if (decided === undefined) return await this.exactly(policy, costs, key, asked)

@@ -150,6 +150,16 @@ describe('a limiter that leases', () => {
     expect(limiter.leaseStats()?.spent).toBe(spent)
   })
 
+  it('spends nothing for who gave up before', async () => {
+    const { limiter } = counted()
+    const subject = randomUUID()
+    await admitted(limiter, subject, 100)
+    const { spent } = limiter.leaseStats() ?? {}
+    const signal = AbortSignal.abort(new Error('gave up'))
+    await expect(limiter.consume(subject, { signal })).rejects.toThrow('gave up')
+    expect(limiter.leaseStats()?.spent).toBe(spent)
+  })
+
   it('refunds to its lease, and asks nobody', async () => {
     const { limiter, network } = counted()
     const subject = randomUUID()
