@@ -95,6 +95,11 @@ export function measure(sink: Sink, { perNode }: { readonly perNode: boolean }):
         sink(violations, 1, { name, tier: bounds.of('tier', tier) })
       }
     }),
+    hear('slotwise:ratelimit:lease', ({ name, kind, tokens }) => {
+      const limiter = bounds.of('limiter', name)
+      sink('slotwise.ratelimit.lease.changes', 1, { name: limiter, kind })
+      if (tokens > 0) sink('slotwise.ratelimit.lease.tokens', tokens, { name: limiter })
+    }),
     hear('slotwise:lock', ({ name, kind, durationMs }) => {
       sink('slotwise.lock.operation.duration', durationMs / 1000, { name: bounds.of('locks', name), kind })
     }),

@@ -127,6 +127,21 @@ export const METRICS = {
     means: 'tiers that such a request would have exceeded',
     alert: 'never by itself',
   },
+  'slotwise.ratelimit.lease.changes': {
+    kind: 'counter',
+    unit: '{change}',
+    labels: ['name', 'kind'],
+    means:
+      'subjects that are leased from here on (`hot`) or no more (`cold`), and round trips for leases: `granted`, `short`',
+    alert: '`granted` is close to the number of decisions: leases are too small to save anything',
+  },
+  'slotwise.ratelimit.lease.tokens': {
+    kind: 'counter',
+    unit: '{token}',
+    labels: ['name'],
+    means: 'tokens that were leased',
+    alert: 'far above what is admitted: leases end before they are spent',
+  },
   'slotwise.lock.operation.duration': {
     kind: 'histogram',
     unit: 's',

@@ -83,6 +83,20 @@ export interface Events {
     readonly violated: readonly string[]
     readonly durationMs: number
   }
+  /** A limiter began or ceased to lease a subject, or has asked for a lease. */
+  'slotwise:ratelimit:lease': {
+    readonly name: string
+    readonly key: string
+    readonly kind: /** This process is asked for so much of it that it leases it from here on. */
+      | 'hot'
+      /** It does not any more. */
+      | 'cold'
+      | 'granted'
+      /** Nothing was there. */
+      | 'short'
+    /** For `'granted'`: how many. */
+    readonly tokens: number
+  }
   /** A lock changed hands, or failed to. */
   'slotwise:lock': {
     readonly name: string
@@ -238,6 +252,7 @@ const channels: { readonly [K in keyof Events]: Channel } = {
   'slotwise:cache': channel('slotwise:cache'),
   'slotwise:cache:audit': channel('slotwise:cache:audit'),
   'slotwise:ratelimit': channel('slotwise:ratelimit'),
+  'slotwise:ratelimit:lease': channel('slotwise:ratelimit:lease'),
   'slotwise:lock': channel('slotwise:lock'),
   'slotwise:outbox': channel('slotwise:outbox'),
   'slotwise:writebehind': channel('slotwise:writebehind'),

@@ -5,9 +5,11 @@ import { type EvictionCheck, refuseEviction } from '../redis/eviction.js'
 import type { Argument, RedisPort } from '../redis/port.js'
 import { Readiness } from '../redis/readiness.js'
 import type { ScriptSource } from '../redis/script.js'
+import { publish } from '../telemetry.js'
 import decideSource from './decide.lua.js'
-import type { Decision } from './decision.js'
-import { HotSubjects } from './hot-subjects.js'
+import type { Decision, TierDescription } from './decision.js'
+import { checkedLease, excessOf } from './lease-terms.js'
+import { type LeaseStats, Leases } from './leases.js'
 import { LocalShare } from './local-share.js'
 import type { RateLimiterOptions } from './options.js'
 import { type Answer, LINE, SPARE } from './plan.js'
@@ -40,7 +42,8 @@ export class Deciding<N extends string> {
   readonly #onError: ((error: unknown) => void) | undefined
   readonly #refusals: Refusals<N> | undefined
   readonly #local: LocalShare<N> | undefined
-  readonly #hot: HotSubjects<N> | undefined
+  readonly #options: RateLimiterOptions<N, never>
+  #made: Leases<N> | undefined
   #readiness: Readiness | undefined
 
   constructor(port: RedisPort, options: RateLimiterOptions<N, never>) {
@@ -58,7 +61,8 @@ export class Deciding<N extends string> {
     this.#onError = options.onError
     this.#refusals = refusalsOf(options)
     this.#local = localShareOf(options)
-    this.#hot = hotSubjectsOf(options)
+    this.#options = options
+    if (options.lease !== undefined) checkedLease(options.lease)
   }
 
   ready(call: CallOptions): Promise<void> {
@@ -91,32 +95,71 @@ export class Deciding<N extends string> {
 
   /** By a lease where the subject is hot, the request is one like the others, and what it takes comes back by itself. */
   decide(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
-    const hot = this.#hot
-    const [cost = 0] = costs
-    const isExact = asked.isKept === true || cost === 0 || policy.plan.hasLeases
-    if (hot === undefined || isExact || !isLikeOthers(asked) || costs.some((one) => one !== cost))
-      return this.#exactly(policy, costs, key, asked)
-    return this.#byLease(hot, policy, costs, key, asked)
+    const leases = this.#leases
+    if (leases === undefined || asked.isKept === true || !isLikeOthers(asked))
+      return this.exactly(policy, costs, key, asked)
+    return this.#byLease(leases, policy, costs, key, asked)
   }
 
   async #byLease(
-    hot: HotSubjects<N>,
+    leases: Leases<N>,
     policy: Policy<N>,
     costs: readonly number[],
     key: Key,
     asked: Asked,
   ): Promise<Decision<N>> {
-    const take = (times: number) => {
-      const all = times === 1 ? costs : costs.map((one) => one * times)
-      return this.#exactly(policy, all, key, asked)
+    asked.call.signal?.throwIfAborted()
+    try {
+      const decided = await leases.decide(key, policy, costs)
+      if (decided === undefined) return await this.exactly(policy, costs, key, asked)
+      if (!('leased' in decided)) return decided
+      const { tiers, giveBack } = decided
+      const receipt = new Admission(this, key, policy, costs, undefined, {}, giveBack)
+      return { allowed: true, decidedBy: 'lease', tiers, receipt }
+    } catch (cause) {
+      return this.#failed(policy, costs, key, asked, cause)
     }
-    const decided = await hot.consume(key, policy, costs[0] ?? 0, take)
-    if ('allowed' in decided) return decided
-    const receipt = new Admission(this, key, policy, costs, undefined, {}, decided.giveBack)
-    return { allowed: true, decidedBy: 'lease', tiers: decided.tiers, receipt }
   }
 
-  async #exactly(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
+  get #leases(): Leases<N> | undefined {
+    const { lease, name } = this.#options
+    if (lease === undefined) return undefined
+    // Not before they are used, since each view is built like a limiter.
+    this.#made ??= new Leases<N>(checkedLease(lease), {
+      ask: async (key, policy, costs) => {
+        this.#refuseAway(key)
+        await this.ready({})
+        const answer = await this.ask(policy, costs, key, { call: {} })
+        this.#local?.saw(key, policy.states(answer.standings))
+        return answer
+      },
+      heard: (key, kind, tokens) => publish('slotwise:ratelimit:lease', () => ({ name, key, kind, tokens })),
+      failed: (error) => this.report(error),
+    })
+    return this.#made
+  }
+
+  /** With what leases change, where there are any. */
+  describe(policy: Policy<N>): readonly TierDescription<N>[] {
+    const terms = this.#leases?.terms(policy)
+    if (terms === undefined) return policy.describe()
+    return policy.describe().map((tier, i) => {
+      const one = policy.tiers[i]
+      const excess = one === undefined ? undefined : excessOf(one, terms)
+      return { ...tier, lease: { forMs: terms.forMs, excess } }
+    })
+  }
+
+  leaseStats(): LeaseStats | undefined {
+    return this.#leases?.stats()
+  }
+
+  close(): void {
+    this.#made?.close()
+  }
+
+  /** By Redis, or what whenUnavailable says. */
+  async exactly(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
     const wanted = wantedOf(costs, asked.spares)
     const tooSmall = policy.tooSmallFor(wanted)
     if (tooSmall.length > 0) return { allowed: false, reason: 'exceeds-capacity', violated: tooSmall }
@@ -124,10 +167,7 @@ export class Deciding<N extends string> {
     const remembered = this.#refusals?.find(key, policy, costs, askedAt)
     if (remembered !== undefined && isLikeOthers(asked) && asked.isKept !== true) return remembered
     try {
-      const breaker = this.#port.breaker(key)
-      // One that has been away for longer than a decision may take would only cost that long.
-      if (breaker.state === 'open' && breaker.forMs >= this.#deadlineMs)
-        throw new RedisUnavailableError(breaker.reason)
+      this.#refuseAway(key)
       await this.ready(asked.call)
       const answer = await this.ask(policy, costs, key, asked)
       const { verdict, standings, blockedUs } = answer
@@ -149,11 +189,28 @@ export class Deciding<N extends string> {
       if (isLikeOthers(asked)) this.#refusals?.keep(key, { policy, costs, refusal, askedAt })
       return refusal
     } catch (cause) {
-      // The caller gave up: there is nobody to decide for.
-      if (asked.call.signal?.aborted === true || cause instanceof ConfigurationError) throw cause
-      this.report(cause)
-      return this.#withoutRedis(policy, costs, key, cause)
+      return this.#failed(policy, costs, key, asked, cause)
     }
+  }
+
+  /** A primary that has been away for longer than a decision may take would only cost that long. */
+  #refuseAway(key: Key): void {
+    const breaker = this.#port.breaker(key)
+    if (breaker.state === 'open' && breaker.forMs >= this.#deadlineMs)
+      throw new RedisUnavailableError(breaker.reason)
+  }
+
+  #failed(
+    policy: Policy<N>,
+    costs: readonly number[],
+    key: Key,
+    { call }: Asked,
+    cause: unknown,
+  ): Decision<N> {
+    // The caller gave up: there is nobody to decide for.
+    if (call.signal?.aborted === true || cause instanceof ConfigurationError) throw cause
+    this.report(cause)
+    return this.#withoutRedis(policy, costs, key, cause)
   }
 
   #withoutRedis(policy: Policy<N>, costs: readonly number[], key: Key, cause: unknown): Decision<N> {
@@ -220,7 +277,7 @@ export class Deciding<N extends string> {
   /** What this process knows of a subject is true no more. */
   forget(key: Key): void {
     this.#refusals?.drop(key)
-    this.#hot?.drop(key)
+    this.#made?.drop(key)
   }
 
   /** Something is given back: who was refused may be let in. */
@@ -255,16 +312,6 @@ function refusalsOf<N extends string>({ refusals }: RateLimiterOptions<N, never>
   return new Refusals({
     maxEntries: integer('refusals.maxEntries', refusals.maxEntries ?? 10_000),
     maxAgeMs: integer('refusals.maxAgeMs', refusals.maxAgeMs ?? 1000),
-  })
-}
-
-function hotSubjectsOf<N extends string>({
-  lease,
-}: RateLimiterOptions<N, never>): HotSubjects<N> | undefined {
-  if (lease === undefined) return undefined
-  return new HotSubjects({
-    forMs: integer('lease.forMs', lease.forMs, { max: 60_000 }),
-    most: integer('lease.most', lease.most ?? 1000),
   })
 }
 

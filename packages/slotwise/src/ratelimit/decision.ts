@@ -41,8 +41,11 @@ export type Refused<N extends string = string> =
       readonly allowed: false
       /** `'blocked'`: by {@link RateLimiter.block}, whatever was consumed. */
       readonly reason: 'limited' | 'blocked'
-      /** `'cache'`: by a refusal that this process remembers and that is still true. */
-      readonly decidedBy?: 'redis' | 'cache' | 'local'
+      /**
+       * `'cache'`: by a refusal that this process remembers and that is still true; `'lease'`: by what Redis said of a leased
+       * subject, which is asked again no sooner.
+       */
+      readonly decidedBy?: 'redis' | 'cache' | 'lease' | 'local'
       /** The same request is admitted then, and not a millisecond earlier, if nobody else consumes meanwhile. */
       readonly retryAfterMs: number
       readonly violated: readonly N[]
@@ -61,6 +64,16 @@ export interface TierDescription<N extends string = string> {
   readonly limit: number
   /** Length of the window, in milliseconds; of a bucket the time from empty to full, of a concurrency its `ttlMs`. */
   readonly windowMs: number
+  /** What leases change, where the tier is leased. */
+  readonly lease?: LeaseDescription
+}
+
+/** What a lease may cost in exactness, as a user is told. */
+export interface LeaseDescription {
+  /** How long tokens that were debited may be spent, in milliseconds. What is left is dropped then. */
+  readonly forMs: number
+  /** Of a steady bucket: by how much all processes together may exceed its bound in any interval, its rate times `forMs`. */
+  readonly excess: number | undefined
 }
 
 /** What kind of limit a tier is. */

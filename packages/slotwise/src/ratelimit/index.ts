@@ -6,7 +6,9 @@
 export type { RateLimitAdminOptions, SubjectOptions, SubjectReport } from './admin.js'
 export { RateLimitAdmin } from './admin.js'
 export type { Period } from './calendar.js'
-export type { Decision, Refused, TierDescription, TierKind, TierState } from './decision.js'
+export type { Decision, LeaseDescription, Refused, TierDescription, TierKind, TierState } from './decision.js'
+export type { LeaseOptions } from './lease-terms.js'
+export type { LeaseStats } from './leases.js'
 export type { Place, WaitOptions } from './line.js'
 export type { LimitedSubject } from './most-refused.js'
 export type {

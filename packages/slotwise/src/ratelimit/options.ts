@@ -1,7 +1,8 @@
 import type { CallOptions } from '../options.js'
 import type { EvictionCheck } from '../redis/eviction.js'
+import type { LeaseOptions } from './lease-terms.js'
 import type { OnPlanChange } from './plan.js'
-import type { Cost, Subject } from './policy.js'
+import type { Cost, PartOf, Subject } from './policy.js'
 import type { Tier } from './tiers.js'
 
 /** Settings of a {@link RateLimiter}. */
@@ -10,9 +11,11 @@ export interface RateLimiterOptions<N extends string, S extends Subject> {
   readonly name: string
   /**
    * The limits by name, all of which must admit; or a function that gives those of a subject, e.g. by its plan. It is asked for
-   * every decision, and cheap where it returns the same object for the same plan.
+   * every decision, and cheap where it returns the same object for the same plan. A bucket with `by` counts one part of the subject.
    */
-  readonly tiers: Readonly<Record<N, Tier>> | ((subject: S) => Readonly<Record<N, Tier>>)
+  readonly tiers:
+    | Readonly<Record<N, NoInfer<Tier<PartOf<S>>>>>
+    | ((subject: S) => Readonly<Record<N, NoInfer<Tier<PartOf<S>>>>>)
   /**
    * What to decide when Redis does not answer in time: `'allow'`, `'deny'`, or `'local'`, by a share of each limit that this
    * process has for itself meanwhile. There is no default: each choice can be an outage.
@@ -45,19 +48,11 @@ export interface RateLimiterOptions<N extends string, S extends Subject> {
       }
     | undefined
   /**
-   * Subjects that are asked for often: this process takes several of their requests at once, as many as came in the last `forMs`,
-   * and lets them in by itself. In any time `t` at most as much is let in as exact decisions allow in `t + forMs`, whatever the number of
-   * processes: of a bucket `capacity + rate × t + rate × forMs`. Others stay exact, as do requests with an `idempotencyKey`, with
-   * costs that differ by tier, and where a tier is a concurrency. @defaultValue every decision is Redis's
+   * Takes tokens of subjects that are asked for often ahead, and spends them in this process without a round trip. In any `t` all
+   * processes together then admit at most what exact decisions would in `t` and the time of a lease. Others stay exact, as do requests
+   * with an `idempotencyKey`, with costs that differ by tier, and where a tier is a concurrency. @defaultValue every decision asks Redis
    */
-  readonly lease?:
-    | {
-        /** How long what was taken may be let in, in milliseconds. What is left then is dropped. */
-        readonly forMs: number
-        /** How many requests at once. @defaultValue `1000` */
-        readonly most?: number | undefined
-      }
-    | undefined
+  readonly lease?: LeaseOptions | undefined
   /**
    * What to do about primaries that may evict counts (any `maxmemory-policy` but `noeviction`), looked for at first and every
    * minute: refuse every operation, tell `onError`, or do not ask, where CONFIG is forbidden. @defaultValue `'refuse'`

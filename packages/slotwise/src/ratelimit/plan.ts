@@ -45,16 +45,16 @@ const ZERO = 48
 export class Plan {
   /** Which tiers these are: records of others are not read. */
   readonly layout: number
-  readonly #tiers: readonly Tier[]
+  readonly #tiers: readonly Tier<string>[]
   readonly #mode: number
   /** Of a cost of 1; of windows of the calendar as they were at `#madeAtUs`. */
   #single: Buffer
   readonly #offsets: readonly number[]
-  readonly #calendars: readonly { readonly offset: number; readonly tier: Tier }[]
+  readonly #calendars: readonly { readonly offset: number; readonly tier: Tier<string> }[]
   #calendarEndsUs = 0
   readonly #recordBytes: number
 
-  constructor(names: readonly string[], tiers: readonly Tier[], onPlanChange: OnPlanChange) {
+  constructor(names: readonly string[], tiers: readonly Tier<string>[], onPlanChange: OnPlanChange) {
     this.#tiers = tiers
     this.hasLeases = tiers.some(({ kind }) => kind === 'concurrency')
     this.#mode = onPlanChange === 'keep-proportion' ? PROPORTION : 0
@@ -133,7 +133,7 @@ export class Plan {
     let momentsAt = 1 + this.#recordBytes
     const standings: Standing[] = []
     for (let i = 0; i < this.#tiers.length; i++) {
-      const { algorithm } = this.#tiers[i] as Tier
+      const { algorithm } = this.#tiers[i] as Tier<string>
       if (this.#mode === PROPORTION) at += 8
       const cost = costs[i] ?? 0
       const [untaken, taken] = isTaken ? [0, cost] : [wanted[i] ?? 0, 0]
@@ -189,7 +189,11 @@ function isOnes(costs: readonly number[]): boolean {
 }
 
 /** Four bytes that tell records of other tiers apart. */
-function layoutOf(names: readonly string[], tiers: readonly Tier[], onPlanChange: OnPlanChange): number {
+function layoutOf(
+  names: readonly string[],
+  tiers: readonly Tier<string>[],
+  onPlanChange: OnPlanChange,
+): number {
   const description = tiers.map(({ limit, algorithm }, i) => [
     names[i],
     algorithm.identity,

@@ -14,6 +14,9 @@ export type Subject =
       readonly user?: string | number | bigint | undefined
     }
 
+/** The names of the parts of a subject. */
+export type PartOf<S extends Subject> = S extends Id ? never : keyof S & string
+
 /** What a request takes: the same from every tier, or for each tier its own. Tiers left out give 1. */
 export type Cost<N extends string> = number | Readonly<Partial<Record<N, number>>>
 
@@ -30,12 +33,12 @@ const isParts = (subject: Subject): subject is readonly (string | number | bigin
 /** The tiers of one subject in their order. */
 export class Policy<N extends string> {
   readonly names: readonly N[]
-  readonly tiers: readonly Tier[]
+  readonly tiers: readonly Tier<string>[]
   /** As the scripts are told of them. */
   readonly plan: Plan
   readonly #ones: readonly number[]
 
-  constructor(tiers: Readonly<Record<N, Tier>>, onPlanChange: OnPlanChange) {
+  constructor(tiers: Readonly<Record<N, Tier<string>>>, onPlanChange: OnPlanChange) {
     this.names = Object.keys(tiers) as N[]
     if (this.names.length === 0) throw new ConfigurationError('a limiter needs at least one tier')
     this.tiers = this.names.map((name) => tiers[name])
@@ -99,9 +102,10 @@ export class Policy<N extends string> {
     }
   }
 
-  #each<R>(of: (tier: Tier, name: N, i: number) => R): readonly R[] {
+  #each<R>(of: (tier: Tier<string>, name: N, i: number) => R): readonly R[] {
     const all: R[] = []
-    for (let i = 0; i < this.tiers.length; i++) all.push(of(this.tiers[i] as Tier, this.names[i] as N, i))
+    for (let i = 0; i < this.tiers.length; i++)
+      all.push(of(this.tiers[i] as Tier<string>, this.names[i] as N, i))
     return all
   }
 }

@@ -8,6 +8,10 @@ import { publish } from '../telemetry.js'
 import blockSource from './block.lua.js'
 import { Deciding } from './deciding.js'
 import type { Decision, Refused, TierDescription, TierState } from './decision.js'
+import { decideLayered, LayeredReceipt } from './layered.js'
+import { idOfLayer, type Layer, layersOf } from './layers.js'
+import { leaseTerms } from './lease-terms.js'
+import type { LeaseStats } from './leases.js'
 import { aheadUs, type Place, placeOf, turnOf, type WaitOptions } from './line.js'
 import { type LimitedSubject, MostRefused } from './most-refused.js'
 import type {
@@ -58,10 +62,11 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   #space: KeySpace
   #keyOf: (id: Id) => Key
   readonly #priorities: Priorities
-  readonly #policyOf: (subject: S) => Policy<N>
+  #policyOf: (subject: S) => Policy<N>
   /** Shared by all views, as is whether it is closed. */
   #deciding: Deciding<N>
   #life = { closed: false, refused: new MostRefused() }
+  readonly #layers = new WeakMap<Policy<N>, readonly Layer<N>[]>()
 
   constructor(port: RedisPort, options: RateLimiterOptions<N, S>) {
     const { name, tiers, onPlanChange = 'keep-used' } = options
@@ -75,7 +80,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     if (typeof tiers === 'function') {
       const policies = new WeakMap<object, Policy<N>>()
       this.#policyOf = (subject) => {
-        const given: Readonly<Record<N, Tier>> = tiers(subject)
+        const given: Readonly<Record<N, Tier<string>>> = tiers(subject)
         const known = policies.get(given)
         if (known !== undefined) return known
         const policy = new Policy(given, onPlanChange)
@@ -84,6 +89,11 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
       }
     } else {
       const policy = new Policy(tiers, onPlanChange)
+      this.#layersOf(policy)
+      const { lease } = options
+      const isSplit = policy.tiers.some(({ by }) => by !== undefined)
+      if (lease !== undefined && !isSplit && 'epsilon' in lease && leaseTerms(policy, lease) === undefined)
+        throw new ConfigurationError(`lease.epsilon needs ${LEASABLE}`)
       this.#policyOf = () => policy
     }
   }
@@ -95,6 +105,8 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     view.#keyOf = keyMaker(view.#space)
     view.#life = this.#life
     view.#deciding = this.#deciding
+    // What is remembered of a subject is so of its policy.
+    view.#policyOf = this.#policyOf
     return view
   }
 
@@ -109,7 +121,18 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
 
   /** The tiers of `subject`, in their order. Nobody is asked. */
   describe(subject: S): readonly TierDescription<N>[] {
-    return this.#policyOf(subject).describe()
+    const policy = this.#policyOf(subject)
+    const layers = this.#layersOf(policy)
+    if (layers.length === 1) return this.#deciding.describe(policy)
+    const described = layers.flatMap(({ by, policy: one }) =>
+      by === undefined ? one.describe() : this.#deciding.describe(one),
+    )
+    return policy.names.flatMap((name) => described.find((tier) => tier.name === name) ?? [])
+  }
+
+  /** How leases are doing in this process; nothing without them. */
+  leaseStats(): LeaseStats | undefined {
+    return this.#deciding.leaseStats()
   }
 
   /**
@@ -130,12 +153,14 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
       throw new ConfigurationError('a request with an idempotencyKey must be of the highest priority')
     const key = this.#keyOf(idOf(subject))
     const startedAt = performance.now()
-    const deciding = this.#deciding.decide(policy, costs, key, {
-      call,
-      id,
-      isKept: idempotencyKey !== undefined,
-      spares,
-    })
+    const asked = { call, id, isKept: idempotencyKey !== undefined, spares }
+    const layers = this.#layersOf(policy)
+    if (spares !== undefined && layers.length > 1)
+      throw new ConfigurationError('priorities are not for limits of which some count a part of the subject')
+    const deciding =
+      layers.length === 1
+        ? this.#deciding.decide(policy, costs, key, asked)
+        : decideLayered(this.#deciding, this.#keyed(layers, subject), policy, costs, asked)
     const decision =
       this.#options.shadow === true
         ? await this.#deciding.inShadow(deciding, policy, key, call)
@@ -161,10 +186,14 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   async peek(subject: S, call: CallOptions = {}): Promise<readonly TierState<N>[]> {
     this.#refuseClosed()
     const policy = this.#policyOf(subject)
-    const costs = policy.names.map(() => 0)
     await this.ready(call)
-    const { standings } = await this.#deciding.ask(policy, costs, this.#keyOf(idOf(subject)), { call })
-    return policy.states(standings)
+    const states: TierState<N>[] = []
+    for (const { policy: one, key } of this.#keyed(this.#layersOf(policy), subject)) {
+      const costs = one.names.map(() => 0)
+      const { standings } = await this.#deciding.ask(one, costs, key, { call })
+      states.push(...one.states(standings))
+    }
+    return policy.names.flatMap((name) => states.find((state) => state.name === name) ?? [])
   }
 
   /**
@@ -175,6 +204,12 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
    * @throws RedisUnavailableError and others: whether it was given back is not known; to try again is harmless
    */
   async refund(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
+    if (receipt instanceof LayeredReceipt) {
+      let isAny = false
+      for (const one of receipt.receipts as readonly Receipt<N>[])
+        isAny = (await this.refund(one, call)) || isAny
+      return isAny
+    }
     const taken = this.#taken(receipt)
     if (taken === undefined || taken.isRefunded) return false
     this.#deciding.forgetRefusals(taken.key)
@@ -198,6 +233,8 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
    * @throws ConfigurationError for a cost that `consume` would refuse; or an earlier settlement at another cost failed, and may be done
    */
   async settle(receipt: Receipt<N>, { cost, ...call }: SettleOptions<N>): Promise<void> {
+    if (receipt instanceof LayeredReceipt)
+      throw new ConfigurationError('what several keys gave cannot be settled: tiers have `by`')
     const taken = this.#taken(receipt)
     if (taken === undefined || taken.isRefunded) return
     const { key, policy } = taken
@@ -285,14 +322,19 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     // Nothing is under way.
     const costs = policy.tiers.map(({ kind }, i) => (kind === 'concurrency' ? 0 : (given[i] ?? 0)))
     await this.ready(call)
-    await this.#deciding.ask(policy, costs, this.#keyOf(idOf(subject)), { call, force: true })
+    for (const { policy: one, places, key } of this.#keyed(this.#layersOf(policy), subject)) {
+      const own = places.map((i) => costs[i] ?? 0)
+      this.#deciding.forget(key)
+      await this.#deciding.ask(one, own, key, { call, force: true })
+    }
   }
 
   /** Refuses `subject` from now on for a time, whatever it has consumed. Harmless to repeat: the time counts anew. */
   async block(subject: S, { forMs, ...call }: BlockOptions): Promise<void> {
     this.#refuseClosed()
     const key = this.#keyOf(idOf(subject))
-    const args = [this.#policyOf(subject).plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 })]
+    const { policy } = this.#layersOf(this.#policyOf(subject)).at(-1) as Layer<N>
+    const args = [policy.plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 })]
     await this.ready(call)
     this.#deciding.forget(key)
     await this.#deciding.run(blockSource, key, args, call)
@@ -316,6 +358,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   /** Ends this limiter; the port stays open. Idempotent. */
   close(): Promise<void> {
     this.#life.closed = true
+    this.#deciding.close()
     return Promise.resolve()
   }
 
@@ -325,13 +368,36 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
 
   #taken(receipt: Receipt<N>): Taken<N> | undefined {
     this.#refuseClosed()
-    return Admission.of(receipt, this.#deciding)
+    // What is under way is of the whole subject.
+    const one = receipt instanceof LayeredReceipt ? (receipt.receipts.at(-1) as Receipt<N>) : receipt
+    return Admission.of(one, this.#deciding)
+  }
+
+  #layersOf(policy: Policy<N>): readonly Layer<N>[] {
+    const known = this.#layers.get(policy)
+    if (known !== undefined) return known
+    const { lease, onPlanChange = 'keep-used' } = this.#options
+    const layers = layersOf(policy, onPlanChange)
+    for (const { by, policy: one } of layers) {
+      if (by === undefined || (lease !== undefined && leaseTerms(one, lease) !== undefined)) continue
+      throw new ConfigurationError(
+        `tiers by ${shown(by)} are counted by leases: set lease; it needs ${LEASABLE}`,
+      )
+    }
+    this.#layers.set(policy, layers)
+    return layers
+  }
+
+  #keyed(layers: readonly Layer<N>[], subject: S): readonly (Layer<N> & { readonly key: Key })[] {
+    return layers.map((layer) => ({ ...layer, key: this.#keyOf(idOfLayer(layer, subject)) }))
   }
 
   #refuseClosed(): void {
     if (this.#life.closed) throw new ClosedError('this limiter has been closed')
   }
 }
+
+const LEASABLE = 'tiers that are steady token buckets, and epsilon × capacity of at least 4'
 
 /** By which the script knows a decision again, and what it has under way. */
 function idFor(policy: Policy<string>, idempotencyKey: string | undefined): Buffer | undefined {

@@ -8,12 +8,14 @@ import { leases, log } from './lists.js'
 import { alignedWindow, anchoredWindow, calendarWindow, estimatedWindow } from './windows.js'
 
 /** One limit of a policy. Made by {@link tokenBucket}, {@link fixedWindow} and the others. */
-export interface Tier {
+export interface Tier<By extends string = never> {
   readonly kind: TierKind
   /** The most that can be had at once. */
   readonly limit: number
   /** Length of the window, in milliseconds; of a bucket the time from empty to full, of a concurrency its `ttlMs`. */
   readonly windowMs: number
+  /** The part of a subject that it counts; nothing for all of it. */
+  readonly by?: By | undefined
   /** How it is counted. @internal */
   readonly algorithm: Algorithm
 }
@@ -107,14 +109,20 @@ const SLOWEST = 0.01
  * const fiveAtEveryHour = tokenBucket({ capacity: 20, refill: { tokens: 5, everyMs: 3_600_000 } })
  * ```
  */
-export function tokenBucket(options: TokenBucketOptions): Tier {
-  const { capacity } = options
+export function tokenBucket<const By extends string = never>(
+  options: TokenBucketOptions & {
+    /** Counts all subjects that have this part in common, such as `'tenant'`, at one key: by leases, so `lease` has to be set. */
+    readonly by?: By | undefined
+  },
+): Tier<By> {
+  const { capacity, by } = options
   const limit = integer('capacity', capacity, { max: LARGEST })
   if ('refill' in options) {
     const tokens = integer('refill.tokens', options.refill.tokens, { max: 2 ** 24 - 1 })
     const everyUs = microseconds('refill.everyMs', options.refill.everyMs)
     return {
       kind: 'token-bucket',
+      by,
       limit,
       windowMs: (Math.ceil(limit / tokens) * everyUs) / 1000,
       algorithm: steppedBucket(limit, tokens, everyUs),
@@ -138,6 +146,7 @@ export function tokenBucket(options: TokenBucketOptions): Tier {
   }
   return {
     kind: 'token-bucket',
+    by,
     limit,
     windowMs: Math.ceil((limit * intervalUs) / 1000),
     algorithm: steadyBucket(

@@ -123,6 +123,14 @@ describe('metrics', () => {
       shadow: true,
     }).forTenant('tenant-7')
     for (let i = 0; i < 2; i++) await tried.consume('id-7')
+    const leasing = new RateLimiter(port, {
+      name: 'api',
+      tiers: { burst: tokenBucket({ capacity: 20_000, refillPerSecond: 1000 }) },
+      whenUnavailable: 'deny',
+      deadlineMs: 5000,
+      lease: { epsilon: 0.1 },
+    })
+    for (let i = 0; i < 10; i++) await leasing.consume('id-8')
     await new Locks(port, { name: 'orders' }).using('id-7', { ttlMs: 1000 }, async () => {})
     await port.call({ key: key('id-7'), command: ['SET', key('id-7'), 'secret'] })
     await port.call({ key: key('id-7'), command: ['LPUSH', key('id-7'), 'secret'] }).catch(() => undefined)
