@@ -229,4 +229,17 @@ describe('a subject of a tenant and a user', () => {
     expect(made(true, { epsilon: 0.001 })).toThrow(ConfigurationError)
     expect(made(false, { epsilon: 0.5 })).toThrow(ConfigurationError)
   })
+  it('has no priorities: what is left for others of each tier would be told to the wrong one', async () => {
+    const bucket = { capacity: 1000, refillPerSecond: SLOW }
+    const limiter = new RateLimiter<'user' | 'tenant', Caller>(port, {
+      name: 'parts',
+      whenUnavailable: 'deny',
+      evictionCheck: 'off',
+      lease: { epsilon: 0.5 },
+      priorities: { urgent: 0.5, rest: 0 },
+      tiers: { user: tokenBucket(bucket), tenant: tokenBucket({ ...bucket, by: 'tenant' }) },
+    })
+    const asked = limiter.consume({ tenant: someTenant(), user: 'ada' }, { priority: 'rest' })
+    await expect(asked).rejects.toThrow(ConfigurationError)
+  })
 })
