@@ -76,6 +76,7 @@ describe('the cluster that is deployed', () => {
       name: 'api',
       tiers: { burst: tokenBucket({ capacity: 2, refillPerSecond: 0.001 }) },
       whenUnavailable: 'deny',
+      evictionCheck: 'off',
     })
     expect(await limiter.consume('tenant')).toMatchObject({ allowed: true, decidedBy: 'redis' })
 

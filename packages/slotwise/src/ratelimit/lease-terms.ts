@@ -85,6 +85,8 @@ export function leaseTerms({ tiers }: Policy<string>, options: LeaseOptions): Le
 }
 
 /** By how much a tier may be exceeded in any interval; of others than steady buckets that is no number. */
-export function excessOf({ algorithm }: Tier<string>, { forMs }: LeaseTerms): number | undefined {
+export function excessOf(tier: Tier<string>, { forMs }: LeaseTerms): number | undefined {
+  // Not among the arguments: declarations would name what they do not have.
+  const { algorithm } = tier
   return algorithm.code === STEADY_BUCKET ? (forMs * 1000) / algorithm.width : undefined
 }

@@ -17,6 +17,11 @@ const ENDS: Readonly<Record<string, readonly string[]>> = {
     'a total that was overtaken is stored: false',
   ],
   'ratelimit-http.ts': ['"burst";q=3;w=3, "hour";q=100;w=3600'],
+  'ratelimit-shared.ts': [
+    'ada: 50 of 60 allowed',
+    'bob: 50 of 60 allowed',
+    "the tenant's tokens: mostly without asking",
+  ],
   'outbox.ts': ['before: first', 'after: second'],
   'writebehind.ts': ['0 changes wait', 'written: 1100 views'],
   'lock.ts': ['the next token is larger: true'],
