@@ -7,7 +7,7 @@ import type { Place } from '../../../src/ratelimit/index.js'
 import type { Tier } from '../../../src/ratelimit/tiers.js'
 import type { ScriptSource } from '../../../src/redis/index.js'
 import { rounds } from '../../support/budget.js'
-import { anyStage, mutant, type Stage } from './stage.js'
+import { anyStage, mistake, type Stage } from './stage.js'
 import { StagedLimiter } from './stage-port.js'
 
 let stage: Stage
@@ -160,16 +160,6 @@ const holds = (numRuns: number, instead?: (script: ScriptSource) => ScriptSource
     { numRuns, endOnFailure: true },
   )
 
-const change = (name: string, from: string, to: string) => {
-  const made = new Map<ScriptSource, ScriptSource>()
-  return (script: ScriptSource): ScriptSource => {
-    if (script.name !== name) return script
-    const known = made.get(script) ?? mutant(script, from, to)
-    made.set(script, known)
-    return known
-  }
-}
-
 describe('a place in the line of a bucket', () => {
   it('is the first moment that the bucket has for it after all who came before, and given back by the last alone', {
     timeout: rounds(60_000, 1_200_000),
@@ -183,22 +173,22 @@ describe('a place in the line of a bucket', () => {
 
   const decide = 'ratelimit/decide'
   it.each([
-    ['has the line forgotten by who only consumes', change(decide, 'depth + unit * 1000', 'depth')],
+    ['has the line forgotten by who only consumes', mistake(decide, 'depth + unit * 1000', 'depth')],
     [
       'tells everybody the same moment',
-      change(
+      mistake(
         decide,
         'if now + debt > full',
         'if debt > depth - ahead then debt = depth - ahead end\n      if now + debt > full',
       ),
     ],
-    ['gives a place beyond what was asked for', change(decide, 'depth + ahead\n', 'depth + unit * 1000\n')],
+    ['gives a place beyond what was asked for', mistake(decide, 'depth + ahead\n', 'depth + unit * 1000\n')],
     [
       'gives back a place that somebody is behind',
-      change('ratelimit/refund', 'then back = 0 end', 'then back = back end'),
+      mistake('ratelimit/refund', 'then back = 0 end', 'then back = back end'),
     ],
-    ['has the line forgotten by a penalty', change(decide, 'math.max(depth, owed)', 'depth')],
-    ['gives no place back', change('ratelimit/refund', ' and decided + owed ~= written + debt', '')],
+    ['has the line forgotten by a penalty', mistake(decide, 'math.max(depth, owed)', 'depth')],
+    ['gives no place back', mistake('ratelimit/refund', ' and decided + owed ~= written + debt', '')],
   ])('is not given by one that %s', { timeout: 60_000 }, async (_, instead) => {
     const { errorInstance } = await holds(400, instead)
     expect(String(errorInstance)).toMatch(

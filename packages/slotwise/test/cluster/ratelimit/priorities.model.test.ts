@@ -8,7 +8,7 @@ import { rounds } from '../../support/budget.js'
 import { MODELS } from './models.js'
 import type { Oracle } from './oracles.js'
 import type { Model } from './play.js'
-import { anyStage, mutant, type Stage } from './stage.js'
+import { anyStage, mistake, type Stage } from './stage.js'
 import { StagedLimiter } from './stage-port.js'
 
 let stage: Stage
@@ -116,15 +116,7 @@ const holds = (numRuns: number, instead?: (script: ScriptSource) => ScriptSource
     { numRuns, endOnFailure: true },
   )
 
-const change = (from: string, to: string) => {
-  const made = new Map<ScriptSource, ScriptSource>()
-  return (script: ScriptSource): ScriptSource => {
-    if (script.name !== 'ratelimit/decide') return script
-    const known = made.get(script) ?? mutant(script, from, to)
-    made.set(script, known)
-    return known
-  }
-}
+const change = (from: string, to: string) => mistake('ratelimit/decide', from, to)
 
 describe('a request of lower priority', () => {
   it('is let in while it leaves what is reserved for higher ones, takes what it costs, and is told exactly when that will be', {

@@ -8,7 +8,7 @@ import { rounds } from '../../support/budget.js'
 import { MODELS } from './models.js'
 import type { Oracle } from './oracles.js'
 import type { Model } from './play.js'
-import { anyStage, mutant, type Stage } from './stage.js'
+import { anyStage, mistake, type Stage } from './stage.js'
 import { StagedLimiter } from './stage-port.js'
 
 let stage: Stage
@@ -133,16 +133,6 @@ const holds = (numRuns: number, instead?: (script: ScriptSource) => ScriptSource
     { numRuns, endOnFailure: true },
   )
 
-const change = (name: string, from: string, to: string) => {
-  const made = new Map<ScriptSource, ScriptSource>()
-  return (script: ScriptSource): ScriptSource => {
-    if (script.name !== name) return script
-    const known = made.get(script) ?? mutant(script, from, to)
-    made.set(script, known)
-    return known
-  }
-}
-
 describe('what was reserved', () => {
   it('is settled once, however often it is asked for and however many answers are lost; and taken where nobody settles it', {
     timeout: rounds(60_000, 1_200_000),
@@ -153,14 +143,14 @@ describe('what was reserved', () => {
   })
 
   it.each([
-    ['gives back again what it gave back', change('ratelimit/refund', 'if found then return 1 end', '')],
+    ['gives back again what it gave back', mistake('ratelimit/refund', 'if found then return 1 end', '')],
     [
       'takes again what it took',
-      change('ratelimit/decide', 'local found = keep and string.find(marks, id, 1, true)', 'local found'),
+      mistake('ratelimit/decide', 'local found = keep and string.find(marks, id, 1, true)', 'local found'),
     ],
     [
       'gives back tokens that have come back',
-      change('ratelimit/refund', 'math.min(cost * each, decided + owed - now)', 'cost * each'),
+      mistake('ratelimit/refund', 'math.min(cost * each, decided + owed - now)', 'cost * each'),
     ],
   ])('is not settled by one that %s', { timeout: 60_000 }, async (_, instead) => {
     const { errorInstance } = await holds(400, instead)

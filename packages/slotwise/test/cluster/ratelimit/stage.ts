@@ -86,6 +86,17 @@ export function mutant<K extends string, A extends string>(
   return { ...script, source, sha1: createHash('sha1').update(source).digest('hex') }
 }
 
+/** Puts a mistake into the script of that name, and leaves the others; of one script always the same. */
+export function mistake(name: string, from: string, to: string): (script: ScriptSource) => ScriptSource {
+  const made = new Map<ScriptSource, ScriptSource>()
+  return (script) => {
+    if (script.name !== name) return script
+    const known = made.get(script) ?? mutant(script, from, to)
+    made.set(script, known)
+    return known
+  }
+}
+
 /** The scripts of a limiter, some of them perhaps with a mistake. */
 export interface Scripts {
   readonly decide: ScriptSource
