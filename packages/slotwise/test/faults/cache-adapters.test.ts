@@ -7,22 +7,17 @@ import { unstorageDriver } from '../../src/cache/unstorage/index.js'
 import { moveSlots } from '../../src/cluster/index.js'
 import { InvalidationPendingError, RedisUnavailableError } from '../../src/errors.js'
 import { connect } from '../../src/ioredis/index.js'
-import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
+import type { LocalCluster } from '../../src/local/index.js'
 import { type ClusterNode, keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
 import { portWith } from '../support/port-with.js'
+import { steadyCluster } from '../support/steady-cluster.js'
 
 const NAME = 'test'
 let cluster: LocalCluster
 let port: RedisPort
 
 beforeAll(async () => {
-  cluster = await startLocalCluster({
-    primaries: 3,
-    replicasPerPrimary: 0,
-    // A paused node is neither replaced nor takes the others down with it.
-    nodeTimeoutMs: 30_000,
-    config: { 'cluster-require-full-coverage': 'no' },
-  })
+  cluster = await steadyCluster()
   // A node that hangs is given up after this, by what has no budget of its own.
   port = await connect({ ...cluster.connectOptions, namespace: 'faults', commandTimeoutMs: 1000 })
 }, 60_000)

@@ -3,22 +3,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../src/cache/index.js'
 import { InvalidationPendingError } from '../../src/errors.js'
 import { connect } from '../../src/ioredis/index.js'
-import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
+import type { LocalCluster } from '../../src/local/index.js'
 import { keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
 import { watched } from '../cluster/cache/watched-port.js'
+import { steadyCluster } from '../support/steady-cluster.js'
 
 const NAME = 'test'
 let cluster: LocalCluster
 let port: RedisPort
 
 beforeAll(async () => {
-  cluster = await startLocalCluster({
-    primaries: 3,
-    replicasPerPrimary: 0,
-    // A paused node is neither replaced nor takes the others down with it.
-    nodeTimeoutMs: 30_000,
-    config: { 'cluster-require-full-coverage': 'no' },
-  })
+  cluster = await steadyCluster()
   port = await connect({ ...cluster.connectOptions, namespace: 'faults' })
 }, 60_000)
 afterAll(async () => {

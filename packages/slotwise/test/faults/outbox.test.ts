@@ -11,11 +11,12 @@ import {
   watchSql,
 } from '../../src/invalidation/index.js'
 import { connect } from '../../src/ioredis/index.js'
-import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
+import type { LocalCluster } from '../../src/local/index.js'
 import { keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
 import { FaultProxy } from '../../src/testing/faults/index.js'
 import { rounds } from '../support/budget.js'
 import { type TestDatabase, testDatabase } from '../support/postgres.js'
+import { steadyCluster } from '../support/steady-cluster.js'
 
 const CHILD = fileURLToPath(new URL('../support/outbox-child.ts', import.meta.url))
 
@@ -25,13 +26,7 @@ let items: Cache<number>
 let database: TestDatabase
 
 beforeAll(async () => {
-  cluster = await startLocalCluster({
-    primaries: 3,
-    replicasPerPrimary: 0,
-    // A paused node is neither replaced nor takes the others down with it.
-    nodeTimeoutMs: 30_000,
-    config: { 'cluster-require-full-coverage': 'no' },
-  })
+  cluster = await steadyCluster()
   port = await connect({ ...cluster.connectOptions, namespace: 'faults', commandTimeoutMs: 500 })
   items = new Cache<number>(port, { name: 'items', ttlMs: 600_000, budgetMs: 5000 })
   database = await testDatabase()

@@ -7,23 +7,18 @@ import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { moveSlots } from '../../src/cluster/index.js'
 import { connect } from '../../src/ioredis/index.js'
-import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
+import type { LocalCluster } from '../../src/local/index.js'
 import { ExpressRateLimitStore } from '../../src/ratelimit/express/index.js'
 import { httpLimit } from '../../src/ratelimit/http/index.js'
 import { RateLimiter, tokenBucket } from '../../src/ratelimit/index.js'
 import { DualRun, flexibleSide, limiterSide } from '../../src/ratelimit/migration/index.js'
 import { keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
+import { steadyCluster } from '../support/steady-cluster.js'
 
 let cluster: LocalCluster
 let port: RedisPort
 beforeAll(async () => {
-  cluster = await startLocalCluster({
-    primaries: 3,
-    replicasPerPrimary: 0,
-    // A paused node is neither replaced nor takes the others down with it.
-    nodeTimeoutMs: 30_000,
-    config: { 'cluster-require-full-coverage': 'no' },
-  })
+  cluster = await steadyCluster()
   port = await connect({ ...cluster.connectOptions, namespace: 'faults' })
 }, 60_000)
 afterAll(async () => {
