@@ -1,6 +1,6 @@
-import type { AddressInfo } from 'node:net'
 import express, { type NextFunction, type Request, type Response } from 'express'
 import { expressLimit } from '../../../src/ratelimit/express/index.js'
+import { onSomePort } from '../../support/on-some-port.js'
 import { type Serve, serving, servingConnections } from './served.js'
 
 const serve: Serve = async (limits, reached) => {
@@ -17,13 +17,7 @@ const serve: Serve = async (limits, reached) => {
   app.use((_: Error, __: Request, response: Response, ___: NextFunction) => void response.sendStatus(500))
   const server = app.listen(0, '127.0.0.1')
   await new Promise((done) => server.once('listening', done))
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: async () => {
-      server.closeAllConnections()
-      await new Promise((done) => server.close(done))
-    },
-  }
+  return await onSomePort(server)
 }
 
 const subject = { serve, header: (request: unknown, name: string) => (request as Request).get(name) }

@@ -1,10 +1,9 @@
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { describe, expect, it } from 'vitest'
 import { honoLimit } from '../../../src/ratelimit/hono/index.js'
 import type { HttpLimiter } from '../../../src/ratelimit/http/index.js'
+import { onSomePort } from '../../support/on-some-port.js'
 import { type Serve, serving } from './served.js'
 
 const serve: Serve = async (limits, reached) => {
@@ -21,15 +20,7 @@ const serve: Serve = async (limits, reached) => {
   })
   app.onError((_, c) => c.text('failed', 500))
   const listener = getRequestListener(app.fetch)
-  const server = createServer((request, response) => void listener(request, response))
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: async () => {
-      server.closeAllConnections()
-      await new Promise((done) => server.close(done))
-    },
-  }
+  return await onSomePort((request, response) => void listener(request, response))
 }
 
 serving('Hono 4', {

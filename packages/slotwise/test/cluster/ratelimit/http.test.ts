@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { httpLimit } from '../../../src/ratelimit/http/index.js'
 import { RateLimiter, tokenBucket } from '../../../src/ratelimit/index.js'
 import { anyPort } from '../../support/any-port.js'
+import { onSomePort } from '../../support/on-some-port.js'
 import { type Serve, serving, servingConnections } from './served.js'
 
 const serve: Serve = async (limits, reached) => {
@@ -23,15 +23,7 @@ const serve: Serve = async (limits, reached) => {
       response.end()
     }
   }
-  const server = createServer((request, response) => void listener(request, response))
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: async () => {
-      server.closeAllConnections()
-      await new Promise((done) => server.close(done))
-    },
-  }
+  return await onSomePort((request, response) => void listener(request, response))
 }
 
 it('a client that comes back when it was told to is admitted', async () => {

@@ -1,10 +1,9 @@
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { describe, expect, it } from 'vitest'
 import { ConfigurationError } from '../../../src/errors.js'
 import type { HttpLimiter } from '../../../src/ratelimit/http/index.js'
 import { type NextLimitOptions, nextLimit } from '../../../src/ratelimit/next/index.js'
+import { onSomePort } from '../../support/on-some-port.js'
 import { type Serve, serving } from './served.js'
 
 type Handler = (request: Request) => Response | Promise<Response>
@@ -32,15 +31,7 @@ const serve: Serve = async (limits, reached) => {
     }
   }
   const listener = getRequestListener(answer)
-  const server = createServer((request, response) => void listener(request, response))
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: async () => {
-      server.closeAllConnections()
-      await new Promise((done) => server.close(done))
-    },
-  }
+  return await onSomePort((request, response) => void listener(request, response))
 }
 
 serving('route handlers of Next', {
