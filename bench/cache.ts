@@ -34,19 +34,11 @@ client takes for each, and reads that were late and loaded; commands counted; ma
 Exit code: 0 all that is promised was reached, 1 something was missed.
 `
 
-const values = optionsOf({
-  options: {
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', short: 'h', default: false },
-    only: { type: 'string' },
-    rounds: { type: 'string', default: '7' },
-    ms: { type: 'string', default: '700' },
-  },
+const values = optionsOf(HELP, {
+  only: { type: 'string' },
+  rounds: { type: 'string', default: '7' },
+  ms: { type: 'string', default: '700' },
 })
-if (values.help) {
-  console.log(HELP)
-  process.exit(0)
-}
 const isWanted = wanted(values.only, ['probes', 'speed'])
 const [rounds, ms] = counts(values.rounds, values.ms)
 

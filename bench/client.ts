@@ -14,23 +14,17 @@ import { exitCodeOf, type Finding, told } from './measuring/findings.js'
 import { optionsOf } from './measuring/options.js'
 import { median, quantile, rateOf } from './measuring/rates.js'
 
-const options = optionsOf({
-  options: {
-    json: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '7' },
-    ms: { type: 'string', default: '700' },
-    only: { type: 'string' },
-    help: { type: 'boolean', short: 'h', default: false },
-  },
-})
-if (options.help) {
-  console.log(`npm run bench -- client [--rounds 7] [--ms 700] [--only NAME] [--json]
+const HELP = `npm run bench -- client [--rounds 7] [--ms 700] [--only NAME] [--json]
 
 Calls a second of ioredis, node-redis and the port over each, in turns on one cluster: medians over the rounds, their
 spread, and the ratios that are promised. --only keeps the subjects whose name holds NAME. Exit code: 0 all that is promised
-was reached, 1 something was missed.`)
-  process.exit(0)
-}
+was reached, 1 something was missed.`
+
+const options = optionsOf(HELP, {
+  rounds: { type: 'string', default: '7' },
+  ms: { type: 'string', default: '700' },
+  only: { type: 'string' },
+})
 
 const KEYS = 1000
 const VALUE = 'x'.repeat(100)

@@ -48,21 +48,13 @@ traces  Two recorded traces of a web shop: hits beside those of a plain LRU and 
 Exit code: 0 all that is promised was reached, 1 something was missed.
 `
 
-const values = optionsOf({
-  options: {
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', short: 'h', default: false },
-    only: { type: 'string' },
-    data: { type: 'string' },
-    entries: { type: 'string', default: '1000000' },
-    rounds: { type: 'string', default: '7' },
-    ms: { type: 'string', default: '500' },
-  },
+const values = optionsOf(HELP, {
+  only: { type: 'string' },
+  data: { type: 'string' },
+  entries: { type: 'string', default: '1000000' },
+  rounds: { type: 'string', default: '7' },
+  ms: { type: 'string', default: '500' },
 })
-if (values.help) {
-  console.log(HELP)
-  process.exit(0)
-}
 const { only, data = process.env['SLOTWISE_DATA'] } = values
 const isWanted = wanted(only, PARTS)
 const [entries, rounds, ms] = counts(values.entries, values.rounds, values.ms)

@@ -15,23 +15,17 @@ import { slotOf } from 'slotwise/redis'
 import { exitCodeOf, type Finding, told } from './measuring/findings.js'
 import { optionsOf } from './measuring/options.js'
 
-const options = optionsOf({
-  options: {
-    json: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '5' },
-    slots: { type: 'string', default: '500' },
-    help: { type: 'boolean', short: 'h', default: false },
-  },
-})
-if (options.help) {
-  console.log(`npm run bench -- migration [--rounds 5] [--slots 500] [--json]
+const HELP = `npm run bench -- migration [--rounds 5] [--slots 500] [--json]
 
 Slots and keys a second that go from one primary to another, ours and redis-cli's, in turns on one cluster: empty slots,
 small keys, larger ones. Medians over the rounds with their quartiles, the ratio, and the longest that a caller of the
 source waited. redis-cli is taken from the PATH, or from the packages that redis-server was fetched with. Exit code: 0 all
-that is promised was reached, 1 something was missed.`)
-  process.exit(0)
-}
+that is promised was reached, 1 something was missed.`
+
+const options = optionsOf(HELP, {
+  rounds: { type: 'string', default: '5' },
+  slots: { type: 'string', default: '500' },
+})
 
 const SLOTS = Number(options.slots)
 const DATA = [

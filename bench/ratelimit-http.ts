@@ -23,21 +23,15 @@ import { counts, optionsOf } from './measuring/options.js'
 import { inTurns, median, quantile } from './measuring/rates.js'
 import { table } from './measuring/table.js'
 
-const options = optionsOf({
-  options: {
-    json: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '25' },
-    requests: { type: 'string', default: '2000' },
-    help: { type: 'boolean', short: 'h', default: false },
-  },
-})
-if (options.help) {
-  console.log(`npm run bench -- ratelimit-http [--rounds 25] [--requests 2000] [--json]
+const HELP = `npm run bench -- ratelimit-http [--rounds 25] [--requests 2000] [--json]
 
 Microseconds of the processor that each middleware adds to a bare decision of three tiers, admitted, and refused: with and without, in turns,
-medians over the rounds of the difference. Exit code: 0 each adds 15 or less, 1 one adds more.`)
-  process.exit(0)
-}
+medians over the rounds of the difference. Exit code: 0 each adds 15 or less, 1 one adds more.`
+
+const options = optionsOf(HELP, {
+  rounds: { type: 'string', default: '25' },
+  requests: { type: 'string', default: '2000' },
+})
 const [rounds, requests] = counts(options.rounds, options.requests)
 const PROMISED_US = 15
 

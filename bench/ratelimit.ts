@@ -46,19 +46,11 @@ isolation  A tenant at 100 requests a second, alone and beside one that offers 1
 Exit code: 0 all that is promised was reached, 1 something was missed.
 `
 
-const values = optionsOf({
-  options: {
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', short: 'h', default: false },
-    only: { type: 'string' },
-    rounds: { type: 'string', default: '7' },
-    ms: { type: 'string', default: '1000' },
-  },
+const values = optionsOf(HELP, {
+  only: { type: 'string' },
+  rounds: { type: 'string', default: '7' },
+  ms: { type: 'string', default: '1000' },
 })
-if (values.help) {
-  console.log(HELP)
-  process.exit(0)
-}
 const isWanted = wanted(values.only, PARTS)
 const [rounds, ms] = counts(values.rounds, values.ms)
 

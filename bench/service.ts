@@ -26,20 +26,12 @@ Requests a second and latencies of reading a tree of comments and one comment, w
   --json            every round, for machines
 `
 
-const values = optionsOf({
-  options: {
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', short: 'h', default: false },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '3' },
-    connections: { type: 'string', default: '16' },
-    data: { type: 'string' },
-  },
+const values = optionsOf(HELP, {
+  rounds: { type: 'string', default: '5' },
+  seconds: { type: 'string', default: '3' },
+  connections: { type: 'string', default: '16' },
+  data: { type: 'string' },
 })
-if (values.help) {
-  console.log(HELP)
-  process.exit(0)
-}
 const [rounds, seconds, connections] = counts(values.rounds, values.seconds, values.connections)
 
 const say = (line: string) => process.stderr.write(`${line}\n`)

@@ -41,21 +41,13 @@ skew       Rows written for the changes of a recorded trace, in which few ids co
 Exit code: 0 all that is promised was reached, 1 something was missed.
 `
 
-const values = optionsOf({
-  options: {
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', short: 'h', default: false },
-    only: { type: 'string' },
-    data: { type: 'string' },
-    rounds: { type: 'string', default: '5' },
-    ms: { type: 'string', default: '2000' },
-    rows: { type: 'string', default: '50000' },
-  },
+const values = optionsOf(HELP, {
+  only: { type: 'string' },
+  data: { type: 'string' },
+  rounds: { type: 'string', default: '5' },
+  ms: { type: 'string', default: '2000' },
+  rows: { type: 'string', default: '50000' },
 })
-if (values.help) {
-  console.log(HELP)
-  process.exit(0)
-}
 const { only, data = process.env['SLOTWISE_DATA'] } = values
 const isWanted = wanted(only, PARTS)
 const [rounds, ms, rows] = counts(values.rounds, values.ms, values.rows)

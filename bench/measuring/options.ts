@@ -1,11 +1,20 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 
-/** The options of a benchmark. What cannot be is refused in a sentence. */
-export function optionsOf<Config extends ParseArgsConfig>(
-  config: Config,
-): ReturnType<typeof parseArgs<Config>>['values'] {
+const COMMON = {
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const
+
+/** The options of a benchmark, `--json` among them; with `--help` it says what it does, and ends. What cannot be is refused in a sentence. */
+export function optionsOf<Options extends NonNullable<ParseArgsConfig['options']>>(
+  help: string,
+  options: Options,
+): ReturnType<typeof parseArgs<{ options: Options & typeof COMMON }>>['values'] {
   try {
-    return parseArgs(config).values
+    const { values } = parseArgs({ options: { ...options, ...COMMON } })
+    if (!('help' in values) || values.help !== true) return values
+    console.log(help)
+    process.exit(0)
   } catch (error) {
     if (error instanceof TypeError) return refuse(error.message)
     throw error
