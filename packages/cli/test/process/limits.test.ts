@@ -1,31 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
-import { connect } from '../../../slotwise/src/ioredis/index.js'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { fixedWindow, PLANS, RateLimiter, tokenBucket } from '../../../slotwise/src/ratelimit/index.js'
-import type { RedisPort } from '../../../slotwise/src/redis/index.js'
+import { useOpsPort } from '../support/ops-port.js'
 import { asOps, json, slotwise } from '../support/slotwise.js'
 
 const env = asOps()
-const namespace = `lim-${randomUUID().slice(0, 8)}`
-
-let port: RedisPort
-beforeAll(async () => {
-  port = await connect({
-    nodes: inject('cliNodes'),
-    username: 'ops',
-    password: inject('cliPassword'),
-    namespace,
-  })
-})
-afterAll(async () => {
-  // Other tests count what there is.
-  for (const { result } of await port.onEachPrimary(['KEYS', '*'])) {
-    if (result.status === 'rejected') throw result.reason
-    const keys = (result.value as string[]).filter((key) => key.startsWith(`${namespace}:`))
-    for (const key of keys) await port.call({ key: key as never, command: ['DEL', key], repeat: 'safe' })
-  }
-  await port.close()
-})
+const { namespace, port } = useOpsPort()
 
 const tiers = {
   second: tokenBucket({ capacity: 10, refillPerSecond: 1 / 600 }),
@@ -39,7 +19,7 @@ const name = 'api'
 let limiter: RateLimiter<keyof typeof tiers>
 let subject = ''
 beforeEach(() => {
-  limiter = new RateLimiter(port, {
+  limiter = new RateLimiter(port(), {
     name,
     tiers,
     whenUnavailable: 'deny',
@@ -118,7 +98,7 @@ describe('block', () => {
   })
 
   it('takes the plans of the library', async () => {
-    const free = new RateLimiter(port, {
+    const free = new RateLimiter(port(), {
       name,
       tiers: PLANS.FREE,
       whenUnavailable: 'deny',

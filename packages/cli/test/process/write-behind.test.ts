@@ -1,38 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
-import { connect } from '../../../slotwise/src/ioredis/index.js'
-import type { RedisPort } from '../../../slotwise/src/redis/index.js'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Row, WriteBehind } from '../../../slotwise/src/writebehind/index.js'
+import { useOpsPort } from '../support/ops-port.js'
 import { asOps, json, slotwise, start } from '../support/slotwise.js'
 
 const env = asOps()
-const namespace = `wb-${randomUUID().slice(0, 8)}`
-
-let port: RedisPort
-beforeAll(async () => {
-  port = await connect({
-    nodes: inject('cliNodes'),
-    username: 'ops',
-    password: inject('cliPassword'),
-    namespace,
-  })
-})
-afterAll(async () => {
-  // Other tests count what there is.
-  for (const { result } of await port.onEachPrimary(['KEYS', '*'])) {
-    if (result.status === 'rejected') throw result.reason
-    const keys = (result.value as string[]).filter((key) => key.startsWith(`${namespace}:`))
-    for (const key of keys) await port.call({ key: key as never, command: ['DEL', key], repeat: 'safe' })
-  }
-  await port.close()
-})
+const { namespace, port } = useOpsPort()
 
 let name = ''
 let rows: Map<string, string>
 let refused: Set<string>
 let writes: WriteBehind<string>
 const opened = (partitions: number) =>
-  new WriteBehind<string>(port, {
+  new WriteBehind<string>(port(), {
     name,
     partitions,
     flushIntervalMs: 5,
@@ -191,7 +171,7 @@ describe('partitions', () => {
 
   it('whose change is stopped are changed by the next run, and say so until then', async () => {
     await writes.write('a', 'x')
-    await using slow = new WriteBehind<string>(port, {
+    await using slow = new WriteBehind<string>(port(), {
       name,
       partitions: 4,
       leaseMs: 1000,
