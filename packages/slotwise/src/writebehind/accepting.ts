@@ -2,6 +2,7 @@ import { ConfigurationError } from '../errors.js'
 import type { CallOptions } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
 import type { AcceptOptions, Answer, Change } from './journal.js'
+import type { KnownLayout } from './known-layout.js'
 import { isOutOfMemory, MemoryRoom } from './memory-room.js'
 import type { Settings } from './options.js'
 import type { Partitions } from './partitions.js'
@@ -12,12 +13,7 @@ import { Written } from './written.js'
 export interface AcceptingSettings<T>
   extends Pick<Settings<T>, 'name' | 'highWater' | 'onFull' | 'safety' | 'maxMemoryRatio' | 'report'> {
   readonly partitions: Partitions<T>
-  /** Whether servers are as they must be. */
-  readonly ready: () => Promise<void>
-  /** Which layout there was when that was looked at last. */
-  readonly layout: () => string
-  /** Has the servers looked at before the next is accepted. */
-  readonly lookAgain: () => void
+  readonly known: KnownLayout
   /** Tells whoever flushes a partition in this process, if anybody does. */
   readonly hurry: (partition: number) => void
 }
@@ -74,13 +70,13 @@ export class Accepting<T> {
     let isOpened = false
     for (;;) {
       try {
-        await settings.ready()
+        await settings.known.ready()
       } catch (error) {
         if (isOutOfMemory(error)) return { state: 'out of memory' }
         throw error
       }
       if (this.room.isFullFor(journal.key)) return { state: 'out of memory' }
-      const layout = settings.layout()
+      const layout = settings.known.token
       if (layout === refused) {
         // A failover right after a change may have taken back what opened it, which is done once all that there was is written.
         if (isOpened || (await openJournal(journal, layout, options)) !== layout) {
@@ -92,7 +88,7 @@ export class Accepting<T> {
       if (answer.state !== 'foreign') return answer
       // The number was changed, perhaps there and back, since this process looked.
       refused = layout
-      settings.lookAgain()
+      settings.known.lookAgain()
     }
   }
 

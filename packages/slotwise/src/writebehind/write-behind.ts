@@ -3,15 +3,14 @@ import { ClosedError, ConfigurationError } from '../errors.js'
 import type { Id, KeySpace } from '../keys.js'
 import { type CallOptions, shown } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
-import { Readiness } from '../redis/readiness.js'
 import type { Events } from '../telemetry.js'
 import { Accepting } from './accepting.js'
-import { checkNumber, checkServers, checkSettled } from './checks.js'
 import type { DeadLetter } from './dead-letters.js'
 import { Flushing } from './flushing.js'
 import { GivenUp } from './given-up.js'
-import { type Answer, type Change, type Looked, lookAll, type Start } from './journal.js'
-import { type Layout, Layouts, spaceOf, tokenOf } from './layout.js'
+import { type Answer, type Change, lookAll, type Start } from './journal.js'
+import { KnownLayout } from './known-layout.js'
+import { spaceOf } from './layout.js'
 import { boundsOf, type LoadContext, type Settings, settingsOf, type WriteBehindOptions } from './options.js'
 import { forMany, Partitions } from './partitions.js'
 import { type Accepted, accepted, type Counted, type Lag, lagOf } from './results.js'
@@ -39,11 +38,7 @@ export interface ReadManyOptions<T> extends CallOptions {
 interface Life<T> {
   isClosed: boolean
   flushing: Flushing<T> | undefined
-  readiness: Readiness | undefined
-  /** As it was when this process looked last: of the number that it was told, perhaps about to become another. */
-  layout: string
-  /** Whether that was not about to, so that it takes no further look to write. */
-  isSettled: boolean
+  known: KnownLayout | undefined
   accepting: Accepting<T> | undefined
 }
 
@@ -80,14 +75,11 @@ export class WriteBehind<T> implements AsyncDisposable {
   readonly #settings: Settings<T>
   readonly #space: KeySpace
   readonly #partitions: Partitions<T>
-  readonly #layouts: Layouts
   #tenant: string | undefined
   #life: Life<T> = {
     isClosed: false,
     flushing: undefined,
-    readiness: undefined,
-    layout: '',
-    isSettled: false,
+    known: undefined,
     accepting: undefined,
   }
 
@@ -97,7 +89,6 @@ export class WriteBehind<T> implements AsyncDisposable {
     this.#settings = settingsOf(options)
     this.#space = spaceOf(port, this.#settings.name)
     this.#partitions = this.#partitionsOf(this.#settings.partitions)
-    this.#layouts = new Layouts(port, this.#space)
   }
 
   /**
@@ -123,32 +114,7 @@ export class WriteBehind<T> implements AsyncDisposable {
    * may evict them, or cannot say of a change that it is on its disk where `durability` asks for that
    */
   ready(): Promise<void> {
-    const readable = this.#readable()
-    return this.#life.isSettled ? readable : readable.then(() => this.#settled())
-  }
-
-  #readable(): Promise<void> {
-    this.#life.readiness ??= new Readiness(async () => {
-      await this.#accepting.room.look()
-      await checkServers(this.#port, this.#settings)
-      await this.#lookAtLayout()
-    }, this.#settings.report)
-    return this.#life.readiness.ready()
-  }
-
-  async #settled(): Promise<void> {
-    // It may be over since.
-    const layout = this.#life.isSettled ? undefined : await this.#lookAtLayout()
-    if (layout !== undefined) checkSettled(layout, this.#settings.name)
-  }
-
-  async #lookAtLayout(): Promise<Layout> {
-    const layout = await this.#layouts.open(this.#settings.partitions)
-    // Before it is anybody's: who is on his way to a journal of this number must not bring the token of another there.
-    checkNumber(layout, this.#settings)
-    this.#life.layout = tokenOf(layout)
-    this.#life.isSettled = layout.moving === undefined
-    return layout
+    return this.#known.ready()
   }
 
   /**
@@ -220,10 +186,10 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** What is accepted, at once; or what `load` tells where nothing waits, `undefined` without. One round trip before that. */
   async read(id: Id, options: CallOptions = {}): Promise<T | undefined> {
-    await this.#readable()
+    await this.#known.readable()
     const name = nameOf(id, this.#tenant)
     const looked = await this.#partitions.journalOf(name).look(name, options)
-    await this.#isTheirs([looked])
+    await this.#known.confirm([looked])
     const { waiting } = looked
     if (waiting === undefined) return await this.#load(id, options)
     return valueOf(waiting) as T | undefined
@@ -238,11 +204,11 @@ export class WriteBehind<T> implements AsyncDisposable {
     ids: readonly Id[],
     { load, ...options }: ReadManyOptions<T> = {},
   ): Promise<readonly (T | undefined)[]> {
-    await this.#readable()
+    await this.#known.readable()
     const names = ids.map((id) => nameOf(id, this.#tenant))
     const calls = names.map((name) => this.#partitions.journalOf(name).lookCall(name))
     const looked = await lookAll(this.#port, calls, options)
-    await this.#isTheirs(looked)
+    await this.#known.confirm(looked)
     const waiting = looked.map((one) => one.waiting)
     const others = ids.filter((_, i) => waiting[i] === undefined)
     const all = load ?? ((some: readonly Id[]) => Promise.all(some.map((id) => this.#load(id, options))))
@@ -274,7 +240,7 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** Resolves once everything that was accepted before is written, by whichever process flushes; so some process has to. */
   async drain({ signal, onProgress }: DrainOptions = {}): Promise<void> {
-    await this.#readable()
+    await this.#known.readable()
     const ends = (await this.#partitions.waiting({ signal })).map(({ last }) => last)
     for (;;) {
       const waiting = await this.#partitions.waiting({ signal })
@@ -288,7 +254,7 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** The rows that the database does not take; in a view, those of its tenant. */
   async deadLetters(options: CallOptions = {}): Promise<readonly DeadLetter<T>[]> {
-    await this.#readable()
+    await this.#known.readable()
     return await this.#letters().list(options)
   }
 
@@ -309,7 +275,7 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** Forgets dead letters, as they are now: those of the rows given, or all. How many; one that comes meanwhile stays. */
   async discard(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
-    await this.#readable()
+    await this.#known.readable()
     return await this.#letters(ids).discard(options)
   }
 
@@ -323,30 +289,19 @@ export class WriteBehind<T> implements AsyncDisposable {
     return this.close()
   }
 
+  get #known(): KnownLayout {
+    this.#life.known ??= new KnownLayout(this.#port, this.#settings, () => this.#accepting.room.look())
+    return this.#life.known
+  }
+
   get #accepting(): Accepting<T> {
     this.#life.accepting ??= new Accepting<T>(this.#port, {
       ...this.#settings,
       partitions: this.#partitions,
-      ready: () => this.ready(),
-      layout: () => this.#life.layout,
-      lookAgain: () => {
-        this.#life.readiness = undefined
-        this.#life.isSettled = false
-      },
+      known: this.#known,
       hurry: (partition) => this.#life.flushing?.hurry(partition),
     })
     return this.#life.accepting
-  }
-
-  /**
-   * Whether these journals are those of the rows. Where they belong to a layout that this process does not know, the settings say: as
-   * long as they tell of no other number, nobody has accepted anything elsewhere before that.
-   *
-   * @throws ConfigurationError rows lie elsewhere by now
-   */
-  async #isTheirs(looked: readonly Looked[]): Promise<void> {
-    const isKnown = ({ belongsTo }: Looked) => belongsTo === undefined || belongsTo === this.#life.layout
-    if (!looked.every(isKnown)) await this.#lookAtLayout()
   }
 
   #told<R extends Accepted | Counted>(
