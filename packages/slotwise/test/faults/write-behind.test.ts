@@ -10,7 +10,7 @@ import { moveSlots } from '../../src/cluster/index.js'
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
 import { type RedisPort, SLOTS, slotOf } from '../../src/redis/index.js'
-import { type WriteBehind, writeBehindSql } from '../../src/writebehind/index.js'
+import { type Durability, postgresWriter, WriteBehind, writeBehindSql } from '../../src/writebehind/index.js'
 import { partitionKeys } from '../../src/writebehind/partition-keys.js'
 import { rounds } from '../support/budget.js'
 import { mortalDatabase } from '../support/postgres.js'
@@ -103,6 +103,20 @@ async function killed(primary: ReturnType<typeof primaries>[number], meanwhile: 
   await cluster.whenHealthy()
 }
 
+/** The same of one whose replica is behind by what happens meanwhile. */
+async function killedAhead(primary: ReturnType<typeof primaries>[number], meanwhile: () => Promise<void>) {
+  const replicaAt = () => port.topology().replicasOf(primary.id)[0]?.port
+  // After an election before, the port may hear of it later than the cluster is whole.
+  await expect.poll(replicaAt, { timeout: 10_000 }).toBeDefined()
+  const behind = cluster.nodes.findIndex((node) => node.port === replicaAt())
+  await cluster.pause(behind)
+  // What is sent already would still be read.
+  await port.onNode(primary.id, ['CLIENT', 'KILL', 'TYPE', 'replica'])
+  await sleep(300)
+  await meanwhile()
+  await killed(primary, () => cluster.resume(behind))
+}
+
 const FAULTS: Readonly<Record<string, () => Promise<void>>> = {
   'a flusher was killed': async () => {
     const at = any([...flushers.keys()])
@@ -137,19 +151,8 @@ const FAULTS: Readonly<Record<string, () => Promise<void>>> = {
     await moveSlots({ nodes: cluster.connectOptions.nodes, to: to.id, slots })
   },
   'a primary was killed': () => killed(any(primaries()), async () => {}),
-  // Lines that are in the database were taken back, and their numbers given out again.
-  'a primary was killed while its replica was behind': async () => {
-    const primary = any(primaries())
-    const replicaAt = () => port.topology().replicasOf(primary.id)[0]?.port
-    // After an election before, the port may hear of it later than the cluster is whole.
-    await expect.poll(replicaAt, { timeout: 10_000 }).toBeDefined()
-    const behind = cluster.nodes.findIndex((node) => node.port === replicaAt())
-    await cluster.pause(behind)
-    // What is sent already would still be read.
-    await port.onNode(primary.id, ['CLIENT', 'KILL', 'TYPE', 'replica'])
-    await sleep(300)
-    await killed(primary, () => cluster.resume(behind))
-  },
+  // Lines were taken back, and their numbers given out again; the database has none of them, since flushers wait for a replica.
+  'a primary was killed while its replica was behind': () => killedAhead(any(primaries()), async () => {}),
 }
 
 it('the table holds what was acknowledged, whatever is killed, stands still, ends or moves meanwhile', {
@@ -200,4 +203,55 @@ it('the table holds what was acknowledged, whatever is killed, stands still, end
     expect(writers.miscounted(table)).toEqual([])
     expect(writers.reordered(backs)).toEqual([])
   }
+})
+
+it('numbers of what was written ahead of every replica are given out again, and no write under them is lost', {
+  timeout: 120_000,
+}, async () => {
+  const { pool } = database
+  await pool.query('create table ahead (id text primary key, n int)')
+  const made = (durability: Durability) =>
+    new WriteBehind<{ n: number }>(port, {
+      name: 'ahead',
+      partitions: 1,
+      flushIntervalMs: 20,
+      leaseMs: LEASE_MS,
+      durability,
+      writeBatch: postgresWriter<{ n: number }>(pool, {
+        table: 'ahead',
+        name: 'ahead',
+        columns: ({ value }) => value,
+      }),
+    })
+  // The flusher waits for no replica, so that the database has what none of them has.
+  await using flushing = made('memory')
+  await using careful = made({ replicas: 1 })
+  flushing.start()
+  await flushing.write('before', { n: 0 })
+  await flushing.drain()
+
+  const [key] = partitionKeys({ namespace: 'faults', pattern: 'writebehind', name: 'ahead' }, 1)
+  if (key === undefined) throw new Error('there is no partition')
+  const primary = primaries().find(({ id }) => id === port.topology().ownerOf(slotOf(key))?.id)
+  if (primary === undefined) throw new Error('nobody has the partition')
+  const five = [1, 2, 3, 4, 5]
+  const rows = () => database.ask<{ id: string; n: number }>('select id, n from ahead order by id')
+  await killedAhead(primary, async () => {
+    for (const n of five) await flushing.write(`lost ${n}`, { n })
+    await flushing.drain()
+    expect(await rows()).toHaveLength(6)
+    // Nobody looks before all five numbers are there again.
+    await flushing.close()
+  })
+
+  for (const n of five) {
+    // Once the former primary follows again, as its replica.
+    const write = () => careful.write(`kept ${n}`, { n }, { deadlineMs: 20_000 })
+    await expect.poll(write, { timeout: 20_000 }).toEqual({ accepted: true, durability: { replicas: 1 } })
+  }
+  await using another = made('memory')
+  another.start()
+  await another.drain()
+  const kept = (await rows()).filter(({ id }) => id.startsWith('kept'))
+  expect(kept).toEqual(five.map((n) => ({ id: `kept ${n}`, n })))
 })
