@@ -12,9 +12,11 @@ export function optionsOf<Options extends NonNullable<ParseArgsConfig['options']
 ): ReturnType<typeof parseArgs<{ options: Options & typeof COMMON }>>['values'] {
   try {
     const { values } = parseArgs({ options: { ...options, ...COMMON } })
-    if (!('help' in values) || values.help !== true) return values
-    console.log(help)
-    process.exit(0)
+    if ('help' in values && values.help === true) {
+      console.log(help)
+      process.exit(0)
+    }
+    return values
   } catch (error) {
     if (error instanceof TypeError) return refuse(error.message)
     throw error
