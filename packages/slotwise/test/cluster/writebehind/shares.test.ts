@@ -83,6 +83,28 @@ it('the partitions of a process that has died are with another within two terms 
   await dying.writes.close()
 })
 
+it('a process that comes has its part within two terms of the lease, and what one hands over is with the others as soon', async () => {
+  const both = { name: randomUUID().slice(0, 8), leaseMs: 1000 }
+  const one = flushing(both)
+  await using _ = one.writes
+  const shared = (...parts: readonly number[]) =>
+    vi.waitFor(() => expect(all.map(({ writes }) => writes.stats().partitions)).toEqual(parts), {
+      timeout: 10_000,
+      interval: 10,
+    })
+  const all = [one]
+  await shared(PARTITIONS)
+  const came = performance.now()
+  const two = flushing(both)
+  all.push(two)
+  await shared(2, 2)
+  expect(performance.now() - came).toBeLessThan(2 * both.leaseMs)
+  const left = performance.now()
+  await two.writes.close()
+  await shared(PARTITIONS, 0)
+  expect(performance.now() - left).toBeLessThan(2 * both.leaseMs)
+})
+
 it('what is flushed goes on while it is not known how many flush', async () => {
   const { writes, claims, silence, begun, written } = flushing()
   await begun()
