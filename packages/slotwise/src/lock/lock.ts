@@ -11,6 +11,8 @@ import type { CallOptions } from '../options.js'
  */
 export interface Lock extends AsyncDisposable {
   readonly resource: Id
+  /** What it is filed under in Redis: namespace, name, tenant and resource. A fence in a database goes by it too. */
+  readonly key: string
   /** Larger than the token of every earlier holder. */
   readonly token: bigint
   /** Aborts with {@link LockLostError} within 10 ms of the deadline while the event loop runs, or on a loss. */
@@ -51,6 +53,7 @@ const LONGEST_SLEEP_MS = 250
 
 export class HeldLock implements Lock {
   readonly resource: Id
+  readonly key: string
   readonly token: bigint
   readonly #keeper: Keeper
   readonly #controller = new AbortController()
@@ -62,12 +65,14 @@ export class HeldLock implements Lock {
 
   constructor(
     resource: Id,
+    key: string,
     token: bigint,
     ttlMs: number,
     deadline: { remainingMs(): number },
     keeper: Keeper,
   ) {
     this.resource = resource
+    this.key = key
     this.token = token
     this.#ttlMs = ttlMs
     this.#deadline = deadline

@@ -138,7 +138,7 @@ export class Locks {
       this.#publish(resource, 'acquired', startedAt)
       return {
         acquired: true,
-        lock: new HeldLock(resource, grant.token, ttl, deadline, this.#keeper(resource, key, owner)),
+        lock: new HeldLock(resource, key, grant.token, ttl, deadline, this.#keeper(resource, key, owner)),
       }
     } catch (cause) {
       // It may have been granted, and nobody would release it until its time is over.
