@@ -152,22 +152,59 @@ export class LockBusyError extends SlotwiseError {
   readonly resource: string
   /** How long the present holder's time still lasts, unless it is extended or released. */
   readonly retryAfterMs: number
+  /** What the holder says of itself; `undefined` if nothing. */
+  readonly holder: string | undefined
 
-  constructor(resource: string, retryAfterMs: number) {
-    super(`${resource} is locked for another ${retryAfterMs} ms at most, unless its holder extends it`)
+  constructor(resource: string, retryAfterMs: number, holder?: string) {
+    const by = holder === undefined ? '' : ` by ${holder}`
+    super(`${resource} is locked${by} for another ${retryAfterMs} ms at most, unless its holder extends it`)
     this.resource = resource
     this.retryAfterMs = retryAfterMs
+    this.holder = holder
   }
 }
 
-/** Redis could not say whether the lock is free. Nobody knows that you hold it: do not enter. */
+/** What a server said, or failed to, that a majority was not reached for. */
+export interface NodeRefusal {
+  /** `host:port` of one of its servers, or which of the ports it is. */
+  readonly node: string
+  readonly reason: 'unreachable' | 'quarantined' | 'busy' | 'late'
+  readonly cause?: unknown
+}
+
+/**
+ * Redis could not say whether the lock is free, or may have forgotten who holds it. Nobody knows that you hold it: do not
+ * enter.
+ */
 export class LockUnavailableError extends SlotwiseError {
   readonly code = 'LOCK_UNAVAILABLE'
   readonly resource: string
+  /** How long the server still gives no locks, since it may have forgotten some; `undefined` where that is not the reason. */
+  readonly retryAfterMs: number | undefined
+  /** Who did not grant it, where several are asked. */
+  readonly nodes: readonly NodeRefusal[]
 
-  constructor(resource: string, options?: { readonly cause?: unknown }) {
-    super(`cannot decide who holds ${resource}: Redis does not answer`, options)
+  constructor(
+    resource: string,
+    {
+      cause,
+      retryAfterMs,
+      nodes = [],
+    }: {
+      readonly cause?: unknown
+      readonly retryAfterMs?: number | undefined
+      readonly nodes?: readonly NodeRefusal[] | undefined
+    } = {},
+  ) {
+    const each = nodes.map(({ node, reason }) => `, ${node} ${reason}`).join('')
+    const why =
+      retryAfterMs === undefined
+        ? `Redis does not answer${each}`
+        : `its server was started or promoted, or its slot moved, not long ago and may have forgotten locks; it gives them again in ${retryAfterMs} ms${each}`
+    super(`cannot decide who holds ${resource}: ${why}`, cause === undefined ? {} : { cause })
     this.resource = resource
+    this.retryAfterMs = retryAfterMs
+    this.nodes = nodes
   }
 }
 

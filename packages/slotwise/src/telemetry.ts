@@ -101,7 +101,7 @@ export interface Events {
   'slotwise:lock': {
     readonly name: string
     readonly resource: string
-    readonly kind: 'acquired' | 'busy' | 'unavailable' | 'extended' | 'released' | 'lost'
+    readonly kind: 'acquired' | 'busy' | 'quarantined' | 'unavailable' | 'extended' | 'released' | 'lost'
     readonly durationMs: number
   }
   /** An outbox carried changes of Postgres, or could not, or began or ceased to. */

@@ -86,7 +86,7 @@ export async function failover(options: FailoverOptions): Promise<FailedOver> {
     const slots = await promoted(fleet, replica, { isAgreed: lossless, again: order, timeoutMs, signal })
     if (!lossless) await accepted(fleet, { successor: replica, signal })
     const tookMs = took()
-    if (lossless) await afterLosslessMove?.(slots, placeOf(replica))
+    if (lossless && from !== undefined) await afterLosslessMove?.(slots, placeOf(replica), from)
     return { ...result, tookMs }
   }
   // Nodes that do not answer are what a takeover is for, and no reason to refuse it.

@@ -30,11 +30,11 @@ export interface OperateOptions {
   /** Stops between two steps, none of which leaves anything that the next run does not go on from. */
   readonly signal?: AbortSignal | undefined
   /**
-   * Called when slots have come to a node without a loss, for patterns that keep something by node: a lock's proof
-   * that its server has not been restarted empty, for example.
+   * Called when slots have come to a node from another one without a loss, for patterns that keep something by node: a lock's
+   * proof that its server has not been restarted empty, which `renewMarkers` of `slotwise/lock` takes along.
    */
   readonly afterLosslessMove?:
-    | ((slots: readonly number[], node: FleetNode) => Promise<void> | void)
+    | ((slots: readonly number[], node: FleetNode, from: FleetNode) => Promise<void> | void)
     | undefined
 }
 

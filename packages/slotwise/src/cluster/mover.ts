@@ -139,7 +139,8 @@ export class Mover {
       }),
     )
     const bothStayed = !both.includes(false)
-    if (isLossless && bothStayed) await this.#options.afterLosslessMove?.(all, placeOf(ends[1]))
+    if (isLossless && bothStayed)
+      await this.#options.afterLosslessMove?.(all, placeOf(ends[1]), placeOf(ends[0]))
     else tally.lossless = false
   }
 

@@ -1,36 +1,125 @@
--- Takes the lock for `owner` if nobody holds it, with a fencing token above every earlier one.
+-- Takes the lock for `owner` if nobody holds it, with a fencing token above every earlier one of its slot.
 --
--- The lock is one hash: o its owner, e when its time is over (server ms), f the last token given out. The token
--- is the larger of the last one plus one and the server's clock in microseconds, so it grows even when the hash
--- has expired, or a failover has lost it, as long as the servers' clocks differ by less than the time since.
+-- The lock is one hash: o its owner, e when its time is over (server ms), f its token, b what the holder says of itself, q those
+-- who wait, 35 characters each: owner and the server's time from which it waits no more. Without f it is kept for the first of
+-- the line, who is told and claims it by asking again; nobody holds it then.
+-- The marker, one for all locks of a slot: h the largest token, r the run of the server that knows of all grants, s since when,
+-- m the longest time that anybody may hold a lock. A server that was started or promoted since may have forgotten grants: it
+-- gives none until those are over. Where the same key is given for both, a record keeps its own token, and nothing is known of
+-- the server.
 -- Asking again with the same owner gives the same answer, so this is harmless to repeat.
--- Price: one round trip; a refusal writes nothing.
+-- Price: one round trip; a refusal writes nothing but a place in the line.
 --
 -- @key lock
--- @arg owner      fresh and random for each acquisition
--- @arg ttl_ms     how long it is held unless extended
--- @arg retain_ms  how long the token outlives the lock, for clocks that disagree
--- @return {1, token, ms} held | {0, token, ms} somebody else holds it for so long
-local ttl = tonumber(ARGV[2])
+-- @key marker
+-- @arg owner       22 characters, fresh and random for each acquisition
+-- @arg ttl_ms      how long it is held unless extended
+-- @arg longest_ms  how long any lock may be held without being extended; 0 gives locks after a restart too
+-- @arg least       least token, if the server's clock in microseconds is not to be it; 0 for none
+-- @arg wait_ms     how long to stay in the line; 0 takes no place
+-- @arg label       what to tell others of the holder; empty for nothing
+-- @return {1, token, ms, now} held | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long
+local CLAIM_MS = 1000
+local LONGEST_LINE = 35 * 1000
+local RETAIN_MS = 60000
+local owner, ttl, longest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local least, wait = tonumber(ARGV[4]), tonumber(ARGV[5])
 
 -- The server's clock: callers' clocks disagree on when a lock is over.
 local time = redis.call('TIME')
 local seconds, micros = tonumber(time[1]), tonumber(time[2])
 local now = seconds * 1000 + math.floor(micros / 1000)
 
-local saved = redis.call('HMGET', KEYS[1], 'o', 'e', 'f')
-local ends, token = tonumber(saved[2]), tonumber(saved[3]) or 0
-if saved[1] and ends > now then
-  if saved[1] == ARGV[1] then return { 1, saved[3], ends - now } end
-  return { 0, saved[3], ends - now }
+local saved = redis.call('HMGET', KEYS[1], 'o', 'e', 'f', 'b', 'q')
+local mark = redis.call('HMGET', KEYS[2], 'h', 'r', 's', 'm')
+local ends = tonumber(saved[2]) or 0
+local holder = saved[1]
+local live = holder and ends > now
+if live and holder == owner and saved[3] then return { 1, saved[3], ends - now, now } end
+
+if longest > 0 then
+  local known = tonumber(mark[4]) or 0
+  longest = math.max(longest, known)
+  local server = redis.call('INFO', 'server')
+  local at = string.find(server, 'run_id:', 1, true)
+  local run = string.sub(server, at + 7, at + 46)
+  local since = tonumber(mark[3]) or 0
+  local begins = mark[2] ~= run or since > now
+  if begins then
+    since = now
+    -- The first lock of this slot, or all is forgotten: only a server that was up all the time, and never a replica, can tell.
+    if not mark[2] then
+      local up = string.find(server, 'uptime_in_seconds:', 1, true) + 18
+      local uptime = tonumber(string.sub(server, up, string.find(server, '\r', up, true) - 1))
+      local never = 'master_replid2:' .. string.rep('0', 40)
+      if (uptime - 1) * 1000 > longest and string.find(redis.call('INFO', 'replication'), never, 1, true) then since = 0 end
+    end
+  end
+  if begins or known < longest then
+    redis.call('HDEL', KEYS[2], 'w')
+    redis.call('HSET', KEYS[2], 'r', run, 's', string.format('%.0f', since), 'm', longest)
+  end
+  if since > 0 and since + longest > now then return { -2, since + longest - now, now } end
 end
 
-token = math.max(token + 1, seconds * 1000000 + micros)
+local line = saved[5] or ''
+if not live then
+  -- bound: the places in the line
+  while line ~= '' and tonumber(string.sub(line, 23, 35)) <= now do line = string.sub(line, 36) end
+  holder = string.sub(line, 1, 22)
+  if line == '' or holder == owner then
+    live = false
+  else
+    live = true
+    ends = now + CLAIM_MS
+    saved[4] = false
+  end
+  line = string.sub(line, 36)
+elseif holder == owner then
+  live = false
+end
+
+if live then
+  local place = 0
+  if wait > 0 then
+    local found = string.find(line, owner, 1, true)
+    if found then
+      place = (found + 34) / 35
+    elseif #line < LONGEST_LINE then
+      line = line .. owner .. string.sub('000000000000' .. string.format('%.0f', now + wait), -13)
+      place = #line / 35
+    end
+  end
+  -- Only where it changed.
+  if line ~= (saved[5] or '') or holder ~= saved[1] then
+    local keep = math.max(ends - now, wait, redis.call('PTTL', KEYS[1]))
+    redis.call('HDEL', KEYS[1], 'w')
+    if holder ~= saved[1] then
+      redis.call('HDEL', KEYS[1], 'f', 'b')
+      redis.call('HSET', KEYS[1], 'o', holder, 'e', string.format('%.0f', ends))
+      -- Whoever may not publish lets them ask.
+      redis.pcall('SPUBLISH', KEYS[1], holder .. string.sub(line, 1, 22))
+    end
+    redis.call('HSET', KEYS[1], 'q', line)
+    redis.call('PEXPIRE', KEYS[1], keep)
+  end
+  return { 0, ends - now, place, saved[4] or '', now }
+end
+
+local clock = seconds * 1000000 + micros
+-- A proposal from a clock that is ahead must not carry the tokens away with it.
+if least > 0 then clock = math.min(least, clock + 2000000) end
 -- tostring would keep 14 of its 16 digits.
-local text = string.format('%.0f', token)
--- There is no such field: a server whose memory is full lets a script go on that has begun with what needs none, and those
--- who make room may have to hold something for it.
-redis.call('HDEL', KEYS[1], 'w')
-redis.call('HSET', KEYS[1], 'o', ARGV[1], 'e', string.format('%.0f', now + ttl), 'f', text)
-redis.call('PEXPIRE', KEYS[1], ttl + tonumber(ARGV[3]))
-return { 1, text, ttl }
+local token = string.format('%.0f', math.max((tonumber(mark[1]) or 0) + 1, clock))
+local keep = ttl
+if line ~= '' then keep = math.max(keep, redis.call('PTTL', KEYS[1])) end
+if KEYS[1] == KEYS[2] then keep = keep + RETAIN_MS end
+-- A server whose memory is full lets a script go on that has begun with what needs none, and those who make room may have to
+-- hold something for it.
+redis.call('HDEL', KEYS[1], 'b', 'q')
+redis.call('HSET', KEYS[1], 'o', owner, 'e', string.format('%.0f', now + ttl), 'f', token)
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'b', ARGV[6]) end
+if line ~= '' then redis.call('HSET', KEYS[1], 'q', line) end
+redis.call('PEXPIRE', KEYS[1], keep)
+redis.call('HSET', KEYS[2], 'h', token)
+return { 1, token, ttl, now }

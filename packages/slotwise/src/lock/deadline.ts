@@ -1,29 +1,95 @@
+/** What tells a handle the time, and wakes it. */
+export interface Clocks {
+  /** Never set, and stands still while the machine is suspended. */
+  monotonicMs(): number
+  /** Goes on while the machine is suspended, and jumps when it is set. */
+  wallMs(): number
+  /** Calls back once, on a timer that keeps no process alive; returns how to do without. */
+  after(ms: number, then: () => void): () => void
+  /** Calls back when the two have come apart; returns how to stop. */
+  onStep(listener: () => void): () => void
+}
+
+/** How often the two are compared, and by how much they may differ more than before: clocks are corrected all the time. */
+const COMPARED_EVERY_MS = 250
+const STEP_MS = 2
+
+class SystemClocks implements Clocks {
+  readonly #listeners = new Set<() => void>()
+  #timer: NodeJS.Timeout | undefined
+  #apartMs = 0
+
+  monotonicMs(): number {
+    return performance.now()
+  }
+
+  wallMs(): number {
+    return Date.now()
+  }
+
+  after(ms: number, then: () => void): () => void {
+    const timer = setTimeout(then, ms).unref()
+    return () => clearTimeout(timer)
+  }
+
+  onStep(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    // One for all handles: thousands may be held.
+    if (this.#timer === undefined) {
+      this.#apartMs = this.#apart()
+      this.#timer = setInterval(() => this.#compare(), COMPARED_EVERY_MS).unref()
+    }
+    return () => {
+      this.#listeners.delete(listener)
+      if (this.#listeners.size > 0) return
+      clearInterval(this.#timer)
+      this.#timer = undefined
+    }
+  }
+
+  #apart(): number {
+    return Date.now() - performance.now()
+  }
+
+  #compare(): void {
+    const apartMs = this.#apart()
+    const isStep = Math.abs(apartMs - this.#apartMs) > STEP_MS
+    this.#apartMs = apartMs
+    if (isStep) for (const listener of this.#listeners) listener()
+  }
+}
+
+export const CLOCKS: Clocks = new SystemClocks()
+
 /**
  * When the holder must stop, on two clocks. The monotonic clock stands still while the machine is suspended, the
  * wall clock jumps when it is set; a lock is over as soon as either says so. Counted from before the request was
  * sent, less one hundredth and two milliseconds for clocks that run at different speeds.
  */
 export class Deadline {
+  readonly #clocks: Clocks
   readonly #monotonic: number
   readonly #wall: number
 
-  private constructor(monotonic: number, wall: number) {
+  private constructor(clocks: Clocks, monotonic: number, wall: number) {
+    this.#clocks = clocks
     this.#monotonic = monotonic
     this.#wall = wall
   }
 
   /** Starts counting; call before sending, and the result with the time that was granted. */
-  static starting(): (ttlMs: number) => Deadline {
-    const monotonic = performance.now()
-    const wall = Date.now()
+  static starting(clocks: Clocks): (ttlMs: number) => Deadline {
+    const monotonic = clocks.monotonicMs()
+    const wall = clocks.wallMs()
     return (ttlMs) => {
       const usable = ttlMs - ttlMs / 100 - 2
-      return new Deadline(monotonic + usable, wall + usable)
+      return new Deadline(clocks, monotonic + usable, wall + usable)
     }
   }
 
   /** Never negative. */
   remainingMs(): number {
-    return Math.max(0, Math.min(this.#monotonic - performance.now(), this.#wall - Date.now()))
+    const monotonic = this.#monotonic - this.#clocks.monotonicMs()
+    return Math.max(0, Math.min(monotonic, this.#wall - this.#clocks.wallMs()))
   }
 }

@@ -4,16 +4,19 @@
 -- @key lock
 -- @arg owner      as it was acquired with
 -- @arg ttl_ms     how long it is held from now on
--- @arg retain_ms  how long the token outlives the lock
 -- @return 1 extended | 0 its time was over | -1 somebody else's, or nobody's
+local RETAIN_MS = 60000
 local ttl = tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
-local saved = redis.call('HMGET', KEYS[1], 'o', 'e')
-if saved[1] ~= ARGV[1] then return -1 end
+local saved = redis.call('HMGET', KEYS[1], 'o', 'e', 'f', 'h')
+-- Without a token it is only kept for who is to have it.
+if saved[1] ~= ARGV[1] or not saved[3] then return -1 end
 if tonumber(saved[2]) <= now then return 0 end
--- Whoever has it keeps it where the memory is full too: a server lets a script go on that has begun with what needs none.
-redis.call('PEXPIRE', KEYS[1], ttl + tonumber(ARGV[3]))
-redis.call('HSET', KEYS[1], 'e', string.format('%.0f', now + ttl))
+if saved[4] then ttl = ttl + RETAIN_MS end
+-- Those who wait keep the record longer. Whoever has it keeps it where the memory is full too: a server lets a script go on that
+-- has begun with what needs none.
+redis.call('PEXPIRE', KEYS[1], math.max(ttl, redis.call('PTTL', KEYS[1])))
+redis.call('HSET', KEYS[1], 'e', string.format('%.0f', now + tonumber(ARGV[2])))
 return 1

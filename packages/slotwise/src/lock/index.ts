@@ -4,5 +4,7 @@
  * @module
  */
 export type { Lock } from './lock.js'
-export type { AcquireOptions, Acquisition, LocksOptions, TryAcquireOptions } from './locks.js'
+export type { LockSet } from './lock-set.js'
 export { Locks } from './locks.js'
+export { renewMarkers } from './markers.js'
+export type { AcquireOptions, Acquisition, LocksOptions, TryAcquireOptions } from './options.js'

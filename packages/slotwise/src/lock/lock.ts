@@ -1,6 +1,8 @@
 import { LockLostError } from '../errors.js'
 import type { Id } from '../keys.js'
 import type { CallOptions } from '../options.js'
+import type { Verdict } from './authority.js'
+import type { Clocks } from './deadline.js'
 
 /**
  * A lock that is held, until its deadline, its release or its loss. `await using` releases it.
@@ -17,7 +19,7 @@ export interface Lock extends AsyncDisposable {
   readonly token: bigint
   /** Aborts with {@link LockLostError} within 10 ms of the deadline while the event loop runs, or on a loss. */
   readonly signal: AbortSignal
-  /** How long it is still held, in milliseconds; 0 from the deadline on. */
+  /** How long it is still held unless it is extended, in milliseconds; 0 from the deadline on. */
   remainingMs(): number
   /** @throws LockLostError if it is not held any more */
   assertHeld(): void
@@ -38,8 +40,9 @@ export interface Lock extends AsyncDisposable {
 
 /** What a {@link HeldLock} asks of whoever made it. */
 export interface Keeper {
+  readonly clocks: Clocks
   /** Asks for more time; resolves with what was said, and rejects when nothing was. */
-  extend(ttlMs: number, options: CallOptions): Promise<'done' | 'over' | 'not-ours'>
+  extend(ttlMs: number, options: CallOptions): Promise<Verdict>
   release(untilMs: number): Promise<boolean>
   checkedTtl(ttlMs: number): number
   countFrom(): (ttlMs: number) => { remainingMs(): number }
@@ -48,8 +51,18 @@ export interface Keeper {
   report(error: unknown): void
 }
 
-/** Wakes at least this often, so that a clock that was set is noticed. */
-const LONGEST_SLEEP_MS = 250
+/** What a {@link HeldLock} is made of. */
+export interface Grant {
+  readonly resource: Id
+  readonly key: string
+  readonly token: bigint
+  readonly ttlMs: number
+  /** How long it extends itself at most, from its acquisition on; `undefined` for not at all. */
+  readonly maxHoldMs: number | undefined
+  readonly deadline: { remainingMs(): number }
+}
+
+const nothing = () => {}
 
 export class HeldLock implements Lock {
   readonly resource: Id
@@ -58,26 +71,26 @@ export class HeldLock implements Lock {
   readonly #keeper: Keeper
   readonly #controller = new AbortController()
   readonly #ttlMs: number
+  /** On the monotonic clock: it extends itself up to here. */
+  readonly #holdUntil: number
   #deadline: { remainingMs(): number }
-  #timer: NodeJS.Timeout | undefined
+  #cancelDeadline = nothing
+  #cancelExtension = nothing
+  readonly #unwatch: () => void
   #end: LockLostError | undefined
   #released: Promise<boolean> | undefined
 
-  constructor(
-    resource: Id,
-    key: string,
-    token: bigint,
-    ttlMs: number,
-    deadline: { remainingMs(): number },
-    keeper: Keeper,
-  ) {
-    this.resource = resource
-    this.key = key
-    this.token = token
-    this.#ttlMs = ttlMs
-    this.#deadline = deadline
+  constructor(grant: Grant, keeper: Keeper) {
+    this.resource = grant.resource
+    this.key = grant.key
+    this.token = grant.token
+    this.#ttlMs = grant.ttlMs
+    this.#deadline = grant.deadline
     this.#keeper = keeper
+    this.#holdUntil = keeper.clocks.monotonicMs() + (grant.maxHoldMs ?? 0)
+    this.#unwatch = keeper.clocks.onStep(() => this.#arm())
     this.#arm()
+    if (grant.maxHoldMs !== undefined) this.#extendLater(grant.ttlMs / 3)
   }
 
   get signal(): AbortSignal {
@@ -104,6 +117,8 @@ export class HeldLock implements Lock {
     )
     const verdict = await this.#keeper.extend(ttl, { ...options, deadlineMs })
     if (verdict !== 'done') this.#lose(verdict === 'over' ? 'expired' : 'taken')
+    // Granted too late to be used: nobody is to wait for it.
+    else if (this.remainingMs() === 0) void this.release()
     this.assertHeld()
     this.#deadline = counted(ttl)
     this.#arm()
@@ -115,16 +130,17 @@ export class HeldLock implements Lock {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#end === undefined && this.#deadline.remainingMs() === 0) this.#lose('expired')
     const lost = this.#end
     await this.release()
     // The body may have thrown: its error must not be replaced by this one.
-    if (lost !== undefined) this.#keeper.report(lost)
+    if (lost !== undefined && lost.reason !== 'released') this.#keeper.report(lost)
   }
 
   async #release(): Promise<boolean> {
     const remainingMs = this.remainingMs()
     const wasHeld = this.#end === undefined && remainingMs > 0
-    clearTimeout(this.#timer)
+    this.#still()
     this.#end ??= new LockLostError(nameOf(this.resource), 'released')
     // Also where its time is over: the record of an expired lock goes, if nobody has taken it.
     const freed = await this.#keeper.release(Math.max(remainingMs, 1))
@@ -132,21 +148,44 @@ export class HeldLock implements Lock {
   }
 
   #arm(): void {
-    clearTimeout(this.#timer)
+    this.#cancelDeadline()
+    if (this.#end !== undefined) return
     const remainingMs = this.#deadline.remainingMs()
     if (remainingMs === 0) return this.#lose('expired')
-    const sleepMs = Math.min(Math.ceil(remainingMs), LONGEST_SLEEP_MS)
-    this.#timer = setTimeout(() => {
-      this.#arm()
-    }, sleepMs).unref()
+    this.#cancelDeadline = this.#keeper.clocks.after(Math.ceil(remainingMs), () => this.#arm())
+  }
+
+  #extendLater(ms: number): void {
+    this.#cancelExtension = this.#keeper.clocks.after(Math.ceil(ms), () => void this.#extendItself())
+  }
+
+  async #extendItself(): Promise<void> {
+    const leftMs = Math.floor(this.#holdUntil - this.#keeper.clocks.monotonicMs())
+    const remainingMs = this.remainingMs()
+    if (leftMs <= remainingMs) return
+    const ttlMs = Math.min(this.#ttlMs, leftMs)
+    try {
+      // A shorter time than there is would take some away.
+      if (ttlMs > remainingMs) await this.extend(ttlMs, { deadlineMs: Math.ceil(this.#ttlMs / 4) })
+      this.#extendLater(this.#ttlMs / 3)
+    } catch {
+      // Without an answer it is held still, and asks again; a loss is told by the signal.
+      if (this.#end === undefined) this.#extendLater(this.#ttlMs / 10)
+    }
   }
 
   #lose(reason: 'expired' | 'taken'): void {
     if (this.#end !== undefined) return
-    clearTimeout(this.#timer)
+    this.#still()
     this.#end = new LockLostError(nameOf(this.resource), reason)
     this.#keeper.lost()
     this.#controller.abort(this.#end)
+  }
+
+  #still(): void {
+    this.#cancelDeadline()
+    this.#cancelExtension()
+    this.#unwatch()
   }
 }
 

@@ -1,55 +1,40 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { ClosedError, LockBusyError, LockUnavailableError } from '../errors.js'
+import { ClosedError, ConfigurationError, LockBusyError, LockUnavailableError } from '../errors.js'
 import { type Id, type Key, type KeySpace, keyOf, plainName } from '../keys.js'
-import { type CallOptions, integer } from '../options.js'
+import { type CallOptions, integer, oneOf, shown } from '../options.js'
 import { randomTag } from '../random.js'
 import type { RedisPort } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
-import { Deadline } from './deadline.js'
+import type { Answer, Ask, Authority } from './authority.js'
+import { CLOCKS, type Clocks, Deadline } from './deadline.js'
 import { HeldLock, type Keeper, type Lock, nameOf } from './lock.js'
-import * as scripts from './scripts.js'
-
-/** Settings of {@link Locks}. */
-export interface LocksOptions {
-  /** Part of every key: locks of one name exclude each other. */
-  readonly name: string
-  /** Longest time a lock may be asked for. @defaultValue `30000` */
-  readonly maxTtlMs?: number | undefined
-  /** Hears of locks that were lost while in use, and of releases that Redis did not confirm. */
-  readonly onError?: ((error: unknown) => void) | undefined
-}
-
-/** Options of {@link Locks.tryAcquire}. */
-export interface TryAcquireOptions extends CallOptions {
-  /** How long it is held unless extended, in milliseconds: longer than the work ever takes. */
-  readonly ttlMs: number
-}
-
-/** Options of {@link Locks.acquire} and {@link Locks.using}. */
-export interface AcquireOptions extends TryAcquireOptions {
-  /** How long to wait for whoever holds it, in milliseconds. No order is promised. @defaultValue `300` */
-  readonly waitMs?: number | undefined
-}
-
-/** What {@link Locks.tryAcquire} was told. */
-export type Acquisition =
-  | { readonly acquired: true; readonly lock: Lock }
-  | { readonly acquired: false; readonly reason: 'busy'; readonly retryAfterMs: number }
-  | { readonly acquired: false; readonly reason: 'unavailable'; readonly cause: unknown }
+import { acquiredAll, type LockSet } from './lock-set.js'
+import { NestedLock } from './nested.js'
+import { OneSlot, type OneSlotOptions } from './one-slot.js'
+import {
+  type AcquireOptions,
+  type Acquisition,
+  checkedHolder,
+  type LocksOptions,
+  type TryAcquireOptions,
+} from './options.js'
 
 /** One request may take so long at most; its answer is worth less the later it comes. */
 const LONGEST_REQUEST_MS = 1000
-/** Bounds of the wait between two requests, with full jitter. */
-const POLL_MS = { min: 5, max: 50 }
+
+/** What a request came to. */
+type Outcome =
+  | Exclude<Answer, { kind: 'held' }>
+  | { readonly kind: 'acquired'; readonly lock: Lock }
+  | { readonly kind: 'unavailable'; readonly cause: unknown }
 
 /**
  * Locks, each in one slot of the cluster. **At most one holder's fenced writes take effect**: every holder gets a
  * token larger than all before it, which the resource compares. The handle knows when its time is over whether or
- * not Redis answers.
+ * not Redis answers. Those who wait get it in the order in which they came.
  *
- * Not guaranteed: that nobody else believes to hold the lock after a failover of an asynchronous replica, which can
- * forget the last acquisitions. The token tells the two apart; a resource that does not compare tokens is
- * protected only as far as the primaries survive.
+ * A server that was started or promoted may have forgotten locks, and gives none until those are over. Not guaranteed: that
+ * nobody else believes to hold the lock while a primary that was paused or cut off, and replaced, has not learnt of it. The
+ * token tells the two apart.
  *
  * @example
  * ```ts
@@ -57,8 +42,8 @@ const POLL_MS = { min: 5, max: 50 }
  * import { Locks } from 'slotwise/lock'
  *
  * const redis = await connect({ nodes: ['127.0.0.1:7000'] })
- * const locks = new Locks(redis, { name: 'invoices' })
- * const total = await locks.using(['invoice', 42], { ttlMs: 5000 }, async (lock) => {
+ * const locks = new Locks(redis, { name: 'invoices', maxTtlMs: 5000 })
+ * const total = await locks.using(['invoice', 42], { ttlMs: 5000, maxHoldMs: 60_000 }, async (lock) => {
  *   lock.assertHeld()
  *   return 17n + lock.token
  * })
@@ -68,85 +53,118 @@ const POLL_MS = { min: 5, max: 50 }
 export class Locks {
   readonly #port: RedisPort
   readonly #options: LocksOptions
-  #space: KeySpace
+  readonly #clocks: Clocks
+  readonly #authority: Authority
   readonly #maxTtlMs: number
+  readonly #holder: string
+  #space: KeySpace
   /** Shared by all views, so that closing one closes the locks. */
   #life: { closed: boolean } = { closed: false }
 
-  constructor(port: RedisPort, options: LocksOptions) {
+  constructor(port: RedisPort, options: LocksOptions)
+  /** @internal */
+  constructor(port: RedisPort, options: LocksOptions, clocks: Clocks, authority?: Authority)
+  constructor(port: RedisPort, options: LocksOptions, clocks: Clocks = CLOCKS, authority?: Authority) {
+    const name = plainName('name', options.name)
     this.#port = port
     this.#options = options
-    this.#space = { namespace: port.namespace, pattern: 'lock', name: plainName('name', options.name) }
+    this.#clocks = clocks
+    this.#space = { namespace: port.namespace, pattern: 'lock', name }
     // A timer of Node counts to 2^31 - 1 ms.
-    this.#maxTtlMs = integer('maxTtlMs', options.maxTtlMs ?? 30_000, { max: 2 ** 31 - 1 })
+    this.#maxTtlMs = integer('maxTtlMs', options.maxTtlMs ?? 30_000, { min: 10, max: 2 ** 31 - 1 })
+    this.#holder = checkedHolder(options.holder)
+    this.#authority = authority ?? new OneSlot(port, clocks, checkedOptions(name, this.#maxTtlMs, options))
   }
 
   /** The same locks for the resources of one tenant: a free view. */
   forTenant(tenant: string): Locks {
-    const view = new Locks(this.#port, this.#options)
+    const view = new Locks(this.#port, this.#options, this.#clocks, this.#authority)
     view.#space = { ...this.#space, tenant }
     view.#life = this.#life
     return view
   }
 
   /**
+   * Looks at what only the servers can tell: whether they may evict locks. Every operation does so first, and every minute.
+   *
+   * @throws ConfigurationError a primary may evict locks, or will not say
+   */
+  ready(): Promise<void> {
+    return this.#authority.ready()
+  }
+
+  /**
    * Takes the lock, waiting up to `waitMs` for it.
    *
    * @throws LockBusyError if somebody else holds it until the end of the wait
-   * @throws LockUnavailableError if Redis could not say; what may have been taken is released in the background
+   * @throws LockUnavailableError if Redis could not say, and what may have been taken is released in the background; or if
+   *   its server may have forgotten locks for longer than the wait lasts, and says in `retryAfterMs` until when
    */
   async acquire(resource: Id, options: AcquireOptions): Promise<Lock> {
     const waitMs = integer('waitMs', options.waitMs ?? 300, { min: 0 })
-    const until = performance.now() + waitMs
-    for (let round = 0; ; round++) {
-      const outcome = await this.tryAcquire(resource, options)
-      if (outcome.acquired) return outcome.lock
-      if (outcome.reason === 'unavailable') throw new LockUnavailableError(nameOf(resource), outcome)
-      const leftMs = until - performance.now()
-      if (leftMs <= 0) throw new LockBusyError(nameOf(resource), outcome.retryAfterMs)
-      const step = Math.min(POLL_MS.max, POLL_MS.min * 2 ** Math.min(round, 10))
-      const pause = Math.min(leftMs, outcome.retryAfterMs, Math.random() * step)
-      // An aborted sleep is told by the signal's own reason, at the next request.
-      await sleep(Math.ceil(pause), undefined, { ...(options.signal && { signal: options.signal }) }).catch(
-        () => {},
+    const { within, signal } = options
+    if (within !== undefined) return this.#nested(resource, within)
+    const ask = this.#ask(resource, options)
+    const until = this.#clocks.monotonicMs() + waitMs
+    for (;;) {
+      const askedAt = this.#clocks.monotonicMs()
+      const outcome = await this.#try(
+        resource,
+        { ...ask, waitMs: Math.max(0, Math.ceil(until - askedAt)) },
+        options,
       )
+      if (outcome.kind === 'acquired') return outcome.lock
+      if (outcome.kind === 'unavailable') throw unavailable(resource, outcome.cause)
+      const leftMs = until - this.#clocks.monotonicMs()
+      if (outcome.kind === 'quarantined') {
+        if (outcome.remainingMs > leftMs)
+          throw new LockUnavailableError(nameOf(resource), { retryAfterMs: outcome.remainingMs })
+        await this.#pause(outcome.remainingMs, signal)
+      } else if (leftMs <= 0) {
+        if (outcome.place > 0) void this.#releaseUntil(ask.key, ask.owner, LONGEST_REQUEST_MS)
+        throw new LockBusyError(nameOf(resource), outcome.remainingMs, outcome.holder || undefined)
+      } else {
+        const { remainingMs, place } = outcome
+        await this.#authority.turn(ask, { askedAt, remainingMs, place, leftMs, signal })
+      }
+      if (signal?.aborted === true) {
+        void this.#releaseUntil(ask.key, ask.owner, LONGEST_REQUEST_MS)
+        signal.throwIfAborted()
+      }
     }
   }
 
-  /** Takes the lock if nobody holds it, at once. */
-  async tryAcquire(resource: Id, { ttlMs, signal, deadlineMs }: TryAcquireOptions): Promise<Acquisition> {
-    if (this.#life.closed) throw new ClosedError('these locks have been closed')
-    signal?.throwIfAborted()
-    const ttl = this.#checkedTtl(ttlMs)
-    const key = keyOf(this.#space, resource)
-    const owner = randomTag(16).toString('base64url')
-    const startedAt = performance.now()
-    const counted = Deadline.starting()
-    try {
-      const grant = await scripts.acquire.run(
-        this.#port,
-        { lock: key },
-        { owner, ttl_ms: ttl, retain_ms: scripts.RETAIN_MS },
-        { signal, deadlineMs: Math.min(deadlineMs ?? LONGEST_REQUEST_MS, LONGEST_REQUEST_MS, ttl) },
-      )
-      if (!grant.held) {
-        this.#publish(resource, 'busy', startedAt)
-        return { acquired: false, reason: 'busy', retryAfterMs: grant.remainingMs }
-      }
-      const deadline = counted(ttl)
-      if (deadline.remainingMs() === 0) throw new Error('the answer came when the lock was over already')
-      this.#publish(resource, 'acquired', startedAt)
-      return {
-        acquired: true,
-        lock: new HeldLock(resource, key, grant.token, ttl, deadline, this.#keeper(resource, key, owner)),
-      }
-    } catch (cause) {
-      // It may have been granted, and nobody would release it until its time is over.
-      void this.#releaseUntil(key, owner, ttl)
-      signal?.throwIfAborted()
-      this.#publish(resource, 'unavailable', startedAt)
-      return { acquired: false, reason: 'unavailable', cause }
-    }
+  /** Takes the lock if nobody holds it and nobody waits for it, at once. */
+  async tryAcquire(resource: Id, options: TryAcquireOptions): Promise<Acquisition> {
+    if (options.within !== undefined) return { acquired: true, lock: this.#nested(resource, options.within) }
+    const outcome = await this.#try(resource, this.#ask(resource, options), options)
+    if (outcome.kind === 'acquired') return { acquired: true, lock: outcome.lock }
+    if (outcome.kind === 'unavailable')
+      return { acquired: false, reason: 'unavailable', cause: outcome.cause }
+    const retryAfterMs = outcome.remainingMs
+    if (outcome.kind === 'quarantined') return { acquired: false, reason: 'quarantined', retryAfterMs }
+    return { acquired: false, reason: 'busy', retryAfterMs, holder: outcome.holder || undefined }
+  }
+
+  /**
+   * Takes the locks of several resources, in an order of their own that is the same for everybody: who takes them so does not
+   * wait in a circle. All or none.
+   *
+   * @throws LockBusyError one is held by somebody else until the end of the wait, which is one for all
+   * @throws LockUnavailableError Redis could not say of one
+   */
+  acquireAll(resources: readonly Id[], options: Omit<AcquireOptions, 'within'>): Promise<LockSet> {
+    const waitMs = integer('waitMs', options.waitMs ?? 300, { min: 0 })
+    const inOrder = [...new Map(resources.map((one) => [keyOf(this.#space, one), one]))]
+    inOrder.sort(([a], [b]) => (a < b ? -1 : 1))
+    const until = this.#clocks.monotonicMs() + waitMs
+    return acquiredAll(
+      inOrder.map(([, resource]) => resource),
+      (resource) => {
+        const leftMs = Math.max(0, Math.ceil(until - this.#clocks.monotonicMs()))
+        return this.acquire(resource, { ...options, waitMs: leftMs })
+      },
+    )
   }
 
   /**
@@ -166,13 +184,81 @@ export class Locks {
   }
 
   /** Ends these locks: none can be acquired any more; those that are held stay so. The port stays open. Idempotent. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#life.closed = true
-    return Promise.resolve()
+    await this.#authority.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  #nested(resource: Id, outer: Lock): Lock {
+    this.#checkOpen()
+    outer.assertHeld()
+    if (outer.key !== keyOf(this.#space, resource)) {
+      throw new ConfigurationError(`within is a lock on ${outer.key}, not on ${nameOf(resource)}`)
+    }
+    return new NestedLock(outer)
+  }
+
+  #ask(resource: Id, { ttlMs, maxHoldMs, holder }: TryAcquireOptions): Ask & Holding {
+    this.#checkOpen()
+    return {
+      key: keyOf(this.#space, resource),
+      owner: randomTag(16).toString('base64url'),
+      ttlMs: this.#checkedTtl(ttlMs),
+      maxHoldMs: maxHoldMs === undefined ? undefined : integer('maxHoldMs', maxHoldMs),
+      waitMs: 0,
+      holder: holder === undefined ? this.#holder : checkedHolder(holder),
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#life.closed) throw new ClosedError('these locks have been closed')
+  }
+
+  /** One request. Whatever it may have got without being told so is given back. */
+  async #try(resource: Id, ask: Ask & Holding, { signal, deadlineMs }: CallOptions): Promise<Outcome> {
+    signal?.throwIfAborted()
+    const { key, owner, ttlMs } = ask
+    await this.ready()
+    this.#checkOpen()
+    const startedAt = this.#clocks.monotonicMs()
+    const counted = Deadline.starting(this.#clocks)
+    try {
+      const answer = await this.#authority.acquire(ask, {
+        signal,
+        deadlineMs: Math.min(deadlineMs ?? LONGEST_REQUEST_MS, LONGEST_REQUEST_MS, ttlMs),
+      })
+      if (answer.kind !== 'held') {
+        this.#publish(resource, answer.kind, startedAt)
+        return answer
+      }
+      const deadline = counted(Math.min(ttlMs, answer.remainingMs))
+      if (deadline.remainingMs() === 0) throw new Error('the answer came when the lock was over already')
+      this.#publish(resource, 'acquired', startedAt)
+      const grant = { ...ask, resource, token: answer.token, deadline }
+      return { kind: 'acquired', lock: new HeldLock(grant, this.#keeper(resource, key, owner)) }
+    } catch (cause) {
+      // It may have been granted, and nobody would release it until its time is over.
+      void this.#releaseUntil(key, owner, ttlMs)
+      signal?.throwIfAborted()
+      this.#publish(resource, 'unavailable', startedAt)
+      return { kind: 'unavailable', cause }
+    }
+  }
+
+  #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#clocks.after(Math.ceil(ms), wake)
+      function wake(): void {
+        cancel()
+        signal?.removeEventListener('abort', wake)
+        resolve()
+      }
+      signal?.addEventListener('abort', wake, { once: true })
+    })
   }
 
   #checkedTtl(ttlMs: number): number {
@@ -182,23 +268,23 @@ export class Locks {
 
   #keeper(resource: Id, key: Key, owner: string): Keeper {
     return {
+      clocks: this.#clocks,
       checkedTtl: (ttlMs) => this.#checkedTtl(ttlMs),
-      countFrom: () => Deadline.starting(),
-      extend: async (ttl, options) => {
-        const startedAt = performance.now()
-        const args = { owner, ttl_ms: ttl, retain_ms: scripts.RETAIN_MS }
-        const verdict = await scripts.extend.run(this.#port, { lock: key }, args, options)
+      countFrom: () => Deadline.starting(this.#clocks),
+      extend: async (ttlMs, options) => {
+        const startedAt = this.#clocks.monotonicMs()
+        const verdict = await this.#authority.extend(key, owner, ttlMs, options)
         if (verdict === 'done') this.#publish(resource, 'extended', startedAt)
         return verdict
       },
       release: async (untilMs) => {
-        const startedAt = performance.now()
+        const startedAt = this.#clocks.monotonicMs()
         const freed = await this.#releaseUntil(key, owner, untilMs)
         if (freed) this.#publish(resource, 'released', startedAt)
         return freed
       },
       lost: () => {
-        this.#publish(resource, 'lost', performance.now())
+        this.#publish(resource, 'lost', this.#clocks.monotonicMs())
       },
       report: (error) => this.#options.onError?.(error),
     }
@@ -206,11 +292,9 @@ export class Locks {
 
   /** Never rejects. The caller waits for the first try only, the others run until the lock is over by itself. */
   async #releaseUntil(key: Key, owner: string, untilMs: number): Promise<boolean> {
-    const first = Math.min(LONGEST_REQUEST_MS, Math.max(untilMs, 100))
+    const first = Math.ceil(Math.min(LONGEST_REQUEST_MS, Math.max(untilMs, 100)))
     try {
-      return (
-        (await scripts.release.run(this.#port, { lock: key }, { owner }, { deadlineMs: first })) === 'done'
-      )
+      return (await this.#authority.release(key, owner, first)) === 'done'
     } catch (error) {
       if (untilMs > first) void this.#releaseLater(key, owner, Math.ceil(untilMs - first))
       else this.#options.onError?.(error)
@@ -220,7 +304,7 @@ export class Locks {
 
   async #releaseLater(key: Key, owner: string, deadlineMs: number): Promise<void> {
     try {
-      await scripts.release.run(this.#port, { lock: key }, { owner }, { deadlineMs })
+      await this.#authority.release(key, owner, deadlineMs)
     } catch (error) {
       this.#options.onError?.(error)
     }
@@ -232,7 +316,28 @@ export class Locks {
       name,
       resource: nameOf(resource),
       kind,
-      durationMs: performance.now() - startedAt,
+      durationMs: this.#clocks.monotonicMs() - startedAt,
     }))
   }
+}
+
+interface Holding {
+  readonly maxHoldMs: number | undefined
+}
+
+function checkedOptions(name: string, maxTtlMs: number, options: LocksOptions): OneSlotOptions {
+  const { quarantine = true, evictionCheck = 'refuse' } = options
+  if (typeof quarantine !== 'boolean')
+    throw new ConfigurationError(`quarantine must be true or false, got ${shown(quarantine)}`)
+  return {
+    name,
+    maxTtlMs,
+    quarantine,
+    evictionCheck: oneOf('evictionCheck', evictionCheck, ['refuse', 'warn', 'off']),
+    report: (error) => options.onError?.(error),
+  }
+}
+
+function unavailable(resource: Id, cause: unknown): Error {
+  return cause instanceof LockUnavailableError ? cause : new LockUnavailableError(nameOf(resource), { cause })
 }

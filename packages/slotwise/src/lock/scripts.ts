@@ -2,36 +2,57 @@ import { UnexpectedReplyError } from '../errors.js'
 import type { Reply } from '../redis/port.js'
 import { defineScript } from '../redis/script.js'
 import acquireSource from './acquire.lua.js'
+import type { Verdict } from './authority.js'
 import extendSource from './extend.lua.js'
+import raiseSource from './raise.lua.js'
 import releaseSource from './release.lua.js'
+import renewSource from './renew.lua.js'
 
-/** What a request for the lock is told. */
-export interface Grant {
-  readonly held: boolean
-  readonly token: bigint
-  readonly remainingMs: number
-}
+/** What one server says to a request for a lock. */
+export type Granted = { readonly nowMs: number } & (
+  | { readonly kind: 'held'; readonly token: bigint; readonly remainingMs: number }
+  | { readonly kind: 'busy'; readonly remainingMs: number; readonly place: number; readonly holder: string }
+  | { readonly kind: 'quarantined'; readonly remainingMs: number }
+)
 
-/** How long a token outlives its lock: clocks of servers must not differ by more, or tokens could repeat. */
-export const RETAIN_MS = 60_000
+/** For how long the first of the line has the lock kept for it. The scripts say the same. */
+export const CLAIM_MS = 1000
 
-export const acquire = defineScript(acquireSource, { repeat: 'safe', decode: grant })
+export const acquire = defineScript(acquireSource, { repeat: 'safe', decode: granted })
 export const extend = defineScript(extendSource, { repeat: 'safe', decode: verdict })
 export const release = defineScript(releaseSource, { repeat: 'safe', decode: verdict })
+export const raise = defineScript(raiseSource, { repeat: 'safe', decode: number })
+export const renew = defineScript(renewSource, { repeat: 'safe', decode: number })
 
-function grant(reply: Reply): Grant {
+function granted(reply: Reply): Granted {
   if (Array.isArray(reply)) {
-    const [held, token, remainingMs] = reply as readonly Reply[]
-    if ((held === 0 || held === 1) && typeof token === 'string' && typeof remainingMs === 'number') {
-      return { held: held === 1, token: BigInt(token), remainingMs }
+    const [kind, ...rest] = reply as readonly Reply[]
+    if (kind === 1) {
+      const [token, remainingMs, nowMs] = rest
+      if (typeof token === 'string' && typeof remainingMs === 'number' && typeof nowMs === 'number')
+        return { kind: 'held', token: BigInt(token), remainingMs, nowMs }
+    }
+    if (kind === 0) {
+      const [remainingMs, place, holder, nowMs] = rest
+      if (typeof remainingMs === 'number' && typeof place === 'number' && typeof holder === 'string')
+        return { kind: 'busy', remainingMs, place, holder, nowMs: Number(nowMs) }
+    }
+    if (kind === -2) {
+      const [remainingMs, nowMs] = rest
+      if (typeof remainingMs === 'number') return { kind: 'quarantined', remainingMs, nowMs: Number(nowMs) }
     }
   }
   throw new UnexpectedReplyError('a request for a lock was answered with something else')
 }
 
-function verdict(reply: Reply): 'done' | 'over' | 'not-ours' {
+function verdict(reply: Reply): Verdict {
   if (reply === 1) return 'done'
   if (reply === 0) return 'over'
   if (reply === -1) return 'not-ours'
   throw new UnexpectedReplyError('a lock was answered with something else than 1, 0 or -1')
+}
+
+function number(reply: Reply): number {
+  if (typeof reply === 'number') return reply
+  throw new UnexpectedReplyError('what is known of locks was answered with something else than a number')
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { ConfigurationError, OutcomeUnknownError, RedisUnavailableError, ReplyError } from '../errors.js'
 import { plainName } from '../keys.js'
 import { integer } from '../options.js'
@@ -42,6 +43,23 @@ interface Fault {
   readonly executed: boolean
 }
 
+/** What servers say of themselves. */
+interface Life {
+  readonly run: string
+  readonly bornMs: number
+  readonly wasReplica: boolean
+}
+
+const LONG_MS = 30 * 86_400_000
+
+const runId = (): string => randomBytes(20).toString('hex')
+
+function infoOf({ run, bornMs, wasReplica }: Life, nowMs: number): string {
+  const uptime = Math.max(0, Math.floor((nowMs - bornMs) / 1000))
+  const before = (wasReplica ? '1' : '0').repeat(40)
+  return `run_id:${run}\r\nuptime_in_seconds:${uptime}\r\nmaster_replid2:${before}\r\nmaxmemory:0\r\n`
+}
+
 /** Repeats of what is harmless to repeat, as `connect` has them by default. */
 const MAX_RETRIES = 3
 
@@ -73,6 +91,8 @@ export class MemoryRedis {
   /** What the replicas have, where that is not what the primaries have. */
   #behind: Keyspace | undefined
   #stopped: string | undefined
+  /** Of all primaries: they are up for long when the test begins. */
+  #life: Life
   /** @internal */
   readonly layout: Layout
 
@@ -83,6 +103,7 @@ export class MemoryRedis {
     scripts = [],
   }: MemoryRedisOptions = {}) {
     this.#clock = clock
+    this.#life = { run: runId(), bornMs: clock.now() - LONG_MS, wasReplica: false }
     this.layout = new Layout(
       integer('primaries', primaries, { max: 1000 }),
       integer('replicasPerPrimary', replicasPerPrimary, { min: 0, max: 10 }),
@@ -154,8 +175,16 @@ export class MemoryRedis {
 
   /** Every primary dies, and a replica takes its place, with what that one has. */
   failOver(): void {
+    this.#life = { run: runId(), bornMs: this.#life.bornMs, wasReplica: true }
     if (this.#behind === undefined) return
     this.#keys = this.#behind
+    this.#behind = undefined
+  }
+
+  /** Every server is started anew, without what it had: there was no persistence. */
+  restartEmpty(): void {
+    this.#life = { run: runId(), bornMs: this.#clock.now(), wasReplica: false }
+    this.#keys = new Keyspace()
     this.#behind = undefined
   }
 
@@ -206,6 +235,7 @@ export class MemoryRedis {
       nowMs: Math.floor(nowUs / 1000),
       nowUs,
       publish: (channel, message) => this.#channels.publish(channel, message),
+      info: () => infoOf(this.#life, nowUs / 1000),
     }
     try {
       if (script !== undefined) {

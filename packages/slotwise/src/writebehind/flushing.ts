@@ -111,7 +111,13 @@ export class Flushing<T> {
     const { name, leaseMs, report } = this.#settings
     const partitions = this.#partitionsOf(count)
     return new Shares(this.#port, {
-      locks: new Locks(this.#port, { name: `writebehind-${name}`, onError: report }),
+      // The database fences whoever held a partition before: nobody has to wait after a failover. Eviction is looked at already.
+      locks: new Locks(this.#port, {
+        name: `writebehind-${name}`,
+        quarantine: false,
+        evictionCheck: 'off',
+        onError: report,
+      }),
       members: membersKey(this.#space),
       partitions: count,
       leaseMs,

@@ -20,12 +20,11 @@ export function withFakeClock<K extends string, A extends string>(
 
 /**
  * The same script with everything by another clock: TIME, and the expiry of its key, which stands beside it as text
- * and not with the server. For scripts of one key.
+ * and not with the server. For scripts that are given one key, however many names they have for it.
  */
 export function onAnotherClock<K extends string, A extends string>(
   script: ScriptSource<K, A>,
 ): ScriptSource<K, A | 'clock_us'> {
-  if (script.keys.length !== 1) throw new Error(`${script.name} has several keys`)
   const prelude = PRELUDE.replaceAll('CLOCK', 'ARGV[#ARGV]')
   const source = `${prelude.replaceAll(/\s*\n\s*/g, ' ')} ${script.source}`
   const sha1 = createHash('sha1').update(source).digest('hex')

@@ -10,6 +10,8 @@ export interface Surroundings {
   readonly nowUs: number
   /** Tells who listens on a sharded channel; how many did. */
   publish(channel: string, message: string): number
+  /** All sections of INFO in one. */
+  info(): string
 }
 
 type Command = (args: readonly string[], at: Surroundings) => Answer
@@ -93,7 +95,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     return Object.entries(SETTINGS).flatMap((setting) => (wanted.test(setting[0]) ? setting : []))
   },
   // Without a bound.
-  INFO: () => 'maxmemory:0\r\n',
+  INFO: (_, at) => at.info(),
   SPUBLISH: counted(2, ([channel = '', message = ''], at) => at.publish(channel, message)),
 
   DEL: counted(one, remove),

@@ -27,7 +27,9 @@ import settleTag from '../../../src/invalidation/tags/settle.lua.js'
 import { connect } from '../../../src/ioredis/index.js'
 import acquireLock from '../../../src/lock/acquire.lua.js'
 import extendLock from '../../../src/lock/extend.lua.js'
+import raiseLongest from '../../../src/lock/raise.lua.js'
 import releaseLock from '../../../src/lock/release.lua.js'
+import renewMarker from '../../../src/lock/renew.lua.js'
 import blockSubject from '../../../src/ratelimit/block.lua.js'
 import decide from '../../../src/ratelimit/decide.lua.js'
 import countHits from '../../../src/ratelimit/hits/count.lua.js'
@@ -108,6 +110,7 @@ const START_US = 1_750_000_000_000_000
 // A small world, so that calls meet each other: three tokens, three values, times that overlap.
 const token = fc.constantFrom('A', 'B', 'C')
 const ms = fc.integer({ min: 1, max: 40 })
+const owner = fc.constantFrom('A', 'B', 'C').map((one) => one.repeat(22))
 const orNone = fc.oneof(fc.constant(0), ms)
 const version = (n: number): Buffer => Buffer.from(`versio\u00ff${n}`, 'latin1')
 const value = fc.constantFrom(
@@ -238,9 +241,13 @@ const PATTERNS: Readonly<
     [expireNext, [token, ms]],
   ],
   lock: [
-    [acquireLock, [token, ms, orNone]],
-    [extendLock, [token, ms, orNone]],
-    [releaseLock, [token]],
+    [acquireLock, [owner, ms, fc.constant(0), orNone, orNone, fc.constantFrom('', 'me')]],
+    [extendLock, [owner, ms]],
+    [releaseLock, [owner]],
+  ],
+  'lock-marker': [
+    [raiseLongest, [token, orNone]],
+    [renewMarker, [token]],
   ],
   writebehind: [
     [acceptRow, change(fc.constantFrom('s', 'd'), fc.constantFrom('', 'idle'))],
@@ -332,6 +339,9 @@ const sequence = (pattern: string) => {
   })
 }
 
+/** What may lie apart lies in one record here. */
+const keysOf = ({ keys }: ScriptSource, key: Key): [Key, ...Key[]] => [key, ...keys.slice(1).map(() => key)]
+
 async function outcomes(through: RedisPort, calls: Parameters<RedisPort['pipeline']>[0]): Promise<unknown[]> {
   const results = await through.pipeline(calls, { binary: true, deadlineMs: 10_000 })
   return results.map((result) => {
@@ -347,7 +357,7 @@ async function really(key: Key, steps: readonly Step[]): Promise<unknown[]> {
   const calls = steps.flatMap(({ script, args, afterUs }) => {
     us += afterUs
     return [
-      { script: onAnotherClock(script), keys: [key] as const, args: [...args, String(us)] },
+      { script: onAnotherClock(script), keys: keysOf(script, key), args: [...args, String(us)] },
       { script: onAnotherClock(STATE), keys: [key] as const, args: [String(us)] },
     ]
   })
@@ -379,7 +389,7 @@ async function inMemory(key: Key, steps: readonly Step[]): Promise<unknown[]> {
   for (const { script, args, afterUs } of steps) {
     clock.advance(afterUs / 1000)
     const calls = [
-      { script: known(script), keys: [key] as const, args },
+      { script: known(script), keys: keysOf(script, key), args },
       { script: known(STATE), keys: [key] as const, args: [] },
     ]
     replies.push(...(await outcomes(memory, calls)))
@@ -463,7 +473,7 @@ describe('whose slot is half moved finds its key to the end of every script', ()
         const sha1 = known(script).sha1
         const isOurs = own.some((one) => one.sha1 === sha1)
         const call = isOurs ? known(script) : { ...script, sha1: `careful ${sha1}` }
-        await outcomes(memory, [{ script: call, keys: [key] as const, args }])
+        await outcomes(memory, [{ script: call, keys: keysOf(script, key), args }])
       }
       expect([...new Set(touched)]).toEqual([])
     })

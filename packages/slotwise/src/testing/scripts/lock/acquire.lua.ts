@@ -3,28 +3,119 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '2b38d316ba3c5dc5d76ef7037a65560ed1a87af8',
+sha1: '63df996e636a24474accef16a8116694c1a023ea',
 run(redis) {
+let CLAIM_MS: lua.Value = 1000
+let LONGEST_LINE: lua.Value = (35 * 1000)
+let RETAIN_MS: lua.Value = 60000
+let owner: lua.Value = lua.index(redis.ARGV, 1)
 let ttl: lua.Value = lua.tonumber(lua.index(redis.ARGV, 2))
+let longest: lua.Value = lua.tonumber(lua.index(redis.ARGV, 3))
+let least: lua.Value = lua.tonumber(lua.index(redis.ARGV, 4))
+let wait: lua.Value = lua.tonumber(lua.index(redis.ARGV, 5))
 let time: lua.Value = redis.call("TIME")
 let seconds: lua.Value = lua.tonumber(lua.index(time, 1))
 let micros: lua.Value = lua.tonumber(lua.index(time, 2))
 let now: lua.Value = (lua.num((lua.num(seconds) * 1000)) + lua.num(lua.floor((lua.num(micros) / 1000))))
-let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "e", "f")
-let ends: lua.Value = lua.tonumber(lua.index(saved, 2))
-let token: lua.Value = lua.or(lua.tonumber(lua.index(saved, 3)), () => 0)
-if ((lua.yes(lua.index(saved, 1)) && lua.yes(lua.gt(ends, now)))) {
-if (lua.yes(lua.eq(lua.index(saved, 1), lua.index(redis.ARGV, 1)))) {
-return lua.table([1, lua.index(saved, 3), (lua.num(ends) - lua.num(now))])
+let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "e", "f", "b", "q")
+let mark: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 2), "h", "r", "s", "m")
+let ends: lua.Value = lua.or(lua.tonumber(lua.index(saved, 2)), () => 0)
+let holder: lua.Value = lua.index(saved, 1)
+let live: lua.Value = lua.and(holder, () => lua.gt(ends, now))
+if (((lua.yes(live) && lua.yes(lua.eq(holder, owner))) && lua.yes(lua.index(saved, 3)))) {
+return lua.table([1, lua.index(saved, 3), (lua.num(ends) - lua.num(now)), now])
 }
-return lua.table([0, lua.index(saved, 3), (lua.num(ends) - lua.num(now))])
+if (lua.yes(lua.gt(longest, 0))) {
+let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
+longest = lua.max(longest, known)
+let server: lua.Value = redis.call("INFO", "server")
+let at: lua.Value = lua.find(server, "run_id:", 1, true)[0]
+let run: lua.Value = lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46))
+let since: lua.Value = lua.or(lua.tonumber(lua.index(mark, 3)), () => 0)
+let begins: lua.Value = lua.or(!lua.eq(lua.index(mark, 2), run), () => lua.gt(since, now))
+if (lua.yes(begins)) {
+since = now
+if (!lua.yes(lua.index(mark, 2))) {
+let up: lua.Value = (lua.num(lua.find(server, "uptime_in_seconds:", 1, true)[0]) + 18)
+let uptime: lua.Value = lua.tonumber(lua.sub(server, up, (lua.num(lua.find(server, "\r", up, true)[0]) - 1)))
+let never: lua.Value = lua.concat("master_replid2:", lua.rep("0", 40))
+if ((lua.yes(lua.gt((lua.num((lua.num(uptime) - 1)) * 1000), longest)) && lua.yes(lua.find(redis.call("INFO", "replication"), never, 1, true)[0]))) {
+since = 0
 }
-token = lua.max((lua.num(token) + 1), (lua.num((lua.num(seconds) * 1000000)) + lua.num(micros)))
-let text: lua.Value = lua.format("%.0f", token)
+}
+}
+if ((lua.yes(begins) || lua.yes(lua.lt(known, longest)))) {
+redis.call("HDEL", lua.index(redis.KEYS, 2), "w")
+redis.call("HSET", lua.index(redis.KEYS, 2), "r", run, "s", lua.format("%.0f", since), "m", longest)
+}
+if ((lua.yes(lua.gt(since, 0)) && lua.yes(lua.gt((lua.num(since) + lua.num(longest)), now)))) {
+return lua.table([-2, (lua.num((lua.num(since) + lua.num(longest))) - lua.num(now)), now])
+}
+}
+let line: lua.Value = lua.or(lua.index(saved, 5), () => "")
+if (!lua.yes(live)) {
+while ((lua.yes(!lua.eq(line, "")) && lua.yes(lua.le(lua.tonumber(lua.sub(line, 23, 35)), now)))) {
+line = lua.sub(line, 36)
+}
+holder = lua.sub(line, 1, 22)
+if ((lua.yes(lua.eq(line, "")) || lua.yes(lua.eq(holder, owner)))) {
+live = false
+} else {
+live = true
+ends = (lua.num(now) + lua.num(CLAIM_MS))
+lua.set(saved, 4, false)
+}
+line = lua.sub(line, 36)
+} else if (lua.yes(lua.eq(holder, owner))) {
+live = false
+}
+if (lua.yes(live)) {
+let place: lua.Value = 0
+if (lua.yes(lua.gt(wait, 0))) {
+let found: lua.Value = lua.find(line, owner, 1, true)[0]
+if (lua.yes(found)) {
+place = (lua.num((lua.num(found) + 34)) / 35)
+} else if (lua.yes(lua.lt(lua.len(line), LONGEST_LINE))) {
+line = lua.concat(line, lua.concat(owner, lua.sub(lua.concat("000000000000", lua.format("%.0f", (lua.num(now) + lua.num(wait)))), -13)))
+place = (lua.num(lua.len(line)) / 35)
+}
+}
+if ((lua.yes(!lua.eq(line, lua.or(lua.index(saved, 5), () => ""))) || lua.yes(!lua.eq(holder, lua.index(saved, 1))))) {
+let keep: lua.Value = lua.max((lua.num(ends) - lua.num(now)), wait, redis.call("PTTL", lua.index(redis.KEYS, 1)))
 redis.call("HDEL", lua.index(redis.KEYS, 1), "w")
-redis.call("HSET", lua.index(redis.KEYS, 1), "o", lua.index(redis.ARGV, 1), "e", lua.format("%.0f", (lua.num(now) + lua.num(ttl))), "f", text)
-redis.call("PEXPIRE", lua.index(redis.KEYS, 1), (lua.num(ttl) + lua.num(lua.tonumber(lua.index(redis.ARGV, 3)))))
-return lua.table([1, text, ttl])
+if (lua.yes(!lua.eq(holder, lua.index(saved, 1)))) {
+redis.call("HDEL", lua.index(redis.KEYS, 1), "f", "b")
+redis.call("HSET", lua.index(redis.KEYS, 1), "o", holder, "e", lua.format("%.0f", ends))
+redis.pcall("SPUBLISH", lua.index(redis.KEYS, 1), lua.concat(holder, lua.sub(line, 1, 22)))
+}
+redis.call("HSET", lua.index(redis.KEYS, 1), "q", line)
+redis.call("PEXPIRE", lua.index(redis.KEYS, 1), keep)
+}
+return lua.table([0, (lua.num(ends) - lua.num(now)), place, lua.or(lua.index(saved, 4), () => ""), now])
+}
+let clock: lua.Value = (lua.num((lua.num(seconds) * 1000000)) + lua.num(micros))
+if (lua.yes(lua.gt(least, 0))) {
+clock = lua.min(least, (lua.num(clock) + 2000000))
+}
+let token: lua.Value = lua.format("%.0f", lua.max((lua.num(lua.or(lua.tonumber(lua.index(mark, 1)), () => 0)) + 1), clock))
+let keep$2: lua.Value = ttl
+if (lua.yes(!lua.eq(line, ""))) {
+keep$2 = lua.max(keep$2, redis.call("PTTL", lua.index(redis.KEYS, 1)))
+}
+if (lua.yes(lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)))) {
+keep$2 = (lua.num(keep$2) + lua.num(RETAIN_MS))
+}
+redis.call("HDEL", lua.index(redis.KEYS, 1), "b", "q")
+redis.call("HSET", lua.index(redis.KEYS, 1), "o", owner, "e", lua.format("%.0f", (lua.num(now) + lua.num(ttl))), "f", token)
+if (lua.yes(!lua.eq(lua.index(redis.ARGV, 6), ""))) {
+redis.call("HSET", lua.index(redis.KEYS, 1), "b", lua.index(redis.ARGV, 6))
+}
+if (lua.yes(!lua.eq(line, ""))) {
+redis.call("HSET", lua.index(redis.KEYS, 1), "q", line)
+}
+redis.call("PEXPIRE", lua.index(redis.KEYS, 1), keep$2)
+redis.call("HSET", lua.index(redis.KEYS, 2), "h", token)
+return lua.table([1, token, ttl, now])
 },
 }
 export default twin

@@ -3,20 +3,24 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/extend',
-sha1: '94db14cd560cf4e0e4abcd61ffd816174327f594',
+sha1: '0b3520d4eeb5d9e834c7f98939de4725fb112226',
 run(redis) {
+let RETAIN_MS: lua.Value = 60000
 let ttl: lua.Value = lua.tonumber(lua.index(redis.ARGV, 2))
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
-let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "e")
-if (lua.yes(!lua.eq(lua.index(saved, 1), lua.index(redis.ARGV, 1)))) {
+let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "e", "f", "h")
+if ((lua.yes(!lua.eq(lua.index(saved, 1), lua.index(redis.ARGV, 1))) || !lua.yes(lua.index(saved, 3)))) {
 return -1
 }
 if (lua.yes(lua.le(lua.tonumber(lua.index(saved, 2)), now))) {
 return 0
 }
-redis.call("PEXPIRE", lua.index(redis.KEYS, 1), (lua.num(ttl) + lua.num(lua.tonumber(lua.index(redis.ARGV, 3)))))
-redis.call("HSET", lua.index(redis.KEYS, 1), "e", lua.format("%.0f", (lua.num(now) + lua.num(ttl))))
+if (lua.yes(lua.index(saved, 4))) {
+ttl = (lua.num(ttl) + lua.num(RETAIN_MS))
+}
+redis.call("PEXPIRE", lua.index(redis.KEYS, 1), lua.max(ttl, redis.call("PTTL", lua.index(redis.KEYS, 1))))
+redis.call("HSET", lua.index(redis.KEYS, 1), "e", lua.format("%.0f", (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 2))))))
 return 1
 },
 }

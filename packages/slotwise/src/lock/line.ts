@@ -1,0 +1,164 @@
+import type { Key } from '../keys.js'
+import type { RedisPort, ShardSubscription } from '../redis/port.js'
+import type { Clocks } from './deadline.js'
+import { CLAIM_MS } from './scripts.js'
+
+/** How long a channel that nobody waits on any more is still heard: they come back. */
+const LINGER_MS = 1000
+/** So many calls are remembered, of who was called before its answer came. */
+const REMEMBERED = 1024
+/** How often to ask where nobody calls: no place in the line, or no channel. */
+const POLL_MS = { min: 50, max: 250 }
+const OWNER = 22
+
+/** What a waiter was told when it asked. */
+export interface Waiting {
+  readonly key: Key
+  readonly owner: string
+  /** When it asked, on the monotonic clock. */
+  readonly askedAt: number
+  readonly remainingMs: number
+  /** 0 for none. */
+  readonly place: number
+  readonly leftMs: number
+  readonly signal: AbortSignal | undefined
+}
+
+interface Waiter {
+  wake(): void
+  /** It is the first after whoever was called. */
+  next(): void
+}
+
+interface Room {
+  readonly waiters: Map<string, Waiter>
+  readonly called: Set<string>
+  /** When the channel was heard last; `undefined` while it is not. */
+  heardSince: number | undefined
+  hasFailed: boolean
+  subscription: ShardSubscription | undefined
+  isOver: boolean
+  cancelEnd: () => void
+}
+
+/**
+ * The waiters of this process, woken by one message for each lock that changes hands. A message that is lost costs time: whoever
+ * is first asks when the holder's time is over, whoever is behind it a second later for each before it.
+ */
+export class Line {
+  readonly #port: RedisPort
+  readonly #clocks: Clocks
+  readonly #rooms = new Map<Key, Room>()
+
+  constructor(port: RedisPort, clocks: Clocks) {
+    this.#port = port
+    this.#clocks = clocks
+  }
+
+  /** Resolves when it is worth to ask again, at the latest when nothing is left of its time. */
+  async turn(waiting: Waiting): Promise<void> {
+    const { key, owner, askedAt, remainingMs, place, leftMs, signal } = waiting
+    if (signal?.aborted === true || leftMs <= 0) return
+    const room = this.#room(key)
+    if (room.called.delete(owner)) return
+    const isHeard = room.heardSince !== undefined && room.heardSince <= askedAt
+    const pollMs = POLL_MS.min + Math.random() * (POLL_MS.max - POLL_MS.min)
+    const nobodyCalls = place === 0 || room.hasFailed
+    const atMs = nobodyCalls ? Math.min(pollMs, remainingMs) : remainingMs + (place - 1) * CLAIM_MS
+    await new Promise<void>((resolve) => {
+      let cancel = this.#clocks.after(Math.ceil(Math.min(atMs, leftMs)), wake)
+      const leave = () => {
+        cancel()
+        signal?.removeEventListener('abort', wake)
+        room.waiters.delete(owner)
+        if (room.waiters.size === 0) this.#endLater(key, room)
+      }
+      function wake(): void {
+        leave()
+        resolve()
+      }
+      signal?.addEventListener('abort', wake, { once: true })
+      const next = () => {
+        cancel()
+        cancel = this.#clocks.after(Math.ceil(Math.min(CLAIM_MS, leftMs)), wake)
+      }
+      room.waiters.set(owner, { wake, next })
+      // What was said between its request and the first that is heard is asked for again then.
+      if (!isHeard && room.heardSince !== undefined) wake()
+    })
+  }
+
+  async close(): Promise<void> {
+    const rooms = [...this.#rooms]
+    await Promise.all(rooms.map(([key, room]) => this.#end(key, room)))
+  }
+
+  #room(key: Key): Room {
+    const known = this.#rooms.get(key)
+    if (known !== undefined) {
+      known.cancelEnd()
+      return known
+    }
+    const room: Room = {
+      waiters: new Map(),
+      called: new Set(),
+      heardSince: undefined,
+      hasFailed: false,
+      subscription: undefined,
+      isOver: false,
+      cancelEnd: () => {},
+    }
+    this.#rooms.set(key, room)
+    void this.#listen(key, room)
+    return room
+  }
+
+  async #listen(key: Key, room: Room): Promise<void> {
+    const all = () => {
+      for (const waiter of room.waiters.values()) waiter.wake()
+    }
+    try {
+      const subscription = await this.#port.subscribe(key, {
+        message: (payload) => call(room, payload.toString()),
+        interrupted: () => {
+          room.heardSince = undefined
+        },
+        resumed: () => {
+          room.heardSince = this.#clocks.monotonicMs()
+          all()
+        },
+      })
+      if (room.isOver) await subscription.close()
+      else room.subscription = subscription
+    } catch {
+      // They ask at times of their own then.
+      room.hasFailed = true
+      all()
+    }
+  }
+
+  #endLater(key: Key, room: Room): void {
+    room.cancelEnd()
+    room.cancelEnd = this.#clocks.after(LINGER_MS, () => void this.#end(key, room))
+  }
+
+  async #end(key: Key, room: Room): Promise<void> {
+    room.cancelEnd()
+    room.isOver = true
+    if (this.#rooms.get(key) === room) this.#rooms.delete(key)
+    for (const waiter of room.waiters.values()) waiter.wake()
+    await room.subscription?.close().catch(() => {})
+  }
+}
+
+/** The one whose turn it is, and who comes after it. */
+function call(room: Room, message: string): void {
+  const owner = message.slice(0, OWNER)
+  const waiter = room.waiters.get(owner)
+  room.waiters.get(message.slice(OWNER))?.next()
+  if (waiter !== undefined) waiter.wake()
+  else room.called.add(owner)
+  // The oldest goes: most belong to other processes.
+  if (room.called.size > REMEMBERED)
+    for (const oldest of room.called.keys()) return void room.called.delete(oldest)
+}

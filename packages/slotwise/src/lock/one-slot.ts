@@ -1,0 +1,115 @@
+import { ConfigurationError } from '../errors.js'
+import type { Key } from '../keys.js'
+import type { CallOptions } from '../options.js'
+import { type EvictionCheck, refuseEviction } from '../redis/eviction.js'
+import type { RedisPort } from '../redis/port.js'
+import { Readiness } from '../redis/readiness.js'
+import { slotOf } from '../slots.js'
+import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
+import type { Clocks } from './deadline.js'
+import { Line } from './line.js'
+import { longestOf, markerOf } from './markers.js'
+import * as scripts from './scripts.js'
+
+/** Settings of {@link OneSlot}. */
+export interface OneSlotOptions {
+  readonly name: string
+  readonly maxTtlMs: number
+  readonly quarantine: boolean
+  readonly evictionCheck: EvictionCheck
+  readonly report: (error: unknown) => void
+}
+
+/** A look at the servers is not to cost more than the request it is made for. */
+const LOOK_MS = 1000
+
+/** Locks in one slot of a cluster: its primary gives them. */
+export class OneSlot implements Authority {
+  readonly #port: RedisPort
+  readonly #clocks: Clocks
+  readonly #options: OneSlotOptions
+  readonly #readiness: Readiness
+  readonly #line: Line
+  /** How long any lock of this name may be held without being extended, in any process: only ever raised. */
+  #longestMs: number
+
+  constructor(port: RedisPort, clocks: Clocks, options: OneSlotOptions) {
+    this.#port = port
+    this.#clocks = clocks
+    this.#options = options
+    this.#longestMs = options.maxTtlMs
+    this.#line = new Line(port, clocks)
+    this.#readiness = new Readiness(() => this.#look(), options.report)
+  }
+
+  ready(): Promise<void> {
+    return this.#readiness.ready()
+  }
+
+  async #look(): Promise<void> {
+    const { evictionCheck, quarantine, report } = this.#options
+    if (evictionCheck !== 'off') {
+      const looked = refuseEviction(this.#port, 'locks', { deadlineMs: LOOK_MS, ends: true })
+      await looked.catch((error: unknown) => {
+        if (evictionCheck !== 'warn' || !(error instanceof ConfigurationError)) throw error
+        report(error)
+      })
+    }
+    if (quarantine) await this.#raise()
+  }
+
+  /** Where nobody answers, nobody gives locks either. */
+  async #raise(): Promise<void> {
+    const { name, maxTtlMs, report } = this.#options
+    const longest = await longestOf(this.#port, name, maxTtlMs, { deadlineMs: LOOK_MS }).catch(report)
+    this.#longestMs = Math.max(this.#longestMs, longest ?? 0)
+  }
+
+  async acquire({ key, owner, ttlMs, waitMs, holder }: Ask, options: CallOptions): Promise<Answer> {
+    const { quarantine } = this.#options
+    const sentAt = this.#clocks.wallMs()
+    const answer = await scripts.acquire.run(
+      this.#port,
+      { lock: key, marker: quarantine ? markerOf(this.#port.namespace, slotOf(key)) : key },
+      {
+        owner,
+        ttl_ms: ttlMs,
+        longest_ms: quarantine ? this.#longestMs : 0,
+        least: 0,
+        wait_ms: waitMs,
+        label: holder,
+      },
+      options,
+    )
+    if (answer.kind === 'quarantined') await this.#raise()
+    // Tokens that grow after a loss take clocks that agree: a server's that cannot be believed is not believed once.
+    if (answer.kind === 'held' && quarantine) this.#believe(answer.nowMs, sentAt)
+    return answer
+  }
+
+  #believe(nowMs: number, sentAt: number): void {
+    const mostMs = this.#longestMs / 2
+    const apartMs = nowMs < sentAt ? nowMs - sentAt : Math.max(0, nowMs - this.#clocks.wallMs())
+    if (Math.abs(apartMs) <= mostMs) return
+    const way = apartMs > 0 ? 'ahead of' : 'behind'
+    throw new ConfigurationError(
+      `the server's clock is ${Math.abs(apartMs)} ms ${way} the one here, and tokens stay in order up to ${mostMs} ms only`,
+    )
+  }
+
+  extend(key: Key, owner: string, ttlMs: number, options: CallOptions): Promise<Verdict> {
+    return scripts.extend.run(this.#port, { lock: key }, { owner, ttl_ms: ttlMs }, options)
+  }
+
+  release(key: Key, owner: string, deadlineMs: number): Promise<Verdict> {
+    return scripts.release.run(this.#port, { lock: key }, { owner }, { deadlineMs })
+  }
+
+  turn(ask: Ask, busy: Busy): Promise<void> {
+    return this.#line.turn({ ...busy, key: ask.key, owner: ask.owner })
+  }
+
+  close(): Promise<void> {
+    return this.#line.close()
+  }
+}
