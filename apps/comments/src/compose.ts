@@ -76,7 +76,12 @@ export async function startService(config: Config, options: ServiceOptions = {})
       const carrying = carryChanges(db.pool, port, onError)
       open.push(() => carrying.close())
     }
-    const locks = new Locks(port, { name: 'likes' })
+    const locks = new Locks(port, {
+      name: 'likes',
+      quarantine: false,
+      evictionCheck: config.evictionCheck,
+      onError,
+    })
     const later = openDatabase(config.databaseUrl, { ...bounds, connections: BEHIND_CONNECTIONS })
     open.push(() => later.close())
     const counts = new ViewRepository(db)

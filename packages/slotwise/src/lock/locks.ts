@@ -106,31 +106,30 @@ export class Locks {
     if (within !== undefined) return this.#nested(resource, within)
     const ask = this.#ask(resource, options)
     const until = this.#clocks.monotonicMs() + waitMs
+    let isInLine = false
+    const given = (error: unknown) => {
+      if (isInLine) void this.#releaseUntil(ask.key, ask.owner, LONGEST_REQUEST_MS)
+      return error
+    }
     for (;;) {
       const askedAt = this.#clocks.monotonicMs()
-      const outcome = await this.#try(
-        resource,
-        { ...ask, waitMs: Math.max(0, Math.ceil(until - askedAt)) },
-        options,
-      )
+      const waiting = { ...ask, waitMs: Math.max(0, Math.ceil(until - askedAt)) }
+      const outcome = await this.#try(resource, waiting, options)
       if (outcome.kind === 'acquired') return outcome.lock
       if (outcome.kind === 'unavailable') throw unavailable(resource, outcome.cause)
+      const { remainingMs } = outcome
       const leftMs = until - this.#clocks.monotonicMs()
       if (outcome.kind === 'quarantined') {
-        if (outcome.remainingMs > leftMs)
-          throw new LockUnavailableError(nameOf(resource), { retryAfterMs: outcome.remainingMs })
-        await this.#pause(outcome.remainingMs, signal)
-      } else if (leftMs <= 0) {
-        if (outcome.place > 0) void this.#releaseUntil(ask.key, ask.owner, LONGEST_REQUEST_MS)
-        throw new LockBusyError(nameOf(resource), outcome.remainingMs, outcome.holder || undefined)
+        if (remainingMs > leftMs)
+          throw given(new LockUnavailableError(nameOf(resource), { retryAfterMs: remainingMs }))
+        await this.#pause(remainingMs, signal)
       } else {
-        const { remainingMs, place } = outcome
+        const { place, holder } = outcome
+        isInLine ||= place > 0
+        if (leftMs <= 0) throw given(new LockBusyError(nameOf(resource), remainingMs, holder || undefined))
         await this.#authority.turn(ask, { askedAt, remainingMs, place, leftMs, signal })
       }
-      if (signal?.aborted === true) {
-        void this.#releaseUntil(ask.key, ask.owner, LONGEST_REQUEST_MS)
-        signal.throwIfAborted()
-      }
+      if (signal?.aborted === true) throw given(signal.reason)
     }
   }
 

@@ -95,7 +95,7 @@ it('a limiter goes on in a slot that is half moved, and loses and doubles nothin
 
 it('a lock is held, extended, refused to others and released in a slot that is half moved', async () => {
   const name = 'moving'
-  const locks = new Locks(port, { name })
+  const locks = new Locks(port, { name, quarantine: false })
   const keyFor = (resource: string) => keyOf({ namespace: port.namespace, pattern: 'lock', name }, resource)
   const [stays, moves, absent] = namesOfOneSlot(keyFor)
   const held = [await locks.acquire(stays, { ttlMs: 10_000 }), await locks.acquire(moves, { ttlMs: 10_000 })]
