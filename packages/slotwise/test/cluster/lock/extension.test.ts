@@ -45,7 +45,7 @@ describe('a lock that extends itself', () => {
     let asked = 0
     let isDeaf = false
     const deaf = portWith(port, {
-      call: (call, options) => {
+      call: (...[call, options]: Parameters<RedisPort['call']>) => {
         if ('script' in call && call.script.name === 'lock/extend') asked++
         return isDeaf ? Promise.reject(new Error('no answer')) : port.call(call, options)
       },

@@ -52,7 +52,7 @@ describe('those who wait for a lock', () => {
     const resource = randomUUID()
     let asked = 0
     const counting = portWith(ports[0] as RedisPort, {
-      call: (call, options) => {
+      call: (...[call, options]: Parameters<RedisPort['call']>) => {
         if ('script' in call && call.script.name === 'lock/acquire') asked++
         return (ports[0] as RedisPort).call(call, options)
       },
@@ -129,7 +129,7 @@ describe('those who wait for a lock', () => {
   it('get it though every message is lost, when the holder’s time is over', async () => {
     const resource = randomUUID()
     const deaf = portWith(ports[0] as RedisPort, {
-      subscribe: async (_channel, listener) => {
+      subscribe: async (...[, listener]: Parameters<RedisPort['subscribe']>) => {
         listener.resumed?.()
         return { isLive: true, close: async () => {}, [Symbol.asyncDispose]: async () => {} }
       },
