@@ -114,7 +114,9 @@ export class Locks {
     for (;;) {
       const askedAt = this.#clocks.monotonicMs()
       const waiting = { ...ask, waitMs: Math.max(0, Math.ceil(until - askedAt)) }
-      const outcome = await this.#try(resource, waiting, options)
+      const outcome = await this.#try(resource, waiting, options).catch((error: unknown) => {
+        throw given(error)
+      })
       if (outcome.kind === 'acquired') return outcome.lock
       if (outcome.kind === 'unavailable') throw unavailable(resource, outcome.cause)
       const { remainingMs } = outcome
@@ -152,8 +154,9 @@ export class Locks {
    * @throws LockBusyError one is held by somebody else until the end of the wait, which is one for all
    * @throws LockUnavailableError Redis could not say of one
    */
-  acquireAll(resources: readonly Id[], options: Omit<AcquireOptions, 'within'>): Promise<LockSet> {
+  async acquireAll(resources: readonly Id[], options: Omit<AcquireOptions, 'within'>): Promise<LockSet> {
     const waitMs = integer('waitMs', options.waitMs ?? 300, { min: 0 })
+    if (resources.length === 0) throw new ConfigurationError('acquireAll needs a resource')
     const inOrder = [...new Map(resources.map((one) => [keyOf(this.#space, one), one]))]
     inOrder.sort(([a], [b]) => (a < b ? -1 : 1))
     const until = this.#clocks.monotonicMs() + waitMs
@@ -203,11 +206,12 @@ export class Locks {
 
   #ask(resource: Id, { ttlMs, maxHoldMs, holder }: TryAcquireOptions): Ask & Holding {
     this.#checkOpen()
+    const ttl = this.#checkedTtl(ttlMs)
     return {
       key: keyOf(this.#space, resource),
       owner: randomTag(16).toString('base64url'),
-      ttlMs: this.#checkedTtl(ttlMs),
-      maxHoldMs: maxHoldMs === undefined ? undefined : integer('maxHoldMs', maxHoldMs),
+      ttlMs: ttl,
+      maxHoldMs: maxHoldMs === undefined ? undefined : integer('maxHoldMs', maxHoldMs, { min: ttl }),
       waitMs: 0,
       holder: holder === undefined ? this.#holder : checkedHolder(holder),
     }

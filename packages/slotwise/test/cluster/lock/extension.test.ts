@@ -67,6 +67,13 @@ describe('a lock that extends itself', () => {
     expect(asked).toBe(after)
   })
 
+  it('cannot be told to be held for less than it is asked for, nor for a fraction', async () => {
+    for (const maxHoldMs of [99, 0, 1.5, Number.NaN]) {
+      await expect(locks.acquire(randomUUID(), { ttlMs: 100, maxHoldMs })).rejects.toThrow(ConfigurationError)
+    }
+    await expect(locks.acquireAll([], { ttlMs: 100 })).rejects.toThrow(ConfigurationError)
+  })
+
   it('hears at the next extension that it was taken away', async () => {
     const resource = randomUUID()
     const lock = await locks.acquire(resource, { ttlMs: 300, maxHoldMs: 60_000 })

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { LockBusyError } from '../../../src/errors.js'
+import { ClosedError, LockBusyError } from '../../../src/errors.js'
 import { type Lock, Locks } from '../../../src/lock/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
@@ -124,6 +124,19 @@ describe('those who wait for a lock', () => {
     await holder.release()
     await (await lock).release()
     expect(performance.now() - from).toBeLessThan(500)
+  })
+
+  it('leave the line too when their locks are closed', async () => {
+    const resource = randomUUID()
+    const locks = new Locks(ports[0] as RedisPort, { name: 'line', quarantine: false })
+    const holder = await locksOf(1).acquire(resource, { ttlMs: 5000 })
+    const waiting = locks.acquire(resource, { ttlMs: 5000, waitMs: 10_000 })
+    waiting.catch(() => {})
+    await vi.waitFor(async () => expect(await lineOf(resource)).toBe(1))
+    await locks.close()
+    await expect(waiting).rejects.toThrow(ClosedError)
+    await vi.waitFor(async () => expect(await lineOf(resource)).toBe(0))
+    await holder.release()
   })
 
   it('get it though every message is lost, when the holder’s time is over', async () => {
