@@ -23,3 +23,5 @@ export type { LockHistoryOptions, LockVerdict, LockViolation, LockViolationKind 
 export { checkLockHistory } from './lock-history.js'
 export type { ProxiedNodes } from './proxied.js'
 export { proxied } from './proxied.js'
+export type { SkewedServers } from './skewed.js'
+export { skewed } from './skewed.js'
