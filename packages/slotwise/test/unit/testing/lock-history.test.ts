@@ -327,12 +327,60 @@ describe('checkLockHistory', () => {
     })
   })
 
+  it('takes neither of two that happened at the same time for the first', () => {
+    const asked = [call(1, 'ann', 0), got(1, 10, 9n, 20), call(2, 'bob', 10), got(2, 12, 8n, 30)]
+    expect(kindsOf(asked)).toEqual([])
+    expect(
+      kindsOf(asked.map((event) => (event.hold === 2 ? { ...event, at: event.at + 1 } : event))),
+    ).toEqual(['token-order'])
+  })
+
+  it('knows the order of what one hold did at the same time', () => {
+    expect(kindsOf([...first, more(1, 9, 100)])).toEqual(['revived'])
+  })
+
+  it('tells each holder who overlaps with somebody, and of none with itself', () => {
+    const overlaps = (...history: LockEvent[]) =>
+      checkLockHistory(history, { ...holders, ...unfenced }).violations.map(({ events }) =>
+        events.map(({ hold }) => hold),
+      )
+    const again = [1, 2, 3].flatMap((hold) => [
+      call(hold, 'ann', hold),
+      got(hold, hold, undefined, hold * 100),
+    ])
+    expect(overlaps(...again)).toEqual([])
+    const [bob, eve] = [
+      [call(4, 'bob', 4), got(4, 4, undefined, 250)],
+      [call(5, 'ann', 5), got(5, 6, undefined, 10), call(6, 'ann', 7), got(6, 251, undefined, 260)],
+    ]
+    expect(overlaps(...again, ...bob, ...eve)).toEqual([
+      [3, 4],
+      [4, 5],
+    ])
+  })
+
   it('counts who was overtaken, by those who asked later', () => {
     const served = (order: readonly number[]) =>
       order.flatMap((hold, i) => [call(hold, `c${hold}`, hold), got(hold, 100 + i, BigInt(100 + i), 101 + i)])
     expect(checkLockHistory(served([1, 2, 3, 4]))).toMatchObject({ overtakings: 0, mostOvertaken: 0 })
     expect(checkLockHistory(served([2, 3, 4, 1]))).toMatchObject({ overtakings: 3, mostOvertaken: 3 })
     expect(checkLockHistory(served([4, 3, 2, 1]))).toMatchObject({ overtakings: 6, mostOvertaken: 3 })
+    const atOnce = (event: LockEvent): LockEvent => ({
+      ...event,
+      at: event.kind === 'acquire' ? 0 : event.at,
+    })
+    expect(checkLockHistory(served([4, 3, 2, 1]).map(atOnce)).overtakings).toBe(0)
+    const together = (event: LockEvent): LockEvent => ({
+      ...event,
+      at: event.kind === 'acquire' ? event.at : 100,
+    })
+    expect(checkLockHistory(served([4, 3, 2, 1]).map(together)).overtakings).toBe(0)
+    // Whoever enters again passes nobody.
+    const within = [call(3, 'ann', 5), got(3, 6, 10n, 100)]
+    const waiting = [call(2, 'bob', 4), got(2, 101, 11n, 200)]
+    expect(
+      checkLockHistory([call(1, 'ann', 0), got(1, 2, 10n, 100), ...within, ...waiting]).overtakings,
+    ).toBe(0)
   })
 
   const none: readonly [string, readonly LockEvent[]][] = [
