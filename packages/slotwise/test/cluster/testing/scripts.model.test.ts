@@ -27,6 +27,7 @@ import settleTag from '../../../src/invalidation/tags/settle.lua.js'
 import { connect } from '../../../src/ioredis/index.js'
 import acquireLock from '../../../src/lock/acquire.lua.js'
 import extendLock from '../../../src/lock/extend.lua.js'
+import fencedSet from '../../../src/lock/fenced-set.lua.js'
 import raiseLongest from '../../../src/lock/raise.lua.js'
 import releaseLock from '../../../src/lock/release.lua.js'
 import renewMarker from '../../../src/lock/renew.lua.js'
@@ -244,6 +245,9 @@ const PATTERNS: Readonly<
     [acquireLock, [owner, ms, fc.constant(0), orNone, orNone, fc.constantFrom('', 'me')]],
     [extendLock, [owner, ms]],
     [releaseLock, [owner]],
+  ],
+  fenced: [
+    [fencedSet, [fc.constantFrom('7', '8', '10', '1790000000000001'), value, fc.constantFrom('0', '1'), ms]],
   ],
   'lock-marker': [
     [raiseLongest, [token, orNone]],
