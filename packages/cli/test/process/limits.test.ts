@@ -76,17 +76,20 @@ describe('show', () => {
 })
 
 it('a user in the slot of its tenant is shown, blocked and reset by --within', async () => {
-  const together = new RateLimiter<'second' | 'common', { readonly tenant: string; readonly user: string }>(port(), {
-    name,
-    tiers: {
-      second: tiers.second,
-      common: fixedWindow({ limit: 100, windowMs: 3_600_000, by: 'tenant' }),
+  const together = new RateLimiter<'second' | 'common', { readonly tenant: string; readonly user: string }>(
+    port(),
+    {
+      name,
+      tiers: {
+        second: tiers.second,
+        common: fixedWindow({ limit: 100, windowMs: 3_600_000, by: 'tenant' }),
+      },
+      whenUnavailable: 'deny',
+      deadlineMs: 5000,
+      evictionCheck: 'off',
+      together: true,
     },
-    whenUnavailable: 'deny',
-    deadlineMs: 5000,
-    evictionCheck: 'off',
-    together: true,
-  })
+  )
   const caller = { tenant: subject, user: 'ada' }
   await together.consume(caller, { cost: { second: 2, common: 9 } })
   const who = [JSON.stringify(['tenant', subject, 'user', 'ada']), '--within', `tenant=${subject}`]

@@ -243,13 +243,7 @@ export class Deciding<N extends string> {
       throw new RedisUnavailableError(breaker.reason)
   }
 
-  #failed(
-    policy: Policy<N>,
-    costs: readonly number[],
-    key: Key,
-    asked: Asked,
-    cause: unknown,
-  ): Decision<N> {
+  #failed(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked, cause: unknown): Decision<N> {
     this.#hear(asked, cause)
     const issue = (): Receipt<N> => new Admission(this, key, policy, costs, undefined)
     if (this.#whenUnavailable === 'allow')

@@ -22,11 +22,8 @@ export class LayeredReceipt<N extends string> implements Receipt<N> {
   }
 
   get costs(): Readonly<Record<N, number>> {
-    const each: Readonly<Record<string, number>> = Object.assign(
-      {},
-      ...this.#parts.map(({ receipt }) => receipt.costs),
-    )
-    return this.#policy.named(this.#policy.names.map((name) => each[name] ?? 0))
+    const each = new Map(this.#parts.flatMap(({ receipt }) => Object.entries<number>(receipt.costs)))
+    return this.#policy.named(this.#policy.names.map((name) => each.get(name) ?? 0))
   }
 
   /** Of the parts of the subject, then of the whole of it. */

@@ -8,7 +8,7 @@ import { publish } from '../telemetry.js'
 import blockSource from './block.lua.js'
 import { Deciding } from './deciding.js'
 import type { Decision, Refused, TierDescription, TierState } from './decision.js'
-import { decideLayered, inOrder, LayeredReceipt, type LayerReceipt } from './layered.js'
+import { decideLayered, inOrder, LayeredReceipt } from './layered.js'
 import { type Keyed, keyedBy, type Layer, layersOf } from './layers.js'
 import { leaseTerms } from './lease-terms.js'
 import type { LeaseStats } from './leases.js'
@@ -161,7 +161,9 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const startedAt = performance.now()
     const asked = { call, id, isKept: idempotencyKey !== undefined, spares }
     if (spares !== undefined && keyed !== undefined && !this.#isTogether)
-      throw new ConfigurationError('priorities are not for limits of which some are leased to a part of the subject')
+      throw new ConfigurationError(
+        'priorities are not for limits of which some are leased to a part of the subject',
+      )
     const deciding =
       keyed === undefined
         ? this.#deciding.decide(policy, costs, key, asked)
@@ -215,8 +217,9 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
    * @throws RedisUnavailableError and others: whether it was given back is not known; to try again is harmless
    */
   async refund(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
-    if (receipt instanceof LayeredReceipt) {
-      const given = await eachOf(partsOf(receipt), ({ receipt: one }) => this.refund(one, call))
+    const layered = layeredOf(receipt)
+    if (layered !== undefined) {
+      const given = await eachOf(layered.parts, ({ receipt: one }) => this.refund(one, call))
       return given.includes(true)
     }
     const taken = this.#taken(receipt)
@@ -242,10 +245,11 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
    * @throws ConfigurationError for a cost that `consume` would refuse; or an earlier settlement at another cost failed, and may be done
    */
   async settle(receipt: Receipt<N>, { cost, ...call }: SettleOptions<N>): Promise<void> {
-    if (receipt instanceof LayeredReceipt) {
-      const whole = receipt.policy as Policy<N>
+    const layered = layeredOf(receipt)
+    if (layered !== undefined) {
+      const whole = layered.policy
       const all = whole.costs(cost)
-      await eachOf(partsOf(receipt), ({ receipt: one, places }) => {
+      await eachOf(layered.parts, ({ receipt: one, places }) => {
         const own = Object.fromEntries(places.map((i) => [whole.names[i], all[i]])) as Record<N, number>
         return this.settle(one, { cost: own, ...call })
       })
@@ -389,7 +393,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
 
   /** What has something under way. */
   #underWay(receipt: Receipt<N>): readonly Taken<N>[] {
-    const receipts = receipt instanceof LayeredReceipt ? partsOf<N>(receipt).map((one) => one.receipt) : [receipt]
+    const receipts = layeredOf(receipt)?.parts.map((part) => part.receipt) ?? [receipt]
     return receipts.flatMap((one) => {
       const taken = this.#taken(one)
       return taken?.policy.plan.hasLeases === true ? [taken] : []
@@ -414,9 +418,16 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const { lease, onPlanChange = 'keep-used' } = this.#options
     const layers = layersOf(policy, onPlanChange)
     if (this.#isTogether && layers.length > 2)
-      throw new ConfigurationError('together puts one part of a subject and the whole of it into one slot, not several parts')
+      throw new ConfigurationError(
+        'together puts one part of a subject and the whole of it into one slot, not several parts',
+      )
     for (const { by, policy: one } of layers) {
-      if (by === undefined || this.#isTogether || (lease !== undefined && leaseTerms(one, lease) !== undefined)) continue
+      if (
+        by === undefined ||
+        this.#isTogether ||
+        (lease !== undefined && leaseTerms(one, lease) !== undefined)
+      )
+        continue
       throw new ConfigurationError(
         `tiers by ${shown(by)} are counted by leases: set lease, or together; a lease needs ${LEASABLE}`,
       )
@@ -450,9 +461,9 @@ function idFor(
   return createHash('sha256').update(whose).update(idempotencyKey).digest().subarray(0, 8)
 }
 
-/** What `LayeredReceipt` of another type cannot tell: a receipt is of the limiter that takes it back, or of none. */
-const partsOf = <N extends string>(receipt: LayeredReceipt<string>): readonly LayerReceipt<N>[] =>
-  receipt.parts as readonly LayerReceipt<N>[]
+/** What several layers gave. Of which names, the type of a receipt tells and its class does not. */
+const layeredOf = <N extends string>(receipt: Receipt<N>): LayeredReceipt<N> | undefined =>
+  receipt instanceof LayeredReceipt ? (receipt as LayeredReceipt<N>) : undefined
 
 /** One after the other. */
 async function eachOf<T, R>(all: readonly T[], of: (one: T) => Promise<R>): Promise<readonly R[]> {

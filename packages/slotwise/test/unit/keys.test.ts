@@ -185,15 +185,15 @@ describe('a key that is read back', () => {
 
   test('tells of a limit in the slot of another key what both are, and lies in that slot', () => {
     fc.assert(
-      fc.property(anySpace, id, id, ({ tenant, ...where }, part, what) => {
-        const slot = keyOf({ ...where, tenant, pattern: 'ratelimit' }, part)
+      fc.property(anySpace, id, id, ({ tenant, ...where }, common, what) => {
+        const slot = keyOf({ ...where, tenant, pattern: 'ratelimit' }, common)
         const key = keyWithin(slot, what)
         expect(slotOf(key)).toBe(slotOf(slot))
         const read = readKey(key)
         expect(read).toMatchObject({ ...where, pattern: 'ratelimit', within: readKey(slot)?.id })
         expect(read?.tenant).toEqual(readKey(slot)?.tenant)
         expect(read?.id).toEqual(readKey(keyOf({ ...where, pattern: 'ratelimit' }, what))?.id)
-        expect(readKey(keyWithin(keyOf({ ...where, pattern: 'cache' }, part), what))).toBeUndefined()
+        expect(readKey(keyWithin(keyOf({ ...where, pattern: 'cache' }, common), what))).toBeUndefined()
       }),
       { numRuns: rounds(2_000, 100_000) },
     )
@@ -206,7 +206,11 @@ describe('a key that is read back', () => {
         .string({ unit: fc.constantFrom(...'ab:@#%u02f'.split('')), minLength: 1, maxLength: 12 })
         .map((tag) => `shop:cache:c:{${tag}}`),
       fc
-        .tuple(...[8, 8].map((maxLength) => fc.string({ unit: fc.constantFrom(...'ab:@#%u02f'.split('')), minLength: 1, maxLength })))
+        .tuple(
+          ...[8, 8].map((maxLength) =>
+            fc.string({ unit: fc.constantFrom(...'ab:@#%u02f'.split('')), minLength: 1, maxLength }),
+          ),
+        )
         .map(([tag, inside]) => `shop:ratelimit:c:{${tag}}:${inside}`),
     )
     fc.assert(

@@ -136,13 +136,16 @@ describe('who looks after subjects of a limiter', () => {
 
   it('reaches a user in the slot of its tenant, and the tenant itself', async () => {
     const own = { bucket: tiers.bucket }
-    const limiter = new RateLimiter<'bucket' | 'common', { readonly tenant: string; readonly user: string }>(port, {
-      name,
-      tiers: { ...own, common: slidingWindow({ limit: 100, windowMs: 3_600_000, by: 'tenant' }) },
-      whenUnavailable: 'deny',
-      deadlineMs: 2000,
-      together: true,
-    })
+    const limiter = new RateLimiter<'bucket' | 'common', { readonly tenant: string; readonly user: string }>(
+      port,
+      {
+        name,
+        tiers: { ...own, common: slidingWindow({ limit: 100, windowMs: 3_600_000, by: 'tenant' }) },
+        whenUnavailable: 'deny',
+        deadlineMs: 2000,
+        together: true,
+      },
+    )
     const tenant = randomUUID()
     const caller = { tenant, user: 'ada' }
     await limiter.consume(caller, { cost: { bucket: 3, common: 7 } })

@@ -1,7 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ConfigurationError } from '../../../src/errors.js'
-import { concurrency, fixedWindow, type LeaseOptions, RateLimiter, tokenBucket } from '../../../src/ratelimit/index.js'
+import {
+  concurrency,
+  fixedWindow,
+  type LeaseOptions,
+  RateLimiter,
+  tokenBucket,
+} from '../../../src/ratelimit/index.js'
 import type { CommandCall, PortCallOptions, RedisPort, ScriptCall } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
 import { portWith } from '../../support/port-with.js'

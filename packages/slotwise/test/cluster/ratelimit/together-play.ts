@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
+import { keyWithin } from '../../../src/keys.js'
 import type { Answer } from '../../../src/ratelimit/plan.js'
 import type { Policy } from '../../../src/ratelimit/policy.js'
-import { keyOf, type Key } from '../../../src/redis/index.js'
-import { keyWithin } from '../../../src/keys.js'
+import { type Key, keyOf } from '../../../src/redis/index.js'
 import type { Pair } from './models.js'
 import type { Oracle } from './oracles.js'
-import { compare, costs, expected, KEEP_US, START_US, wait } from './play.js'
+import { compare, expected, KEEP_US, START_US, costs as someCosts, wait } from './play.js'
 import { type Asked, policyOf, type Scripts, type Stage, Subject } from './stage.js'
 
 /** What happens to two users of a tenant. Waits are parts in a thousand of the longest window. */
@@ -20,7 +20,12 @@ export type TogetherStep =
       readonly common: readonly number[]
       readonly again: boolean
     }
-  | { readonly kind: 'penalize'; readonly wait: number; readonly which: 0 | 1 | 2; readonly costs: readonly number[] }
+  | {
+      readonly kind: 'penalize'
+      readonly wait: number
+      readonly which: 0 | 1 | 2
+      readonly costs: readonly number[]
+    }
   | { readonly kind: 'refund'; readonly wait: number; readonly which: number }
   | { readonly kind: 'turn'; readonly wait: number }
   | { readonly kind: 'change'; readonly which: 0 | 1 | 2 }
@@ -31,7 +36,7 @@ export type Decide = (
   tenant: Subject,
   asked: readonly [Asked, Asked],
   nowUs: bigint,
-  id: Buffer,
+  id: Buffer<ArrayBuffer>,
 ) => Promise<readonly [Answer, Answer]>
 
 export const atOnce: Decide = (user, tenant, asked, nowUs, id) => user.decideWith(tenant, asked, nowUs, id)
@@ -159,7 +164,10 @@ export class TogetherPlay {
     { user, tenant }: { readonly user: readonly Pair[]; readonly tenant: readonly Pair[] },
     decide: Decide = atOnce,
   ) {
-    const slot = keyOf({ namespace: 'model', pattern: 'ratelimit', name: 'm' }, randomBytes(8).toString('hex'))
+    const slot = keyOf(
+      { namespace: 'model', pattern: 'ratelimit', name: 'm' },
+      randomBytes(8).toString('hex'),
+    )
     const kept = (key: Key, pairs: readonly Pair[]) => new Kept(new Subject(stage, scripts, key), pairs)
     this.#keys = [kept(keyWithin(slot, 'ada'), user), kept(keyWithin(slot, 'bob'), user), kept(slot, tenant)]
     this.#decide = decide
@@ -221,7 +229,12 @@ export class TogetherPlay {
       tenant.keep(oursAfter, this.#now)
       await user.ends(this.#now)
       await tenant.ends(this.#now)
-      const part = (kept: Kept, costs_: readonly number[], after: readonly Oracle[], answer: Answer): Part => ({
+      const part = (
+        kept: Kept,
+        costs_: readonly number[],
+        after: readonly Oracle[],
+        answer: Answer,
+      ): Part => ({
         kept,
         policy: kept.policy,
         costs: costs_,
@@ -238,16 +251,27 @@ export class TogetherPlay {
     if (mine.isMended) user.keep(mine.oracles, this.#now)
     if (ours.isMended) tenant.keep(ours.oracles, this.#now)
     if (!step.again) return
-    const waits = [mine.oracles.map((oracle, i) => [oracle, own[i]] as const), ours.oracles.map((oracle, i) => [oracle, common[i]] as const)]
+    const waits = [
+      mine.oracles.map((oracle, i) => [oracle, own[i]] as const),
+      ours.oracles.map((oracle, i) => [oracle, common[i]] as const),
+    ]
       .flat()
       .map(([oracle, cost]) => expected(oracle, this.#now, BigInt(cost ?? 0)).waitUs)
     this.#now += BigInt(Math.max(...waits)) - 1n
     const early = await ask()
-    assert.deepEqual(early.map((answer) => answer.verdict), ['refused', 'refused'], 'a microsecond before its turn')
+    assert.deepEqual(
+      early.map((answer) => answer.verdict),
+      ['refused', 'refused'],
+      'a microsecond before its turn',
+    )
     this.#now += 1n
     const turn = [user.present(this.#now).oracles, tenant.present(this.#now).oracles] as const
     const due = await ask()
-    assert.deepEqual(due.map((answer) => answer.verdict), ['admitted', 'admitted'], 'at its turn')
+    assert.deepEqual(
+      due.map((answer) => answer.verdict),
+      ['admitted', 'admitted'],
+      'at its turn',
+    )
     user.keep(take(turn[0], own), this.#now)
     tenant.keep(take(turn[1], common), this.#now)
   }
@@ -270,7 +294,7 @@ export class TogetherPlay {
         oracle.giveBack(BigInt(own[i] ?? 0), { decided, after: after[i] as Oracle, written, now }),
       )
       const wanted = given?.some((one) => one !== undefined) === true ? 1 : 0
-      const give = () => kept.subject.refund(policy, own, { ...admission, record }, this.#now, KEEP_US, now)
+      const give = (): Promise<number> => kept.subject.refund(policy, own, { ...admission, record }, this.#now, KEEP_US, now)
       assert.equal(await give(), wanted, 'whether anything of it counts still')
       if (wanted === 0) continue
       kept.oracles = kept.oracles?.map((oracle, i) => given?.[i] ?? oracle)
@@ -288,20 +312,23 @@ export const togetherHistories = (isCalm: boolean): fc.Arbitrary<readonly Togeth
     kind: fc.constant('consume' as const),
     wait,
     who: fc.constantFrom(0 as const, 1 as const),
-    own: costs,
-    common: costs,
+    own: someCosts,
+    common: someCosts,
     again: fc.boolean(),
   })
   const refund = fc.record({ kind: fc.constant('refund' as const), wait, which: fc.nat(9) })
   const others = isCalm
     ? []
     : [
-        fc.record({ kind: fc.constant('penalize' as const), wait, which, costs }),
+        fc.record({ kind: fc.constant('penalize' as const), wait, which, costs: someCosts }),
         fc.record({ kind: fc.constant('turn' as const), wait: fc.integer({ min: -3000, max: 3000 }) }),
         fc.record({ kind: fc.constant('change' as const), which }),
       ]
-  const steps = [refund, ...others].map((arbitrary) => ({ weight: 1, arbitrary: arbitrary as fc.Arbitrary<TogetherStep> }))
-  return fc.array(fc.oneof({ weight: 12, arbitrary: consume as fc.Arbitrary<TogetherStep> }, ...steps), {
+  const steps = [refund, ...others].map((arbitrary) => ({
+    weight: 1,
+    arbitrary: arbitrary as fc.Arbitrary<TogetherStep>,
+  }))
+  return fc.array(fc.oneof({ weight: 12, arbitrary: consume }, ...steps), {
     minLength: 60,
     maxLength: 75,
   })

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { rounds } from '../../support/budget.js'
 import { MODELS } from './models.js'
 import { anyStage, memoryStage, mutant, SCRIPTS, type Scripts, type Stage } from './stage.js'
-import { atOnce, type Decide, oneAfterTheOther, togetherHistories, TogetherPlay } from './together-play.js'
+import { atOnce, type Decide, oneAfterTheOther, TogetherPlay, togetherHistories } from './together-play.js'
 
 const some = fc.oneof(...Object.values(MODELS))
 const pairsOf = (maxLength: number) => fc.array(some, { minLength: 1, maxLength })
@@ -56,7 +56,10 @@ describe('two keys at once: every verdict, remainder and wait is what exact arit
 
 const MISTAKES: Readonly<Record<string, readonly [from: string, to: string]>> = {
   'takes of the part what the whole refuses': ['refused = not open', 'refused = false'],
-  'takes of the whole what the part refuses': ["if open and string.sub(part, 1, 1) ~= '1' then", 'if false then'],
+  'takes of the whole what the part refuses': [
+    "if open and string.sub(part, 1, 1) ~= '1' then",
+    'if false then',
+  ],
   'writes the whole before the part is known': [
     'local part, other',
     "if record then redis.call('SET', KEYS[1], record, 'PX', ms) end local part, other",
@@ -74,13 +77,19 @@ const MISTAKES: Readonly<Record<string, readonly [from: string, to: string]>> = 
 }
 
 describe('in memory, since a mistake shows there as soon', () => {
-  it('two calls, one after the other, leak what the first gave where the second refuses', { timeout }, async () => {
-    await expect(play(memoryStage(), { decide: oneAfterTheOther, isCalm: true })).rejects.toThrow('Property failed')
+  it('two calls, one after the other, leak what the first gave where the second refuses', {
+    timeout,
+  }, async () => {
+    await expect(play(memoryStage(), { decide: oneAfterTheOther, isCalm: true })).rejects.toThrow(
+      'Property failed',
+    )
   })
 
   it.each(Object.entries(MISTAKES))('a script that %s is caught', { timeout }, async (_, [from, to]) => {
     const source = SCRIPTS.together.source.replaceAll(/\s*\n\s*/g, ' ')
     const together = mutant({ ...SCRIPTS.together, source }, from, to)
-    await expect(play(memoryStage(), { scripts: { ...SCRIPTS, together } })).rejects.toThrow('Property failed')
+    await expect(play(memoryStage(), { scripts: { ...SCRIPTS, together } })).rejects.toThrow(
+      'Property failed',
+    )
   })
 })

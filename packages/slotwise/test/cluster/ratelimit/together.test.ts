@@ -58,7 +58,11 @@ async function admitted(limiter: Limiter, subject: Caller, times: number): Promi
 }
 
 /** A user's key and its tenant's at another limiter each, the second asked when the first admits. */
-async function twoCalls(own: RateLimiter<'user', string>, common: RateLimiter<'tenant', string>, who: Caller) {
+async function twoCalls(
+  own: RateLimiter<'user', string>,
+  common: RateLimiter<'tenant', string>,
+  who: Caller,
+) {
   const first = await own.consume(`${who.tenant}:${who.user}`)
   return first.allowed && (await common.consume(who.tenant)).allowed
 }
@@ -168,7 +172,10 @@ describe('a user and its tenant together', () => {
     ['a bucket', tokenBucket({ capacity: 3, refillPerSecond: SLOW, by: 'tenant' })],
     ['steps', tokenBucket({ capacity: 3, refill: { tokens: 1, everyMs: 86_400_000 }, by: 'tenant' })],
     ['a window', fixedWindow({ limit: 3, windowMs: 600_000, by: 'tenant' })],
-    ['a window of the clock', fixedWindow({ limit: 3, windowMs: 31_536_000_000, align: 'clock', by: 'tenant' })],
+    [
+      'a window of the clock',
+      fixedWindow({ limit: 3, windowMs: 31_536_000_000, align: 'clock', by: 'tenant' }),
+    ],
     ['a month', fixedWindow({ limit: 3, align: { period: 'month' }, by: 'tenant' })],
     ['an estimate', slidingWindow({ limit: 3, windowMs: 600_000, by: 'tenant' })],
     ['a strict window', slidingWindow({ limit: 3, windowMs: 600_000, mode: 'strict', by: 'tenant' })],
@@ -277,7 +284,11 @@ describe('a part of a subject', () => {
     ]
     await limiter.block(ada, { forMs: 60_000, by: 'tenant' })
     for (const subject of [ada, bob]) {
-      expect(await limiter.consume(subject)).toMatchObject({ allowed: false, reason: 'blocked', violated: [] })
+      expect(await limiter.consume(subject)).toMatchObject({
+        allowed: false,
+        reason: 'blocked',
+        violated: [],
+      })
       expect(await limiter.consume(subject, { cost: { user: 1, tenant: 0 } })).toMatchObject({
         reason: 'blocked',
       })
@@ -347,8 +358,7 @@ describe('a limiter that decides together', () => {
     expect(urgent).toBe(20)
     const alone = { tenant: someTenant(), user: 'alone' }
     let own = 0
-    for (let i = 0; i < 30; i++)
-      if ((await limiter.consume(alone, { priority: 'rest' })).allowed) own++
+    for (let i = 0; i < 30; i++) if ((await limiter.consume(alone, { priority: 'rest' })).allowed) own++
     expect(own).toBe(10)
     expect(await remaining(limiter, alone)).toEqual([10, 90])
   })

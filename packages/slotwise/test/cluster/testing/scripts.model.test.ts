@@ -291,7 +291,10 @@ const PATTERNS: Readonly<
     [decide, [plan, decisionId, keepUs]],
     [decide, [linePlan, decisionId, fc.constantFrom('', 30_000), fc.constantFrom(0, 2000, 50_000)]],
     [decide, [sparePlan, decisionId, fc.constant(''), spares]],
-    [decideTogether, [plan, plan, decisionId, keepUs, fc.constantFrom(0, 1), fc.constant(''), fc.constant('')]],
+    [
+      decideTogether,
+      [plan, plan, decisionId, keepUs, fc.constantFrom(0, 1), fc.constant(''), fc.constant('')],
+    ],
     [decideTogether, [sparePlan, sparePlan, decisionId, keepUs, fc.constant(1), spares, spares]],
     [refundDecision, [plan, receipt, leaseId, decisionId, fc.constant(30_000)]],
     [renewDecision, [plan, leaseId]],
