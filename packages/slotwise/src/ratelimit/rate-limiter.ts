@@ -396,7 +396,10 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const receipts = layeredOf(receipt)?.parts.map((part) => part.receipt) ?? [receipt]
     return receipts.flatMap((one) => {
       const taken = this.#taken(one)
-      return taken?.policy.plan.hasLeases === true ? [taken] : []
+      const isUnderWay = taken?.policy.tiers.some(
+        ({ kind }, i) => kind === 'concurrency' && (taken.costs[i] ?? 0) > 0,
+      )
+      return taken !== undefined && isUnderWay === true ? [taken] : []
     })
   }
 

@@ -294,7 +294,8 @@ export class TogetherPlay {
         oracle.giveBack(BigInt(own[i] ?? 0), { decided, after: after[i] as Oracle, written, now }),
       )
       const wanted = given?.some((one) => one !== undefined) === true ? 1 : 0
-      const give = (): Promise<number> => kept.subject.refund(policy, own, { ...admission, record }, this.#now, KEEP_US, now)
+      const give = (): Promise<number> =>
+        kept.subject.refund(policy, own, { ...admission, record }, this.#now, KEEP_US, now)
       assert.equal(await give(), wanted, 'whether anything of it counts still')
       if (wanted === 0) continue
       kept.oracles = kept.oracles?.map((oracle, i) => given?.[i] ?? oracle)
