@@ -49,6 +49,7 @@ import { Policy } from '../../../src/ratelimit/policy.js'
 import refundDecision from '../../../src/ratelimit/refund.lua.js'
 import renewDecision from '../../../src/ratelimit/renew.lua.js'
 import showSubject from '../../../src/ratelimit/show.lua.js'
+import decideTogether from '../../../src/ratelimit/together.lua.js'
 import {
   type Argument,
   type Key,
@@ -156,6 +157,9 @@ const linePlan = fc
 const sparePlan = fc
   .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }))
   .map(([one, costs]) => one.plan.bytes(costs, false, planNow, SPARE))
+const spares = fc
+  .array(fc.nat(2), { minLength: 4, maxLength: 4 })
+  .map((all) => Buffer.from(all.flatMap((spare) => [0, 0, 0, 0, spare])))
 const decisionId = fc.constantFrom('IDENT-01', 'IDENT-02', 'IDENT-03')
 const leaseId = decisionId.map((id) => id.slice(0, 6))
 const keepUs = fc.constantFrom<Argument>('', '', 30_000)
@@ -290,17 +294,12 @@ const PATTERNS: Readonly<
     [decide, [plan, decisionId, keepUs]],
     [decide, [plan, decisionId, keepUs]],
     [decide, [linePlan, decisionId, fc.constantFrom('', 30_000), fc.constantFrom(0, 2000, 50_000)]],
+    [decide, [sparePlan, decisionId, fc.constant(''), spares]],
     [
-      decide,
-      [
-        sparePlan,
-        decisionId,
-        fc.constant(''),
-        fc
-          .array(fc.nat(2), { minLength: 4, maxLength: 4 })
-          .map((spares) => Buffer.from(spares.flatMap((spare) => [0, 0, 0, 0, spare]))),
-      ],
+      decideTogether,
+      [plan, plan, decisionId, keepUs, fc.constantFrom(0, 1), fc.constant(''), fc.constant('')],
     ],
+    [decideTogether, [sparePlan, sparePlan, decisionId, keepUs, fc.constant(1), spares, spares]],
     [refundDecision, [plan, receipt, leaseId, decisionId, fc.constant(30_000)]],
     [renewDecision, [plan, leaseId]],
     [blockSubject, [policy.map((one) => one.plan.empty), fc.constantFrom(0, 5, 30)]],
