@@ -76,6 +76,8 @@ export interface Events {
   'slotwise:ratelimit': {
     readonly name: string
     readonly key: string
+    /** By `planOf`, where the limiter has one. */
+    readonly plan: string | undefined
     readonly outcome: 'allowed' | 'limited' | 'blocked' | 'exceeds-capacity' | 'unavailable'
     /** Why it would have been refused, of a limiter that only tries its limits (`shadow`). */
     readonly wouldRefuse: 'limited' | 'blocked' | 'exceeds-capacity' | 'unavailable' | undefined

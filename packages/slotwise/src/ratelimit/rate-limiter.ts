@@ -165,21 +165,32 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
       this.#options.shadow === true
         ? await this.#deciding.inShadow(deciding, policy, key, call)
         : await deciding
-    this.#tell(decision, key, startedAt)
+    this.#tell(decision, subject, key, startedAt)
     return decision
   }
 
-  #tell(decision: Decision<N>, key: Key, startedAt: number): void {
+  #tell(decision: Decision<N>, subject: S, key: Key, startedAt: number): void {
     const refused = decision.allowed ? decision.wouldRefuse : decision
     if (refused !== undefined && 'retryAfterMs' in refused) this.#life.refused.add(key)
     publish('slotwise:ratelimit', () => ({
       name: this.#space.name,
       key,
+      plan: this.#planOf(subject),
       outcome: decision.allowed ? 'allowed' : decision.reason,
       wouldRefuse: decision.allowed ? decision.wouldRefuse?.reason : undefined,
       violated: refused !== undefined && 'violated' in refused ? refused.violated : [],
       durationMs: performance.now() - startedAt,
     }))
+  }
+
+  /** A name that cannot be had must not fail what has been decided. */
+  #planOf(subject: S): string | undefined {
+    try {
+      return this.#options.planOf?.(subject)
+    } catch (error) {
+      this.#deciding.report(error)
+      return undefined
+    }
   }
 
   /** Where `subject` stands. Consumes nothing. @throws when Redis cannot be asked */
@@ -277,7 +288,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const decision = await (isTried
       ? this.#deciding.inShadow(deciding, policy, key, { deadlineMs })
       : deciding)
-    this.#tell(decision, key, startedAt)
+    this.#tell(decision, subject, key, startedAt)
     if (!decision.allowed) return decision
     const [standing] = this.#taken(decision.receipt)?.answer?.standings ?? []
     const delayMs = isTried ? 0 : Math.ceil((standing?.waitUs(0) ?? 0) / 1000)
