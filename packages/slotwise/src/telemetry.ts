@@ -277,6 +277,7 @@ export function publish<K extends keyof Events>(name: K, event: () => Events[K])
 
 const starts = channels['slotwise:redis:start']
 const cache = channels['slotwise:cache']
+const decisions = channels['slotwise:ratelimit']
 const calls = channels['slotwise:redis:call']
 
 /** Whether anybody would hear of beginnings, and of ends, of calls: asked for each call, so by the shortest way. */
@@ -284,6 +285,8 @@ export const areStartsHeard = (): boolean => starts.hasSubscribers
 export const areCallsHeard = (): boolean => calls.hasSubscribers
 /** The same of what caches do, for hits that take no longer than the question. */
 export const areCachesHeard = (): boolean => cache.hasSubscribers
+/** And of what limiters decide by leases. */
+export const areDecisionsHeard = (): boolean => decisions.hasSubscribers
 
 /** Hears a channel until the function that is returned is called. */
 export function hear<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): () => void {

@@ -4,7 +4,7 @@ import { type Id, type Key, type KeySpace, keyMaker, plainName } from '../keys.j
 import { type CallOptions, integer, oneOf, shown } from '../options.js'
 import { randomTag } from '../random.js'
 import type { RedisPort } from '../redis/port.js'
-import { publish } from '../telemetry.js'
+import { areDecisionsHeard, publish } from '../telemetry.js'
 import blockSource from './block.lua.js'
 import { Deciding } from './deciding.js'
 import type { Decision, Refused, TierDescription, TierState } from './decision.js'
@@ -151,8 +151,8 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const spares = priority === undefined ? undefined : this.#priorities.sparesOf(policy, priority)
     if (spares !== undefined && idempotencyKey !== undefined)
       throw new ConfigurationError('a request with an idempotencyKey must be of the highest priority')
-    const key = this.#keyOf(idOf(subject))
-    const startedAt = performance.now()
+    const key = this.#keyFor(subject)
+    const startedAt = areDecisionsHeard() ? performance.now() : undefined
     const asked = { call, id, isKept: idempotencyKey !== undefined, spares }
     const layers = this.#layersOf(policy)
     if (spares !== undefined && layers.length > 1)
@@ -164,14 +164,32 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const decision =
       this.#options.shadow === true
         ? await this.#deciding.inShadow(deciding, policy, key, call)
-        : await deciding
+        : // A promise for what is there already would cost a turn of every request.
+          deciding instanceof Promise
+          ? await deciding
+          : deciding
     this.#tell(decision, subject, key, startedAt)
     return decision
   }
 
-  #tell(decision: Decision<N>, subject: S, key: Key, startedAt: number): void {
+  /** Of the subject that was asked for last: of a hot one a key is made, and looked for by its characters, only once. */
+  #lastSubject: S | undefined
+  #lastKey: Key | undefined
+
+  #keyFor(subject: S): Key {
+    // Others may have changed since.
+    if (typeof subject !== 'string') return this.#keyOf(idOf(subject))
+    if (subject !== this.#lastSubject || this.#lastKey === undefined) {
+      this.#lastKey = this.#keyOf(subject)
+      this.#lastSubject = subject
+    }
+    return this.#lastKey
+  }
+
+  #tell(decision: Decision<N>, subject: S, key: Key, startedAt: number | undefined): void {
     const refused = decision.allowed ? decision.wouldRefuse : decision
     if (refused !== undefined && 'retryAfterMs' in refused) this.#life.refused.add(key)
+    if (startedAt === undefined) return
     publish('slotwise:ratelimit', () => ({
       name: this.#space.name,
       key,
@@ -279,8 +297,8 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     this.#refuseClosed()
     const policy = this.#policyOf(subject)
     const costs = policy.costs(cost)
-    const key = this.#keyOf(idOf(subject))
-    const startedAt = performance.now()
+    const key = this.#keyFor(subject)
+    const startedAt = areDecisionsHeard() ? performance.now() : undefined
     // Not by the signal: whether a place was taken must be known to give it back.
     const asked = { call: { deadlineMs }, aheadUs: aheadUs(policy, costs, maxWaitMs) }
     const deciding = this.#deciding.decide(policy, costs, key, asked)
