@@ -24,12 +24,12 @@ const serve: Serve = async (limits, reached) => {
   return await onSomePort((request, response) => void listener(request, response))
 }
 
-const subject = {
+const hono = {
   serve,
   header: (request: unknown, name: string) => (request as Context).req.header(name),
 }
-serving('Hono 4', subject)
-servingConnections('Hono 4', subject)
+serving('Hono 4', hono)
+servingConnections('Hono 4', hono)
 servingBodies('Hono 4 on a runtime that tells nothing of connections', ({ limiter, settings }, handler) => {
   const app = new Hono()
   app.use(honoLimit(limiter, settings))
