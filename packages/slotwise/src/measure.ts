@@ -84,15 +84,16 @@ export function measure(sink: Sink, { perNode }: { readonly perNode: boolean }):
       const [name, window] = [bounds.of('cache', given), bounds.of('window', `${windowMs / 1000}s`)]
       sink('slotwise.cache.audit.looks', 1, { name, window, outcome })
     }),
-    hear('slotwise:ratelimit', ({ name: given, outcome, wouldRefuse, violated, durationMs }) => {
+    hear('slotwise:ratelimit', ({ name: given, plan, outcome, wouldRefuse, violated, durationMs }) => {
       const name = bounds.of('limiter', given)
-      sink('slotwise.ratelimit.decision.duration', durationMs / 1000, { name, outcome })
+      const of = plan === undefined ? { name } : { name, plan: bounds.of('plan', plan) }
+      sink('slotwise.ratelimit.decision.duration', durationMs / 1000, { ...of, outcome })
       if (wouldRefuse !== undefined)
-        sink('slotwise.ratelimit.shadow.refusals', 1, { name, outcome: wouldRefuse })
+        sink('slotwise.ratelimit.shadow.refusals', 1, { ...of, outcome: wouldRefuse })
       const violations =
         wouldRefuse === undefined ? 'slotwise.ratelimit.violations' : 'slotwise.ratelimit.shadow.violations'
       for (const tier of violated) {
-        sink(violations, 1, { name, tier: bounds.of('tier', tier) })
+        sink(violations, 1, { ...of, tier: bounds.of('tier', tier) })
       }
     }),
     hear('slotwise:ratelimit:lease', ({ name, kind, tokens }) => {

@@ -100,22 +100,23 @@ export const METRICS = {
   'slotwise.ratelimit.decision.duration': {
     kind: 'histogram',
     unit: 's',
-    labels: ['name', 'outcome'],
-    means: 'decisions by outcome: `allowed`, `limited`, `blocked`, `exceeds-capacity`, `unavailable`',
+    labels: ['name', 'plan', 'outcome'],
+    means:
+      'decisions by outcome: `allowed`, `limited`, `blocked`, `exceeds-capacity`, `unavailable`; by plan only where `planOf` names it',
     alert:
       '`unavailable` goes on: `whenUnavailable` decides now; `exceeds-capacity`: a cost can never be granted',
   },
   'slotwise.ratelimit.violations': {
     kind: 'counter',
     unit: '{violation}',
-    labels: ['name', 'tier'],
+    labels: ['name', 'plan', 'tier'],
     means: 'tiers that a refused request would have exceeded',
     alert: 'a tier for all that refuses many',
   },
   'slotwise.ratelimit.shadow.refusals': {
     kind: 'counter',
     unit: '{request}',
-    labels: ['name', 'outcome'],
+    labels: ['name', 'plan', 'outcome'],
     means:
       'requests that a limiter with `shadow: true` let in and would have refused: `limited`, `blocked`, `exceeds-capacity`, `unavailable`',
     alert: 'never by itself',
@@ -123,7 +124,7 @@ export const METRICS = {
   'slotwise.ratelimit.shadow.violations': {
     kind: 'counter',
     unit: '{violation}',
-    labels: ['name', 'tier'],
+    labels: ['name', 'plan', 'tier'],
     means: 'tiers that such a request would have exceeded',
     alert: 'never by itself',
   },

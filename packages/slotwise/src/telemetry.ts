@@ -76,6 +76,8 @@ export interface Events {
   'slotwise:ratelimit': {
     readonly name: string
     readonly key: string
+    /** By `planOf`, where the limiter has one. */
+    readonly plan: string | undefined
     readonly outcome: 'allowed' | 'limited' | 'blocked' | 'exceeds-capacity' | 'unavailable'
     /** Why it would have been refused, of a limiter that only tries its limits (`shadow`). */
     readonly wouldRefuse: 'limited' | 'blocked' | 'exceeds-capacity' | 'unavailable' | undefined
@@ -275,6 +277,7 @@ export function publish<K extends keyof Events>(name: K, event: () => Events[K])
 
 const starts = channels['slotwise:redis:start']
 const cache = channels['slotwise:cache']
+const decisions = channels['slotwise:ratelimit']
 const calls = channels['slotwise:redis:call']
 
 /** Whether anybody would hear of beginnings, and of ends, of calls: asked for each call, so by the shortest way. */
@@ -282,6 +285,8 @@ export const areStartsHeard = (): boolean => starts.hasSubscribers
 export const areCallsHeard = (): boolean => calls.hasSubscribers
 /** The same of what caches do, for hits that take no longer than the question. */
 export const areCachesHeard = (): boolean => cache.hasSubscribers
+/** And of what limiters decide by leases. */
+export const areDecisionsHeard = (): boolean => decisions.hasSubscribers
 
 /** Hears a channel until the function that is returned is called. */
 export function hear<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): () => void {

@@ -86,7 +86,7 @@ export class Deciding<N extends string> {
 
   /** Lets in whatever is decided, and tells it. */
   inShadow(
-    deciding: Promise<Decision<N>>,
+    deciding: Decision<N> | Promise<Decision<N>>,
     policy: Policy<N>,
     key: Key,
     { signal, deadlineMs = this.#deadlineMs }: CallOptions,
@@ -94,35 +94,52 @@ export class Deciding<N extends string> {
     const nothing = policy.names.map(() => 0)
     const untaken = () => new Admission(this, key, policy, nothing, undefined)
     const report = (error: unknown) => this.report(error)
-    return inShadow(deciding, { boundMs: deadlineMs, signal, untaken, report })
+    return inShadow(Promise.resolve(deciding), { boundMs: deadlineMs, signal, untaken, report })
   }
 
   /** By a lease where the subject is hot, the request is one like the others, and what it takes comes back by itself. */
-  decide(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked): Promise<Decision<N>> {
+  decide(
+    policy: Policy<N>,
+    costs: readonly number[],
+    key: Key,
+    asked: Asked,
+  ): Decision<N> | Promise<Decision<N>> {
     const leases = this.#leases
     if (leases === undefined || asked.isKept === true || !isLikeOthers(asked))
       return this.exactly(policy, costs, key, asked)
-    return this.#byLease(leases, policy, costs, key, asked)
+    asked.call.signal?.throwIfAborted()
+    const decided = leases.decide(key, policy, costs)
+    if (decided === undefined) return this.exactly(policy, costs, key, asked)
+    if (decided instanceof Promise) return this.#byLease(decided, policy, costs, key, asked)
+    return this.#leased(decided, policy, costs, key)
   }
 
   async #byLease(
-    leases: Leases<N>,
+    deciding: ReturnType<Leases<N>['decide']>,
     policy: Policy<N>,
     costs: readonly number[],
     key: Key,
     asked: Asked,
   ): Promise<Decision<N>> {
-    asked.call.signal?.throwIfAborted()
     try {
-      const decided = await leases.decide(key, policy, costs)
+      const decided = await deciding
       if (decided === undefined) return await this.exactly(policy, costs, key, asked)
-      if (!('leased' in decided)) return decided
-      const { tiers, giveBack } = decided
-      const receipt = new Admission(this, key, policy, costs, undefined, {}, giveBack)
-      return { allowed: true, decidedBy: 'lease', tiers, receipt }
+      return this.#leased(decided, policy, costs, key)
     } catch (cause) {
       return this.#failed(policy, costs, key, asked, cause)
     }
+  }
+
+  #leased(
+    decided: Exclude<Awaited<ReturnType<Leases<N>['decide']>>, undefined>,
+    policy: Policy<N>,
+    costs: readonly number[],
+    key: Key,
+  ): Decision<N> {
+    if (!('leased' in decided)) return decided
+    const { tiers, giveBack } = decided
+    const receipt = new Admission(this, key, policy, costs, undefined, {}, giveBack)
+    return { allowed: true, decidedBy: 'lease', tiers, receipt }
   }
 
   get #leases(): Leases<N> | undefined {

@@ -55,7 +55,9 @@ export class Lease {
 
   held(nowMs: number): number {
     this.#prune(nowMs)
-    return this.#batches.reduce((sum, { left }) => sum + left, 0)
+    let sum = 0
+    for (const { left } of this.#batches) sum += left
+    return sum
   }
 
   /** Takes the tokens that end first; nothing where there are too few. */
@@ -112,8 +114,13 @@ export class Lease {
     this.#batches = []
   }
 
+  #hasEnded(nowMs: number): boolean {
+    for (const { left, untilMs } of this.#batches) if (left === 0 || nowMs >= untilMs) return true
+    return false
+  }
+
   #prune(nowMs: number): void {
-    if (this.#batches.every(({ left, untilMs }) => left > 0 && nowMs < untilMs)) return
+    if (!this.#hasEnded(nowMs)) return
     this.#batches = this.#batches.filter((batch) => {
       if (batch.left > 0 && nowMs < batch.untilMs) return true
       this.dropped += batch.left

@@ -6,6 +6,7 @@ import { type Heard, Lease, type Spent } from './lease.js'
 import { type CheckedLease, LEAST_DEMAND, type LeaseTerms, leaseTerms, STEADY_BUCKET } from './lease-terms.js'
 import type { Answer } from './plan.js'
 import type { Policy } from './policy.js'
+import type { Tier } from './tiers.js'
 
 /** How leases are doing in this process. */
 export interface LeaseStats {
@@ -46,6 +47,9 @@ export interface Leased<N extends string> {
   readonly giveBack: (tokens: number) => boolean
 }
 
+/** `undefined` where Redis has to be asked. */
+type LeaseDecision<N extends string> = Leased<N> | Refusal<N> | undefined
+
 const TRIES = 3
 /** While a bucket is empty it is asked at most so often in the time of a lease: meanwhile it fills, and nothing is lost. */
 const ASKS_WHEN_SHORT = 8
@@ -62,6 +66,8 @@ export class Leases<N extends string> {
   readonly #now: () => number
   readonly #heard: (key: Key, kind: LeaseChange, tokens: number) => void
   readonly #failed: (error: unknown) => void
+  #lastKey: Key | undefined
+  #last: Subject<N> | undefined
   #asked = 0
   #granted = 0
   #spent = 0
@@ -91,7 +97,9 @@ export class Leases<N extends string> {
     this.#failed = failed
     this.#subjects = new LRUCache({
       max: options.maxSubjects,
-      dispose: ({ lease }) => {
+      dispose: (subject) => {
+        if (subject === this.#last) this.#lastKey = undefined
+        const { lease } = subject
         lease.drop()
         this.#dropped += lease.dropped
       },
@@ -107,37 +115,51 @@ export class Leases<N extends string> {
     return known.terms
   }
 
-  /** `undefined` where Redis has to be asked. @throws why no lease could be had, when none is left */
-  async decide(
+  /**
+   * `undefined` where Redis has to be asked. At once, and not as a promise, where nobody has to wait: that would cost as much as all the rest.
+   *
+   * @throws why no lease could be had, when none is left
+   */
+  decide(
     key: Key,
     policy: Policy<N>,
     costs: readonly number[],
-  ): Promise<Leased<N> | Refusal<N> | undefined> {
+  ): LeaseDecision<N> | Promise<LeaseDecision<N>> {
     const terms = this.terms(policy)
     const [cost = 0] = costs
-    if (terms === undefined || cost === 0 || cost > terms.most || costs.some((one) => one !== cost))
-      return undefined
+    if (terms === undefined || cost === 0 || cost > terms.most || !areAll(costs, cost)) return undefined
     const subject = this.#subjectOf(key, policy, terms)
-    this.#warm(key, subject, subject.lease.asked(cost, this.#now()))
-    for (let tried = 0; ; tried++) {
-      const nowMs = this.#now()
-      const spent = subject.lease.take(cost, nowMs)
-      if (spent !== undefined) {
-        this.#spent += cost
-        this.#prefetch(key, subject, nowMs)
-        const giveBack = (tokens: number): boolean => this.#giveBack(subject.lease, spent, tokens)
-        return { leased: true, tiers: this.#states(subject, nowMs), giveBack }
-      }
-      if (!subject.isHot || tried === TRIES) return undefined
-      const refusal = this.#refusal(subject, cost, nowMs)
-      if (refusal !== undefined) return refusal
+    const nowMs = this.#now()
+    this.#warm(key, subject, subject.lease.asked(cost, nowMs))
+    const decided = this.#decideNow(key, subject, cost, nowMs)
+    return decided === 'wait' ? this.#wait(key, subject, cost) : decided
+  }
+
+  async #wait(key: Key, subject: Subject<N>, cost: number): Promise<LeaseDecision<N>> {
+    for (let tried = 1; ; tried++) {
       subject.waiting += cost
       try {
         await (subject.asking ??= this.#fetch(key, subject))
       } finally {
         subject.waiting -= cost
       }
+      const decided = this.#decideNow(key, subject, cost, this.#now())
+      if (decided !== 'wait') return decided
+      if (tried === TRIES) return undefined
     }
+  }
+
+  /** What is spent is so at the moment that is given: nothing comes between. */
+  #decideNow(key: Key, subject: Subject<N>, cost: number, nowMs: number): LeaseDecision<N> | 'wait' {
+    const { lease } = subject
+    const spent = lease.take(cost, nowMs)
+    if (spent === undefined)
+      return subject.isHot ? (this.#refusal(subject, cost, nowMs) ?? 'wait') : undefined
+    this.#spent += cost
+    const held = lease.held(nowMs)
+    this.#prefetch(key, subject, held, nowMs)
+    const giveBack = (tokens: number): boolean => this.#giveBack(lease, spent, tokens)
+    return { leased: true, tiers: this.#states(subject, held, nowMs), giveBack }
   }
 
   /** Nothing that is held of a subject is spent any more. */
@@ -166,7 +188,16 @@ export class Leases<N extends string> {
     return back > 0
   }
 
+  /** Who was asked for last is where it would be put. */
   #subjectOf(key: Key, policy: Policy<N>, terms: LeaseTerms): Subject<N> {
+    if (key === this.#lastKey && this.#last?.policy === policy) return this.#last
+    const subject = this.#keptOf(key, policy, terms)
+    this.#lastKey = key
+    this.#last = subject
+    return subject
+  }
+
+  #keptOf(key: Key, policy: Policy<N>, terms: LeaseTerms): Subject<N> {
     const known = this.#subjects.get(key)
     if (known?.policy === policy) return known
     const lease = new Lease(terms.forMs)
@@ -191,9 +222,9 @@ export class Leases<N extends string> {
     this.#heard(key, isHot ? 'hot' : 'cold', 0)
   }
 
-  #prefetch(key: Key, subject: Subject<N>, nowMs: number): void {
+  #prefetch(key: Key, subject: Subject<N>, held: number, nowMs: number): void {
     const { lease, lastGrant, prefetchAtMs, isHot, asking } = subject
-    if (!isHot || asking !== undefined || nowMs < prefetchAtMs || lease.held(nowMs) > lastGrant / 2) return
+    if (!isHot || asking !== undefined || nowMs < prefetchAtMs || held > lastGrant / 2) return
     if (lease.demand(nowMs) < LEAST_DEMAND / 2) return
     subject.asking = this.#fetch(key, subject)
     // Who needs the next lease asks for it, and hears why there is none.
@@ -266,7 +297,8 @@ export class Leases<N extends string> {
   #refusal({ lease, policy, terms }: Subject<N>, cost: number, nowMs: number): Refusal<N> | undefined {
     const { heard } = lease
     if (heard === undefined || nowMs >= heard.sentAtMs + terms.forMs) return undefined
-    const missing = cost - lease.held(nowMs)
+    const held = lease.held(nowMs)
+    const missing = cost - held
     const waits = heard.standings.map((standing) => standing.waitUs(missing))
     const waitMs = Math.max(heard.blockedUs, ...waits) / 1000
     const openMs = heard.wasShort ? heard.sentAtMs + terms.forMs / ASKS_WHEN_SHORT : nowMs
@@ -280,28 +312,42 @@ export class Leases<N extends string> {
       decidedBy: 'lease',
       retryAfterMs: Math.max(1, Math.ceil(Math.max(heard.receivedAtMs + waitMs, openMs) - nowMs)),
       violated: late.length > 0 || heard.blockedUs > 0 ? late : policy.names,
-      tiers: this.#states({ lease, policy }, nowMs),
+      tiers: this.#states({ lease, policy }, held, nowMs),
     }
   }
 
-  /** As Redis told last, with what is held here. */
-  #states({ lease, policy }: Pick<Subject<N>, 'lease' | 'policy'>, nowMs: number): readonly TierState<N>[] {
-    const { heard } = lease
-    if (heard === undefined) return []
-    const held = lease.held(nowMs)
-    const passedUs = (nowMs - heard.receivedAtMs) * 1000
-    return policy.states(
-      heard.standings.map((standing, i): Standing => {
-        const { limit = 0, algorithm } = policy.tiers[i] ?? {}
-        const resetUs = Math.max(0, standing.resetUs - passedUs)
-        const waitUs = (count: number) => Math.max(0, standing.waitUs(Math.max(0, count - held)) - passedUs)
-        // Of a steady bucket what has come back since is known; of others the next answer tells.
-        const there =
-          algorithm?.code === STEADY_BUCKET
-            ? Math.floor(limit - resetUs / algorithm.width)
-            : standing.remaining
-        return { remaining: Math.min(limit, there + held), resetUs, waitUs }
-      }),
-    )
+  /** As Redis told last, with what is held here. Made for each decision, so without anything in between. */
+  #states(
+    { lease: { heard }, policy }: Pick<Subject<N>, 'lease' | 'policy'>,
+    held: number,
+    nowMs: number,
+  ): readonly TierState<N>[] {
+    const states: TierState<N>[] = []
+    if (heard === undefined) return states
+    const { names, tiers } = policy
+    const { standings, receivedAtMs } = heard
+    const passedUs = (nowMs - receivedAtMs) * 1000
+    for (let i = 0; i < standings.length; i++) {
+      const [standing, { limit, algorithm }] = [standings[i] as Standing, tiers[i] as Tier<string>]
+      const resetUs = Math.max(0, standing.resetUs - passedUs)
+      // Of a steady bucket what has come back since is known; of others the next answer tells.
+      const there =
+        algorithm.code === STEADY_BUCKET ? Math.floor(limit - resetUs / algorithm.width) : standing.remaining
+      const remaining = Math.max(0, Math.min(limit, there + held))
+      const nextUs = remaining >= limit ? 0 : standing.waitUs(Math.max(0, remaining + 1 - held)) - passedUs
+      states.push({
+        name: names[i] as N,
+        limit,
+        remaining,
+        resetMs: Math.ceil(resetUs / 1000),
+        nextMs: Math.ceil(Math.max(0, nextUs) / 1000),
+      })
+    }
+    return states
   }
+}
+
+function areAll(costs: readonly number[], cost: number): boolean {
+  for (const one of costs) if (one !== cost) return false
+  return true
 }

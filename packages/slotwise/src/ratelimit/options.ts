@@ -77,7 +77,12 @@ export interface RateLimiterOptions<N extends string, S extends Subject> {
    * counts are those that the limits in force would have. @defaultValue `false`
    */
   readonly shadow?: boolean | undefined
-  /** Hears of every decision that Redis did not make. */
+  /**
+   * What the plan of a subject is called, by which events and metrics of decisions tell it: one of a few names, and nothing that tells who asked,
+   * such as `({ plan }) => plan`. Asked only where somebody listens. @defaultValue plans are not told apart
+   */
+  readonly planOf?: ((subject: S) => string | undefined) | undefined
+  /** Hears of every decision that Redis did not make, and of what `planOf` throws. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
 

@@ -4,7 +4,7 @@ import { type Id, type Key, type KeySpace, keyMaker, plainName } from '../keys.j
 import { type CallOptions, integer, oneOf, shown } from '../options.js'
 import { randomTag } from '../random.js'
 import type { RedisPort } from '../redis/port.js'
-import { publish } from '../telemetry.js'
+import { areDecisionsHeard, publish } from '../telemetry.js'
 import blockSource from './block.lua.js'
 import { Deciding } from './deciding.js'
 import type { Decision, Refused, TierDescription, TierState } from './decision.js'
@@ -152,13 +152,13 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const costs = policy.costs(cost)
     const layers = this.#layersOf(policy)
     const keyed = layers.length === 1 ? undefined : this.#keyed(layers, subject)
-    const key = keyed?.at(-1)?.key ?? this.#keyOf(idOf(subject))
+    const key = keyed?.at(-1)?.key ?? this.#keyFor(subject)
     // At the key of a part the ids of all its subjects meet.
     const id = idFor(policy, idempotencyKey, this.#isTogether ? `${key}\n` : '')
     const spares = priority === undefined ? undefined : this.#priorities.sparesOf(policy, priority)
     if (spares !== undefined && idempotencyKey !== undefined)
       throw new ConfigurationError('a request with an idempotencyKey must be of the highest priority')
-    const startedAt = performance.now()
+    const startedAt = areDecisionsHeard() ? performance.now() : undefined
     const asked = { call, id, isKept: idempotencyKey !== undefined, spares }
     if (spares !== undefined && keyed !== undefined && !this.#isTogether)
       throw new ConfigurationError(
@@ -173,22 +173,51 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const decision =
       this.#options.shadow === true
         ? await this.#deciding.inShadow(deciding, policy, key, call)
-        : await deciding
-    this.#tell(decision, key, startedAt)
+        : // A promise for what is there already would cost a turn of every request.
+          deciding instanceof Promise
+          ? await deciding
+          : deciding
+    this.#tell(decision, subject, key, startedAt)
     return decision
   }
 
-  #tell(decision: Decision<N>, key: Key, startedAt: number): void {
+  /** Of the subject that was asked for last: of a hot one a key is made, and looked for by its characters, only once. */
+  #lastSubject: S | undefined
+  #lastKey: Key | undefined
+
+  #keyFor(subject: S): Key {
+    // Others may have changed since.
+    if (typeof subject !== 'string') return this.#keyOf(idOf(subject))
+    if (subject !== this.#lastSubject || this.#lastKey === undefined) {
+      this.#lastKey = this.#keyOf(subject)
+      this.#lastSubject = subject
+    }
+    return this.#lastKey
+  }
+
+  #tell(decision: Decision<N>, subject: S, key: Key, startedAt: number | undefined): void {
     const refused = decision.allowed ? decision.wouldRefuse : decision
     if (refused !== undefined && 'retryAfterMs' in refused) this.#life.refused.add(key)
+    if (startedAt === undefined) return
     publish('slotwise:ratelimit', () => ({
       name: this.#space.name,
       key,
+      plan: this.#planOf(subject),
       outcome: decision.allowed ? 'allowed' : decision.reason,
       wouldRefuse: decision.allowed ? decision.wouldRefuse?.reason : undefined,
       violated: refused !== undefined && 'violated' in refused ? refused.violated : [],
       durationMs: performance.now() - startedAt,
     }))
+  }
+
+  /** A name that cannot be had must not fail what has been decided. */
+  #planOf(subject: S): string | undefined {
+    try {
+      return this.#options.planOf?.(subject)
+    } catch (error) {
+      this.#deciding.report(error)
+      return undefined
+    }
   }
 
   /** Where `subject` stands. Consumes nothing. @throws when Redis cannot be asked */
@@ -288,8 +317,8 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     this.#refuseClosed()
     const policy = this.#policyOf(subject)
     const costs = policy.costs(cost)
-    const key = this.#keyOf(idOf(subject))
-    const startedAt = performance.now()
+    const key = this.#keyFor(subject)
+    const startedAt = areDecisionsHeard() ? performance.now() : undefined
     // Not by the signal: whether a place was taken must be known to give it back.
     const asked = { call: { deadlineMs }, aheadUs: aheadUs(policy, costs, maxWaitMs) }
     const deciding = this.#deciding.decide(policy, costs, key, asked)
@@ -297,7 +326,7 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const decision = await (isTried
       ? this.#deciding.inShadow(deciding, policy, key, { deadlineMs })
       : deciding)
-    this.#tell(decision, key, startedAt)
+    this.#tell(decision, subject, key, startedAt)
     if (!decision.allowed) return decision
     const [standing] = this.#taken(decision.receipt)?.answer?.standings ?? []
     const delayMs = isTried ? 0 : Math.ceil((standing?.waitUs(0) ?? 0) / 1000)

@@ -1,6 +1,8 @@
 import { ConfigurationError } from '../../errors.js'
+import { whenRead } from '../http/body.js'
 import { refuses } from '../http/headers.js'
 import { type HeaderList, type HttpLimiter, type ProtectOptions, protect } from '../http/index.js'
+import { whenEnded } from '../http/node.js'
 import type { Subject } from '../policy.js'
 
 /**
@@ -16,7 +18,8 @@ export interface HonoContextLike {
     query(name: string): string | undefined
   }
   readonly env: unknown
-  readonly res: { readonly status: number; readonly headers: Headers }
+  get res(): Response
+  set res(response: Response | undefined)
   header(name: string, value: string, options?: { append?: boolean }): void
 }
 
@@ -62,19 +65,27 @@ export function honoLimit<C extends HonoContextLike, S extends Subject, N extend
       const { status, body } = verdict
       return new Response(body, { status, headers: verdict.headers.map(([name, value]) => [name, value]) })
     }
+    const ended = verdict?.ended
+    const outgoing = nodeServerOf(context)?.outgoing
+    // A connection tells more than a body does: also that a client has hung up before there is an answer.
+    if (ended !== undefined && outgoing !== undefined) whenEnded(outgoing, ended)
     try {
       await next()
     } catch (error) {
       // Hono answers errors itself, with a status; one that comes here goes past it.
-      void verdict?.ended?.({ status: undefined })
+      if (outgoing === undefined) void ended?.({ status: undefined })
       throw error
     }
     if (verdict === undefined) return undefined
     const { status } = context.res
     // Only now, when there is a response: headers set before would be lost with one that a handler makes by itself.
     if (!refuses(status)) addHeaders(context, verdict.headers)
-    // It never rejects.
-    void verdict.ended?.({ status })
+    if (ended !== undefined && outgoing === undefined) {
+      const { response } = whenRead(context.req.method, context.res, ended)
+      // Else Hono puts the headers of the one into the other.
+      context.res = undefined
+      context.res = response
+    }
     return undefined
   }
 }
@@ -90,12 +101,19 @@ function addHeaders(context: HonoContextLike, headers: HeaderList): void {
 
 interface NodeServerBindings {
   readonly incoming: { readonly socket: { readonly remoteAddress?: string | undefined } }
+  readonly outgoing?: Parameters<typeof whenEnded>[0]
 }
 
-function nodeServerAddress({ env }: HonoContextLike): string | undefined {
-  if (typeof env === 'object' && env !== null && 'incoming' in env) {
-    return (env as NodeServerBindings).incoming.socket.remoteAddress
-  }
+/** What `@hono/node-server` tells; of other runtimes nothing. */
+function nodeServerOf({ env }: HonoContextLike): NodeServerBindings | undefined {
+  return typeof env === 'object' && env !== null && 'incoming' in env
+    ? (env as NodeServerBindings)
+    : undefined
+}
+
+function nodeServerAddress(context: HonoContextLike): string | undefined {
+  const server = nodeServerOf(context)
+  if (server !== undefined) return server.incoming.socket.remoteAddress
   throw new ConfigurationError(
     'honoLimit knows the address of a client from @hono/node-server only: on other runtimes say remoteAddress, or key',
   )

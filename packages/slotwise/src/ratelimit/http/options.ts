@@ -9,7 +9,7 @@ import type { Proxies } from './proxies.js'
 
 /** How a response ended. */
 export interface Outcome {
-  /** `undefined` if the connection ended before the response did. */
+  /** `undefined` if the connection or the body ended before all of the response was there. */
   readonly status: number | undefined
 }
 

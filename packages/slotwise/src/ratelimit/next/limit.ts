@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../../errors.js'
+import { whenRead } from '../http/body.js'
 import { refuses } from '../http/headers.js'
 import {
   type HeaderList,
@@ -15,7 +16,7 @@ import { whenAsked } from './when-asked.js'
  * connection, and what `X-Forwarded-For` says is the client's own word where no proxy has added to it.
  */
 export type NextLimitOptions<S extends Subject, N extends string> = ProtectOptions<Request, S, N> & {
-  /** Is given what goes on after the response, such as `after` of `next/server` or `waitUntil` of a platform. @defaultValue nobody */
+  /** Is given what goes on until after the response, such as by `after` of `next/server` or `waitUntil` of a platform. @defaultValue nobody */
   readonly waitUntil?: ((work: Promise<void>) => void) | undefined
 } & ({ readonly key: object } | { readonly proxies: Proxies })
 
@@ -67,19 +68,23 @@ export function nextLimit<
       const { status, body } = verdict
       return new Response(body, { status, headers: verdict.headers.map(([name, value]) => [name, value]) })
     }
-    let status: number | undefined
+    const ended = verdict?.ended
+    let response: Response
     try {
-      const response = await handler(request, ...rest)
-      status = response.status
-      return withHeaders(response, verdict?.headers ?? [])
+      response = await handler(request, ...rest)
     } catch (error) {
       // Next makes a 500 of it, and of what `redirect` and `notFound` throw their statuses, which they bear in their digest.
-      status = statusOf(error)
-      throw error
-    } finally {
-      const work = verdict?.ended?.({ status })
+      const work = ended?.({ status: statusOf(error) })
       if (work !== undefined) waitUntil?.(work)
+      throw error
     }
+    if (ended !== undefined) {
+      const followed = whenRead(request.method, response, ended)
+      response = followed.response
+      // Only here: what is not in the course of a request has no `after`.
+      waitUntil?.(followed.work)
+    }
+    return withHeaders(response, verdict?.headers ?? [])
   }
 }
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { honoLimit } from '../../../src/ratelimit/hono/index.js'
 import type { HttpLimiter } from '../../../src/ratelimit/http/index.js'
 import { onSomePort } from '../../support/on-some-port.js'
-import { type Serve, serving } from './served.js'
+import { type Serve, serving, servingBodies, servingConnections } from './served.js'
 
 const serve: Serve = async (limits, reached) => {
   const app = new Hono()
@@ -18,14 +18,24 @@ const serve: Serve = async (limits, reached) => {
   app.get('/thrown', () => {
     throw new Error('thrown')
   })
+  app.get('/hung', () => new Promise<Response>(() => {}))
   app.onError((_, c) => c.text('failed', 500))
   const listener = getRequestListener(app.fetch)
   return await onSomePort((request, response) => void listener(request, response))
 }
 
-serving('Hono 4', {
+const hono = {
   serve,
-  header: (request, name) => (request as Context).req.header(name),
+  header: (request: unknown, name: string) => (request as Context).req.header(name),
+}
+serving('Hono 4', hono)
+servingConnections('Hono 4', hono)
+servingBodies('Hono 4 on a runtime that tells nothing of connections', ({ limiter, settings }, handler) => {
+  const app = new Hono()
+  app.use(honoLimit(limiter, settings))
+  app.on(['GET', 'HEAD'], '/', (c) => handler(c.req.raw))
+  app.onError((_, c) => c.text('failed', 500))
+  return async (request) => await app.fetch(request)
 })
 
 describe('Hono 4', () => {

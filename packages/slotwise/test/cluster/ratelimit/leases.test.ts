@@ -176,7 +176,7 @@ describe('leases', () => {
     // Enough that it stays hot.
     const { asked } = leases.stats()
     const decisions = await Promise.all(
-      Array.from({ length: 20 }, () => leases.decide(subject.key, policy, [1])),
+      Array.from({ length: 20 }, async () => await leases.decide(subject.key, policy, [1])),
     )
     expect(decisions.filter((one) => one !== undefined && 'leased' in one).length).toBeGreaterThan(15)
     expect(leases.stats().asked - asked).toBeLessThanOrEqual(3)

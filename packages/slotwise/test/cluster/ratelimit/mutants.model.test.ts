@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { MODELS } from './models.js'
-import { MUTANTS, type Mutant } from './mutants.js'
-import { histories, Play } from './play.js'
+import { MUTANTS, MUTANTS_OF_MARKS, type Mutant } from './mutants.js'
+import { histories, Play, type Step } from './play.js'
 import { memoryStage, mutant, SCRIPTS, type Scripts } from './stage.js'
 
 const some = fc.oneof(...Object.values(MODELS))
@@ -11,17 +11,20 @@ const small = fc.oneof(
   ...Object.entries(MODELS).flatMap(([name, one]) => (name.includes('large') ? [] : [one])),
 )
 
+const COUNTS: readonly Step['kind'][] = ['penalize', 'refund', 'turn', 'change']
+const EVERYTHING: readonly Step['kind'][] = [...COUNTS, 'repeat', 'block']
+
 /** Plays histories by scripts; in memory in either project: how a mistake shows is the same, and soon there. */
 async function play(
   scripts: Scripts,
   { of, onPlanChange }: Pick<Mutant, 'of' | 'onPlanChange'> = {},
+  kinds: readonly Step['kind'][] = EVERYTHING,
   numRuns = 500,
 ) {
   const stage = memoryStage()
   const any = fc.array(onPlanChange === 'keep-proportion' ? small : some, { minLength: 2, maxLength: 4 })
   const pairs = of === undefined ? any : (MODELS[of] ?? some).map((one) => [one])
-  const everything = histories(['penalize', 'refund', 'turn', 'change'])
-  const property = fc.asyncProperty(pairs, everything, async (models, steps) => {
+  const property = fc.asyncProperty(pairs, histories(kinds), async (models, steps) => {
     const changed = models.map((pair) => pair.changed)
     const plain = models.map((pair) => pair.plain)
     await new Play(stage, scripts, plain, { changed, onPlanChange: onPlanChange ?? 'keep-used' }).all(steps)
@@ -31,12 +34,16 @@ async function play(
 
 it.each([undefined, 'keep-proportion', 'reset'] as const)(
   'scripts without a mistake pass: %s',
+  { timeout: 60_000 },
   async (onPlanChange) => {
-    await expect(play(SCRIPTS, onPlanChange && { onPlanChange }, 20)).resolves.toBeUndefined()
+    await expect(play(SCRIPTS, onPlanChange && { onPlanChange }, EVERYTHING, 20)).resolves.toBeUndefined()
   },
 )
 
-it.each(Object.entries(MUTANTS))('a script that %s is caught', async (_, { script, from, to, ...where }) => {
+it.each([
+  ...Object.entries(MUTANTS).map(([name, one]) => [name, one, COUNTS] as const),
+  ...Object.entries(MUTANTS_OF_MARKS).map(([name, one]) => [name, one, EVERYTHING] as const),
+])('a script that %s is caught', { timeout: 60_000 }, async (_, { script, from, to, ...where }, kinds) => {
   const scripts = { ...SCRIPTS, [script]: mutant(SCRIPTS[script], from, to) }
-  await expect(play(scripts, where)).rejects.toThrow('Property failed')
+  await expect(play(scripts, where, kinds)).rejects.toThrow('Property failed')
 })

@@ -2,7 +2,7 @@ import type { MODELS } from './models.js'
 
 /** A mistake in one of the scripts, and the tier whose histories show it; of a mixture where none is named. */
 export interface Mutant {
-  readonly script: 'decide' | 'refund'
+  readonly script: 'decide' | 'refund' | 'block'
   readonly from: string
   readonly to: string
   readonly of?: keyof typeof MODELS
@@ -21,6 +21,8 @@ const refund = (from: string, to: string, of?: Mutant['of']): Mutant => ({
   to,
   ...(of === undefined ? {} : { of }),
 })
+
+const block = (from: string, to: string): Mutant => ({ script: 'block', from, to })
 
 const BUCKET = 'a token bucket'
 const STEPS = 'a bucket filled in steps'
@@ -230,4 +232,35 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   'gives back twice': refund('if found then return 1 end', '', BUCKET),
   'marks nothing': refund("struct.pack('>d', now + ARGV[5]) .. mark", "''", BUCKET),
   'ends the record when it gives back': refund("math.max(1, redis.call('PTTL', KEYS[1]))", '1', BUCKET),
+}
+
+/** Those that show in what is repeated, and in who is blocked. */
+export const MUTANTS_OF_MARKS: Readonly<Record<string, Mutant>> = {
+  'lets in who is blocked': decide('block > now and not force', 'false'),
+  'blocks a microsecond longer': decide('block > now and not force', 'block >= now and not force'),
+  'does not penalize who is blocked': decide('block > now and not force', 'block > now'),
+  'forgets a block when it writes': decide('  if block > now then\n', '  if block > now + 1e15 then\n'),
+  'ends a record before its block': decide('if block > full then full = block end', ''),
+  'forgets what may be repeated when it writes': decide('record .. lists .. marks', 'record .. lists'),
+  'takes what is repeated for new': decide(
+    'local found = keep and string.find(marks, id, 1, true)',
+    'local found',
+  ),
+  'knows again what has ended': decide(
+    '  if ending > now then break end\n  live',
+    '  if true then break end\n  live',
+  ),
+  'forgets what may be repeated a microsecond early': decide(
+    '  if ending > now then break end\n  live',
+    '  if ending > now + 1 then break end\n  live',
+  ),
+  'charges for what is repeated': decide("if (verdict == '1' or", "if (verdict == '1' or verdict == '2' or"),
+  'repeats nothing for who is blocked': decide('if found then\n', 'if found and not blocked then\n'),
+  'repeats what it refused': decide("elseif keep and verdict == '1' then", 'elseif keep then'),
+  'tells of what is repeated that it was now': decide('marks, found - 8) - keep)', 'marks, found - 8))'),
+  'begins a block when the clock has caught up': block('if age < 0 then', 'if age < -1e18 then'),
+  'forgets all but the block': block('record .. block .. rest', 'record .. block'),
+  'ends a record with its block': block('math.max(1, ttl, ms)', 'math.max(1, ms)'),
+  'blocks twice': block('if isBlocked then rest = string.sub(rest, 17) end', ''),
+  'ends no block': block('if ms == 0 and not isBlocked', 'if ms == 0'),
 }

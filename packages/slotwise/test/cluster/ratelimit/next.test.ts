@@ -4,7 +4,7 @@ import { ConfigurationError } from '../../../src/errors.js'
 import type { HttpLimiter } from '../../../src/ratelimit/http/index.js'
 import { type NextLimitOptions, nextLimit } from '../../../src/ratelimit/next/index.js'
 import { onSomePort } from '../../support/on-some-port.js'
-import { type Serve, serving } from './served.js'
+import { type Serve, serving, servingBodies } from './served.js'
 
 type Handler = (request: Request) => Response | Promise<Response>
 
@@ -38,6 +38,9 @@ serving('route handlers of Next', {
   serve,
   header: (request, name) => (request as Request).headers.get(name) ?? undefined,
 })
+servingBodies('route handlers of Next', ({ limiter, settings }, handler) =>
+  nextLimit(limiter, settings as NextLimitOptions<string, 'requests'>, handler),
+)
 
 describe('route handlers of Next', () => {
   const refunds: unknown[] = []

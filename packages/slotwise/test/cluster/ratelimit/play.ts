@@ -23,7 +23,13 @@ export type Step =
       readonly again: boolean
       /** By how much the clock of the process is wrong, by which it chooses windows of the calendar. */
       readonly skew: number
+      /** Whether it may be repeated. */
+      readonly keeps: boolean
     }
+  /** At once; or in the last microsecond in which it is known, and in the next. */
+  | { readonly kind: 'repeat'; readonly wait: number; readonly which: number; readonly isLate: boolean }
+  /** For so long, in parts in a thousand as waits are; 0 ends it. */
+  | { readonly kind: 'block'; readonly wait: number; readonly long: number }
   | { readonly kind: 'penalize'; readonly wait: number; readonly costs: readonly number[] }
   | { readonly kind: 'refund'; readonly wait: number; readonly which: number }
   | { readonly kind: 'turn'; readonly wait: number }
@@ -89,12 +95,24 @@ interface Admission {
   readonly after: readonly Oracle[]
   readonly record: Buffer
   readonly id: Buffer
-  readonly mark: Buffer
+  readonly mark: Buffer<ArrayBuffer>
   readonly isChanged: boolean
 }
 
 /** How long a mark is kept, in the time of a play. */
 export const KEEP_US = 1_000_000_000
+
+/** By what a decision or a refund is known again, and until when. */
+interface Mark {
+  readonly id: Buffer<ArrayBuffer>
+  readonly ends: bigint
+}
+
+/** What may be decided once more. */
+interface Kept {
+  readonly id: Buffer<ArrayBuffer>
+  readonly given: readonly number[]
+}
 
 /** Plays one history by the scripts and by the oracles; throws where they differ. */
 export class Play {
@@ -106,8 +124,12 @@ export class Play {
   #now = START_US
   #written: bigint | undefined
   #oracles: readonly Oracle[] | undefined
-  #marksEnd = 0n
-  readonly #admissions: Admission[] = []
+  /** How long a mark is kept: so that some end in a play, and others do not. */
+  readonly #keepUs: number
+  #marks: readonly Mark[] = []
+  #blockEnds = 0n
+  #admissions: Admission[] = []
+  readonly #kept: Kept[] = []
   asked = 0
   refused = 0
 
@@ -120,6 +142,7 @@ export class Play {
     this.#subject = new Subject(stage, scripts)
     this.#models = [models, changed]
     this.#onPlanChange = onPlanChange
+    this.#keepUs = Math.max(...models.map(({ widthUs }) => widthUs))
     this.#policies = [models, changed].map((some) =>
       policyOf(
         some.map(({ tier }) => tier),
@@ -136,7 +159,9 @@ export class Play {
         if (this.#now < 0n) this.#now = 0n
       }
       if (step.kind !== 'change' && step.kind !== 'turn') await this.#forget()
-      if (step.kind === 'consume') await this.#consume(step)
+      if (step.kind === 'consume') await this.#consume(step, randomBytes(8))
+      if (step.kind === 'repeat') await this.#repeat(step)
+      if (step.kind === 'block') await this.#block(step.long)
       if (step.kind === 'penalize') await this.#penalize(step.costs)
       if (step.kind === 'refund') await this.#refund(step.which)
     }
@@ -146,10 +171,15 @@ export class Play {
   async #forget(): Promise<void> {
     if (this.#oracles === undefined || (await this.#subject.pttl(this.#now)) !== -2) return
     const isFresh = this.#present().every((oracle) => oracle.isFresh)
-    assert(isFresh || (this.#lost && this.#onPlanChange === 'reset'), 'a record ended before its time')
+    const isOver = isFresh && this.#blocked <= this.#now
+    assert(isOver || this.#isForgotten, 'a record ended before its time')
+    // A refund leaves the end of its record, and with it ends its mark.
+    const isKept = this.#kept.some(({ id }) => this.#markOf(id) !== undefined)
+    assert(!isKept, 'a record ended before what it keeps')
     this.#oracles = undefined
     this.#written = undefined
-    this.#marksEnd = 0n
+    this.#marks = []
+    this.#blockEnds = 0n
   }
 
   get #widest(): number {
@@ -206,33 +236,89 @@ export class Play {
     })
   }
 
-  #keep(oracles: readonly Oracle[]): void {
-    // Marks are moved as far as the clock has stepped back.
-    if (this.#written !== undefined && this.#written > this.#now) this.#marksEnd -= this.#written - this.#now
-    if (this.#lost && this.#onPlanChange === 'reset') this.#marksEnd = 0n
-    this.#oracles = oracles
+  /** By how much the clock has stepped back since the record was written: so far all ends in it are moved. */
+  get #steppedBack(): bigint {
+    return this.#written !== undefined && this.#written > this.#now ? this.#written - this.#now : 0n
+  }
+
+  get #isForgotten(): boolean {
+    return this.#lost && this.#onPlanChange === 'reset'
+  }
+
+  /**
+   * What is known again now. They end in their order, unless the clock has stepped back behind a refund, which does not change the moment of the
+   * record, so that nobody is told: then those behind are known for as long as that one.
+   */
+  get #liveMarks(): readonly Mark[] {
+    if (this.#isForgotten) return []
+    const moved = this.#marks.map(({ id, ends }) => ({ id, ends: ends - this.#steppedBack }))
+    const oldest = moved.findIndex(({ ends }) => ends > this.#now)
+    return oldest < 0 ? [] : moved.slice(oldest)
+  }
+
+  /** Until when something is known again, if it still is. */
+  #markOf(id: Buffer): bigint | undefined {
+    return this.#liveMarks.find((one) => one.id.equals(id))?.ends
+  }
+
+  /** Until when nobody is let in. */
+  get #blocked(): bigint {
+    return this.#isForgotten ? 0n : this.#blockEnds - this.#steppedBack
+  }
+
+  /** The record is written as of this moment. */
+  #rewrite(): void {
+    this.#blockEnds = this.#blocked
+    this.#marks = this.#liveMarks
     this.#written = this.#now
+  }
+
+  #keep(oracles: readonly Oracle[]): void {
+    this.#rewrite()
+    // What has ended is not written again.
+    if (this.#blockEnds <= this.#now) this.#blockEnds = 0n
+    this.#oracles = oracles
     this.#recordIsChanged = this.#isChanged
   }
 
-  async #consume({ costs: given, again, skew }: Extract<Step, { readonly kind: 'consume' }>): Promise<void> {
+  async #consume(
+    {
+      costs: given,
+      again,
+      skew,
+      keeps,
+    }: Pick<Extract<Step, { readonly kind: 'consume' }>, 'costs' | 'again' | 'skew' | 'keeps'>,
+    id: Buffer<ArrayBuffer>,
+  ): Promise<void> {
     const costs = this.#costs(given)
     const skewUs = BigInt(Math.round((skew * this.#widest) / 1000))
-    const id = randomBytes(8)
+    const keepUs = keeps ? this.#keepUs : 0
     const present = this.#present()
     const isMended = this.#isMended
-    const isAdmitted = present.every((oracle, i) => costs[i] === 0 || oracle.has(BigInt(costs[i] ?? 0)))
-    const answer = await this.#subject.decide(this.#policy, costs, this.#now, { id, skewUs })
+    const takes = costs.some((cost) => cost > 0)
+    const known = keeps ? this.#markOf(id) : undefined
+    const blocked = this.#blocked
+    const isBlocked = blocked > this.#now
+    const fits = present.every((oracle, i) => costs[i] === 0 || oracle.has(BigInt(costs[i] ?? 0)))
+    const isAdmitted = known === undefined && fits && !(isBlocked && takes)
+    const verdict = isAdmitted ? 'admitted' : isBlocked ? 'blocked' : 'refused'
+    const answer = await this.#subject.decide(this.#policy, costs, this.#now, { id, skewUs, keepUs })
     this.asked++
-    assert.equal(answer.verdict, isAdmitted ? 'admitted' : 'refused')
+    assert.equal(answer.verdict, known === undefined ? verdict : 'repeated')
     assert.equal(answer.nowUs, Number(this.#now))
+    const decidedUs = known === undefined ? this.#now : known - BigInt(this.#keepUs)
+    assert.equal(answer.decidedUs, Number(decidedUs), 'when it was decided')
+    const leftUs = answer.verdict === 'blocked' ? Number(blocked - this.#now) : 0
+    assert.equal(answer.blockedUs, leftUs, 'how long the block lasts')
     const after = isAdmitted ? present.map((oracle, i) => oracle.take(BigInt(costs[i] ?? 0))) : present
     compare(answer, after, { costs, isAdmitted, now: this.#now })
-    const takes = costs.some((cost) => cost > 0)
     if (isAdmitted && takes) {
       this.#keep(after)
+      if (keeps) this.#mark({ id, given })
       const record = this.#policy.plan.recordOf(answer)
       const decided = this.#now
+      // Who asks again by an id whose mark has ended gets something new by the same id, and the old one is known no more.
+      this.#admissions = this.#admissions.filter((one) => !one.id.equals(id))
       this.#admissions.push({
         costs,
         decided,
@@ -243,25 +329,61 @@ export class Play {
         isChanged: this.#isChanged,
       })
       const ends = Math.max(...after.map((oracle) => expected(oracle, this.#now, 0n).resetUs))
-      const last = Math.max(ends, Number(this.#marksEnd - this.#now))
+      const others = [this.#marks.at(-1)?.ends ?? 0n, this.#blockEnds]
+      const last = Math.max(ends, ...others.map((one) => Number(one - this.#now)))
       assert.equal(await this.#subject.pttl(this.#now), Math.ceil(last / 1000), 'the end of the record')
     }
     if (isAdmitted) return
-    this.refused++
+    if (known === undefined) this.refused++
     // What is refused writes nothing; where the clock has stepped back or limits have changed, no more than that.
-    if (isMended) this.#keep(present)
-    if (!again) return
+    if (isMended && (isBlocked || !fits)) this.#keep(present)
+    if (!again || known !== undefined || isBlocked) return
     const wait = BigInt(
       Math.max(...present.map((oracle, i) => expected(oracle, this.#now, BigInt(costs[i] ?? 0)).waitUs)),
     )
     this.#now += wait - 1n
-    const early = await this.#subject.decide(this.#policy, costs, this.#now, { id, skewUs })
+    const early = await this.#subject.decide(this.#policy, costs, this.#now, { id, skewUs, keepUs })
     assert.equal(early.verdict, 'refused', 'a microsecond before its turn')
     this.#now += 1n
     const turn = this.#present()
-    const due = await this.#subject.decide(this.#policy, costs, this.#now, { id, skewUs })
+    const due = await this.#subject.decide(this.#policy, costs, this.#now, { id, skewUs, keepUs })
     assert.equal(due.verdict, 'admitted', 'at its turn')
     this.#keep(turn.map((oracle, i) => oracle.take(BigInt(costs[i] ?? 0))))
+    if (keeps) this.#mark({ id, given })
+  }
+
+  #mark(kept: Kept): void {
+    this.#marks = [...this.#marks, { id: kept.id, ends: this.#now + BigInt(this.#keepUs) }]
+    this.#kept.push(kept)
+  }
+
+  /** Asks for a decision that was asked for before. */
+  async #repeat({ which, isLate }: Extract<Step, { readonly kind: 'repeat' }>): Promise<void> {
+    const one = this.#kept.at(-1 - (which % Math.max(1, this.#kept.length)))
+    if (one === undefined) return
+    const ask = () => this.#consume({ costs: one.given, again: false, skew: 0, keeps: true }, one.id)
+    const ends = isLate && this.#steppedBack === 0n ? this.#markOf(one.id) : undefined
+    if (ends !== undefined) {
+      this.#now = ends - 1n
+      await this.#forget()
+      await ask()
+      this.#now = ends
+      await this.#forget()
+    }
+    await ask()
+  }
+
+  /** What was taken stays, and so does the end of the record where it is later. */
+  async #block(long: number): Promise<void> {
+    const ms = Math.round((long * this.#widest) / 1_000_000)
+    const isKnown = this.#oracles !== undefined && !this.#isForgotten
+    if (!isKnown && ms > 0) this.#keep(this.#current.map(({ oracle }) => oracle.pass(this.#now, this.#now)))
+    const left = isKnown ? await this.#subject.pttl(this.#now) : 0
+    await this.#subject.block(this.#policy, ms, this.#now)
+    if (ms === 0 && (!isKnown || this.#blockEnds === 0n)) return
+    if (this.#steppedBack > 0n) this.#rewrite()
+    this.#blockEnds = ms > 0 ? this.#now + BigInt(1000 * ms) : 0n
+    assert.equal(await this.#subject.pttl(this.#now), Math.max(1, left, ms), 'the end of a blocked record')
   }
 
   async #penalize(given: readonly number[]): Promise<void> {
@@ -290,13 +412,13 @@ export class Play {
     const wanted = given?.some((one) => one !== undefined) === true ? 1 : 0
     const policy = this.#policies[isChanged ? 1 : 0]
     assert(policy)
-    const told = await this.#subject.refund(policy, costs, admission, this.#now, KEEP_US, now)
+    const told = await this.#subject.refund(policy, costs, admission, this.#now, this.#keepUs, now)
     assert.equal(told, wanted, 'whether anything of it counts still')
     if (wanted === 0) return
     this.#oracles = this.#oracles?.map((oracle, i) => given?.[i] ?? oracle)
-    this.#marksEnd = now + BigInt(KEEP_US)
+    this.#marks = [...this.#marks, { id: admission.mark, ends: now + BigInt(this.#keepUs) }]
     assert.equal(
-      await this.#subject.refund(policy, costs, admission, this.#now, KEEP_US, now),
+      await this.#subject.refund(policy, costs, admission, this.#now, this.#keepUs, now),
       1,
       'the same once more',
     )
@@ -318,6 +440,12 @@ export const histories = (kinds: readonly Step['kind'][]): fc.Arbitrary<readonly
     refund: fc.record({ kind: fc.constant('refund' as const), wait, which: fc.nat(9) }),
     turn: fc.record({ kind: fc.constant('turn' as const), wait: fc.integer({ min: -3000, max: 3000 }) }),
     change: fc.record({ kind: fc.constant('change' as const) }),
+    repeat: fc.record({ kind: fc.constant('repeat' as const), wait, which: fc.nat(9), isLate: fc.boolean() }),
+    block: fc.record({
+      kind: fc.constant('block' as const),
+      wait,
+      long: fc.oneof(fc.constant(0), fc.nat(300), fc.integer({ min: 1000, max: 2500 })),
+    }),
   }
   const consume = fc.record({
     kind: fc.constant('consume' as const),
@@ -325,10 +453,11 @@ export const histories = (kinds: readonly Step['kind'][]): fc.Arbitrary<readonly
     costs,
     again: fc.boolean(),
     skew: fc.constantFrom(0, 0, 0, -1000, -2500, 1000),
+    keeps: fc.boolean(),
   })
   const more = kinds.flatMap((kind) => (kind === 'consume' ? [] : [{ weight: 1, arbitrary: others[kind] }]))
   return fc.array(fc.oneof({ weight: 12, arbitrary: consume }, ...more), {
-    minLength: 50 + 6 * more.length,
-    maxLength: 60 + 6 * more.length,
+    minLength: 52 + 4 * more.length,
+    maxLength: 62 + 4 * more.length,
   })
 }

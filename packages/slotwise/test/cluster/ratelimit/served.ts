@@ -34,21 +34,26 @@ interface Subject {
   readonly ownBody?: readonly [type: RegExp, body: string]
 }
 
-/** What the tests of one framework stand on. */
-function staged({ serve, header }: Subject) {
+/** Makes limiters on a Redis of the tests' own. */
+function limitingByRedis() {
   let redis: RedisPort
   beforeAll(async () => {
     redis = await anyPort({ namespace: `http-${randomUUID().slice(0, 8)}` })
   })
   afterAll(() => redis.close())
 
-  const limiting = (requests: Tier) =>
+  return (requests: Tier) =>
     new RateLimiter<'requests', string>(redis, {
       name: 'http',
       tiers: { requests },
       whenUnavailable: 'deny',
       deadlineMs: 5000,
     })
+}
+
+/** What the tests of one framework stand on. */
+function staged({ serve, header }: Subject) {
+  const limiting = limitingByRedis()
   const limiterOf = (capacity: number) => limiting(tokenBucket({ capacity, refillPerSecond: 0.001 }))
   const unavailable: HttpLimiter<'requests', string> = {
     consume: async () => ({ allowed: false, reason: 'unavailable', cause: new Error('away') }),
@@ -269,6 +274,90 @@ export function servingConnections(name: string, subject: Subject): void {
       const [first = 0] = leftOf(await get('/', { 'x-forwarded-for': '1.2.3.4' }))
       const [second] = leftOf(await get('/', { 'x-forwarded-for': '5.6.7.8' }))
       expect(second).toBe(first - 1)
+    })
+  })
+}
+
+/** A server without connections: from a request to its response, `handler` behind the limit. */
+export type Answering = (
+  limit: Limit,
+  handler: (request: Request) => Response | Promise<Response>,
+) => (request: Request) => Promise<Response>
+
+/** What those promise that know of a response only what becomes of its body. */
+export function servingBodies(name: string, answering: Answering): void {
+  describe(`${name} with bodies that are read`, () => {
+    const limiting = limitingByRedis()
+
+    /** One place for all, and what tells whether it is free. */
+    const behind = (handler: (request: Request) => Response | Promise<Response>) => {
+      const limiter = limiting(concurrency({ max: 1, ttlMs: 1000 }))
+      const user = randomUUID()
+      const answer = answering({ limiter, settings: { key: () => user } }, handler)
+      return {
+        ask: (method = 'GET') => answer(new Request('http://localhost/', { method })),
+        free: async () => (await limiter.peek(user))[0]?.remaining,
+      }
+    }
+    const streamed = () => {
+      const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
+      return { response: new Response(readable), writer: writable.getWriter() }
+    }
+
+    it('counts a request until its body has been read, longer than it counts by itself, and refuses others meanwhile', async () => {
+      const { response, writer } = streamed()
+      const { ask, free } = behind(() => response)
+      const first = await ask()
+      expect(first.headers.get('ratelimit')).toBe('"requests";r=0')
+      const text = first.text()
+      const from = performance.now()
+      while (performance.now() - from < 1500) {
+        await writer.write(new TextEncoder().encode('.'))
+        await sleep(100)
+        expect((await ask()).status).toBe(429)
+      }
+      await writer.close()
+      expect(await text).toMatch(/^\.+$/)
+      await expect.poll(free).toBe(1)
+    })
+
+    it('counts a request until its body is cancelled', async () => {
+      const { response, writer } = streamed()
+      const { ask, free } = behind(() => response)
+      const first = await ask()
+      expect(await free()).toBe(0)
+      await first.body?.cancel()
+      await expect.poll(free).toBe(1)
+      await expect(writer.closed, 'the handler hears of it').rejects.toBeUndefined()
+    })
+
+    it('counts a request until its body fails', async () => {
+      const { response, writer } = streamed()
+      const { ask, free } = behind(() => response)
+      const text = (await ask()).text()
+      expect(await free()).toBe(0)
+      await writer.abort(new Error('broken'))
+      await expect(text).rejects.toThrow('broken')
+      await expect.poll(free).toBe(1)
+    })
+
+    it.each([
+      ['that answers without a body', 'GET', () => new Response(null, { status: 204 })],
+      ['for the head alone', 'HEAD', () => new Response('hello')],
+    ])('counts a request no longer than its handler %s', async (_, method, handler) => {
+      const { ask, free } = behind(handler)
+      const kept = await ask(method)
+      await expect.poll(free).toBe(1)
+      expect(kept.ok, 'and is not forgotten meanwhile').toBe(true)
+    })
+
+    it('counts a request no longer than its handler that fails, and the answer to that', async () => {
+      const { ask, free } = behind(() => Promise.reject(new Error('failed')))
+      await ask().then(
+        (response) => response.text(),
+        () => undefined,
+      )
+      await expect.poll(free).toBe(1)
     })
   })
 }
