@@ -5,15 +5,22 @@ import { MemoryRedis } from '../../src/testing/index.js'
 import { portWith } from './port-with.js'
 import type { VirtualTime } from './virtual-clocks.js'
 
-type Mood = /** As it should. */
-  | 'answers'
+/** How a node may take what it is sent. */
+export const MOODS = [
+  /** As it should. */
+  'answers',
   /** What it is sent lies there until it goes on. */
-  | 'hangs'
+  'hangs',
   /** Does what it is told at once, and says so when it goes on. */
-  | 'is slow to say so'
+  'is slow to say so',
   /** Does what it is told, and nobody ever hears of it. */
-  | 'loses its answers'
-  | 'is away'
+  'loses its answers',
+  /** What it is sent comes there when it is delivered, after all that is sent later. */
+  'is overtaken',
+  'is away',
+] as const
+
+type Mood = (typeof MOODS)[number]
 
 /** One of several independent servers, in memory, that may misbehave. */
 export class VotingNode {
@@ -21,6 +28,7 @@ export class VotingNode {
   readonly port: RedisPort
   mood: Mood = 'answers'
   #goOn: (() => void)[] = []
+  readonly #underway: (() => Promise<unknown>)[] = []
 
   constructor(time: VirtualTime, namespace = '') {
     this.redis = new MemoryRedis({ clock: time.servers, primaries: 1, replicasPerPrimary: 0 })
@@ -28,6 +36,10 @@ export class VotingNode {
     const answer = async <R>(ask: () => Promise<R>): Promise<R> => {
       const { mood } = this
       if (mood === 'is away') throw new RedisUnavailableError('it is away')
+      if (mood === 'is overtaken') {
+        this.#underway.push(ask)
+        throw new OutcomeUnknownError('the connection was lost', { node: 'memory' })
+      }
       if (mood === 'hangs') await this.#later()
       const asked = ask()
       if (mood === 'is slow to say so') await this.#later()
@@ -57,6 +69,10 @@ export class VotingNode {
   recover(): void {
     this.mood = 'answers'
     for (const go of this.#goOn.splice(0)) go()
+  }
+
+  async deliver(): Promise<void> {
+    await Promise.all(this.#underway.splice(0).map((ask) => ask()))
   }
 
   async has(key: string): Promise<boolean> {

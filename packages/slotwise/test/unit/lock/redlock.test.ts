@@ -126,24 +126,15 @@ describe('a majority of independent nodes', () => {
   })
 
   it('frees a vote that was on its way for long, when its release has long been confirmed', async () => {
-    const { contender, set, nodes, holding, time, ports } = world(3)
+    const { contender, set, nodes, holding, time } = world(3)
     const locks = await contender()
-    const [first] = nodes as [VotingNode]
-    // The request comes to the server after everything that was sent later.
-    let deliver: (() => Promise<unknown>) | undefined
-    const port = ports[0] as (typeof ports)[0]
-    const { call } = port
-    Object.assign(port, {
-      call: async (...args: Parameters<typeof call>) => {
-        deliver ??= () => first.redis.connect().call(...args)
-        throw new Error('the connection was lost')
-      },
-    })
+    set('is overtaken', 0)
     set('hangs', 1)
-    await within(time, 50, locks.tryAcquire('r', { ttlMs: 10_000 }))
-    Object.assign(port, { call })
-    await time.advance(300)
-    await deliver?.()
+    const asked = locks.tryAcquire('r', { ttlMs: 10_000 })
+    await settled()
+    set('answers', 0)
+    await within(time, 300, asked)
+    await nodes[0]?.deliver()
     expect(await holding()).toEqual([0])
     await time.advance(2000)
     expect(await holding()).toEqual([])
