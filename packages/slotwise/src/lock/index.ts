@@ -7,4 +7,10 @@ export type { Lock } from './lock.js'
 export type { LockSet } from './lock-set.js'
 export { Locks } from './locks.js'
 export { renewMarkers } from './markers.js'
-export type { AcquireOptions, Acquisition, LocksOptions, RedlockOptions, TryAcquireOptions } from './options.js'
+export type {
+  AcquireOptions,
+  Acquisition,
+  LocksOptions,
+  RedlockOptions,
+  TryAcquireOptions,
+} from './options.js'

@@ -63,7 +63,8 @@ export class VotingNode {
       })
     this.port = portWith(port, {
       call: (...args: Parameters<RedisPort['call']>) => through(() => port.call(...args), args[1]),
-      pipeline: (...args: Parameters<RedisPort['pipeline']>) => through(() => port.pipeline(...args), args[1]),
+      pipeline: (...args: Parameters<RedisPort['pipeline']>) =>
+        through(() => port.pipeline(...args), args[1]),
       onEachPrimary: async (...args: Parameters<RedisPort['onEachPrimary']>) => {
         if (this.mood === 'is away') return []
         return await port.onEachPrimary(...args)

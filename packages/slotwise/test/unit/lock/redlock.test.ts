@@ -1,8 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { ConfigurationError, LockBusyError, LockLostError, LockUnavailableError } from '../../../src/errors.js'
+import {
+  ConfigurationError,
+  LockBusyError,
+  LockLostError,
+  LockUnavailableError,
+} from '../../../src/errors.js'
 import { type Acquisition, type Lock, Locks } from '../../../src/lock/index.js'
-import { keyOf } from '../../../src/redis/index.js'
+import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { hear } from '../../../src/telemetry.js'
+import { portWith } from '../../support/port-with.js'
 import { settled, VirtualTime } from '../../support/virtual-clocks.js'
 import { VotingNode } from '../../support/voting-node.js'
 
@@ -345,7 +351,14 @@ describe('tokens of a majority', () => {
   it('grow from holder to holder though every majority is another and every clock is wrong', async () => {
     const { contender, set, recover } = world(3)
     const tokens: bigint[] = []
-    for (const [away, skewMs] of [[0, 1900], [1, -1900], [2, 0], [0, -4000], [1, 1000], [2, -2000]] as const) {
+    for (const [away, skewMs] of [
+      [0, 1900],
+      [1, -1900],
+      [2, 0],
+      [0, -4000],
+      [1, 1000],
+      [2, -2000],
+    ] as const) {
       set('is away', away)
       const lock = await (await contender({ skewMs })).acquire('r', { ttlMs: 5000 })
       tokens.push(lock.token)
@@ -382,7 +395,9 @@ describe('the nodes of a majority', () => {
     const [first] = nodes as [VotingNode]
     const again = new VotingNode(time)
     Object.assign(again.port, { onEachPrimary: first.redis.connect().onEachPrimary })
-    await expect(Locks.redlock([...ports.slice(0, 2), again.port], options).ready()).rejects.toThrow(/same server/)
+    await expect(Locks.redlock([...ports.slice(0, 2), again.port], options).ready()).rejects.toThrow(
+      /same server/,
+    )
     const locks = Locks.redlock([...ports, again.port], options, time.clocks())
     set('is away', 0)
     await locks.ready()
@@ -391,6 +406,23 @@ describe('the nodes of a majority', () => {
     await settled()
     await expect(locks.acquire('other', { ttlMs: 1000 })).rejects.toThrow(/same server/)
     await lock.release()
+  })
+
+  it('are refused where two ports reach servers of one cluster, which tell of each other', async () => {
+    const { ports } = world(3)
+    const ids = ['a'.repeat(40), 'b'.repeat(40)]
+    const view = ids.map((id) => `${id} 127.0.0.1:7000@17000 master - 0 0 1 connected`).join('\n')
+    const shard = (port: RedisPort, run: string): RedisPort =>
+      portWith(port, {
+        onEachPrimary: async ([name, section]: readonly unknown[]) => {
+          const info = section === 'cluster' ? 'cluster_enabled:1' : `run_id:${run.repeat(40)}`
+          const value = name === 'CLUSTER' ? view : info
+          return [{ node: port.topology().nodes[0], result: { status: 'fulfilled', value } }]
+        },
+      })
+    const [a, b, c] = ports as [RedisPort, RedisPort, RedisPort]
+    const wrong = Locks.redlock([shard(a, '1'), shard(b, '2'), c], { ...options, evictionCheck: 'off' })
+    await expect(wrong.ready()).rejects.toThrow(/one cluster.*new Locks\(port\)/)
   })
 
   it('may be away when the others are ready', async () => {
