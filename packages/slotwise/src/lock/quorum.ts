@@ -406,11 +406,7 @@ export class Quorum implements Authority {
   }
 
   /** What a majority says. @throws LockUnavailableError those that answered are too few to say */
-  async #verdict(
-    key: Key,
-    said: readonly Promise<Verdict>[],
-    signal?: AbortSignal | undefined,
-  ): Promise<Verdict> {
+  async #verdict(key: Key, said: readonly Promise<Verdict>[], signal?: AbortSignal): Promise<Verdict> {
     const refused: NodeRefusal[] = []
     const lost: Verdict[] = []
     const votes = said.map(async (one, node) => {

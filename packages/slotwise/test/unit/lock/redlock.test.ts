@@ -90,6 +90,33 @@ describe('a majority of independent nodes', () => {
     expect(await holding()).toEqual([0, 1])
   })
 
+  it('is refused at once by half of an even number, whatever the other half would say', async () => {
+    const { contender, takenOn, set, time } = world(4)
+    const locks = await contender()
+    await takenOn(0, 1)
+    set('hangs', 2, 3)
+    expect(await within(time, 0, locks.tryAcquire('r', { ttlMs: 5000 }))).toMatchObject({ reason: 'busy' })
+  })
+
+  it('does not free by an earlier try what a later one has got', async () => {
+    const { contender, takenOn, set, nodes, holding, time } = world(3)
+    const locks = await contender()
+    const others = await takenOn(1, 2)
+    set('is slow to say so', 1, 2)
+    const asked = locks.acquire('r', { ttlMs: 5000, waitMs: 1000 })
+    await settled()
+    // The vote that was got is given back, and that is long on its way.
+    set('is overtaken', 0)
+    for (const node of nodes.slice(1)) node.recover()
+    await settled()
+    set('answers', 0)
+    for (const other of others) await other.release()
+    const lock = await within(time, 500, asked)
+    await nodes[0]?.deliver()
+    expect(await holding()).toEqual([0, 1, 2])
+    await lock.release()
+  })
+
   it('is decided without the nodes that hang, and without waiting for them', async () => {
     const { contender, set, time } = world(5)
     const locks = await contender()
@@ -193,9 +220,8 @@ describe('a majority of independent nodes', () => {
     await settled()
     time.stall(500)
     // The timers are called first, as after a pause, and the answers are read next.
-    const timers = time.advance(0)
-    setImmediate(recover)
-    await timers
+    time.wake()
+    recover()
     const lock = lockOf(await asked)
     expect(lock.remainingMs()).toBe(3000 - 30 - 2 - 500)
   })
@@ -214,6 +240,7 @@ describe('a majority of independent nodes', () => {
       // Two stay away.
       set(mood(1), ...three.slice(1))
       const lock = await within(time, 400, first.acquire('r', { ttlMs: 10_000, waitMs: 400 }))
+      expect(lock.remainingMs()).toBeGreaterThan(9000)
       recover()
       await lock.release()
       await time.advance(5000)
@@ -311,7 +338,7 @@ describe('a majority of independent nodes', () => {
     const locks = await contender()
     await locks.acquire('r', { ttlMs: 1000 })
     const lock = await within(time, 1300, locks.acquire('r', { ttlMs: 1000, waitMs: 2000 }))
-    lock.assertHeld()
+    expect(lock.remainingMs()).toBeGreaterThan(0)
   })
 
   it('stops waiting when it is told to, and leaves no vote behind', async () => {
@@ -387,14 +414,16 @@ describe('the nodes of a majority', () => {
     const [a, b, c] = ports as [(typeof ports)[0], (typeof ports)[0], (typeof ports)[0]]
     const stranger = new VotingNode(new VirtualTime(), 'other').port
     for (const wrong of [[], [a], [a, b], [a, b, a], [a, b, c, stranger]])
-      expect(() => Locks.redlock(wrong, options), String(wrong.length)).toThrow(ConfigurationError)
+      expect(() => Locks.redlock(wrong, options)).toThrow(ConfigurationError)
   })
 
   it('are refused where two ports reach one server, also one that was away at first', async () => {
     const { nodes, ports, set, time } = world(3)
     const [first] = nodes as [VotingNode]
     const again = new VotingNode(time)
-    Object.assign(again.port, { onEachPrimary: first.redis.connect().onEachPrimary })
+    Object.assign(again.port, {
+      onEachPrimary: (...args: Parameters<RedisPort['onEachPrimary']>) => first.port.onEachPrimary(...args),
+    })
     await expect(Locks.redlock([...ports.slice(0, 2), again.port], options).ready()).rejects.toThrow(
       /same server/,
     )
