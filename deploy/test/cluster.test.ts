@@ -80,10 +80,14 @@ describe('the cluster that is deployed', () => {
     })
     expect(await limiter.consume('tenant')).toMatchObject({ allowed: true, decidedBy: 'redis' })
 
-    const locks = new Locks(app, { name: 'orders' })
-    expect(await locks.using(['order', 1], { ttlMs: 5000 }, async (lock) => lock.remainingMs() > 0)).toBe(
-      true,
-    )
+    const locks = new Locks(app, { name: 'orders', maxTtlMs: 5000, evictionCheck: 'off' })
+    expect(
+      await locks.using(
+        ['order', 1],
+        { ttlMs: 5000, waitMs: 20_000 },
+        async (lock) => lock.remainingMs() > 0,
+      ),
+    ).toBe(true)
 
     const channel = keyOf({ namespace: 'comments', pattern: 'channels', name: 'news' }, 'today')
     const heard: string[] = []

@@ -3,6 +3,9 @@
  *
  * @module
  */
+export type { PostgresClient, PostgresPool } from '../postgres.js'
+export type { FencedTransactionOptions, TransactionClient } from './fenced-transaction.js'
+export { fencedTransaction, fencesSql } from './fenced-transaction.js'
 export type { Lock } from './lock.js'
 export type { LockSet } from './lock-set.js'
 export { Locks } from './locks.js'

@@ -144,31 +144,34 @@ export class Locks {
     if (within !== undefined) return this.#nested(resource, within)
     let ask = this.#ask(resource, options)
     const until = this.#clocks.monotonicMs() + waitMs
+    let isInLine = false
+    const given = (error: unknown) => {
+      if (isInLine) void this.#releaseUntil(ask.key, ask.owner, LONGEST_REQUEST_MS)
+      return error
+    }
     for (;;) {
       const askedAt = this.#clocks.monotonicMs()
-      const outcome = await this.#try(
-        resource,
-        { ...ask, waitMs: Math.max(0, Math.ceil(until - askedAt)) },
-        options,
-      )
+      const waiting = { ...ask, waitMs: Math.max(0, Math.ceil(until - askedAt)) }
+      const outcome = await this.#try(resource, waiting, options).catch((error: unknown) => {
+        throw given(error)
+      })
       if (outcome.kind === 'acquired') return outcome.lock
       if (outcome.kind === 'unavailable') throw unavailable(resource, outcome.cause)
+      const { remainingMs } = outcome
       const leftMs = until - this.#clocks.monotonicMs()
       if (outcome.kind === 'quarantined') {
-        if (outcome.remainingMs > leftMs)
-          throw new LockUnavailableError(nameOf(resource), { retryAfterMs: outcome.remainingMs })
-        await this.#pause(outcome.remainingMs, signal)
-      } else if (leftMs <= 0) {
-        if (outcome.place > 0) void this.#releaseUntil(ask.key, ask.owner, LONGEST_REQUEST_MS)
-        throw new LockBusyError(nameOf(resource), outcome.remainingMs, outcome.holder || undefined)
+        if (remainingMs > leftMs)
+          throw given(new LockUnavailableError(nameOf(resource), { retryAfterMs: remainingMs }))
+        await this.#pause(remainingMs, signal)
       } else {
-        const { remainingMs, place } = outcome
+        const { place, holder } = outcome
+        isInLine ||= place > 0
+        if (leftMs <= 0) throw given(new LockBusyError(nameOf(resource), remainingMs, holder || undefined))
         await this.#authority.turn(ask, { askedAt, remainingMs, place, leftMs, signal })
       }
-      if (signal?.aborted === true) {
-        void this.#releaseUntil(ask.key, ask.owner, LONGEST_REQUEST_MS)
-        signal.throwIfAborted()
-      }
+      if (signal?.aborted === true) throw given(signal.reason)
+      // What is given back of one try must not be taken for the next one's.
+      if (!isInLine) ask = { ...ask, owner: randomOwner() }
     }
   }
 
@@ -191,8 +194,9 @@ export class Locks {
    * @throws LockBusyError one is held by somebody else until the end of the wait, which is one for all
    * @throws LockUnavailableError Redis could not say of one
    */
-  acquireAll(resources: readonly Id[], options: Omit<AcquireOptions, 'within'>): Promise<LockSet> {
+  async acquireAll(resources: readonly Id[], options: Omit<AcquireOptions, 'within'>): Promise<LockSet> {
     const waitMs = integer('waitMs', options.waitMs ?? 300, { min: 0 })
+    if (resources.length === 0) throw new ConfigurationError('acquireAll needs a resource')
     const inOrder = [...new Map(resources.map((one) => [keyOf(this.#space, one), one]))]
     inOrder.sort(([a], [b]) => (a < b ? -1 : 1))
     const until = this.#clocks.monotonicMs() + waitMs
@@ -242,11 +246,12 @@ export class Locks {
 
   #ask(resource: Id, { ttlMs, maxHoldMs, holder }: TryAcquireOptions): Ask & Holding {
     this.#checkOpen()
+    const ttl = this.#checkedTtl(ttlMs)
     return {
       key: keyOf(this.#space, resource),
       owner: randomOwner(),
-      ttlMs: this.#checkedTtl(ttlMs),
-      maxHoldMs: maxHoldMs === undefined ? undefined : integer('maxHoldMs', maxHoldMs),
+      ttlMs: ttl,
+      maxHoldMs: maxHoldMs === undefined ? undefined : integer('maxHoldMs', maxHoldMs, { min: ttl }),
       waitMs: 0,
       holder: holder === undefined ? this.#holder : checkedHolder(holder),
     }

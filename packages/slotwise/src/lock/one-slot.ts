@@ -67,7 +67,7 @@ export class OneSlot implements Authority {
 
   async acquire({ key, owner, ttlMs, waitMs, holder }: Ask, options: CallOptions): Promise<Answer> {
     const { quarantine } = this.#options
-    const sentAt = this.#clocks.wallMs()
+    const sentAt = this.#wallMs()
     const answer = await scripts.acquire.run(
       this.#port,
       { lock: key, marker: quarantine ? markerOf(this.#port.namespace, slotOf(key)) : key },
@@ -89,12 +89,16 @@ export class OneSlot implements Authority {
 
   #believe(nowMs: number, sentAt: number): void {
     const mostMs = this.#longestMs / 2
-    const apartMs = nowMs < sentAt ? nowMs - sentAt : Math.max(0, nowMs - this.#clocks.wallMs())
+    const apartMs = nowMs < sentAt ? nowMs - sentAt : Math.max(0, nowMs - this.#wallMs())
     if (Math.abs(apartMs) <= mostMs) return
     const way = apartMs > 0 ? 'ahead of' : 'behind'
     throw new ConfigurationError(
       `the server's clock is ${Math.abs(apartMs)} ms ${way} the one here, and tokens stay in order up to ${mostMs} ms only`,
     )
+  }
+
+  #wallMs(): number {
+    return this.#port.nowMs?.() ?? this.#clocks.wallMs()
   }
 
   extend(key: Key, owner: string, ttlMs: number, options: CallOptions): Promise<Verdict> {

@@ -48,7 +48,7 @@ export interface TryAcquireOptions extends CallOptions {
   readonly ttlMs: number
   /**
    * Extends itself at a third of `ttlMs`, until it is released or was held for so long. A process that dies holds the lock
-   * for `ttlMs` at most; one that hangs, up to its deadline. @defaultValue it does not extend itself
+   * for `ttlMs` at most; one that hangs, up to its deadline. No less than `ttlMs`. @defaultValue it does not extend itself
    */
   readonly maxHoldMs?: number | undefined
   /**

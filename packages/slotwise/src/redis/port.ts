@@ -267,6 +267,8 @@ export interface RedisPort {
   topology(): Topology
   /** What it holds now; absent where a port of your own stands in front of ours and does not pass it on. */
   stats?(): PortStats
+  /** What the servers take for the time, in milliseconds since 1970, where tests turn their clock. @internal */
+  nowMs?(): number
   /** Calls back on every change, with what is different; returns how to stop. */
   onTopology(listener: (topology: Topology, changes: readonly TopologyChange[]) => void): () => void
   /**

@@ -54,6 +54,7 @@ export function openMemoryPort(redis: MemoryRedis, channels: Channels, namespace
   return {
     redis,
     namespace,
+    nowMs: () => redis.nowMs(),
     call,
     pipeline: (calls, options) => Promise.allSettled(calls.map((one) => call(one, options))),
     onNode,

@@ -188,6 +188,11 @@ export class MemoryRedis {
     this.#behind = undefined
   }
 
+  /** @internal */
+  nowMs(): number {
+    return this.#clock.now()
+  }
+
   /** How many replicas have what was just written. @internal */
   acknowledging(): number {
     return this.#behind === undefined ? this.layout.replicasPerPrimary : 0

@@ -41,7 +41,12 @@ describe('a primary that hangs', () => {
   })
 
   it('does not keep a holder from knowing that its time is over', async () => {
-    const locks = new Locks(port, { name: 'faults', onError: (error) => heard.push(error) })
+    const locks = new Locks(port, {
+      name: 'faults',
+      maxTtlMs: 20_000,
+      quarantine: false,
+      onError: (error) => heard.push(error),
+    })
     const resource = resourceOn(cluster, port, 0, 'lock')
     const lock = await locks.acquire(resource, { ttlMs: 1000 })
     const loop = monitorEventLoopDelay({ resolution: 1 })
@@ -72,7 +77,12 @@ describe('a primary that hangs', () => {
   })
 
   it('makes a lock unavailable and not busy, and what it granted unheard is given back', async () => {
-    const locks = new Locks(port, { name: 'faults', onError: (error) => heard.push(error) })
+    const locks = new Locks(port, {
+      name: 'faults',
+      maxTtlMs: 20_000,
+      quarantine: false,
+      onError: (error) => heard.push(error),
+    })
     const resource = resourceOn(cluster, port, 0, 'lock')
     await vi.waitFor(async () => (await locks.acquire(resource, { ttlMs: 1000 })).release(), {
       timeout: 10_000,

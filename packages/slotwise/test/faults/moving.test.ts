@@ -9,6 +9,7 @@ import { Locks } from '../../src/lock/index.js'
 import { RateLimiter, tokenBucket } from '../../src/ratelimit/index.js'
 import { type ClusterNode, type Key, keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
 import { ADAPTERS } from '../support/adapters.js'
+import { upFor } from '../support/up-for.js'
 
 let cluster: LocalCluster
 let port: RedisPort
@@ -95,7 +96,7 @@ it('a limiter goes on in a slot that is half moved, and loses and doubles nothin
 
 it('a lock is held, extended, refused to others and released in a slot that is half moved', async () => {
   const name = 'moving'
-  const locks = new Locks(port, { name })
+  const locks = new Locks(port, { name, quarantine: false })
   const keyFor = (resource: string) => keyOf({ namespace: port.namespace, pattern: 'lock', name }, resource)
   const [stays, moves, absent] = namesOfOneSlot(keyFor)
   const held = [await locks.acquire(stays, { ttlMs: 10_000 }), await locks.acquire(moves, { ttlMs: 10_000 })]
@@ -116,6 +117,24 @@ it('a lock is held, extended, refused to others and released in a slot that is h
       await again.release()
     }
   })
+})
+
+it('a lock with a quarantine is extended and released in a slot that is half moved, and may not be had there until it has moved', async () => {
+  const name = 'quarantined'
+  await upFor(port, 1)
+  const locks = new Locks(port, { name, maxTtlMs: 1000 })
+  const keyFor = (resource: string) => keyOf({ namespace: port.namespace, pattern: 'lock', name }, resource)
+  const [stays, moves, absent] = namesOfOneSlot(keyFor)
+  const kept = new Locks(port, { name, maxTtlMs: 20_000, quarantine: false })
+  const held = [await kept.acquire(stays, { ttlMs: 10_000 }), await kept.acquire(moves, { ttlMs: 10_000 })]
+  await (await locks.acquire(absent, { ttlMs: 1000, waitMs: 5000 })).release()
+  await halfMoved(keyFor(moves), async () => {
+    const outcome = await locks.tryAcquire(absent, { ttlMs: 1000, deadlineMs: 300 })
+    expect(outcome).toMatchObject({ acquired: false, reason: 'unavailable', cause: { code: 'SLOT_MOVING' } })
+    for (const lock of held) await lock.extend(20_000)
+    for (const lock of held) expect(await lock.release()).toBe(true)
+  })
+  await (await locks.acquire(absent, { ttlMs: 1000, waitMs: 5000 })).release()
 })
 
 const scriptOf = (source: string) => ({

@@ -214,11 +214,11 @@ describe('installed with the client libraries', () => {
       const tiers = { burst: tokenBucket({ capacity: 1, refillPerSecond: 1 }) }
       const limiter = new RateLimiter(redis, { name: 'r', tiers, whenUnavailable: 'deny' })
       const decisions = [await limiter.consume('a'), await limiter.consume('a')]
-      const locks = new Locks(redis, { name: 'l' })
+      const locks = new Locks(redis, { name: 'l', maxTtlMs: 1000 })
       console.log(
         await cache.getOrLoad('a', async () => 'loaded'),
         decisions.map(({ allowed }) => allowed),
-        await locks.using('a', { ttlMs: 1000 }, async ({ token }) => typeof token),
+        await locks.using('a', { ttlMs: 1000, waitMs: 10_000 }, async ({ token }) => typeof token),
       )
       await cache.close()
     `

@@ -131,7 +131,11 @@ describe('metrics', () => {
       lease: { epsilon: 0.1 },
     })
     for (let i = 0; i < 10; i++) await leasing.consume('id-8')
-    await new Locks(port, { name: 'orders' }).using('id-7', { ttlMs: 1000 }, async () => {})
+    await new Locks(port, { name: 'orders', quarantine: false }).using(
+      'id-7',
+      { ttlMs: 1000 },
+      async () => {},
+    )
     await port.call({ key: key('id-7'), command: ['SET', key('id-7'), 'secret'] })
     await port.call({ key: key('id-7'), command: ['LPUSH', key('id-7'), 'secret'] }).catch(() => undefined)
     await port.call({ key: key('id-7'), command: ['GET', key('id-7')] }, { dedicated: true })
@@ -268,7 +272,7 @@ describe('spans', () => {
     await port.call({ key: key(id), command: ['SET', key(id), 'secret'] })
     const { spans } = await within(async () => {
       await port.call({ key: key(id), command: ['LPUSH', key(id), 'secret'] }).catch(() => undefined)
-      await new Locks(port, { name: 'orders' }).tryAcquire(id, { ttlMs: 100 })
+      await new Locks(port, { name: 'orders', quarantine: false }).tryAcquire(id, { ttlMs: 100 })
     })
     expect(spans.map(told)).toMatchObject([
       {

@@ -51,7 +51,7 @@ async function useAll(): Promise<void> {
   }).forTenant('tenant-7')
   await limiter.consume(id)
   await limiter.consume(id)
-  const locks = new Locks(port, { name: 'orders' })
+  const locks = new Locks(port, { name: 'orders', quarantine: false })
   await locks.using([id], { ttlMs: 1000 }, async () => {})
   const posts = new WriteBehind<string>(port, {
     name: 'posts',
@@ -136,7 +136,7 @@ describe('what happens', () => {
     await useAll()
     for (let i = 0; i < 130; i++) {
       await port.onNode(inject('clusterNodes')[0] ?? '', [`NO-${i}`]).catch(() => undefined)
-      const locks = new Locks(port, { name: `locks-${i}` })
+      const locks = new Locks(port, { name: `locks-${i}`, quarantine: false })
       await (await locks.acquire('id-7', { ttlMs: 1000 })).release()
     }
     expect(await register.metrics()).not.toMatch(/id-7|tenant-7|secret|things/)

@@ -1,0 +1,185 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { LockUnavailableError } from '../../../src/errors.js'
+import { Locks, renewMarkers } from '../../../src/lock/index.js'
+import { keyOf, slotOf } from '../../../src/redis/index.js'
+import { MemoryRedis, TestClock } from '../../../src/testing/index.js'
+import { portWith } from '../../support/port-with.js'
+
+let clock: TestClock
+let redis: MemoryRedis
+let locks: Locks
+beforeEach(() => {
+  clock = new TestClock()
+  redis = new MemoryRedis({ clock })
+  locks = new Locks(redis.connect(), { name: 'q', maxTtlMs: 10_000 })
+})
+
+const tried = (resource: string, from: Locks = locks) => from.tryAcquire(resource, { ttlMs: 5000 })
+/** As after a failover of a replica that had not heard of it. */
+function forgetting(): void {
+  redis.failOver()
+}
+
+describe('a server that may have forgotten locks', () => {
+  it('gives none until the longest of them is over, and then goes on with larger tokens', async () => {
+    redis.holdReplication()
+    const lost = await tried('a')
+    expect.assert(lost.acquired)
+    forgetting()
+    expect(await tried('a')).toEqual({ acquired: false, reason: 'quarantined', retryAfterMs: 10_000 })
+    clock.advance(9999)
+    expect(await tried('a')).toMatchObject({ reason: 'quarantined', retryAfterMs: 1 })
+    clock.advance(1)
+    const next = await tried('a')
+    expect.assert(next.acquired)
+    expect(next.lock.token).toBeGreaterThan(lost.lock.token)
+  })
+
+  it('would have given it to a second holder at once without', async () => {
+    const careless = new Locks(redis.connect(), { name: 'q', maxTtlMs: 10_000, quarantine: false })
+    redis.holdReplication()
+    const first = await tried('a', careless)
+    clock.advance(1)
+    forgetting()
+    const second = await tried('a', careless)
+    expect.assert(first.acquired && second.acquired)
+    expect(first.lock.signal.aborted).toBe(false)
+    expect(second.lock.token).toBeGreaterThan(first.lock.token)
+  })
+
+  it('goes on extending and releasing the locks that it knows', async () => {
+    const held = await tried('a')
+    expect.assert(held.acquired)
+    forgetting()
+    expect(await tried('b')).toMatchObject({ acquired: false })
+    await held.lock.extend()
+    expect(await held.lock.release()).toBe(true)
+  })
+
+  it('that was started empty gives none either, for once in each slot', async () => {
+    const held = await tried('a')
+    expect.assert(held.acquired)
+    redis.restartEmpty()
+    expect(await tried('a')).toMatchObject({ reason: 'quarantined', retryAfterMs: 10_000 })
+    clock.advance(10_000)
+    const next = await tried('a')
+    expect.assert(next.acquired)
+    expect(next.lock.token).toBeGreaterThan(held.lock.token)
+    // Up for longer than any lock by now.
+    clock.advance(2000)
+    expect((await tried('c')).acquired).toBe(true)
+  })
+
+  it('gives the first lock of a slot at once where it was never a replica and is up for longer', async () => {
+    expect((await tried('a')).acquired).toBe(true)
+  })
+
+  it('makes who is promoted for good wait once in a slot that had no lock before', async () => {
+    forgetting()
+    expect(await tried('a')).toMatchObject({ reason: 'quarantined' })
+    clock.advance(10_000)
+    expect((await tried('a')).acquired).toBe(true)
+    expect(await tried('b')).toMatchObject({ reason: 'quarantined' })
+  })
+
+  it('tells how long it takes, apart from a lock that is busy and a server that does not answer', async () => {
+    forgetting()
+    await expect(locks.acquire('a', { ttlMs: 5000, waitMs: 100 })).rejects.toMatchObject({
+      code: 'LOCK_UNAVAILABLE',
+      retryAfterMs: 10_000,
+    })
+    await expect(locks.acquire('a', { ttlMs: 5000 })).rejects.toThrow(LockUnavailableError)
+  })
+
+  it('is waited for by who has the patience', async () => {
+    const real = new MemoryRedis()
+    const patient = new Locks(real.connect(), { name: 'q', maxTtlMs: 100 })
+    real.failOver()
+    const from = performance.now()
+    const lock = await patient.acquire('a', { ttlMs: 100, waitMs: 5000 })
+    expect(performance.now() - from).toBeGreaterThan(95)
+    await lock.release()
+  })
+
+  it('does not wait longer than that because its clock was set back', async () => {
+    forgetting()
+    expect(await tried('a')).toMatchObject({ retryAfterMs: 10_000 })
+    clock.advance(-60_000)
+    expect(await tried('a')).toMatchObject({ reason: 'quarantined', retryAfterMs: 10_000 })
+    clock.advance(10_000)
+    expect((await tried('a')).acquired).toBe(true)
+  })
+})
+
+describe('the longest time of a lock', () => {
+  it('is the largest that any process has set, though it be gone', async () => {
+    const longer = new Locks(redis.connect(), { name: 'q', maxTtlMs: 25_000 })
+    await longer.ready()
+    await longer.close()
+    forgetting()
+    expect(await tried('a')).toMatchObject({ retryAfterMs: 25_000 })
+  })
+
+  it('counts for a process that asked before, as soon as it is told to wait', async () => {
+    expect((await tried('before')).acquired).toBe(true)
+    const longer = new Locks(redis.connect(), { name: 'q', maxTtlMs: 25_000 })
+    redis.holdReplication()
+    await longer.ready()
+    redis.resumeReplication()
+    forgetting()
+    await tried('a')
+    clock.advance(10_000)
+    expect(await tried('a')).toMatchObject({ reason: 'quarantined', retryAfterMs: 15_000 })
+  })
+})
+
+describe('a slot that comes to another server without a loss', () => {
+  const slotsOf = (...resources: string[]) =>
+    resources.map((resource) => slotOf(keyOf({ namespace: '', pattern: 'lock', name: 'q' }, resource)))
+  const node = { id: '1'.padStart(40, '0'), host: 'memory', port: 7000 }
+
+  it('goes on giving locks once its marker is renewed, where the server before was the one that had given them', async () => {
+    const port = redis.connect()
+    expect((await tried('a')).acquired).toBe(true)
+    // In memory all nodes are one run: what is renewed from the run that is there stays as it is.
+    expect(await renewMarkers(port, slotsOf('a', 'never used'), node)).toBe(1)
+    expect((await tried('b')).acquired).toBe(true)
+  })
+
+  it('stays in quarantine where the server before had it from one that may have forgotten', async () => {
+    const port = redis.connect()
+    expect((await tried('a')).acquired).toBe(true)
+    forgetting()
+    // Nobody has asked since: the marker is that of the server that is gone.
+    expect(await renewMarkers(port, slotsOf('a'), node)).toBe(0)
+    expect(await tried('a')).toMatchObject({ reason: 'quarantined' })
+  })
+})
+
+describe('clocks that disagree', () => {
+  it.each([5100, -5100])(
+    'are refused where they are %s ms apart: tokens after a loss go by them',
+    async (ms) => {
+      const apart = portWith(redis.connect(), { nowMs: () => clock.now() - ms })
+      const cause = { code: 'CONFIGURATION', message: expect.stringContaining('5000 ms only') as string }
+      expect(await tried('a', new Locks(apart, { name: 'q', maxTtlMs: 10_000 }))).toMatchObject({ cause })
+      // What was granted all the same is given back.
+      await vi.waitFor(async () => expect((await tried('a')).acquired).toBe(true))
+      const near = portWith(redis.connect(), { nowMs: () => clock.now() - Math.sign(ms) * 4900 })
+      expect((await tried('b', new Locks(near, { name: 'q', maxTtlMs: 10_000 }))).acquired).toBe(true)
+    },
+  )
+
+  it('never make tokens go back, as long as the marker is there', async () => {
+    const marked = new Locks(redis.connect(), { name: 'q', maxTtlMs: 3_600_000 * 24 })
+    let last = 0n
+    for (const step of [0, -3_600_000, 1, 1, -3_600_000, 7_000_000]) {
+      clock.advance(step)
+      const lock = await marked.tryAcquire('a', { ttlMs: 1000 })
+      expect.assert(lock.acquired)
+      expect(lock.lock.token).toBeGreaterThan(last)
+      last = lock.lock.token
+      await lock.lock.release()
+    }
+  })
+})

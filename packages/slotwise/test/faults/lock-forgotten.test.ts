@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { failover, moveSlots, type OperateOptions } from '../../src/cluster/index.js'
+import { connect } from '../../src/ioredis/index.js'
+import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
+import { type Acquisition, Locks, renewMarkers } from '../../src/lock/index.js'
+import { keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
+import { upFor } from '../support/up-for.js'
+
+const TTL_MS = 6000
+const name = 'faults'
+let cluster: LocalCluster
+let port: RedisPort
+let locks: Locks
+let careless: Locks
+let options: OperateOptions
+beforeAll(async () => {
+  cluster = await startLocalCluster({ nodeTimeoutMs: 1000, networkFaults: true })
+  port = await connect({ ...cluster.connectOptions, commandTimeoutMs: 500 })
+  options = { nodes: cluster.connectOptions.nodes }
+  locks = new Locks(port, { name, maxTtlMs: TTL_MS, onError: () => {} })
+  careless = new Locks(port, { name, maxTtlMs: TTL_MS, quarantine: false, onError: () => {} })
+  await upFor(port, TTL_MS / 1000)
+}, 60_000)
+afterAll(async () => {
+  await port.close()
+  await cluster.stop()
+})
+beforeEach(() => cluster.whenHealthy(), 40_000)
+
+let made = 0
+const slotFor = (resource: string) => slotOf(keyOf({ namespace: '', pattern: 'lock', name }, resource))
+const ownerOf = (resource: string) => port.topology().ownerOf(slotFor(resource))
+const indexOf = (at: number | undefined) => cluster.nodes.findIndex((node) => node.port === at)
+/** Two resources of one slot. */
+function pair(slot = slotFor(`r${made++}`)): [string, string] {
+  const found: string[] = []
+  for (let i = made; found.length < 2; i++) if (slotFor(`r${i}`) === slot) found.push(`r${i}`)
+  made += 1_000_000
+  return found as [string, string]
+}
+const tried = (resource: string, from = locks): Promise<Acquisition> =>
+  from.tryAcquire(resource, { ttlMs: TTL_MS })
+const granted = (resource: string, from = locks) =>
+  vi.waitFor(
+    async () => {
+      const outcome = await tried(resource, from)
+      if (!outcome.acquired) throw new Error(outcome.reason)
+      return outcome.lock
+    },
+    { timeout: 30_000, interval: 20 },
+  )
+
+describe('a primary that dies while its replica had not heard of a lock', () => {
+  const forgetful = async (resource: string, from: Locks) => {
+    await (await granted(resource, from)).release()
+    const owner = ownerOf(resource)
+    const [replica] = port.topology().replicasOf(owner?.id ?? '')
+    await cluster.cutReplication(indexOf(replica?.port))
+    const first = await granted(resource, from)
+    await cluster.kill(indexOf(owner?.port))
+    const second = await granted(resource, from)
+    const overlapped = first.remainingMs() > 0
+    const inOrder = second.token > first.token
+    await Promise.all([first.release(), second.release()])
+    await cluster.heal()
+    await cluster.restart(indexOf(owner?.port))
+    return { overlapped, inOrder }
+  }
+
+  it('is followed by one that gives it to nobody else before the first holder’s time is over', {
+    timeout: 60_000,
+  }, async () => {
+    const [resource] = pair()
+    expect(await forgetful(resource, locks)).toEqual({ overlapped: false, inOrder: true })
+  })
+
+  it('is followed by one that gives it away again where there is no quarantine, with a larger token', {
+    timeout: 60_000,
+  }, async () => {
+    const [resource] = pair()
+    expect(await forgetful(resource, careless)).toEqual({ overlapped: true, inOrder: true })
+  })
+})
+
+describe('a slot that has moved', () => {
+  const others = (resource: string) => {
+    const owner = ownerOf(resource)
+    const to = port.topology().nodes.find(({ role, id }) => role === 'primary' && id !== owner?.id)
+    return { from: owner, to: `${to?.host}:${to?.port}` }
+  }
+
+  it('gives locks at once by our hands, and keeps those that are held', { timeout: 60_000 }, async () => {
+    const [one, two] = pair()
+    const held = await granted(one)
+    let renewed = 0
+    const { to } = others(one)
+    await moveSlots({
+      ...options,
+      to,
+      slots: [[slotFor(one), slotFor(one)]],
+      afterLosslessMove: async (slots, _node, from) =>
+        void (renewed += await renewMarkers(port, slots, from)),
+    })
+    expect(renewed).toBe(1)
+    await held.extend()
+    expect(await tried(one)).toMatchObject({ reason: 'busy' })
+    expect((await tried(two)).acquired).toBe(true)
+    expect(await held.release()).toBe(true)
+  })
+
+  it('gives none for the longest time of a lock by other hands', { timeout: 60_000 }, async () => {
+    const [one, two] = pair()
+    const held = await granted(one)
+    await moveSlots({ ...options, to: others(one).to, slots: [[slotFor(one), slotFor(one)]] })
+    expect(await tried(two)).toMatchObject({ reason: 'quarantined' })
+    await held.extend()
+    expect(await held.release()).toBe(true)
+  })
+})
+
+describe('a planned failover', () => {
+  it('costs no outage by our hands: locks go on being given, and those that are held are kept', {
+    timeout: 60_000,
+  }, async () => {
+    const [one, two] = pair()
+    const held = await granted(one)
+    const owner = ownerOf(one)
+    await failover({
+      ...options,
+      from: `${owner?.host}:${owner?.port}`,
+      afterLosslessMove: async (slots, _node, from) => void (await renewMarkers(port, slots, from)),
+    })
+    await vi.waitFor(() => expect(ownerOf(one)?.id).not.toBe(owner?.id), { timeout: 10_000 })
+    expect(await tried(one)).toMatchObject({ reason: 'busy' })
+    expect((await tried(two)).acquired).toBe(true)
+    await held.extend()
+    expect(await held.release()).toBe(true)
+  })
+})
+
+describe('a primary that comes back empty', () => {
+  it('gives nothing too early', { timeout: 60_000 }, async () => {
+    const [resource] = pair()
+    const held = await granted(resource)
+    await cluster.restartEmpty(indexOf(ownerOf(resource)?.port))
+    const next = await granted(resource)
+    expect(held.remainingMs()).toBe(0)
+    expect(next.token).toBeGreaterThan(held.token)
+    await next.release()
+  })
+})
