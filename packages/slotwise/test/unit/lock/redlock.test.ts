@@ -158,6 +158,17 @@ describe('a majority of independent nodes', () => {
     expect(await holding()).toEqual([])
   })
 
+  it('gives back what it has asked for before it asks again, on nodes that have not answered yet', async () => {
+    const { contender, set, recover, time } = world(3)
+    const locks = await contender()
+    set('hangs', 0, 1, 2)
+    await within(time, 50, locks.tryAcquire('r', { ttlMs: 10_000 }))
+    const again = locks.tryAcquire('r', { ttlMs: 10_000 })
+    await settled()
+    recover()
+    expect(lockOf(await again).remainingMs()).toBeGreaterThan(9000)
+  })
+
   it('frees a vote that was on its way for long, when its release has long been confirmed', async () => {
     const { contender, set, nodes, holding, time } = world(3)
     const locks = await contender()
