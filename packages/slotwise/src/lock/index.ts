@@ -3,8 +3,17 @@
  *
  * @module
  */
+export type { PostgresClient, PostgresPool } from '../postgres.js'
+export type { FencedTransactionOptions, TransactionClient } from './fenced-transaction.js'
+export { fencedTransaction, fencesSql } from './fenced-transaction.js'
 export type { Lock } from './lock.js'
 export type { LockSet } from './lock-set.js'
 export { Locks } from './locks.js'
 export { renewMarkers } from './markers.js'
-export type { AcquireOptions, Acquisition, LocksOptions, RedlockOptions, TryAcquireOptions } from './options.js'
+export type {
+  AcquireOptions,
+  Acquisition,
+  LocksOptions,
+  RedlockOptions,
+  TryAcquireOptions,
+} from './options.js'

@@ -170,6 +170,8 @@ export class Locks {
         await this.#authority.turn(ask, { askedAt, remainingMs, place, leftMs, signal })
       }
       if (signal?.aborted === true) throw given(signal.reason)
+      // What is given back of one try must not be taken for the next one's.
+      if (!isInLine) ask = { ...ask, owner: randomOwner() }
     }
   }
 

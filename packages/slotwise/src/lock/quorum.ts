@@ -12,8 +12,8 @@ import { Readiness } from '../redis/readiness.js'
 import { slotOf } from '../slots.js'
 import { publish } from '../telemetry.js'
 import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
-import { Debts } from './debts.js'
 import type { Clocks } from './deadline.js'
+import { Debts } from './debts.js'
 import { type Identity, identityOf, refuseSame } from './independence.js'
 import { longestOf, markerOf } from './markers.js'
 import type { OneSlotOptions } from './one-slot.js'
@@ -259,7 +259,8 @@ export class Quorum implements Authority {
   /** The answer, or `late` once a node has had its time. */
   #inTime<R>(answer: Promise<R>, { ttlMs }: Ask, late: R): Promise<R> {
     const { nodeTimeoutMs } = this.#options
-    const ms = nodeTimeoutMs ?? Math.min(ANSWER_MS.most, Math.max(ttlMs / 20, Math.min(ANSWER_MS.enough, ttlMs / 3)))
+    const ms =
+      nodeTimeoutMs ?? Math.min(ANSWER_MS.most, Math.max(ttlMs / 20, Math.min(ANSWER_MS.enough, ttlMs / 3)))
     return new Promise((resolve) => {
       const cancel = this.#clocks.after(Math.ceil(ms), () => {
         // Where this process stood still the answer lies in the socket, and is looked at first.
@@ -330,7 +331,8 @@ export class Quorum implements Authority {
     const { port, debts } = this.#voters[node] as Voter
     const freed = scripts.release.run(port, { lock: key }, { owner }, { deadlineMs: LOOK_MS })
     const verdict = await freed.catch(() => undefined)
-    if (verdict === undefined || (isUnsure && verdict === 'not-ours')) debts.add(key, owner, forMs, { isUnsure })
+    if (verdict === undefined || (isUnsure && verdict === 'not-ours'))
+      debts.add(key, owner, forMs, { isUnsure })
   }
 
   #refusal(key: Key, refused: readonly (Refused & { node: number })[], isGranted: boolean): Answer {
@@ -384,7 +386,8 @@ export class Quorum implements Authority {
     )
     const verdict = await this.#verdict(key, said, signal)
     // A minority may have been extended.
-    if (verdict !== 'done') for (const { index } of this.#voters) void this.#free(index, key, owner, ttlMs, false)
+    if (verdict !== 'done')
+      for (const { index } of this.#voters) void this.#free(index, key, owner, ttlMs, false)
     return verdict
   }
 
@@ -403,11 +406,7 @@ export class Quorum implements Authority {
   }
 
   /** What a majority says. @throws LockUnavailableError those that answered are too few to say */
-  async #verdict(
-    key: Key,
-    said: readonly Promise<Verdict>[],
-    signal?: AbortSignal | undefined,
-  ): Promise<Verdict> {
+  async #verdict(key: Key, said: readonly Promise<Verdict>[], signal?: AbortSignal): Promise<Verdict> {
     const refused: NodeRefusal[] = []
     const lost: Verdict[] = []
     const votes = said.map(async (one, node) => {

@@ -30,7 +30,9 @@ describe.each([3, 5])('locks of %i servers', (count) => {
   const holding = async (resource: string) => {
     const key = keyOfLock(resource)
     const held = await Promise.all(
-      servers.clients.map(async (client, i) => !hung.has(i) && Number(await client.call(['EXISTS', key])) > 0),
+      servers.clients.map(
+        async (client, i) => !hung.has(i) && Number(await client.call(['EXISTS', key])) > 0,
+      ),
     )
     return held.flatMap((is, i) => (is ? [i] : []))
   }
@@ -87,7 +89,9 @@ describe.each([3, 5])('locks of %i servers', (count) => {
     const locks = contender()
     await locks.ready()
     stop(...Array.from({ length: Math.ceil(count / 2) }, (_, i) => i))
-    const refused = await locks.acquire('majority', { ttlMs: 3000, waitMs: 0 }).catch((error: unknown) => error)
+    const refused = await locks
+      .acquire('majority', { ttlMs: 3000, waitMs: 0 })
+      .catch((error: unknown) => error)
     expect.assert(refused instanceof LockUnavailableError)
     expect(refused.nodes.map(({ reason }) => reason)).toContain('late')
     goOn()
@@ -128,10 +132,9 @@ describe.each([3, 5])('locks of %i servers', (count) => {
         await servers.restart(i, ALONE)
       }
       const deadline = performance.now() + lock.remainingMs()
-      const next = await vi.waitFor(
-        () => contender().acquire('forgotten', { ttlMs: 1000, waitMs: 10_000 }),
-        { timeout: 20_000 },
-      )
+      const next = await vi.waitFor(() => contender().acquire('forgotten', { ttlMs: 1000, waitMs: 10_000 }), {
+        timeout: 20_000,
+      })
       expect(performance.now()).toBeGreaterThan(deadline)
       expect(lock.signal.aborted).toBe(true)
       expect(next.token).toBeGreaterThan(lock.token)

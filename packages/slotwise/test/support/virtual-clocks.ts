@@ -5,7 +5,7 @@ import { TestClock } from '../../src/testing/index.js'
 export class VirtualTime {
   /** Of the servers. */
   readonly servers = new TestClock()
-  readonly #timers = new Set<{ readonly at: number; readonly then: () => void }>()
+  readonly #timers = new Set<{ readonly at: number; readonly wake: () => void }>()
   #ms = 0
 
   get ms(): number {
@@ -21,7 +21,7 @@ export class VirtualTime {
       if (next === undefined) break
       this.#timers.delete(next)
       this.#turn(Math.max(next.at, this.#ms))
-      next.then()
+      next.wake()
     }
     this.#turn(until)
     await settled()
@@ -32,13 +32,21 @@ export class VirtualTime {
     this.#turn(this.#ms + ms)
   }
 
+  /** Calls whoever was to be called by now. */
+  wake(): void {
+    for (const timer of [...this.#timers].toSorted((a, b) => a.at - b.at)) {
+      if (timer.at > this.#ms || !this.#timers.delete(timer)) continue
+      timer.wake()
+    }
+  }
+
   clocks({ skewMs = 0 }: { readonly skewMs?: number } = {}): Clocks {
     const start = this.servers.now() - this.#ms
     return {
       monotonicMs: () => this.#ms,
       wallMs: () => start + this.#ms + skewMs,
       after: (ms, then) => {
-        const timer = { at: this.#ms + ms, then }
+        const timer = { at: this.#ms + ms, wake: then }
         this.#timers.add(timer)
         return () => this.#timers.delete(timer)
       },

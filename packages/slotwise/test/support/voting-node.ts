@@ -2,6 +2,7 @@ import { OutcomeUnknownError, RedisUnavailableError } from '../../src/errors.js'
 import type { CallOptions } from '../../src/options.js'
 import type { RedisPort } from '../../src/redis/index.js'
 import { MemoryRedis } from '../../src/testing/index.js'
+import { compiledTwin } from './compiled-twin.js'
 import { portWith } from './port-with.js'
 import type { VirtualTime } from './virtual-clocks.js'
 
@@ -31,7 +32,12 @@ export class VotingNode {
   readonly #underway: (() => Promise<unknown>)[] = []
 
   constructor(time: VirtualTime, namespace = '') {
-    this.redis = new MemoryRedis({ clock: time.servers, primaries: 1, replicasPerPrimary: 0 })
+    this.redis = new MemoryRedis({
+      clock: time.servers,
+      primaries: 1,
+      replicasPerPrimary: 0,
+      scripts: compiledTwin,
+    })
     const port = this.redis.connect({ namespace })
     const answer = async <R>(ask: () => Promise<R>): Promise<R> => {
       const { mood } = this
@@ -57,7 +63,8 @@ export class VotingNode {
       })
     this.port = portWith(port, {
       call: (...args: Parameters<RedisPort['call']>) => through(() => port.call(...args), args[1]),
-      pipeline: (...args: Parameters<RedisPort['pipeline']>) => through(() => port.pipeline(...args), args[1]),
+      pipeline: (...args: Parameters<RedisPort['pipeline']>) =>
+        through(() => port.pipeline(...args), args[1]),
       onEachPrimary: async (...args: Parameters<RedisPort['onEachPrimary']>) => {
         if (this.mood === 'is away') return []
         return await port.onEachPrimary(...args)
@@ -76,7 +83,7 @@ export class VotingNode {
   }
 
   async has(key: string): Promise<boolean> {
-    return (await this.redis.connect().onNode('memory:7000', ['HGET', key, 'f'])) !== null
+    return (await this.redis.connect().onNode('memory:7000', ['EXISTS', key])) === 1
   }
 
   #later(): Promise<void> {

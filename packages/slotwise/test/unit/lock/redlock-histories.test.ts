@@ -32,7 +32,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       by: fc.nat(SKEWS_MS.length - 1),
       ttlMs: fc.integer({ min: 300, max: MAX_TTL_MS }),
       moods: fc.array(
-        fc.oneof({ weight: 5, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.nat(MOODS.length - 1) }),
+        fc.oneof(
+          { weight: 5, arbitrary: fc.constant(0) },
+          { weight: 2, arbitrary: fc.nat(MOODS.length - 1) },
+        ),
         { minLength: 5, maxLength: 5 },
       ),
       recovers: fc.boolean(),
@@ -44,7 +47,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 3,
-    arbitrary: fc.record({ kind: fc.constant('pass' as const), ms: fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 300, max: 2500 })) }),
+    arbitrary: fc.record({
+      kind: fc.constant('pass' as const),
+      ms: fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 300, max: 2500 })),
+    }),
   },
   {
     weight: 2,
@@ -58,11 +64,7 @@ async function run(count: number, history: readonly Step[]): Promise<{ wrong?: s
   const nodes = Array.from({ length: count }, () => new VotingNode(time))
   const ports = nodes.map(({ port }) => port)
   const contenders = SKEWS_MS.map((skewMs) =>
-    Locks.redlock(
-      ports,
-      { name: 'test', maxTtlMs: MAX_TTL_MS, onError: () => {} },
-      time.clocks({ skewMs }),
-    ),
+    Locks.redlock(ports, { name: 'test', maxTtlMs: MAX_TTL_MS, onError: () => {} }, time.clocks({ skewMs })),
   )
   await Promise.all(contenders.map((locks) => locks.ready()))
   const held: Lock[] = []
@@ -105,17 +107,21 @@ async function run(count: number, history: readonly Step[]): Promise<{ wrong?: s
 }
 
 describe('a majority of nodes that hang, forget and answer late', () => {
-  it.each([3, 4, 5])('never has two holders, and never takes a token back, of %i nodes', async (count) => {
-    let acquired = 0
-    const holds = fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 20 }), async (history) => {
-        const outcome = await run(count, history)
-        acquired += outcome.acquired
-        return outcome.wrong === undefined
-      }),
-      { numRuns: rounds(60, 10_000) },
-    )
-    await expect(holds).resolves.toBeUndefined()
-    expect(acquired).toBeGreaterThan(rounds(60, 10_000) / 2)
-  }, 120_000)
+  it.each([3, 4, 5])(
+    'never has two holders, and never takes a token back, of %i nodes',
+    async (count) => {
+      let acquired = 0
+      const holds = fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 20 }), async (history) => {
+          const outcome = await run(count, history)
+          acquired += outcome.acquired
+          return outcome.wrong === undefined
+        }),
+        { numRuns: rounds(60, 10_000) },
+      )
+      await expect(holds).resolves.toBeUndefined()
+      expect(acquired).toBeGreaterThan(rounds(60, 10_000) / 2)
+    },
+    120_000,
+  )
 })
