@@ -66,7 +66,7 @@ const measurements: Record<Part, () => Promise<Result>> = {
   },
   async nodes() {
     await using three = await startThree()
-    const measured = await measureSpeed(three.place, { rounds, ms, progress })
+    const measured = await measureSpeed(() => three.place(), { rounds, ms, progress })
     const where = 'three nodes'
     return { measured, tables: [speedTable(where, measured)], findings: speedFindings(where, measured) }
   },

@@ -118,14 +118,15 @@ async function lookedAt(
     took = now - from
     ended = counted(ports, sends)
   }
+  const isOver = (): boolean => ended !== undefined
   const contend = async (subject: Subject, who: number) => {
-    while (ended === undefined) {
+    while (!isOver()) {
       arrived.set(who, performance.now())
       const lock = await subject.acquire('the one')
       if (++holders > 1) throw new Error('two hold it at a time')
       got(who, performance.now())
       // Those who are left only want to go home.
-      if (ended === undefined) await sleep(holdMs)
+      if (!isOver()) await sleep(holdMs)
       holders--
       releasedAt = performance.now()
       await lock.release()

@@ -35,12 +35,12 @@ export async function measureMany(
 
 async function manyOf(place: Place, { open, sends }: Candidate): Promise<Omit<Many, 'name'> | undefined> {
   const subject = await open(place, { ttlMs: TTL_MS, everyMs: EVERY_MS })
+  const hold = subject.hold?.bind(subject)
   try {
-    if (subject.hold === undefined) return undefined
+    if (hold === undefined) return undefined
     const held: Held[] = []
     for (let i = 0; i < LOCKS; i += 50) {
-      const some = Array.from({ length: 50 }, (_, j) => subject.hold?.(`job-${i + j}`))
-      for (const one of await Promise.all(some)) if (one !== undefined) held.push(one)
+      held.push(...(await Promise.all(Array.from({ length: 50 }, (_, j) => hold(`job-${i + j}`)))))
     }
     let lost = 0
     for (const one of held) void one.lost.then(() => lost++)
