@@ -9,6 +9,7 @@ const folder = join(root, 'bench')
 const peers = new Map([
   ['cache', 'cache/peers'],
   ['invalidation', 'cache/peers'],
+  ['lock', 'lock/peers'],
   ['ratelimit', 'ratelimit/peers'],
   ['write-behind', 'write-behind/peers'],
 ])

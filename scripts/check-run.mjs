@@ -156,7 +156,13 @@ await runScript(async () => {
   if (names.includes('lint')) await ensurePackages('run', theirs)
   // And of those that ours is measured beside.
   if (names.includes('types')) {
-    for (const folder of ['bench', 'bench/cache/peers', 'bench/ratelimit/peers', 'bench/write-behind/peers'])
+    for (const folder of [
+      'bench',
+      'bench/cache/peers',
+      'bench/lock/peers',
+      'bench/ratelimit/peers',
+      'bench/write-behind/peers',
+    ])
       await ensurePackages('run', { ...theirs, folder: join(root, folder) })
   }
   const started = Date.now()

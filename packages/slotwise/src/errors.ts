@@ -168,7 +168,8 @@ export class LockBusyError extends SlotwiseError {
 export interface NodeRefusal {
   /** `host:port` of one of its servers, or which of the ports it is. */
   readonly node: string
-  readonly reason: 'unreachable' | 'quarantined' | 'busy' | 'late'
+  /** `'late'`: no answer in its time. `'clock'`: its clock is too far from the one here for its tokens and times to count. */
+  readonly reason: 'unreachable' | 'quarantined' | 'busy' | 'late' | 'clock'
   readonly cause?: unknown
 }
 

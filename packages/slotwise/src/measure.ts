@@ -104,6 +104,12 @@ export function measure(sink: Sink, { perNode }: { readonly perNode: boolean }):
     hear('slotwise:lock', ({ name, kind, durationMs }) => {
       sink('slotwise.lock.operation.duration', durationMs / 1000, { name: bounds.of('locks', name), kind })
     }),
+    hear('slotwise:lock:votes', ({ name: given, granted, refused, rounds }) => {
+      const name = bounds.of('locks', given)
+      if (granted > 0) sink('slotwise.lock.votes', granted, { name, vote: 'granted' })
+      for (const { reason } of refused) sink('slotwise.lock.votes', 1, { name, vote: reason })
+      if (rounds === 2) sink('slotwise.lock.second_rounds', 1, { name })
+    }),
     hear('slotwise:outbox', ({ name: given, kind, events, delayMs }) => {
       const name = bounds.of('outbox', given)
       if (kind === 'elected' || kind === 'interrupted') {

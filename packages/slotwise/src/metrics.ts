@@ -150,6 +150,21 @@ export const METRICS = {
     means: 'what became of locks: `acquired`, `busy`, `unavailable`, `extended`, `released`, `lost`',
     alert: 'any `lost`: a holder was too slow or Redis away; `unavailable` goes on',
   },
+  'slotwise.lock.votes': {
+    kind: 'counter',
+    unit: '{vote}',
+    labels: ['name', 'vote'],
+    means:
+      'what independent nodes said to requests for locks, as far as it took to decide: `granted`, `busy`, `late`, `unreachable`, `quarantined`, `clock`',
+    alert: '`late` or `unreachable` goes on: one more node and no lock is given; any `clock`',
+  },
+  'slotwise.lock.second_rounds': {
+    kind: 'counter',
+    unit: '{round}',
+    labels: ['name'],
+    means: 'locks of independent nodes that took a second round, since the nodes gave different tokens',
+    alert: 'close to the number of `acquired`: a clock is behind',
+  },
   'slotwise.outbox.events': {
     kind: 'counter',
     unit: '{event}',

@@ -106,6 +106,19 @@ export interface Events {
     readonly kind: 'acquired' | 'busy' | 'quarantined' | 'unavailable' | 'extended' | 'released' | 'lost'
     readonly durationMs: number
   }
+  /** Independent nodes voted on a lock, as far as it took to decide. */
+  'slotwise:lock:votes': {
+    readonly name: string
+    /** How many nodes granted it. */
+    readonly granted: number
+    /** Which of the ports, counted from 0, did not, and why. */
+    readonly refused: readonly {
+      readonly node: number
+      readonly reason: 'unreachable' | 'quarantined' | 'busy' | 'late' | 'clock'
+    }[]
+    /** 2 where the nodes gave different tokens, and were told the largest. */
+    readonly rounds: 1 | 2
+  }
   /** An outbox carried changes of Postgres, or could not, or began or ceased to. */
   'slotwise:outbox': {
     /** The table, with its schema. */
@@ -256,6 +269,7 @@ const channels: { readonly [K in keyof Events]: Channel } = {
   'slotwise:ratelimit': channel('slotwise:ratelimit'),
   'slotwise:ratelimit:lease': channel('slotwise:ratelimit:lease'),
   'slotwise:lock': channel('slotwise:lock'),
+  'slotwise:lock:votes': channel('slotwise:lock:votes'),
   'slotwise:outbox': channel('slotwise:outbox'),
   'slotwise:writebehind': channel('slotwise:writebehind'),
   'slotwise:writebehind:flush': channel('slotwise:writebehind:flush'),

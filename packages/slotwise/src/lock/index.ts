@@ -1,5 +1,5 @@
 /**
- * Locks in one slot of a cluster, with fencing tokens and a handle that knows its deadline.
+ * Locks in one slot of a cluster, or of a majority of independent nodes, with fencing tokens and a handle that knows its deadline.
  *
  * @module
  */
@@ -12,4 +12,10 @@ export type { Lock } from './lock.js'
 export type { LockSet } from './lock-set.js'
 export { Locks } from './locks.js'
 export { renewMarkers } from './markers.js'
-export type { AcquireOptions, Acquisition, LocksOptions, TryAcquireOptions } from './options.js'
+export type {
+  AcquireOptions,
+  Acquisition,
+  LocksOptions,
+  RedlockOptions,
+  TryAcquireOptions,
+} from './options.js'

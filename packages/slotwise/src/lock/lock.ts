@@ -77,7 +77,8 @@ export class HeldLock implements Lock {
   #cancelDeadline = nothing
   #cancelExtension = nothing
   readonly #unwatch: () => void
-  #end: LockLostError | undefined
+  #end: LockLostError['reason'] | undefined
+  #error: LockLostError | undefined
   #released: Promise<boolean> | undefined
 
   constructor(grant: Grant, keeper: Keeper) {
@@ -103,7 +104,7 @@ export class HeldLock implements Lock {
 
   assertHeld(): void {
     if (this.#end === undefined && this.#deadline.remainingMs() === 0) this.#lose('expired')
-    if (this.#end !== undefined) throw this.#end
+    if (this.#end !== undefined) throw this.#lostError(this.#end)
   }
 
   async extend(ttlMs: number = this.#ttlMs, options: CallOptions = {}): Promise<void> {
@@ -134,14 +135,14 @@ export class HeldLock implements Lock {
     const lost = this.#end
     await this.release()
     // The body may have thrown: its error must not be replaced by this one.
-    if (lost !== undefined && lost.reason !== 'released') this.#keeper.report(lost)
+    if (lost !== undefined && lost !== 'released') this.#keeper.report(this.#lostError(lost))
   }
 
   async #release(): Promise<boolean> {
     const remainingMs = this.remainingMs()
     const wasHeld = this.#end === undefined && remainingMs > 0
     this.#still()
-    this.#end ??= new LockLostError(nameOf(this.resource), 'released')
+    this.#end ??= 'released'
     // Also where its time is over: the record of an expired lock goes, if nobody has taken it.
     const freed = await this.#keeper.release(Math.max(remainingMs, 1))
     return wasHeld && freed
@@ -177,9 +178,15 @@ export class HeldLock implements Lock {
   #lose(reason: 'expired' | 'taken'): void {
     if (this.#end !== undefined) return
     this.#still()
-    this.#end = new LockLostError(nameOf(this.resource), reason)
+    this.#end = reason
     this.#keeper.lost()
-    this.#controller.abort(this.#end)
+    this.#controller.abort(this.#lostError(reason))
+  }
+
+  /** Made where somebody is told: with its stack it costs more than all else that a release does here. */
+  #lostError(reason: LockLostError['reason']): LockLostError {
+    this.#error ??= new LockLostError(nameOf(this.resource), reason)
+    return this.#error
   }
 
   #still(): void {

@@ -15,8 +15,10 @@ import {
   type Acquisition,
   checkedHolder,
   type LocksOptions,
+  type RedlockOptions,
   type TryAcquireOptions,
 } from './options.js'
+import { Quorum } from './quorum.js'
 
 /** One request may take so long at most; its answer is worth less the later it comes. */
 const LONGEST_REQUEST_MS = 1000
@@ -70,10 +72,46 @@ export class Locks {
     this.#options = options
     this.#clocks = clocks
     this.#space = { namespace: port.namespace, pattern: 'lock', name }
-    // A timer of Node counts to 2^31 - 1 ms.
-    this.#maxTtlMs = integer('maxTtlMs', options.maxTtlMs ?? 30_000, { min: 10, max: 2 ** 31 - 1 })
+    this.#maxTtlMs = checkedMaxTtl(options)
     this.#holder = checkedHolder(options.holder)
     this.#authority = authority ?? new OneSlot(port, clocks, checkedOptions(name, this.#maxTtlMs, options))
+  }
+
+  /**
+   * Locks that a majority of independent nodes gives: as long as fewer than half of them are away, hang or forget, they go on, and
+   * nobody else gets the lock. The same handle and the same tokens. Each port is one node: a server of its own, without replicas
+   * ideally, whose clock is right to half of `maxTtlMs`. Three or five; an even number bears no more failures than one less.
+   *
+   * Whoever waits asks again at random times: no order is promised. Servers that stop together, or clocks that jump, are not
+   * survived: see the page on locks for what only a consensus store does.
+   *
+   * @throws ConfigurationError fewer than three nodes, one twice, or different namespaces. `ready` and the first lock refuse two
+   *   ports to one process or one cluster
+   *
+   * @example
+   * ```ts
+   * import { connect } from 'slotwise/ioredis'
+   * import { Locks } from 'slotwise/lock'
+   *
+   * const hosts = ['10.0.0.1:6379', '10.0.1.1:6379', '10.0.2.1:6379']
+   * const ports = await Promise.all(hosts.map((host) => connect({ nodes: [host], mode: 'standalone' })))
+   * const locks = Locks.redlock(ports, { name: 'payouts', maxTtlMs: 10_000 })
+   * await locks.ready()
+   * await locks.using('today', { ttlMs: 10_000 }, async (lock) => lock.assertHeld())
+   * ```
+   */
+  static redlock(ports: readonly RedisPort[], options: RedlockOptions): Locks
+  /** @internal */
+  static redlock(ports: readonly RedisPort[], options: RedlockOptions, clocks: Clocks): Locks
+  static redlock(ports: readonly RedisPort[], options: RedlockOptions, clocks: Clocks = CLOCKS): Locks {
+    const name = plainName('name', options.name)
+    const { nodeTimeoutMs } = options
+    const quorum = new Quorum(ports, clocks, {
+      ...checkedOptions(name, checkedMaxTtl(options), options),
+      nodeTimeoutMs: nodeTimeoutMs === undefined ? undefined : integer('nodeTimeoutMs', nodeTimeoutMs),
+    })
+    // It only names the keys, which are the same everywhere.
+    return new Locks(ports[0] as RedisPort, options, clocks, quorum)
   }
 
   /** The same locks for the resources of one tenant: a free view. */
@@ -104,7 +142,7 @@ export class Locks {
     const waitMs = integer('waitMs', options.waitMs ?? 300, { min: 0 })
     const { within, signal } = options
     if (within !== undefined) return this.#nested(resource, within)
-    const ask = this.#ask(resource, options)
+    let ask = this.#ask(resource, options)
     const until = this.#clocks.monotonicMs() + waitMs
     let isInLine = false
     const given = (error: unknown) => {
@@ -132,6 +170,8 @@ export class Locks {
         await this.#authority.turn(ask, { askedAt, remainingMs, place, leftMs, signal })
       }
       if (signal?.aborted === true) throw given(signal.reason)
+      // What is given back of one try must not be taken for the next one's.
+      if (!isInLine) ask = { ...ask, owner: randomOwner() }
     }
   }
 
@@ -209,7 +249,7 @@ export class Locks {
     const ttl = this.#checkedTtl(ttlMs)
     return {
       key: keyOf(this.#space, resource),
-      owner: randomTag(16).toString('base64url'),
+      owner: randomOwner(),
       ttlMs: ttl,
       maxHoldMs: maxHoldMs === undefined ? undefined : integer('maxHoldMs', maxHoldMs, { min: ttl }),
       waitMs: 0,
@@ -326,6 +366,13 @@ export class Locks {
 
 interface Holding {
   readonly maxHoldMs: number | undefined
+}
+
+const randomOwner = (): string => randomTag(16).toString('base64url')
+
+function checkedMaxTtl({ maxTtlMs = 30_000 }: LocksOptions): number {
+  // A timer of Node counts to 2^31 - 1 ms.
+  return integer('maxTtlMs', maxTtlMs, { min: 10, max: 2 ** 31 - 1 })
 }
 
 function checkedOptions(name: string, maxTtlMs: number, options: LocksOptions): OneSlotOptions {

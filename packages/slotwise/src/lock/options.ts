@@ -32,6 +32,16 @@ export interface LocksOptions extends CommonLocksOptions {
   readonly evictionCheck?: EvictionCheck | undefined
 }
 
+/** Settings of {@link Locks.redlock}. */
+export interface RedlockOptions extends LocksOptions {
+  /**
+   * How long a node has for its answer to a request, in milliseconds. Whoever is later has no vote; the lock is decided without
+   * it as soon as it can be. More is needed where nodes are far away: it is lost from the lock's time where the majority is slow.
+   * @defaultValue a twentieth of `ttlMs`, from 10 to 50
+   */
+  readonly nodeTimeoutMs?: number | undefined
+}
+
 /** Options of {@link Locks.tryAcquire}. */
 export interface TryAcquireOptions extends CallOptions {
   /** How long it is held unless extended, in milliseconds. */

@@ -5,6 +5,7 @@ import acquireSource from './acquire.lua.js'
 import type { Verdict } from './authority.js'
 import extendSource from './extend.lua.js'
 import raiseSource from './raise.lua.js'
+import ratchetSource from './ratchet.lua.js'
 import releaseSource from './release.lua.js'
 import renewSource from './renew.lua.js'
 
@@ -21,6 +22,7 @@ export const CLAIM_MS = 1000
 export const acquire = defineScript(acquireSource, { repeat: 'safe', decode: granted })
 export const extend = defineScript(extendSource, { repeat: 'safe', decode: verdict })
 export const release = defineScript(releaseSource, { repeat: 'safe', decode: verdict })
+export const ratchet = defineScript(ratchetSource, { repeat: 'safe', decode: verdict })
 export const raise = defineScript(raiseSource, { repeat: 'safe', decode: number })
 export const renew = defineScript(renewSource, { repeat: 'safe', decode: number })
 

@@ -29,6 +29,7 @@ import acquireLock from '../../../src/lock/acquire.lua.js'
 import extendLock from '../../../src/lock/extend.lua.js'
 import fencedSet from '../../../src/lock/fenced-set.lua.js'
 import raiseLongest from '../../../src/lock/raise.lua.js'
+import ratchetLock from '../../../src/lock/ratchet.lua.js'
 import releaseLock from '../../../src/lock/release.lua.js'
 import renewMarker from '../../../src/lock/renew.lua.js'
 import blockSubject from '../../../src/ratelimit/block.lua.js'
@@ -248,6 +249,7 @@ const PATTERNS: Readonly<
   lock: [
     [acquireLock, [owner, ms, fc.constant(0), orNone, orNone, fc.constantFrom('', 'me')]],
     [extendLock, [owner, ms]],
+    [ratchetLock, [owner, fc.integer({ min: START_US - 20_000, max: START_US + 900_000 })]],
     [releaseLock, [owner]],
   ],
   fenced: [

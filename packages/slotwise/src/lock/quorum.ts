@@ -1,0 +1,458 @@
+import {
+  ConfigurationError,
+  LockUnavailableError,
+  type NodeRefusal,
+  RedisUnavailableError,
+} from '../errors.js'
+import { type Key, readKey } from '../keys.js'
+import type { CallOptions } from '../options.js'
+import { refuseEviction } from '../redis/eviction.js'
+import type { RedisPort } from '../redis/port.js'
+import { Readiness } from '../redis/readiness.js'
+import { slotOf } from '../slots.js'
+import { publish } from '../telemetry.js'
+import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
+import type { Clocks } from './deadline.js'
+import { Debts } from './debts.js'
+import { type Identity, identityOf, refuseSame } from './independence.js'
+import { longestOf, markerOf } from './markers.js'
+import type { OneSlotOptions } from './one-slot.js'
+import * as scripts from './scripts.js'
+import { freeAfter, tally } from './tally.js'
+
+/** Settings of {@link Quorum}. */
+export interface QuorumOptions extends OneSlotOptions {
+  /** How long a node has for its answer; `undefined` for what suits the lock. */
+  readonly nodeTimeoutMs: number | undefined
+}
+
+/** A look at the servers is not to cost more than the request it is made for. */
+const LOOK_MS = 1000
+/** How long a node has: far less than the lock lasts, so that one that hangs costs little of it. */
+const ANSWER_MS = { most: 50, enough: 10 }
+/** Who was turned away asks again within so long, at any time of it: those who met do not meet again. */
+const JITTER_MS = { least: 50, most: 200 }
+
+/** What a node said to a request, or why it said nothing. */
+type Vote =
+  | { readonly kind: 'held'; readonly token: bigint; readonly remainingMs: number }
+  | {
+      readonly kind: NodeRefusal['reason']
+      /** For so long it says the same; 0 where that is not known. */
+      readonly remainingMs: number
+      readonly holder: string
+      readonly cause: unknown
+    }
+
+type Refused = Exclude<Vote, { kind: 'held' }>
+type Counted = Vote & { readonly node: number }
+
+/** One server, or what a port takes for one. */
+interface Voter {
+  readonly port: RedisPort
+  readonly index: number
+  readonly debts: Debts
+  /** Once it was looked at: before that it has no vote. */
+  identity: Identity | undefined
+  looking: Promise<void> | undefined
+}
+
+/** A request while some have not answered it. */
+interface Attempt {
+  readonly ask: Ask
+  /** Of the nodes that have. */
+  readonly answers: (Vote | undefined)[]
+  /** It has failed, or what it got is given back: who grants it from here on is told to free it. */
+  isOver: boolean
+}
+
+/**
+ * Locks that a majority of independent nodes gives (Redlock). Any two majorities meet in a node, which has the one lock or the
+ * other, and which tells the later holder a token above that of the earlier one.
+ */
+export class Quorum implements Authority {
+  readonly #voters: readonly Voter[]
+  readonly #namespace: string
+  readonly #clocks: Clocks
+  readonly #options: QuorumOptions
+  readonly #quorum: number
+  readonly #readiness: Readiness
+  /** Those that are not answered by all, by owner. */
+  readonly #attempts = new Map<string, Attempt>()
+  /** How long any lock of this name may be held without being extended, in any process: only ever raised. */
+  #longestMs: number
+  /** The largest token there was. */
+  #seen = 0
+  /** What a look found when nobody waited for it. */
+  #wrong: ConfigurationError | undefined
+
+  /** @throws ConfigurationError too few nodes, one twice, or of different namespaces */
+  constructor(ports: readonly RedisPort[], clocks: Clocks, options: QuorumOptions) {
+    if (ports.length < 3)
+      throw new ConfigurationError(
+        `a majority takes at least three independent nodes, got ${ports.length}: with fewer, one that is away is an outage, and one that forgets is two holders`,
+      )
+    if (new Set(ports).size < ports.length)
+      throw new ConfigurationError('a node was given twice: it would vote twice')
+    const [first] = ports
+    this.#namespace = first?.namespace ?? ''
+    if (ports.some(({ namespace }) => namespace !== this.#namespace))
+      throw new ConfigurationError('all ports must have the same namespace: a lock has one key on all nodes')
+    this.#clocks = clocks
+    this.#options = options
+    this.#longestMs = options.maxTtlMs
+    this.#quorum = Math.floor(ports.length / 2) + 1
+    this.#voters = ports.map((port, index) => {
+      const debts = new Debts(port, clocks)
+      return { port, index, debts, identity: undefined, looking: undefined }
+    })
+    this.#readiness = new Readiness(() => this.#look(), options.report)
+  }
+
+  async ready(): Promise<void> {
+    await this.#readiness.ready()
+    if (this.#wrong === undefined) return
+    // Looked at anew: it may have been put right.
+    await this.#look()
+  }
+
+  async #look(): Promise<void> {
+    await Promise.all(this.#voters.map((voter) => this.#lookAt(voter)))
+    this.#wrong = undefined
+  }
+
+  /** One that does not answer has no vote until it was looked at; the others go on. */
+  async #lookAt(voter: Voter): Promise<void> {
+    const { port } = voter
+    const identity = await identityOf(port, { deadlineMs: LOOK_MS })
+    if (identity === undefined) return
+    await this.#refuseEviction(port)
+    const all = this.#voters.map((other) => (other === voter ? identity : other.identity))
+    refuseSame(all)
+    // From here on it is compared with: of two that are looked at together the second finds the first.
+    voter.identity = identity
+    if (this.#options.quarantine) await this.#raise(voter)
+  }
+
+  async #refuseEviction(port: RedisPort): Promise<void> {
+    const { evictionCheck, report } = this.#options
+    if (evictionCheck === 'off') return
+    await refuseEviction(port, 'locks', { deadlineMs: LOOK_MS, ends: true }).catch((error: unknown) => {
+      if (evictionCheck !== 'warn' || !(error instanceof ConfigurationError)) throw error
+      report(error)
+    })
+  }
+
+  /** A node that forgot is told again what the others know. */
+  async #raise({ port }: Voter): Promise<void> {
+    const { name, report } = this.#options
+    const longest = await longestOf(port, name, this.#longestMs, { deadlineMs: LOOK_MS }).catch(report)
+    this.#longestMs = Math.max(this.#longestMs, longest ?? 0)
+  }
+
+  async acquire(ask: Ask, { signal, deadlineMs = ask.ttlMs }: CallOptions): Promise<Answer> {
+    const attempt: Attempt = { ask, answers: [], isOver: false }
+    const answers = this.#askAll(attempt, deadlineMs)
+    const votes = answers.map((answer) => this.#inTime<Vote>(answer, ask, LATE))
+    const counted: Counted[] = []
+    const isGranted = await this.#decided(
+      votes.map(async (vote, node) => {
+        counted.push({ ...(await vote), node })
+        return (await vote).kind === 'held'
+      }),
+      signal,
+    )
+    const granted = counted.flatMap((one) => (one.kind === 'held' ? [one] : []))
+    const token = granted.reduce((largest, one) => (one.token > largest ? one.token : largest), 0n)
+    this.#seen = Math.max(this.#seen, Number(token))
+    const isAgreed = isGranted && (await this.#agree(attempt, answers, token, signal))
+    const refused = counted.flatMap((one) => (one.kind === 'held' ? [] : [one]))
+    const rounds = !isGranted || granted.filter((one) => one.token === token).length >= this.#quorum ? 1 : 2
+    this.#tell(granted.length, refused, rounds)
+    if (isAgreed) {
+      const longestFirst = granted.map(({ remainingMs }) => remainingMs).toSorted((a, b) => b - a)
+      return { kind: 'held', token, remainingMs: longestFirst[this.#quorum - 1] ?? 0 }
+    }
+    this.#giveBack(attempt)
+    signal?.throwIfAborted()
+    return this.#refusal(ask.key, refused, isGranted)
+  }
+
+  #askAll(attempt: Attempt, deadlineMs: number): readonly Promise<Vote>[] {
+    const { ask, answers } = attempt
+    const least = Math.max(Math.floor(this.#clocks.wallMs() * 1000), this.#seen + 1)
+    const asked = this.#voters.map((voter) => this.#ask(voter, ask, least, deadlineMs))
+    this.#attempts.set(ask.owner, attempt)
+    const heard = asked.map(async (answer, i) => {
+      answers[i] = await answer
+      // Granted when nobody wanted it any more.
+      if (attempt.isOver) this.#undo(i, ask, answers[i])
+    })
+    void Promise.all(heard).then(() => this.#attempts.delete(ask.owner))
+    return asked
+  }
+
+  /** Never rejects. */
+  async #ask(voter: Voter, ask: Ask, least: number, deadlineMs: number): Promise<Vote> {
+    const { key, owner, ttlMs, holder } = ask
+    const { port } = voter
+    const breaker = port.breaker(key)
+    // It tries to reach it by itself.
+    if (breaker.state === 'open') return unreachable(new RedisUnavailableError(breaker.reason))
+    try {
+      if (voter.identity === undefined && !(await this.#lookNow(voter)))
+        return unreachable(new RedisUnavailableError('it did not say yet which server it is'))
+      voter.debts.settle(key)
+      const { quarantine } = this.#options
+      const sentAt = this.#clocks.wallMs()
+      const answer = await scripts.acquire.run(
+        port,
+        { lock: key, marker: this.#markerOf(key) },
+        {
+          owner,
+          ttl_ms: ttlMs,
+          longest_ms: quarantine ? this.#longestMs : 0,
+          least,
+          wait_ms: 0,
+          label: holder,
+        },
+        { deadlineMs },
+      )
+      if (answer.kind === 'quarantined') void this.#raise(voter)
+      if (answer.kind !== 'held') return { holder: '', cause: undefined, ...answer }
+      return (quarantine ? this.#disbelief(answer.nowMs, sentAt) : undefined) ?? answer
+    } catch (cause) {
+      return unreachable(cause)
+    }
+  }
+
+  /** Whether it may vote now. */
+  async #lookNow(voter: Voter): Promise<boolean> {
+    voter.looking ??= this.#lookAt(voter).finally(() => {
+      voter.looking = undefined
+    })
+    try {
+      await voter.looking
+    } catch (error) {
+      if (error instanceof ConfigurationError) this.#wrong = error
+      throw error
+    }
+    return voter.identity !== undefined
+  }
+
+  #markerOf(key: Key): Key {
+    return this.#options.quarantine ? markerOf(this.#namespace, slotOf(key)) : key
+  }
+
+  /** A clock that is too far away gives tokens, and ends locks, at a time of its own: it has no vote. */
+  #disbelief(nowMs: number, sentAt: number): Refused | undefined {
+    const mostMs = this.#longestMs / 2
+    const apartMs = nowMs < sentAt ? nowMs - sentAt : Math.max(0, nowMs - this.#clocks.wallMs())
+    if (Math.abs(apartMs) <= mostMs) return undefined
+    const way = apartMs > 0 ? 'ahead of' : 'behind'
+    const cause = new ConfigurationError(
+      `the server's clock is ${Math.abs(apartMs)} ms ${way} the one here, and tokens stay in order up to ${mostMs} ms only`,
+    )
+    return { kind: 'clock', remainingMs: 0, holder: '', cause }
+  }
+
+  /** The answer, or `late` once a node has had its time. */
+  #inTime<R>(answer: Promise<R>, { ttlMs }: Ask, late: R): Promise<R> {
+    const { nodeTimeoutMs } = this.#options
+    const ms =
+      nodeTimeoutMs ?? Math.min(ANSWER_MS.most, Math.max(ttlMs / 20, Math.min(ANSWER_MS.enough, ttlMs / 3)))
+    return new Promise((resolve) => {
+      const cancel = this.#clocks.after(Math.ceil(ms), () => {
+        // Where this process stood still the answer lies in the socket, and is looked at first.
+        setImmediate(() => resolve(late))
+      })
+      void answer.then((one) => {
+        cancel()
+        resolve(one)
+      })
+    })
+  }
+
+  /** Whether a majority says yes; `false` as soon as the caller has given up. */
+  async #decided(votes: readonly Promise<boolean>[], signal: AbortSignal | undefined): Promise<boolean> {
+    const decided = tally(votes, this.#quorum)
+    if (signal === undefined) return await decided
+    let stop = () => {}
+    const given = new Promise<false>((resolve) => {
+      stop = () => resolve(false)
+      signal.addEventListener('abort', stop, { once: true })
+      if (signal.aborted) stop()
+    })
+    return await Promise.race([decided, given]).finally(() => signal.removeEventListener('abort', stop))
+  }
+
+  /**
+   * Whether a majority has this token or a larger one: who meets it gets a larger one. Those that gave a smaller one are told,
+   * also those whose answer comes late.
+   */
+  #agree(
+    attempt: Attempt,
+    answers: readonly Promise<Vote>[],
+    token: bigint,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    const { key, owner } = attempt.ask
+    const raised = this.#voters.map(async ({ port }, i) => {
+      const vote = await answers[i]
+      if (attempt.isOver || vote?.kind !== 'held') return false
+      if (vote.token >= token) return true
+      const keys = { lock: key, marker: this.#markerOf(key) }
+      return (await scripts.ratchet.run(port, keys, { owner, token }, { deadlineMs: LOOK_MS })) === 'done'
+    })
+    const inTime = raised.map((one) =>
+      this.#inTime(
+        one.catch(() => false),
+        attempt.ask,
+        false,
+      ),
+    )
+    return this.#decided(inTime, signal)
+  }
+
+  /** Frees it wherever it may be held; of nodes that have not answered yet once more when they have. */
+  #giveBack(attempt: Attempt): void {
+    attempt.isOver = true
+    for (const { index } of this.#voters) this.#undo(index, attempt.ask, attempt.answers[index])
+  }
+
+  #undo(node: number, { key, owner, ttlMs }: Ask, vote: Vote | undefined): void {
+    const isNotTheirs = vote?.kind === 'busy' || vote?.kind === 'quarantined'
+    if (isNotTheirs || (vote?.kind === 'unreachable' && vote.cause instanceof RedisUnavailableError)) return
+    void this.#free(node, key, owner, ttlMs, vote?.kind === 'unreachable')
+  }
+
+  /** Never rejects. */
+  async #free(node: number, key: Key, owner: string, forMs: number, isUnsure: boolean): Promise<void> {
+    const { port, debts } = this.#voters[node] as Voter
+    const freed = scripts.release.run(port, { lock: key }, { owner }, { deadlineMs: LOOK_MS })
+    const verdict = await freed.catch(() => undefined)
+    if (verdict === undefined || (isUnsure && verdict === 'not-ours'))
+      debts.add(key, owner, forMs, { isUnsure })
+  }
+
+  #refusal(key: Key, refused: readonly (Refused & { node: number })[], isGranted: boolean): Answer {
+    const spared = this.#voters.length - this.#quorum
+    const busy = refused.filter(({ kind }) => kind === 'busy')
+    const quarantined = refused.filter(({ kind }) => kind === 'quarantined')
+    const away = refused.length - busy.length - quarantined.length
+    if (isGranted || away > spared)
+      throw new LockUnavailableError(named(key), {
+        cause: refused.find(({ cause }) => cause !== undefined)?.cause,
+        nodes: refused.map(({ node, kind, cause }) => this.#refusalOf(node, key, kind, cause)),
+      })
+    const remainingMs = (blocked: readonly Refused[], others: number) =>
+      freeAfter(
+        blocked.map((one) => one.remainingMs),
+        spared - others,
+      )
+    if (away + quarantined.length > spared)
+      return { kind: 'quarantined', remainingMs: remainingMs(quarantined, away) }
+    return {
+      kind: 'busy',
+      remainingMs: remainingMs(busy, away + quarantined.length),
+      place: 0,
+      holder: busy.find(({ holder }) => holder !== '')?.holder ?? '',
+    }
+  }
+
+  #refusalOf(node: number, key: Key, reason: NodeRefusal['reason'], cause: unknown): NodeRefusal {
+    const owner = this.#voters[node]?.port.topology().ownerOf(slotOf(key))
+    const name = owner === undefined ? `node ${node}` : `${owner.host}:${owner.port}`
+    return { node: name, reason, ...(cause === undefined ? {} : { cause }) }
+  }
+
+  #tell(granted: number, refused: readonly (Refused & { node: number })[], rounds: 1 | 2): void {
+    publish('slotwise:lock:votes', () => ({
+      name: this.#options.name,
+      granted,
+      refused: refused.map(({ node, kind }) => ({ node, reason: kind })),
+      rounds,
+    }))
+  }
+
+  async extend(
+    key: Key,
+    owner: string,
+    ttlMs: number,
+    { signal, deadlineMs = ttlMs }: CallOptions,
+  ): Promise<Verdict> {
+    const said = this.#voters.map(({ port }) =>
+      scripts.extend.run(port, { lock: key }, { owner, ttl_ms: ttlMs }, { deadlineMs }),
+    )
+    const verdict = await this.#verdict(key, said, signal)
+    // A minority may have been extended.
+    if (verdict !== 'done')
+      for (const { index } of this.#voters) void this.#free(index, key, owner, ttlMs, false)
+    return verdict
+  }
+
+  release(key: Key, owner: string, deadlineMs: number): Promise<Verdict> {
+    const attempt = this.#attempts.get(owner)
+    if (attempt !== undefined) attempt.isOver = true
+    const said = this.#voters.map(async ({ port, debts }) => {
+      try {
+        return await scripts.release.run(port, { lock: key }, { owner }, { deadlineMs })
+      } catch (error) {
+        debts.add(key, owner, this.#options.maxTtlMs)
+        throw error
+      }
+    })
+    return this.#verdict(key, said)
+  }
+
+  /** What a majority says. @throws LockUnavailableError those that answered are too few to say */
+  async #verdict(key: Key, said: readonly Promise<Verdict>[], signal?: AbortSignal): Promise<Verdict> {
+    const refused: NodeRefusal[] = []
+    const lost: Verdict[] = []
+    const votes = said.map(async (one, node) => {
+      try {
+        const verdict = await one
+        if (verdict !== 'done') lost.push(verdict)
+        return verdict === 'done'
+      } catch (cause) {
+        refused.push(this.#refusalOf(node, key, 'unreachable', cause))
+        return false
+      }
+    })
+    if (await this.#decided(votes, signal)) return 'done'
+    signal?.throwIfAborted()
+    if (lost.length <= this.#voters.length - this.#quorum)
+      throw new LockUnavailableError(named(key), { cause: refused[0]?.cause, nodes: refused })
+    return lost.includes('not-ours') ? 'not-ours' : 'over'
+  }
+
+  turn(_: Ask, { remainingMs, leftMs, signal }: Busy): Promise<void> {
+    const mostMs = Math.min(JITTER_MS.most, Math.max(remainingMs, JITTER_MS.least))
+    const ms = Math.min(Math.random() * mostMs, leftMs)
+    return new Promise((resolve) => {
+      const cancel = this.#clocks.after(Math.ceil(ms), wake)
+      function wake(): void {
+        cancel()
+        signal?.removeEventListener('abort', wake)
+        resolve()
+      }
+      signal?.addEventListener('abort', wake, { once: true })
+      if (signal?.aborted === true) wake()
+    })
+  }
+
+  /** What is still to be freed is freed. */
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
+const LATE: Refused = { kind: 'late', remainingMs: 0, holder: '', cause: undefined }
+
+const unreachable = (cause: unknown): Refused => ({ kind: 'unreachable', remainingMs: 0, holder: '', cause })
+
+/** A resource as a message names it. */
+function named(key: Key): string {
+  const read = readKey(key)
+  return read?.id.hashed === false ? read.id.words.join(':') : key
+}
