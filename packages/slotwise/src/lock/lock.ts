@@ -193,3 +193,14 @@ export class HeldLock implements Lock {
 export function nameOf(resource: Id): string {
   return typeof resource === 'string' ? resource : resource.join(':')
 }
+
+/** Runs `body` and releases the lock whatever happens. */
+export async function whileHeld<R>(lock: Lock, body: (lock: Lock) => Promise<R>): Promise<R> {
+  try {
+    const result = await body(lock)
+    lock.assertHeld()
+    return result
+  } finally {
+    await lock.release()
+  }
+}

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../errors.js'
-import type { Key } from '../keys.js'
-import type { CallOptions } from '../options.js'
+import { type Key, plainName } from '../keys.js'
+import { type CallOptions, oneOf, shown } from '../options.js'
 import { type EvictionCheck, refuseEviction } from '../redis/eviction.js'
 import type { RedisPort } from '../redis/port.js'
 import { Readiness } from '../redis/readiness.js'
@@ -9,6 +9,8 @@ import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
 import type { Clocks } from './deadline.js'
 import { Line } from './line.js'
 import { longestOf, markerOf } from './markers.js'
+import type { LocksOptions } from './options.js'
+import { checkedLongest } from './requests.js'
 import * as scripts from './scripts.js'
 
 /** Settings of {@link OneSlot}. */
@@ -116,4 +118,18 @@ export class OneSlot implements Authority {
   close(): Promise<void> {
     return this.#line.close()
   }
+}
+
+/** {@link OneSlot} by settings as they were given. */
+export function oneSlot(port: RedisPort, options: LocksOptions, clocks: Clocks): OneSlot {
+  const { quarantine = true, evictionCheck = 'refuse' } = options
+  if (typeof quarantine !== 'boolean')
+    throw new ConfigurationError(`quarantine must be true or false, got ${shown(quarantine)}`)
+  return new OneSlot(port, clocks, {
+    name: plainName('name', options.name),
+    maxTtlMs: checkedLongest('maxTtlMs', options.maxTtlMs ?? 30_000),
+    quarantine,
+    evictionCheck: oneOf('evictionCheck', evictionCheck, ['refuse', 'warn', 'off']),
+    report: (error) => options.onError?.(error),
+  })
 }
