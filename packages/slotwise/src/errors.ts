@@ -221,6 +221,14 @@ export class LockLostError extends SlotwiseError {
   }
 }
 
+/**
+ * What came of a function that is to be run once cannot be stored: `undefined`, a circular structure, or more than the limit. The
+ * function has run, and the next to ask runs it again. Return `null` for "nothing", and plain data else.
+ */
+export class UnstorableResultError extends SlotwiseError {
+  readonly code = 'UNSTORABLE_RESULT'
+}
+
 /** No usable redis-server is on this machine and none could be fetched. The message says what to do on this system. */
 export class ServerNotFoundError extends SlotwiseError {
   readonly code = 'SERVER_NOT_FOUND'

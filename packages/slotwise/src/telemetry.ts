@@ -101,8 +101,23 @@ export interface Events {
   'slotwise:lock': {
     readonly name: string
     readonly resource: string
-    readonly kind: 'acquired' | 'busy' | 'quarantined' | 'unavailable' | 'extended' | 'released' | 'lost'
+    readonly kind:
+      | 'acquired'
+      | 'busy'
+      | 'quarantined'
+      | 'unavailable'
+      | 'extended'
+      | 'released'
+      | 'lost'
+      /** What a `Once` does had been done already. */
+      | 'done'
     readonly durationMs: number
+  }
+  /** A candidate of this process was elected, or leads no more. Rare. */
+  'slotwise:lock:election': {
+    readonly name: string
+    readonly resource: string
+    readonly kind: 'elected' | 'lost' | 'resigned'
   }
   /** An outbox carried changes of Postgres, or could not, or began or ceased to. */
   'slotwise:outbox': {
@@ -254,6 +269,7 @@ const channels: { readonly [K in keyof Events]: Channel } = {
   'slotwise:ratelimit': channel('slotwise:ratelimit'),
   'slotwise:ratelimit:lease': channel('slotwise:ratelimit:lease'),
   'slotwise:lock': channel('slotwise:lock'),
+  'slotwise:lock:election': channel('slotwise:lock:election'),
   'slotwise:outbox': channel('slotwise:outbox'),
   'slotwise:writebehind': channel('slotwise:writebehind'),
   'slotwise:writebehind:flush': channel('slotwise:writebehind:flush'),

@@ -129,6 +129,13 @@ export class HeldLock implements Lock {
     return this.#released
   }
 
+  /** Redis has freed it already. */
+  settle(): void {
+    this.#still()
+    this.#end ??= new LockLostError(nameOf(this.resource), 'released')
+    this.#released ??= Promise.resolve(true)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#end === undefined && this.#deadline.remainingMs() === 0) this.#lose('expired')
     const lost = this.#end

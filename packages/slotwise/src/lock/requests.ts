@@ -1,4 +1,10 @@
-import { ClosedError, LockBusyError, LockUnavailableError } from '../errors.js'
+import {
+  ClosedError,
+  ConfigurationError,
+  LockBusyError,
+  LockUnavailableError,
+  UnexpectedReplyError,
+} from '../errors.js'
 import { type Id, type Key, type KeySpace, keyOf, plainName } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
 import { randomTag } from '../random.js'
@@ -7,13 +13,7 @@ import { type Events, publish } from '../telemetry.js'
 import type { Answer, Ask, Authority } from './authority.js'
 import { type Clocks, Deadline } from './deadline.js'
 import { HeldLock, type Keeper, type Lock, nameOf } from './lock.js'
-import {
-  type AcquireOptions,
-  type Acquisition,
-  type CommonLocksOptions,
-  checkedHolder,
-  type TryAcquireOptions,
-} from './options.js'
+import { type Acquisition, type CommonLocksOptions, checkedHolder, type ShareOptions } from './options.js'
 
 /** One request may take so long at most; its answer is worth less the later it comes. */
 const LONGEST_REQUEST_MS = 1000
@@ -21,8 +21,20 @@ const LONGEST_REQUEST_MS = 1000
 /** What a request came to. */
 type Outcome =
   | Exclude<Answer, { kind: 'held' }>
-  | { readonly kind: 'acquired'; readonly lock: Lock }
+  | { readonly kind: 'acquired'; readonly lock: HeldLock }
   | { readonly kind: 'unavailable'; readonly cause: unknown }
+
+/** The lock, or what came of the work that it is for. */
+export type Sought = Extract<Outcome, { kind: 'acquired' | 'done' }>
+
+/** What is asked for. */
+export interface Asking extends ShareOptions {
+  readonly shares?: number | undefined
+  readonly owner?: string | undefined
+}
+
+/** 128 random bits. */
+export const freshOwner = (): string => randomTag(16).toString('base64url')
 
 /** Who asks whom, by which clocks. */
 export interface RequestsOptions extends CommonLocksOptions {
@@ -79,7 +91,14 @@ export class Requests {
     return keyOf(this.#space, resource)
   }
 
-  async acquire(resource: Id, options: Omit<AcquireOptions, 'within'>): Promise<Lock> {
+  async acquire(resource: Id, options: Asking): Promise<Lock> {
+    const sought = await this.seek(resource, options)
+    if (sought.kind === 'acquired') return sought.lock
+    throw new UnexpectedReplyError('a request for a lock was answered with a result')
+  }
+
+  /** The lock, or what came of the work that it is for. */
+  async seek(resource: Id, options: Asking): Promise<Sought> {
     const waitMs = integer('waitMs', options.waitMs ?? 300, { min: 0 })
     const { signal } = options
     const ask = this.#ask(resource, options)
@@ -95,7 +114,8 @@ export class Requests {
       const outcome = await this.#try(resource, waiting, options).catch((error: unknown) => {
         throw given(error)
       })
-      if (outcome.kind === 'acquired') return outcome.lock
+      if (outcome.kind === 'acquired' || outcome.kind === 'done') return outcome
+      if (outcome.kind === 'conflict') throw given(conflict(resource, outcome.permits))
       if (outcome.kind === 'unavailable') throw unavailable(resource, outcome.cause)
       const { remainingMs } = outcome
       const leftMs = until - this.#clocks.monotonicMs()
@@ -113,9 +133,12 @@ export class Requests {
     }
   }
 
-  async tryAcquire(resource: Id, options: Omit<TryAcquireOptions, 'within'>): Promise<Acquisition> {
+  async tryAcquire(resource: Id, options: Asking): Promise<Acquisition> {
     const outcome = await this.#try(resource, this.#ask(resource, options), options)
     if (outcome.kind === 'acquired') return { acquired: true, lock: outcome.lock }
+    if (outcome.kind === 'conflict') throw conflict(resource, outcome.permits)
+    if (outcome.kind === 'done')
+      throw new UnexpectedReplyError('a request for a lock was answered with a result')
     if (outcome.kind === 'unavailable')
       return { acquired: false, reason: 'unavailable', cause: outcome.cause }
     const retryAfterMs = outcome.remainingMs
@@ -132,17 +155,18 @@ export class Requests {
     if (this.#life.closed) throw new ClosedError('these locks have been closed')
   }
 
-  #ask(resource: Id, options: Omit<TryAcquireOptions, 'within'>): Ask & Holding {
+  #ask(resource: Id, options: Asking): Ask & Holding {
     const { ttlMs, maxHoldMs, holder } = options
     this.checkOpen()
     const ttl = this.#checkedTtl(ttlMs)
     return {
       key: this.keyOf(resource),
-      owner: randomTag(16).toString('base64url'),
+      owner: options.owner ?? freshOwner(),
       ttlMs: ttl,
       maxHoldMs: maxHoldMs === undefined ? undefined : integer('maxHoldMs', maxHoldMs, { min: ttl }),
       waitMs: 0,
       holder: holder === undefined ? this.#holder : checkedHolder(holder),
+      shares: options.shares ?? 1,
     }
   }
 
@@ -160,7 +184,7 @@ export class Requests {
         deadlineMs: Math.min(deadlineMs ?? LONGEST_REQUEST_MS, LONGEST_REQUEST_MS, ttlMs),
       })
       if (answer.kind !== 'held') {
-        this.#publish(resource, answer.kind, startedAt)
+        if (answer.kind !== 'conflict') this.#publish(resource, answer.kind, startedAt)
         return answer
       }
       const deadline = counted(Math.min(ttlMs, answer.remainingMs))
@@ -252,6 +276,12 @@ export class Requests {
 
 interface Holding {
   readonly maxHoldMs: number | undefined
+}
+
+function conflict(resource: Id, permits: number): Error {
+  return new ConfigurationError(
+    `${nameOf(resource)} is in use with another number of permits, ${permits}: change it by resize, or wait until nobody uses it`,
+  )
 }
 
 function unavailable(resource: Id, cause: unknown): Error {
