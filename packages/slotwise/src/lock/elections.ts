@@ -117,7 +117,7 @@ export class Elections {
     const given = { ...options, maxTtlMs: this.#termMs }
     const made = () => ({ pattern: 'election', clocks, authority: oneSlot(port, given, clocks) })
     this.#requests = requests ?? new Requests(port, { ...given, ...made() })
-    this.#offices = offices ?? new Map()
+    this.#offices = offices ?? new Map<Key, Office>()
   }
 
   /** The same for one tenant: a free view. */

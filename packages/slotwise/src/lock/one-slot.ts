@@ -46,7 +46,7 @@ export class OneSlot implements Authority {
     this.#line = new Line(port, clocks)
     this.#scripts =
       options.permits === undefined
-        ? scripts
+        ? { extend: scripts.extend, release: scripts.release }
         : { extend: scripts.extendPermits, release: scripts.releasePermits }
     this.#readiness = new Readiness(() => this.#look(), options.report)
   }
