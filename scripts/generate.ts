@@ -9,6 +9,7 @@ import { dirname } from 'node:path'
 import { errorsPage } from './errors-page.js'
 import { filesUnder, luaFiles, sourceRoots } from './lua/files.js'
 import { HeaderError } from './lua/header.js'
+import { withIncluded } from './lua/include.js'
 import { moduleOf } from './lua/module.js'
 import { LuaSyntaxError } from './lua/parse.js'
 import { twinListOf, twinModuleOf, twinPathOf } from './lua/twin/module.js'
@@ -19,7 +20,7 @@ const problems: string[] = []
 
 for (const file of luaFiles()) {
   try {
-    const text = readFileSync(file.path, 'utf8')
+    const text = withIncluded(file.path, readFileSync(file.path, 'utf8'))
     outputs.set(`${file.path}.ts`, moduleOf(file, text))
     outputs.set(twinPathOf(file), twinModuleOf(file, text))
   } catch (error) {

@@ -1,4 +1,5 @@
 import { HeaderError, readHeader } from './header.js'
+import { withStubs } from './include.js'
 import { LuaSyntaxError, parseLua } from './parse.js'
 import { callRules } from './rules/calls.js'
 import { contractRules } from './rules/contract.js'
@@ -13,7 +14,7 @@ const RULES = [contractRules, globalRules, callRules, loopRules, numberRules]
 /** Everything wrong with a script, in the order of its lines. */
 export function lintLua(text: string): Finding[] {
   try {
-    const script = parseLua(text)
+    const script = parseLua(withStubs(text))
     const header = readHeader(script)
     const resolved = resolve(script.chunk)
     const findings = RULES.flatMap((rule) => rule({ ...script, ...resolved, header }))

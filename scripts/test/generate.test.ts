@@ -112,6 +112,24 @@ describe('npm run generate', () => {
     })
   })
 
+  it('puts a script that another includes into it as a function, and writes both anew when it changes', () => {
+    const both = join(folder, 'both.lua')
+    writeFileSync(lua, "-- Extends.\n-- @key lock\n-- @return n\nreturn redis.call('GET', KEYS[1])\n")
+    const header = '-- Both.\n-- @key one\n-- @key other\n-- @return n\n-- include: extend.lua\n'
+    const body = 'return { extend({ KEYS[1] }), extend({ KEYS[2] }) }\n'
+    writeFileSync(both, `${header}${body}`)
+    expect(generate()).toEqual({ status: 0, errors: '' })
+    const made = readFileSync(`${both}.ts`, 'utf8')
+    const source = JSON.parse(/source: (".*")/.exec(made)?.[1] ?? '') as string
+    expect(source.replaceAll(/\s+/g, ' ').trim()).toBe(
+      `local function extend(KEYS, ARGV) return redis.call('GET', KEYS[1]) end ${body.trim()}`,
+    )
+    writeFileSync(lua, "-- Extends.\n-- @key lock\n-- @return n\nreturn redis.call('TTL', KEYS[1])\n")
+    expect(generate('--check').errors).toContain('both.lua.ts is out of')
+    rmSync(both)
+    expect(generate().status).toBe(0)
+  })
+
   it('takes away the module of a script that is gone', () => {
     expect(generate().status).toBe(0)
     rmSync(lua)

@@ -30,6 +30,11 @@ describe('the Lua linter accepts', () => {
     expect(complaints(body)).toEqual([])
   })
 
+  it('a call of what it includes', () => {
+    expect(complaints('-- include: other.lua\nreturn other({ KEYS[1] }, { limit })')).toEqual([])
+    expect(complaints('return other({ KEYS[1] }, { limit })')).toEqual(['other is declared nowhere'])
+  })
+
   it('as many arguments as the header calls for by dots', () => {
     expect(
       whole(

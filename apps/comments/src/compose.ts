@@ -8,6 +8,7 @@ import { CommentRepository } from './repositories/comments.js'
 import { EntityRepository } from './repositories/entities.js'
 import { LikeRepository } from './repositories/likes.js'
 import { ReactionRepository } from './repositories/reactions.js'
+import { RecountRepository } from './repositories/recounts.js'
 import { TenantRepository } from './repositories/tenants.js'
 import { ViewRepository } from './repositories/views.js'
 import { routes } from './routes/index.js'
@@ -23,6 +24,7 @@ import { MetricsService } from './services/metrics.js'
 import { carryChanges } from './services/outbox.js'
 import { ReactionService } from './services/reactions.js'
 import { RecentReactions } from './services/recent.js'
+import { RecountService } from './services/recount.js'
 import { TenantService } from './services/tenants.js'
 import { ViewService } from './services/views.js'
 
@@ -82,6 +84,23 @@ export async function startService(config: Config, options: ServiceOptions = {})
       evictionCheck: config.evictionCheck,
       onError,
     })
+    // At night there is time to wait for a server that may have forgotten who is at it.
+    const nightly = new Locks(port, {
+      name: 'nightly',
+      maxTtlMs: 10_000,
+      evictionCheck: config.evictionCheck,
+      onError,
+    })
+    const recounts = new RecountRepository(db)
+    const recount = new RecountService({
+      locks: nightly,
+      db,
+      recounts,
+      onError,
+      onEnd: (result) => logger.info(result, 'counted the likes again'),
+    })
+    open.push(() => recount.close())
+    if (config.recountAt !== undefined) recount.start(config.recountAt)
     const later = openDatabase(config.databaseUrl, { ...bounds, connections: BEHIND_CONNECTIONS })
     open.push(() => later.close())
     const counts = new ViewRepository(db)

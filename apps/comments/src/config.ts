@@ -23,6 +23,15 @@ const proxies = z.union(
   'must be how many there are, or their addresses and networks',
 )
 
+/** A time of UTC, or never. */
+const nightly = z
+  .string()
+  .regex(/^(?:off|(?:[01]\d|2[0-3]):[0-5]\d)$/, 'must be HH:MM, by UTC, or off')
+  .transform((text) => {
+    const [hour = 0, minute = 0] = text.split(':').map(Number)
+    return text === 'off' ? undefined : { hour, minute }
+  })
+
 const flag = z
   .enum(['0', '1'])
   .default('0')
@@ -46,6 +55,7 @@ const environment = z.object({
   TRUSTED_PROXIES: proxies.optional(),
   EVICTION_CHECK: z.enum(['refuse', 'warn', 'off']).default('refuse'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+  RECOUNT_AT: nightly.default({ hour: 3, minute: 0 }),
   DEMO: flag,
   CACHE: z
     .enum(['on', 'off'])
@@ -73,6 +83,8 @@ export interface Config {
   /** First part of every key in Redis. */
   readonly namespace: string
   readonly logLevel: string
+  /** When likes are counted again every night, by UTC; `undefined` for never. */
+  readonly recountAt?: { readonly hour: number; readonly minute: number } | undefined
   /** Gives everybody who asks an API key of every tenant. */
   readonly demo: boolean
   /** `false` reads from Postgres only: for measuring what the cache is worth. */
@@ -108,6 +120,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     redisCa: contentOf('REDIS_TLS_CA_FILE', data),
     redisNodeTimeoutMs: data.REDIS_NODE_TIMEOUT_MS,
     evictionCheck: data.EVICTION_CHECK,
+    recountAt: data.RECOUNT_AT,
     trustedProxies: data.TRUSTED_PROXIES,
     namespace: data.NAMESPACE,
     logLevel: data.LOG_LEVEL,

@@ -229,6 +229,23 @@ export class UnstorableResultError extends SlotwiseError {
   readonly code = 'UNSTORABLE_RESULT'
 }
 
+/** A newer holder of the lock has written already: nothing was written. Stop, for you do not hold it any more. */
+export class StaleTokenError extends SlotwiseError {
+  readonly code = 'STALE_TOKEN'
+  /** The key of the lock. */
+  readonly resource: string
+  readonly token: bigint
+  /** The largest token that the resource has seen. */
+  readonly seen: bigint
+
+  constructor(resource: string, token: bigint, seen: bigint) {
+    super(`a newer holder of ${resource} has written already: token ${token} is below ${seen}`)
+    this.resource = resource
+    this.token = token
+    this.seen = seen
+  }
+}
+
 /** No usable redis-server is on this machine and none could be fetched. The message says what to do on this system. */
 export class ServerNotFoundError extends SlotwiseError {
   readonly code = 'SERVER_NOT_FOUND'

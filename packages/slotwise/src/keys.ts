@@ -53,6 +53,14 @@ export function keyBeside(key: Key, space: Omit<KeySpace, 'tenant'>, id: Id): Ke
 }
 
 /**
+ * The key of a thing in the slot of another key, which is the only one whose words are its hash tag:
+ * `namespace:pattern:name:{tag of the other}:id`. For what a script must find beside the other; all such things share one primary.
+ */
+export function keyWithin(slot: Key, id: Id): Key {
+  return `${slot}:${bounded(escapeId(id))}` as Key
+}
+
+/**
  * A pattern for SCAN that every key of the space matches, and no other key of ours. Nothing in a key is special in a
  * pattern: what would be is escaped.
  */
@@ -72,6 +80,8 @@ export interface ReadKey extends Omit<KeySpace, 'tenant'> {
   readonly tenant?: KeyWords<string>
   /** The parts of the id as text: that `7` was a number, or an id of one part no array, is not in the key. */
   readonly id: KeyWords<readonly string[]>
+  /** Of a thing that lies in the slot of another key: the parts of that one's id. */
+  readonly within?: KeyWords<readonly string[]>
 }
 
 /**
@@ -88,18 +98,29 @@ export interface ReadKey extends Omit<KeySpace, 'tenant'> {
  * ```
  */
 export function readKey(key: string): ReadKey | undefined {
-  const [, namespace = '', pattern = '', name = '', tag = ''] =
-    /^(?:([\w.-]{1,64}):)?([\w.-]{1,64}):([\w.-]{1,64}):\{([^{}]+)\}$/.exec(key) ?? []
+  const [, namespace = '', pattern = '', name = '', tag = '', inside] =
+    /^(?:([\w.-]{1,64}):)?([\w.-]{1,64}):([\w.-]{1,64}):\{([^{}]+)\}(?::([^{}@]+))?$/.exec(key) ?? []
   const [, tenantText, idText = ''] = /^(?:@([^:]+):)?([^@]+)$/.exec(tag) ?? []
-  if (idText === '') return undefined
+  // Only limits put several things into one slot.
+  if (idText === '' || (inside !== undefined && pattern !== 'ratelimit')) return undefined
   const tenant = tenantText === undefined ? undefined : wordsOf(tenantText, unescapePart)
-  const id = wordsOf(idText, (text) => text.split(':').map(unescapePart))
-  const read = { namespace, pattern, name, ...(tenant === undefined ? {} : { tenant }), id }
+  const partsOf = (text: string) => wordsOf(text, (parts) => parts.split(':').map(unescapePart))
+  const tagged = partsOf(idText)
+  const within = inside === undefined ? undefined : tagged
+  const id = inside === undefined ? tagged : partsOf(inside)
+  const read = {
+    namespace,
+    pattern,
+    name,
+    ...(tenant === undefined ? {} : { tenant }),
+    id,
+    ...(within === undefined ? {} : { within }),
+  }
   // Many texts unescape to the same words, and only one of them is their key.
   const again = (words: KeyWords<string | readonly string[]>) =>
     words.hashed ? `#${words.sha256}` : bounded(escapeId(words.words))
-  const tagAgain = `${tenant === undefined ? '' : `@${again(tenant)}:`}${again(id)}`
-  return tag === tagAgain ? read : undefined
+  const tagAgain = `${tenant === undefined ? '' : `@${again(tenant)}:`}${again(tagged)}`
+  return tag === tagAgain && (inside === undefined || inside === again(id)) ? read : undefined
 }
 
 function wordsOf<Words>(text: string, unescape: (text: string) => Words): KeyWords<Words> {

@@ -1,3 +1,7 @@
+import { ConfigurationError } from './errors.js'
+import { shown } from './options.js'
+import { within } from './within.js'
+
 /** What is asked of a pool of connections to Postgres: `Pool` of `pg` is one. */
 export interface PostgresPool {
   connect(): Promise<PostgresClient>
@@ -8,11 +12,23 @@ export interface PostgresPool {
 
 /** One connection. */
 export interface PostgresClient {
-  query(text: string, values?: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
+  query(
+    text: string,
+    values?: unknown[],
+  ): Promise<{ readonly rows: readonly unknown[]; readonly command?: string }>
   /** With `true` it is ended rather than kept for others. */
   release(destroy?: boolean): void
   on(event: 'notification' | 'error' | 'end', listener: (told?: unknown) => void): unknown
   removeListener(event: 'notification' | 'error' | 'end', listener: (told?: unknown) => void): unknown
+}
+
+/** A statement had failed before the COMMIT, which nobody told: the server has rolled back. */
+export class AbortedTransactionError extends Error {
+  override name = 'AbortedTransactionError'
+
+  constructor() {
+    super('a statement of the transaction had failed: nothing was written')
+  }
 }
 
 const heard = new WeakSet<PostgresPool>()
@@ -25,4 +41,66 @@ export function hearNew(pool: PostgresPool): void {
   if (heard.has(pool)) return
   heard.add(pool)
   pool.on?.('connect', (client) => client.on('error', () => {}))
+}
+
+/**
+ * All of it or nothing. A connection that fails in the middle is ended: nobody else is lent a transaction that was left open.
+ * The server ends one whose process is paused, so that it holds no lock for longer.
+ *
+ * @param timeouts `timeoutMs` for the connection, each statement, and the time between two; `waitMs` for statements in its place
+ */
+export async function transaction<R>(
+  pool: PostgresPool,
+  { timeoutMs, waitMs = timeoutMs }: { readonly timeoutMs: number; readonly waitMs?: number },
+  signal: AbortSignal,
+  act: (client: PostgresClient) => Promise<R>,
+): Promise<R> {
+  signal.throwIfAborted()
+  const client = await within(pool.connect(), timeoutMs, { signal, late: (late) => late.release() })
+  const heard = () => {}
+  client.on('error', heard)
+  let isOver = false
+  const end = (isBroken: boolean): void => {
+    if (isOver) return
+    isOver = true
+    // One that is ended may still fail.
+    if (!isBroken) client.removeListener('error', heard)
+    client.release(isBroken)
+  }
+  // A server that does not answer would be waited for on and on, with its connection.
+  const stop = () => end(true)
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    await client.query(
+      `begin; set local idle_in_transaction_session_timeout = ${timeoutMs}; set local statement_timeout = ${waitMs}; set local lock_timeout = ${waitMs}`,
+    )
+    const result = await act(client)
+    signal.throwIfAborted()
+    const { command } = await client.query('commit')
+    // So it answers where a statement has failed and nobody has said so.
+    if (command === 'ROLLBACK') throw new AbortedTransactionError()
+    end(false)
+    return result
+  } catch (error) {
+    if (!signal.aborted) {
+      end(
+        await client.query('rollback').then(
+          () => false,
+          () => true,
+        ),
+      )
+    }
+    throw error
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
+/** A name, with its schema perhaps, as it can stand in SQL. */
+export function quoted(what: string, name: string): string {
+  const parts = name.split('.')
+  if (parts.length <= 2 && parts.every((part) => part !== '' && !part.includes('\0'))) {
+    return parts.map((part) => `"${part.replaceAll('"', '""')}"`).join('.')
+  }
+  throw new ConfigurationError(`${what} must be a name of Postgres, got ${shown(name)}`)
 }

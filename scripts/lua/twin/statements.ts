@@ -147,7 +147,7 @@ export class Statements {
       })
     })
     this.#depth--
-    return `lua.fn((${names.map((name) => `${name}${this.#type}`).join(', ')}) => {\n${body}\nreturn []\n})`
+    return `lua.fn((${names.map((name) => `${name}${this.#type}`).join(', ')}) => {\n${body}${isLeft(node.body) ? '' : '\nreturn []'}\n})`
   }
 
   #declare(names: readonly Identifier[]): readonly string[] {
@@ -158,6 +158,9 @@ export class Statements {
     return this.#type === '' ? '' : `${this.#type}[]`
   }
 }
+
+/** What comes behind an unconditional return nobody reaches, and a compiler says so. */
+const isLeft = (body: readonly Statement[]): boolean => body.at(-1)?.type === 'ReturnStatement'
 
 function bound(expressions: Expressions) {
   return {

@@ -121,6 +121,7 @@ function describe({
           ['instance', read.name],
           ['tenant', read.tenant === undefined ? 'none' : wordsOf(read.tenant, (tenant) => [tenant])],
           ['id', wordsOf(read.id, (parts) => parts)],
+          ...(read.within === undefined ? [] : [['slot of', wordsOf(read.within, (parts) => parts)]]),
         ]
   const owned = owner === undefined ? [] : [['owner', owner ?? 'nobody']]
   const lines = [...rows, ['slot', String(slot)], ...owned].filter(([name]) => name !== '')

@@ -13,6 +13,7 @@ import { idsOf } from './write-behind.js'
 interface SubjectFlags extends ConnectionFlags {
   readonly namespace?: string
   readonly tenant?: string
+  readonly within?: readonly [by: string, part: string]
 }
 
 interface TierFlags extends SubjectFlags {
@@ -44,7 +45,13 @@ const withSubject = (command: Command): Command =>
       .argument('<name>', 'the name of the limiter')
       .argument('<subject>', 'its id as it is; of several parts as JSON: \'["tenant","acme","user",7]\'')
       .option('--namespace <name>', 'the namespace that its processes connect with')
-      .option('--tenant <id>', 'the subject is one of this tenant (`forTenant`)'),
+      .option('--tenant <id>', 'the subject is one of this tenant (`forTenant`)')
+      .addOption(
+        new Option(
+          '--within <by=part>',
+          'of a limiter with `together`: the part in whose slot the subject lies, such as tenant=acme; that itself is the subject \'["by","tenant","acme"]\'',
+        ).argParser(partOf),
+      ),
   )
 
 /** A record says which tiers it is of only to who knows them. */
@@ -75,9 +82,9 @@ function addShow(parent: Command, runner: Runner): void {
   act<TierFlags>(withTiers(command), runner, {
     example: `${ONE} show ${API} ${AS}`,
     work: async (terminal, [name = '', subject = ''], flags) => {
-      const { tenant } = flags
+      const { tenant, within } = flags
       const shown = await administered(terminal, name, flags, (admin) =>
-        admin.show(idOf(subject), { tenant, signal: terminal.signal }),
+        admin.show(idOf(subject), { tenant, within, signal: terminal.signal }),
       )
       return { json: { name, subject, ...shown }, text: () => shownText(shown) }
     },
@@ -99,14 +106,14 @@ function addBlock(parent: Command, runner: Runner): void {
   act<TierFlags & { readonly for: number }>(command, runner, {
     example: `${ONE} block ${API} --for 15m ${AS}`,
     work: async (terminal, [name = '', subject = ''], flags) => {
-      const { tenant, for: forMs } = flags
+      const { tenant, within, for: forMs } = flags
       if (flags.tier === undefined && flags.plan === undefined) {
         throw new Refusal(
           'A block is written into the record of the subject, which is of the limits of the limiter: give them by --tier or --plan.',
         )
       }
       await administered(terminal, name, flags, (admin) =>
-        admin.block(idOf(subject), { tenant, forMs, signal: terminal.signal }),
+        admin.block(idOf(subject), { tenant, within, forMs, signal: terminal.signal }),
       )
       const text = forMs === 0 ? 'is not blocked' : `is refused for ${duration(forMs)}`
       return { json: { name, subject, blockedMs: forMs }, text: () => `${harmless(subject)} ${text}.` }
@@ -123,7 +130,7 @@ function addReset(parent: Command, runner: Runner): void {
   act<SubjectFlags & { readonly yes: boolean }>(command, runner, {
     example: `${ONE} reset ${API} --yes`,
     work: async (terminal, [name = '', subject = ''], flags) => {
-      const { tenant } = flags
+      const { tenant, within } = flags
       const id = idOf(subject)
       const whose = tenant === undefined ? '' : ` of the tenant ${harmless(JSON.stringify(tenant))}`
       await terminal.confirm(
@@ -131,7 +138,7 @@ function addReset(parent: Command, runner: Runner): void {
         flags.yes,
       )
       const reset = await administered(terminal, name, flags, (admin) =>
-        admin.reset(id, { tenant, signal: terminal.signal }),
+        admin.reset(id, { tenant, within, signal: terminal.signal }),
       )
       const text = reset ? `${harmless(subject)} begins anew.` : `Nothing was kept of ${harmless(subject)}.`
       return { json: { name, subject, reset }, text: () => text }
@@ -156,6 +163,14 @@ async function administered<R>(
 }
 
 const idOf = (text: string) => idsOf([text])?.[0] ?? text
+
+/** `tenant=acme`. */
+function partOf(text: string): readonly [string, string] {
+  const [, by, part] = /^([^=]+)=(.+)$/s.exec(text) ?? []
+  if (by === undefined || part === undefined)
+    throw new InvalidArgumentError('It must be the name of a part and its value, such as tenant=acme.')
+  return [by, part]
+}
 
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 

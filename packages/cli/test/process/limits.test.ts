@@ -75,6 +75,36 @@ describe('show', () => {
   })
 })
 
+it('a user in the slot of its tenant is shown, blocked and reset by --within', async () => {
+  const together = new RateLimiter<'second' | 'common', { readonly tenant: string; readonly user: string }>(
+    port(),
+    {
+      name,
+      tiers: {
+        second: tiers.second,
+        common: fixedWindow({ limit: 100, windowMs: 3_600_000, by: 'tenant' }),
+      },
+      whenUnavailable: 'deny',
+      deadlineMs: 5000,
+      evictionCheck: 'off',
+      together: true,
+    },
+  )
+  const caller = { tenant: subject, user: 'ada' }
+  await together.consume(caller, { cost: { second: 2, common: 9 } })
+  const who = [JSON.stringify(['tenant', subject, 'user', 'ada']), '--within', `tenant=${subject}`]
+  const own = ['--tier', 'second=tokenBucket:capacity=10,refillPerSecond=1/600']
+  const shown = await json(args('show', name, ...who, ...own), { env })
+  expect(shown.document).toMatchObject({ state: 'known', tiers: [{ name: 'second', remaining: 8 }] })
+  await slotwise(args('block', name, ...who, '--for', '15m', ...own), { env })
+  expect(await together.consume(caller)).toMatchObject({ allowed: false, reason: 'blocked' })
+  const reset = await json(args('reset', name, ...who, '--yes'), { env })
+  expect(reset.document).toMatchObject({ reset: true })
+  expect(await together.peek(caller)).toMatchObject([{ remaining: 10 }, { remaining: 91 }])
+  const wrong = await slotwise(args('show', name, 'x', '--within', 'acme'), { env })
+  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('tenant=acme') })
+})
+
 describe('block', () => {
   it('refuses a subject for a time, shows for how long, and ends it', async () => {
     await limiter.consume(subject)

@@ -4,6 +4,7 @@
  *
  * @module
  */
+export type { PostgresClient, PostgresPool } from '../postgres.js'
 export {
   type CampaignOptions,
   type ElectionEvent,
@@ -12,6 +13,10 @@ export {
   type Leader,
   type Leadership,
 } from './elections.js'
+export type { FencedTransactionOptions, TransactionClient } from './fenced-transaction.js'
+export { fencedTransaction, fencesSql } from './fenced-transaction.js'
+export type { FencedChange, FencedChangeOptions, FencedValuesOptions } from './fenced-values.js'
+export { FencedValues } from './fenced-values.js'
 export type { Lock } from './lock.js'
 export type { LockSet } from './lock-set.js'
 export { Locks } from './locks.js'

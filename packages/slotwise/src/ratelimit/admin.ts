@@ -1,12 +1,13 @@
 import { ConfigurationError, UnexpectedReplyError } from '../errors.js'
-import { type Id, type Key, type KeySpace, keyOf, plainName } from '../keys.js'
-import type { CallOptions } from '../options.js'
+import { type Id, type Key, type KeySpace, keyOf, keyWithin, plainName } from '../keys.js'
+import { type CallOptions, integer } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
 import { EPOCH_US } from './algorithm.js'
+import blockSource from './block.lua.js'
+import { Deciding } from './deciding.js'
 import type { TierState } from './decision.js'
 import type { OnPlanChange } from './plan.js'
 import { Policy } from './policy.js'
-import { RateLimiter } from './rate-limiter.js'
 import showSource from './show.lua.js'
 import type { Tier } from './tiers.js'
 
@@ -24,6 +25,11 @@ export interface RateLimitAdminOptions<N extends string> {
 export interface SubjectOptions extends CallOptions {
   /** Whose subject it is. @defaultValue nobody's */
   readonly tenant?: string | undefined
+  /**
+   * Of a limiter with `together`: the part by which tiers count, in whose slot the subject lies, such as `['tenant', 'acme']`. Told are the
+   * tiers without `by`. What is kept of the part itself is the subject `['by', 'tenant', 'acme']`, of the tiers with `by`.
+   */
+  readonly within?: readonly [by: string, part: string | number | bigint] | undefined
 }
 
 /** What a record tells to everybody. */
@@ -109,12 +115,15 @@ export class RateLimitAdmin<N extends string> {
     const isBlocked = rest.length >= 16 && rest.subarray(8, 16).equals(UNBLOCKED)
     // A clock that has stepped back moves what ends with it.
     const blockedUs = isBlocked ? rest.readDoubleBE(0) - Math.max(nowUs, writtenUs) : 0
+    const policy = new Policy(tiers, onPlanChange)
+    const nothing = policy.names.map(() => 0)
+    const { standings } = await this.#deciding(tiers).ask(policy, nothing, key, { call: within(options) })
     return {
       ...kept,
       state: 'known',
       onPlanChange,
       blockedMs: Math.max(0, Math.ceil(blockedUs / 1000)),
-      tiers: await this.#limiter(tiers, onPlanChange, options).peek(subject, within(options)),
+      tiers: policy.states(standings),
     }
   }
 
@@ -129,14 +138,16 @@ export class RateLimitAdmin<N extends string> {
   ): Promise<void> {
     const { tiers, onPlanChange = 'keep-used' } = this.#options
     if (tiers === undefined) throw new ConfigurationError('to block a subject, the limits have to be told')
-    const seen = await this.#look(this.#keyOf(subject, options), options)
+    const key = this.#keyOf(subject, options)
+    const seen = await this.#look(key, options)
     const known = seen === undefined ? onPlanChange : this.#kindOf(seen.record, tiers)
     if (known === undefined) {
       throw new ConfigurationError(
         'what is kept of this subject is of other limits than those that were told; a reset forgets it',
       )
     }
-    await this.#limiter(tiers, known, options).block(subject, { forMs, ...within(options) })
+    const args = [new Policy(tiers, known).plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 })]
+    await this.#deciding(tiers).run(blockSource, key, args, within(options))
   }
 
   /** As {@link RateLimiter.reset}; whether there was anything. */
@@ -145,24 +156,15 @@ export class RateLimitAdmin<N extends string> {
     return (await this.#port.call({ key, command: ['DEL', key], repeat: 'safe' }, within(options))) === 1
   }
 
-  #keyOf(subject: Id, { tenant }: SubjectOptions): Key {
-    return keyOf({ ...this.#space, tenant }, subject)
+  #keyOf(subject: Id, { tenant, within: part }: SubjectOptions): Key {
+    const space = { ...this.#space, tenant }
+    return part === undefined ? keyOf(space, subject) : keyWithin(keyOf(space, ['by', ...part]), subject)
   }
 
-  #limiter(
-    tiers: Readonly<Record<N, Tier>>,
-    onPlanChange: OnPlanChange,
-    { tenant }: SubjectOptions,
-  ): RateLimiter<N> {
-    const limiter = new RateLimiter(this.#port, {
-      name: this.#space.name,
-      tiers,
-      onPlanChange,
-      whenUnavailable: 'deny',
-      // Whether counts may be evicted is for who relies on them.
-      evictionCheck: 'off',
-    })
-    return tenant === undefined ? limiter : limiter.forTenant(tenant)
+  #deciding(tiers: Readonly<Record<N, Tier>>): Deciding<N> {
+    // Whether counts may be evicted is for who relies on them.
+    const options = { whenUnavailable: 'deny', evictionCheck: 'off' } as const
+    return new Deciding<N>(this.#port, { name: this.#space.name, tiers, ...options })
   }
 
   /** Of which limiter of these tiers a record is. */

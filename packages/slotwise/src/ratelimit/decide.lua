@@ -22,13 +22,15 @@
 --               would fit, when more would; of 2 when that was, of 3 the end of the block
 local plan = ARGV[1]
 local _, id, keep, ahead = unpack(ARGV)
+-- Of one of several keys that are decided at once: what together.lua tells of the others. It is written there.
+local joint = ARGV.joint
 local mode, parts, layout, first = struct.unpack('>BBI4', plan)
 local force, shares, entries = mode % 2 == 1, mode % 4 > 1, 13 + parts * 8
 local spares = mode > 7 and ahead
 keep, ahead = tonumber(keep), mode % 8 > 3 and tonumber(ahead) or 0
 
 -- The server's clock: the callers' clocks disagree, and would share one record.
-local time = redis.call('TIME')
+local time = joint and joint.time or redis.call('TIME')
 local now = time[1] * 1000000 + time[2] - 1704067200000000
 
 local saved = redis.call('GET', KEYS[1])
@@ -56,7 +58,7 @@ if known and string.sub(saved, entries + 8, entries + 15) == '\0\0\0\0\0\0\0\0' 
 end
 
 local blocked = block > now and not force
-local verdict, charge, taken, reply = blocked and '0' or '1', 1, 0, nil
+local verdict, charge, taken, reply = (blocked or joint and joint.refused) and '0' or '1', 1, joint and joint.takes or 0, nil
 local record, lists, list, full
 -- bound: twice
 repeat
@@ -267,6 +269,9 @@ if (verdict == '1' or mended and charge == 0) and taken > 0 then
     if block > full then full = block end
   end
   -- Then the record means what its absence means.
-  redis.call('SET', KEYS[1], record .. lists .. marks, 'PX', math.max(1, math.ceil((full - now) / 1000)))
+  record = record .. lists .. marks
+  local ms = math.max(1, math.ceil((full - now) / 1000))
+  if joint then return verdict .. reply, record, ms end
+  redis.call('SET', KEYS[1], record, 'PX', ms)
 end
 return verdict .. reply

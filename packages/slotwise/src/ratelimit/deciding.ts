@@ -6,18 +6,22 @@ import type { Argument, RedisPort } from '../redis/port.js'
 import { Readiness } from '../redis/readiness.js'
 import type { ScriptSource } from '../redis/script.js'
 import { publish } from '../telemetry.js'
+import type { Standing } from './algorithm.js'
 import decideSource from './decide.lua.js'
-import type { Decision, TierDescription } from './decision.js'
+import type { Decision, TierDescription, TierState } from './decision.js'
+import { inOrder, LayeredReceipt } from './layered.js'
+import type { Keyed } from './layers.js'
 import { checkedLease, excessOf } from './lease-terms.js'
 import { type LeaseStats, Leases } from './leases.js'
 import { LocalShare } from './local-share.js'
 import type { RateLimiterOptions } from './options.js'
 import { type Answer, LINE, SPARE } from './plan.js'
-import type { Policy } from './policy.js'
+import { ofPlaces, type Policy } from './policy.js'
 import { Admission, type Receipt, type Taken } from './receipt.js'
 import refundSource from './refund.lua.js'
 import { Refusals } from './refusals.js'
 import { inShadow } from './shadow.js'
+import togetherSource from './together.lua.js'
 
 /** What is asked besides the costs. */
 export interface Asked {
@@ -170,26 +174,65 @@ export class Deciding<N extends string> {
       this.#refuseAway(key)
       await this.ready(asked.call)
       const answer = await this.ask(policy, costs, key, asked)
-      const { verdict, standings, blockedUs } = answer
+      const { verdict, standings } = answer
       const tiers = policy.states(standings)
       this.#local?.saw(key, tiers)
       if (verdict === 'admitted' || verdict === 'repeated') {
         const receipt = new Admission(this, key, policy, costs, answer, asked)
         return { allowed: true, decidedBy: 'redis', tiers, receipt }
       }
-      const { violated, retryAfterMs } = policy.refusal(wanted, standings)
-      const refusal = {
-        allowed: false,
-        reason: verdict === 'blocked' ? 'blocked' : 'limited',
-        decidedBy: 'redis',
-        retryAfterMs: Math.max(retryAfterMs, Math.ceil(blockedUs / 1000)),
-        violated,
-        tiers,
-      } as const
+      const refusal = refusalOf(policy, wanted, answer)
       if (isLikeOthers(asked)) this.#refusals?.keep(key, { policy, costs, refusal, askedAt })
       return refusal
     } catch (cause) {
       return this.#failed(policy, costs, key, asked, cause)
+    }
+  }
+
+  /** The same of layers whose keys lie in one slot, by Redis all at once. */
+  async together(
+    layers: readonly Keyed<N>[],
+    policy: Policy<N>,
+    costs: readonly number[],
+    asked: Asked,
+  ): Promise<Decision<N>> {
+    const wanted = wantedOf(costs, asked.spares)
+    const tooSmall = policy.tooSmallFor(wanted)
+    if (tooSmall.length > 0) return { allowed: false, reason: 'exceeds-capacity', violated: tooSmall }
+    const [part, whole] = layers as readonly [Keyed<N>, Keyed<N>]
+    const { key } = whole
+    const askedAt = performance.now()
+    const remembered = this.#refusals?.find(key, policy, costs, askedAt)
+    if (remembered !== undefined && isLikeOthers(asked) && asked.isKept !== true) return remembered
+    try {
+      this.#refuseAway(key)
+      await this.ready(asked.call)
+      const [ofPart, ofWhole] = await this.askTogether(layers, costs, asked)
+      const standings = policy.names.map((_, i) => {
+        const [layer, { standings: own }] = part.places.includes(i) ? [part, ofPart] : [whole, ofWhole]
+        return own[layer.places.indexOf(i)] as Standing
+      })
+      this.#local?.saw(part.key, part.policy.states(ofPart.standings))
+      this.#local?.saw(key, whole.policy.states(ofWhole.standings))
+      if (ofWhole.verdict === 'admitted' || ofWhole.verdict === 'repeated') {
+        const receipt = receiptOf(policy, layers, (layer) => {
+          const answer = layer === part ? ofPart : ofWhole
+          return new Admission(this, layer.key, layer.policy, ofPlaces(costs, layer.places), answer, asked)
+        })
+        return { allowed: true, decidedBy: 'redis', tiers: policy.states(standings), receipt }
+      }
+      const isBlocked = ofPart.verdict === 'blocked'
+      const refusal = refusalOf(policy, wanted, {
+        verdict: isBlocked ? 'blocked' : ofWhole.verdict,
+        standings,
+        blockedUs: Math.max(ofPart.blockedUs, ofWhole.blockedUs),
+      })
+      // What others give back to the part lets this subject in, and who gives it back does not know of it.
+      const isOwn = !isBlocked && refusal.violated.every((name) => whole.policy.names.includes(name))
+      if (isOwn && isLikeOthers(asked)) this.#refusals?.keep(key, { policy, costs, refusal, askedAt })
+      return refusal
+    } catch (cause) {
+      return this.#failedTogether(layers, policy, costs, asked, cause)
     }
   }
 
@@ -200,20 +243,8 @@ export class Deciding<N extends string> {
       throw new RedisUnavailableError(breaker.reason)
   }
 
-  #failed(
-    policy: Policy<N>,
-    costs: readonly number[],
-    key: Key,
-    { call }: Asked,
-    cause: unknown,
-  ): Decision<N> {
-    // The caller gave up: there is nobody to decide for.
-    if (call.signal?.aborted === true || cause instanceof ConfigurationError) throw cause
-    this.report(cause)
-    return this.#withoutRedis(policy, costs, key, cause)
-  }
-
-  #withoutRedis(policy: Policy<N>, costs: readonly number[], key: Key, cause: unknown): Decision<N> {
+  #failed(policy: Policy<N>, costs: readonly number[], key: Key, asked: Asked, cause: unknown): Decision<N> {
+    this.#hear(asked, cause)
     const issue = (): Receipt<N> => new Admission(this, key, policy, costs, undefined)
     if (this.#whenUnavailable === 'allow')
       return { allowed: true, decidedBy: 'policy', tiers: [], receipt: issue(), cause }
@@ -221,6 +252,40 @@ export class Deciding<N extends string> {
     if (decided === undefined) return { allowed: false, reason: 'unavailable', cause }
     if (!decided.allowed) return decided
     return { allowed: true, decidedBy: 'local', tiers: decided.tiers, receipt: issue(), cause }
+  }
+
+  #failedTogether(
+    layers: readonly Keyed<N>[],
+    whole: Policy<N>,
+    costs: readonly number[],
+    asked: Asked,
+    cause: unknown,
+  ): Decision<N> {
+    this.#hear(asked, cause)
+    const receipt = receiptOf(
+      whole,
+      layers,
+      ({ key, policy, places }) => new Admission(this, key, policy, ofPlaces(costs, places), undefined),
+    )
+    if (this.#whenUnavailable === 'allow')
+      return { allowed: true, decidedBy: 'policy', tiers: [], receipt, cause }
+    const states: TierState<N>[] = []
+    for (const [i, { key, policy, places }] of layers.entries()) {
+      const decided = this.#local?.decide(key, policy, ofPlaces(costs, places), performance.now())
+      if (decided?.allowed !== true) {
+        for (const one of layers.slice(0, i))
+          this.#local?.giveBack(one.key, ofPlaces(costs, one.places), one.policy)
+        return decided ?? { allowed: false, reason: 'unavailable', cause }
+      }
+      states.push(...decided.tiers)
+    }
+    return { allowed: true, decidedBy: 'local', tiers: inOrder(whole, states), receipt, cause }
+  }
+
+  /** @throws what nobody can decide for: the caller gave up, or the limiter is not to be used */
+  #hear({ call }: Asked, cause: unknown): void {
+    if (call.signal?.aborted === true || cause instanceof ConfigurationError) throw cause
+    this.report(cause)
   }
 
   /** One decision of the script; of windows of the calendar again, where the server is in another than this process is. */
@@ -245,7 +310,39 @@ export class Deciding<N extends string> {
       if (answer.verdict !== 'another-day') return answer
       nowUs = answer.nowUs
     }
-    throw new UnexpectedReplyError('the clock of a server runs too fast for a calendar')
+    throw new UnexpectedReplyError(TOO_FAST)
+  }
+
+  /** The same of the layers of one slot: of the part, then of the whole. */
+  async askTogether(
+    layers: readonly Keyed<N>[],
+    costs: readonly number[],
+    { call, id, isKept = false, spares }: Asked,
+  ): Promise<readonly [part: Answer, whole: Answer]> {
+    const [part, whole] = layers as readonly [Keyed<N>, Keyed<N>]
+    const wanted = wantedOf(costs, spares)
+    const isTaking = costs.some((cost) => cost > 0)
+    const repeat = isKept || !isTaking ? 'safe' : 'unsafe'
+    const within = this.#within(call, true)
+    const left = (layer: Keyed<N>): Argument =>
+      spares === undefined ? '' : bytesOf(ofPlaces(spares, layer.places))
+    let nowUs: number | undefined
+    for (let tries = 0; tries < 2; tries++) {
+      const plan = ({ policy, places }: Keyed<N>) =>
+        policy.plan.bytes(ofPlaces(costs, places), false, nowUs, spares === undefined ? 0 : SPARE)
+      const marks = [id ?? '', isKept ? this.#keepUs : '', isTaking ? 1 : 0]
+      const args = [plan(whole), plan(part), ...marks, left(whole), left(part)]
+      const keys = [whole.key, part.key] as const
+      const reply = await this.#port.call({ script: togetherSource, keys, args, repeat }, within)
+      const [own, common] = (Array.isArray(reply) ? reply : []) as readonly unknown[]
+      const read = ({ policy, places }: Keyed<N>, one: unknown) =>
+        policy.plan.read(one, ofPlaces(costs, places), ofPlaces(wanted, places))
+      const answers = { whole: read(whole, own), part: read(part, common) }
+      const late = [answers.whole, answers.part].find(({ verdict }) => verdict === 'another-day')
+      if (late === undefined) return [asDecided(answers.part, answers.whole), answers.whole]
+      nowUs = late.nowUs
+    }
+    throw new UnexpectedReplyError(TOO_FAST)
   }
 
   async giveBack(
@@ -291,6 +388,38 @@ export class Deciding<N extends string> {
     } catch {
       // A listener that throws must not end what it listens to.
     }
+  }
+}
+
+const TOO_FAST = 'the clock of a server runs too fast for a calendar'
+
+/** What was decided before is known at the key of the whole only. */
+const asDecided = (part: Answer, { verdict, decidedUs }: Answer): Answer =>
+  verdict === 'repeated' ? { ...part, verdict, decidedUs } : part
+
+const receiptOf = <N extends string>(
+  policy: Policy<N>,
+  layers: readonly Keyed<N>[],
+  of: (layer: Keyed<N>) => Receipt<N>,
+): Receipt<N> =>
+  new LayeredReceipt(
+    policy,
+    layers.map((layer) => ({ receipt: of(layer), places: layer.places })),
+  )
+
+function refusalOf<N extends string>(
+  policy: Policy<N>,
+  wanted: readonly number[],
+  { verdict, standings, blockedUs }: Pick<Answer, 'verdict' | 'standings' | 'blockedUs'>,
+): Extract<Decision<N>, { readonly retryAfterMs: number }> {
+  const { violated, retryAfterMs } = policy.refusal(wanted, standings)
+  return {
+    allowed: false,
+    reason: verdict === 'blocked' ? 'blocked' : 'limited',
+    decidedBy: 'redis',
+    retryAfterMs: Math.max(retryAfterMs, Math.ceil(blockedUs / 1000)),
+    violated,
+    tiers: policy.states(standings),
   }
 }
 

@@ -14,6 +14,7 @@ export type { LimitedSubject } from './most-refused.js'
 export type {
   BlockOptions,
   ConsumeOptions,
+  PartOptions,
   PenalizeOptions,
   RateLimiterOptions,
   SettleOptions,
@@ -29,6 +30,7 @@ export type {
   SlidingLogOptions,
   SlidingWindowOptions,
   Tier,
+  TierOptions,
   TokenBucketOptions,
 } from './tiers.js'
 export { concurrency, fixedWindow, slidingLog, slidingWindow, tokenBucket } from './tiers.js'

@@ -1,9 +1,8 @@
-import type { Key } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import type { Asked, Deciding } from './deciding.js'
-import type { Decision } from './decision.js'
-import type { Layer } from './layers.js'
-import type { Policy } from './policy.js'
+import type { Decision, TierState } from './decision.js'
+import type { Keyed } from './layers.js'
+import { ofPlaces, type Policy } from './policy.js'
 import { Admission, type Receipt } from './receipt.js'
 
 type Admitted<N extends string> = Extract<Decision<N>, { readonly allowed: true }>
@@ -11,23 +10,41 @@ type Admitted<N extends string> = Extract<Decision<N>, { readonly allowed: true 
 /** What all layers gave. */
 export class LayeredReceipt<N extends string> implements Receipt<N> {
   readonly #policy: Policy<N>
-  readonly #costs: readonly number[]
-  readonly #receipts: readonly Receipt<N>[]
+  readonly #parts: readonly LayerReceipt<N>[]
 
-  constructor(policy: Policy<N>, costs: readonly number[], receipts: readonly Receipt<N>[]) {
+  constructor(policy: Policy<N>, parts: readonly LayerReceipt<N>[]) {
     this.#policy = policy
-    this.#costs = costs
-    this.#receipts = receipts
+    this.#parts = parts
+  }
+
+  get policy(): Policy<N> {
+    return this.#policy
   }
 
   get costs(): Readonly<Record<N, number>> {
-    return this.#policy.named(this.#costs)
+    const each = new Map(this.#parts.flatMap(({ receipt }) => Object.entries<number>(receipt.costs)))
+    return this.#policy.named(this.#policy.names.map((name) => each.get(name) ?? 0))
   }
 
   /** Of the parts of the subject, then of the whole of it. */
-  get receipts(): readonly Receipt<N>[] {
-    return this.#receipts
+  get parts(): readonly LayerReceipt<N>[] {
+    return this.#parts
   }
+}
+
+/** What one layer gave. */
+export interface LayerReceipt<N extends string> {
+  readonly receipt: Receipt<N>
+  /** Where its tiers are among all. */
+  readonly places: readonly number[]
+}
+
+/** The states of all layers in the order of the whole policy. */
+export function inOrder<N extends string>(
+  whole: Policy<N>,
+  states: readonly TierState<N>[],
+): readonly TierState<N>[] {
+  return whole.names.flatMap((name) => states.find((state) => state.name === name) ?? [])
 }
 
 /**
@@ -36,7 +53,7 @@ export class LayeredReceipt<N extends string> implements Receipt<N> {
  */
 export async function decideLayered<N extends string>(
   deciding: Deciding<N>,
-  layers: readonly (Layer<N> & { readonly key: Key })[],
+  layers: readonly Keyed<N>[],
   whole: Policy<N>,
   costs: readonly number[],
   asked: Asked,
@@ -48,7 +65,7 @@ export async function decideLayered<N extends string>(
     for (const { receipt } of given) await giveBackOne(deciding, receipt, asked.call)
   }
   for (const { by, policy, places, key } of layers) {
-    const own = places.map((i) => costs[i] ?? 0)
+    const own = ofPlaces(costs, places)
     try {
       const decision =
         by === undefined
@@ -66,12 +83,14 @@ export async function decideLayered<N extends string>(
     }
   }
   const last = given.at(-1) as Admitted<N>
-  const states = new Map(given.flatMap(({ tiers }) => tiers.map((state) => [state.name, state] as const)))
-  const receipts = given.map(({ receipt }) => receipt)
+  const parts = given.map(({ receipt }, i) => ({ receipt, places: layers[i]?.places ?? [] }))
   return {
     ...last,
-    tiers: whole.names.flatMap((name) => states.get(name) ?? []),
-    receipt: new LayeredReceipt(whole, costs, receipts),
+    tiers: inOrder(
+      whole,
+      given.flatMap(({ tiers }) => tiers),
+    ),
+    receipt: new LayeredReceipt(whole, parts),
   }
 }
 

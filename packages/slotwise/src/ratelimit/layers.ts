@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../errors.js'
-import type { Id } from '../keys.js'
+import { type Id, type Key, keyWithin } from '../keys.js'
 import { shown } from '../options.js'
 import type { OnPlanChange } from './plan.js'
 import { idOf, Policy, type Subject } from './policy.js'
@@ -12,6 +12,11 @@ export interface Layer<N extends string> {
   readonly policy: Policy<N>
   /** Where its tiers are among all. */
   readonly places: readonly number[]
+}
+
+/** A layer of one subject. */
+export interface Keyed<N extends string> extends Layer<N> {
+  readonly key: Key
 }
 
 /** The layers of a policy: those of parts of a subject first, that of the whole of it last. A policy without `by` is one. */
@@ -36,10 +41,27 @@ export function layersOf<N extends string>(
 }
 
 /** At whose key a layer is counted. @throws ConfigurationError the subject has no such part */
-export function idOfLayer({ by }: Layer<string>, subject: Subject): Id {
+function idOfLayer({ by }: Layer<string>, subject: Subject): Id {
   if (by === undefined) return idOf(subject)
   const part: unknown = typeof subject === 'object' && by in subject ? Reflect.get(subject, by) : undefined
   if (typeof part === 'string' || typeof part === 'number' || typeof part === 'bigint')
     return ['by', by, part]
   throw new ConfigurationError(`a tier counts by ${shown(by)}, and this subject has no such part`)
+}
+
+/**
+ * The layers at the keys of a subject. `together` puts the key of the whole of it into the slot of that of its part, which is the only
+ * place where the words of a key are all that choose its slot.
+ */
+export function keyedBy<N extends string>(
+  layers: readonly Layer<N>[],
+  subject: Subject,
+  { keyOf, together }: { readonly keyOf: (id: Id) => Key; readonly together: boolean },
+): readonly Keyed<N>[] {
+  const part = together ? layers.find(({ by }) => by !== undefined) : undefined
+  const slot = part === undefined ? undefined : keyOf(idOfLayer(part, subject))
+  return layers.map((layer) => {
+    const id = idOfLayer(layer, subject)
+    return { ...layer, key: slot === undefined || layer.by !== undefined ? keyOf(id) : keyWithin(slot, id) }
+  })
 }

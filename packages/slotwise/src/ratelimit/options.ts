@@ -11,7 +11,7 @@ export interface RateLimiterOptions<N extends string, S extends Subject> {
   readonly name: string
   /**
    * The limits by name, all of which must admit; or a function that gives those of a subject, e.g. by its plan. It is asked for
-   * every decision, and cheap where it returns the same object for the same plan. A bucket with `by` counts one part of the subject.
+   * every decision, and cheap where it returns the same object for the same plan. A tier with `by` counts one part of the subject.
    */
   readonly tiers:
     | Readonly<Record<N, NoInfer<Tier<PartOf<S>>>>>
@@ -53,6 +53,13 @@ export interface RateLimiterOptions<N extends string, S extends Subject> {
    * with an `idempotencyKey`, with costs that differ by tier, and where a tier is a concurrency. @defaultValue every decision asks Redis
    */
   readonly lease?: LeaseOptions | undefined
+  /**
+   * Decides tiers with `by`, of any kind, in the same round trip as the others and exactly: both keys of a subject lie in the slot
+   * of its part. So all users of a tenant share one primary, and while that slot moves, a subject of which only one key has moved is
+   * decided by `whenUnavailable`. For one part, and without `lease`. Not to be changed while limits are in force: subjects have other keys,
+   * and begin anew. @defaultValue `false`: tiers with `by` are leased
+   */
+  readonly together?: boolean | undefined
   /**
    * What to do about primaries that may evict counts (any `maxmemory-policy` but `noeviction`), looked for at first and every
    * minute: refuse every operation, tell `onError`, or do not ask, where CONFIG is forbidden. @defaultValue `'refuse'`
@@ -99,7 +106,13 @@ export interface SettleOptions<N extends string> extends CallOptions {
 }
 
 /** Options of {@link RateLimiter.block}. */
-export interface BlockOptions extends CallOptions {
+export interface BlockOptions extends PartOptions {
   /** In milliseconds; 0 ends a block. */
   readonly forMs: number
+}
+
+/** Options of what is done with a subject, or with a part that it has in common with others. */
+export interface PartOptions extends CallOptions {
+  /** The part, as tiers name it by `by`. @defaultValue the whole subject */
+  readonly by?: string | undefined
 }

@@ -30,6 +30,10 @@ export function idOf(subject: Subject): Id {
 // Array.isArray does not narrow a readonly array.
 const isParts = (subject: Subject): subject is readonly (string | number | bigint)[] => Array.isArray(subject)
 
+/** What some tiers have of what is told for all. */
+export const ofPlaces = (all: readonly number[], places: readonly number[]): readonly number[] =>
+  places.map((i) => all[i] ?? 0)
+
 /** The tiers of one subject in their order. */
 export class Policy<N extends string> {
   readonly names: readonly N[]

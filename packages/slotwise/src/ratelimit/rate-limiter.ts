@@ -8,8 +8,8 @@ import { publish } from '../telemetry.js'
 import blockSource from './block.lua.js'
 import { Deciding } from './deciding.js'
 import type { Decision, Refused, TierDescription, TierState } from './decision.js'
-import { decideLayered, LayeredReceipt } from './layered.js'
-import { idOfLayer, type Layer, layersOf } from './layers.js'
+import { decideLayered, inOrder, LayeredReceipt } from './layered.js'
+import { type Keyed, keyedBy, type Layer, layersOf } from './layers.js'
 import { leaseTerms } from './lease-terms.js'
 import type { LeaseStats } from './leases.js'
 import { aheadUs, type Place, placeOf, turnOf, type WaitOptions } from './line.js'
@@ -17,11 +17,12 @@ import { type LimitedSubject, MostRefused } from './most-refused.js'
 import type {
   BlockOptions,
   ConsumeOptions,
+  PartOptions,
   PenalizeOptions,
   RateLimiterOptions,
   SettleOptions,
 } from './options.js'
-import { idOf, Policy, type Subject } from './policy.js'
+import { idOf, ofPlaces, Policy, type Subject } from './policy.js'
 import { Priorities } from './priorities.js'
 import { Admission, type Receipt, type Taken } from './receipt.js'
 import renewSource from './renew.lua.js'
@@ -76,6 +77,8 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     this.#keyOf = keyMaker(this.#space)
     this.#deciding = new Deciding(port, options)
     this.#priorities = new Priorities(options.priorities ?? {})
+    if (options.together === true && options.lease !== undefined)
+      throw new ConfigurationError('together decides exactly: it takes no lease')
     oneOf('onPlanChange', onPlanChange, ['keep-used', 'keep-proportion', 'reset'])
     if (typeof tiers === 'function') {
       const policies = new WeakMap<object, Policy<N>>()
@@ -147,20 +150,26 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     this.#refuseClosed()
     const policy = this.#policyOf(subject)
     const costs = policy.costs(cost)
-    const id = idFor(policy, idempotencyKey)
+    const layers = this.#layersOf(policy)
+    const keyed = layers.length === 1 ? undefined : this.#keyed(layers, subject)
+    const key = keyed?.at(-1)?.key ?? this.#keyOf(idOf(subject))
+    // At the key of a part the ids of all its subjects meet.
+    const id = idFor(policy, idempotencyKey, this.#isTogether ? `${key}\n` : '')
     const spares = priority === undefined ? undefined : this.#priorities.sparesOf(policy, priority)
     if (spares !== undefined && idempotencyKey !== undefined)
       throw new ConfigurationError('a request with an idempotencyKey must be of the highest priority')
-    const key = this.#keyOf(idOf(subject))
     const startedAt = performance.now()
     const asked = { call, id, isKept: idempotencyKey !== undefined, spares }
-    const layers = this.#layersOf(policy)
-    if (spares !== undefined && layers.length > 1)
-      throw new ConfigurationError('priorities are not for limits of which some count a part of the subject')
+    if (spares !== undefined && keyed !== undefined && !this.#isTogether)
+      throw new ConfigurationError(
+        'priorities are not for limits of which some are leased to a part of the subject',
+      )
     const deciding =
-      layers.length === 1
+      keyed === undefined
         ? this.#deciding.decide(policy, costs, key, asked)
-        : decideLayered(this.#deciding, this.#keyed(layers, subject), policy, costs, asked)
+        : this.#isTogether
+          ? this.#deciding.together(keyed, policy, costs, asked)
+          : decideLayered(this.#deciding, keyed, policy, costs, asked)
     const decision =
       this.#options.shadow === true
         ? await this.#deciding.inShadow(deciding, policy, key, call)
@@ -187,13 +196,17 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     this.#refuseClosed()
     const policy = this.#policyOf(subject)
     await this.ready(call)
-    const states: TierState<N>[] = []
-    for (const { policy: one, key } of this.#keyed(this.#layersOf(policy), subject)) {
-      const costs = one.names.map(() => 0)
-      const { standings } = await this.#deciding.ask(one, costs, key, { call })
-      states.push(...one.states(standings))
-    }
-    return policy.names.flatMap((name) => states.find((state) => state.name === name) ?? [])
+    const layers = this.#layersOf(policy)
+    const keyed = this.#keyed(layers, subject)
+    const nothing = policy.names.map(() => 0)
+    const answers =
+      layers.length > 1 && this.#isTogether
+        ? await this.#deciding.askTogether(keyed, nothing, { call })
+        : await eachOf(keyed, ({ policy: one, key, places }) =>
+            this.#deciding.ask(one, ofPlaces(nothing, places), key, { call }),
+          )
+    const states = keyed.flatMap(({ policy: one }, i) => one.states(answers[i]?.standings ?? []))
+    return inOrder(policy, states)
   }
 
   /**
@@ -204,11 +217,10 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
    * @throws RedisUnavailableError and others: whether it was given back is not known; to try again is harmless
    */
   async refund(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
-    if (receipt instanceof LayeredReceipt) {
-      let isAny = false
-      for (const one of receipt.receipts as readonly Receipt<N>[])
-        isAny = (await this.refund(one, call)) || isAny
-      return isAny
+    const layered = layeredOf(receipt)
+    if (layered !== undefined) {
+      const given = await eachOf(layered.parts, ({ receipt: one }) => this.refund(one, call))
+      return given.includes(true)
     }
     const taken = this.#taken(receipt)
     if (taken === undefined || taken.isRefunded) return false
@@ -233,8 +245,16 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
    * @throws ConfigurationError for a cost that `consume` would refuse; or an earlier settlement at another cost failed, and may be done
    */
   async settle(receipt: Receipt<N>, { cost, ...call }: SettleOptions<N>): Promise<void> {
-    if (receipt instanceof LayeredReceipt)
-      throw new ConfigurationError('what several keys gave cannot be settled: tiers have `by`')
+    const layered = layeredOf(receipt)
+    if (layered !== undefined) {
+      const whole = layered.policy
+      const all = whole.costs(cost)
+      await eachOf(layered.parts, ({ receipt: one, places }) => {
+        const own = Object.fromEntries(places.map((i) => [whole.names[i], all[i]])) as Record<N, number>
+        return this.settle(one, { cost: own, ...call })
+      })
+      return
+    }
     const taken = this.#taken(receipt)
     if (taken === undefined || taken.isRefunded) return
     const { key, policy } = taken
@@ -298,20 +318,22 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
 
   /** Ends what a decision has under way, of its concurrency tiers, and keeps what it took of others. As {@link RateLimiter.refund}. */
   async release(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
-    const taken = this.#taken(receipt)
-    if (taken === undefined) return false
-    const costs = taken.policy.tiers.map(({ kind }, i) =>
-      kind === 'concurrency' ? (taken.costs[i] ?? 0) : 0,
-    )
-    return await this.#deciding.giveBack(taken, costs, randomTag(8), call)
+    const released = await eachOf(this.#underWay(receipt), async (taken) => {
+      const costs = taken.policy.tiers.map(({ kind }, i) =>
+        kind === 'concurrency' ? (taken.costs[i] ?? 0) : 0,
+      )
+      return await this.#deciding.giveBack(taken, costs, randomTag(8), call)
+    })
+    return released.includes(true)
   }
 
-  /** Lets what a decision has under way last for another `ttlMs` from now. `false` where it has ended. Harmless to repeat. */
+  /** Lets what a decision has under way last for another `ttlMs` from now. `false` where any of it has ended. Harmless to repeat. */
   async renew(receipt: Receipt<N>, call: CallOptions = {}): Promise<boolean> {
-    const taken = this.#taken(receipt)
-    if (taken?.answer === undefined) return false
-    const args = [taken.policy.plan.bytes(taken.costs), taken.lease]
-    return (await this.#deciding.run(renewSource, taken.key, args, call)) === 1
+    const renewed = await eachOf(this.#underWay(receipt), async ({ policy, costs, lease, key, answer }) => {
+      if (answer === undefined) return false
+      return (await this.#deciding.run(renewSource, key, [policy.plan.bytes(costs), lease], call)) === 1
+    })
+    return renewed.length > 0 && !renewed.includes(false)
   }
 
   /** Takes `cost` of every tier, or what there is of it, and refuses nothing: for what turned out to be worse than it looked. */
@@ -323,17 +345,15 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     const costs = policy.tiers.map(({ kind }, i) => (kind === 'concurrency' ? 0 : (given[i] ?? 0)))
     await this.ready(call)
     for (const { policy: one, places, key } of this.#keyed(this.#layersOf(policy), subject)) {
-      const own = places.map((i) => costs[i] ?? 0)
       this.#deciding.forget(key)
-      await this.#deciding.ask(one, own, key, { call, force: true })
+      await this.#deciding.ask(one, ofPlaces(costs, places), key, { call, force: true })
     }
   }
 
   /** Refuses `subject` from now on for a time, whatever it has consumed. Harmless to repeat: the time counts anew. */
-  async block(subject: S, { forMs, ...call }: BlockOptions): Promise<void> {
+  async block(subject: S, { forMs, by, ...call }: BlockOptions): Promise<void> {
     this.#refuseClosed()
-    const key = this.#keyOf(idOf(subject))
-    const { policy } = this.#layersOf(this.#policyOf(subject)).at(-1) as Layer<N>
+    const { key, policy } = this.#layerOf(subject, by)
     const args = [policy.plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 })]
     await this.ready(call)
     this.#deciding.forget(key)
@@ -341,8 +361,8 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   }
 
   /** As if `subject` had never asked: nothing is taken of any tier, and a block ends. Harmless to repeat. */
-  async reset(subject: S, call: CallOptions = {}): Promise<void> {
-    const key = this.#keyOf(idOf(subject))
+  async reset(subject: S, { by, ...call }: PartOptions = {}): Promise<void> {
+    const { key } = this.#layerOf(subject, by)
     this.#deciding.forget(key)
     await this.#port.call({ key, command: ['DEL', key], repeat: 'safe' }, call)
   }
@@ -368,9 +388,31 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
 
   #taken(receipt: Receipt<N>): Taken<N> | undefined {
     this.#refuseClosed()
-    // What is under way is of the whole subject.
-    const one = receipt instanceof LayeredReceipt ? (receipt.receipts.at(-1) as Receipt<N>) : receipt
-    return Admission.of(one, this.#deciding)
+    return Admission.of(receipt, this.#deciding)
+  }
+
+  /** What has something under way. */
+  #underWay(receipt: Receipt<N>): readonly Taken<N>[] {
+    const receipts = layeredOf(receipt)?.parts.map((part) => part.receipt) ?? [receipt]
+    return receipts.flatMap((one) => {
+      const taken = this.#taken(one)
+      const isUnderWay = taken?.policy.tiers.some(
+        ({ kind }, i) => kind === 'concurrency' && (taken.costs[i] ?? 0) > 0,
+      )
+      return taken !== undefined && isUnderWay === true ? [taken] : []
+    })
+  }
+
+  get #isTogether(): boolean {
+    return this.#options.together === true
+  }
+
+  /** The layer that counts a part of the subject, or what is only its own. */
+  #layerOf(subject: S, by: string | undefined): Keyed<N> {
+    const keyed = this.#keyed(this.#layersOf(this.#policyOf(subject)), subject)
+    const layer = keyed.find((one) => one.by === by)
+    if (layer === undefined) throw new ConfigurationError(`no tier counts by ${shown(by)}`)
+    return layer
   }
 
   #layersOf(policy: Policy<N>): readonly Layer<N>[] {
@@ -378,18 +420,27 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
     if (known !== undefined) return known
     const { lease, onPlanChange = 'keep-used' } = this.#options
     const layers = layersOf(policy, onPlanChange)
-    for (const { by, policy: one } of layers) {
-      if (by === undefined || (lease !== undefined && leaseTerms(one, lease) !== undefined)) continue
+    if (this.#isTogether && layers.length > 2)
       throw new ConfigurationError(
-        `tiers by ${shown(by)} are counted by leases: set lease; it needs ${LEASABLE}`,
+        'together puts one part of a subject and the whole of it into one slot, not several parts',
+      )
+    for (const { by, policy: one } of layers) {
+      if (
+        by === undefined ||
+        this.#isTogether ||
+        (lease !== undefined && leaseTerms(one, lease) !== undefined)
+      )
+        continue
+      throw new ConfigurationError(
+        `tiers by ${shown(by)} are counted by leases: set lease, or together; a lease needs ${LEASABLE}`,
       )
     }
     this.#layers.set(policy, layers)
     return layers
   }
 
-  #keyed(layers: readonly Layer<N>[], subject: S): readonly (Layer<N> & { readonly key: Key })[] {
-    return layers.map((layer) => ({ ...layer, key: this.#keyOf(idOfLayer(layer, subject)) }))
+  #keyed(layers: readonly Layer<N>[], subject: S): readonly Keyed<N>[] {
+    return keyedBy(layers, subject, { keyOf: this.#keyOf, together: this.#isTogether })
   }
 
   #refuseClosed(): void {
@@ -400,11 +451,26 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
 const LEASABLE = 'tiers that are steady token buckets, and epsilon × capacity of at least 4'
 
 /** By which the script knows a decision again, and what it has under way. */
-function idFor(policy: Policy<string>, idempotencyKey: string | undefined): Buffer | undefined {
+function idFor(
+  policy: Policy<string>,
+  idempotencyKey: string | undefined,
+  whose: string,
+): Buffer | undefined {
   if (idempotencyKey === undefined) return policy.plan.hasLeases ? randomTag(8) : undefined
   if (typeof idempotencyKey !== 'string' || idempotencyKey === '')
     throw new ConfigurationError(
       `idempotencyKey must be text that is not empty, got ${shown(idempotencyKey)}`,
     )
-  return createHash('sha256').update(idempotencyKey).digest().subarray(0, 8)
+  return createHash('sha256').update(whose).update(idempotencyKey).digest().subarray(0, 8)
+}
+
+/** What several layers gave. Of which names, the type of a receipt tells and its class does not. */
+const layeredOf = <N extends string>(receipt: Receipt<N>): LayeredReceipt<N> | undefined =>
+  receipt instanceof LayeredReceipt ? (receipt as LayeredReceipt<N>) : undefined
+
+/** One after the other. */
+async function eachOf<T, R>(all: readonly T[], of: (one: T) => Promise<R>): Promise<readonly R[]> {
+  const results: R[] = []
+  for (const one of all) results.push(await of(one))
+  return results
 }

@@ -20,6 +20,15 @@ export interface Tier<By extends string = never> {
   readonly algorithm: Algorithm
 }
 
+/** Settings of every tier. */
+export interface TierOptions<By extends string> {
+  /**
+   * Counts all subjects that have this part in common, such as `'tenant'`, at one key: with `together` of the limiter exactly, else by
+   * leases, so `lease` has to be set.
+   */
+  readonly by?: By | undefined
+}
+
 /** Settings of {@link tokenBucket}. */
 export type TokenBucketOptions = {
   /** How many tokens a full bucket holds: the largest burst. A whole number. */
@@ -110,10 +119,7 @@ const SLOWEST = 0.01
  * ```
  */
 export function tokenBucket<const By extends string = never>(
-  options: TokenBucketOptions & {
-    /** Counts all subjects that have this part in common, such as `'tenant'`, at one key: by leases, so `lease` has to be set. */
-    readonly by?: By | undefined
-  },
+  options: TokenBucketOptions & TierOptions<By>,
 ): Tier<By> {
   const { capacity, by } = options
   const limit = integer('capacity', capacity, { max: LARGEST })
@@ -168,13 +174,17 @@ export function tokenBucket<const By extends string = never>(
  * const perMonth = fixedWindow({ limit: 10_000, align: { period: 'month', timeZone: 'Europe/Zurich' } })
  * ```
  */
-export function fixedWindow(options: FixedWindowOptions): Tier {
+export function fixedWindow<const By extends string = never>(
+  options: FixedWindowOptions & TierOptions<By>,
+): Tier<By> {
+  const { by } = options
   const limit = integer('limit', options.limit, { max: LARGEST })
   if (typeof options.align === 'object') {
     const { period, timeZone = 'UTC' } = options.align
     oneOf('align.period', period, ['day', 'month'])
     return {
       kind: 'fixed-window',
+      by,
       limit,
       windowMs: (period === 'day' ? 1 : 31) * 86_400_000,
       algorithm: calendarWindow(limit, `${period} of ${timeZone}`, calendarOf(period, timeZone)),
@@ -184,7 +194,7 @@ export function fixedWindow(options: FixedWindowOptions): Tier {
   const widthUs = microseconds('windowMs', windowMs)
   oneOf('align', align, ['first', 'clock'])
   const algorithm = align === 'first' ? anchoredWindow(limit, widthUs) : alignedWindow(limit, widthUs)
-  return { kind: 'fixed-window', limit, windowMs, algorithm }
+  return { kind: 'fixed-window', by, limit, windowMs, algorithm }
 }
 
 /**
@@ -200,19 +210,20 @@ export function fixedWindow(options: FixedWindowOptions): Tier {
  * const neverMore = slidingWindow({ limit: 100, windowMs: 60_000, mode: 'strict' })
  * ```
  */
-export function slidingWindow({
+export function slidingWindow<const By extends string = never>({
   limit,
   windowMs,
   mode = 'estimate',
   parts = 60,
-}: SlidingWindowOptions): Tier {
+  by,
+}: SlidingWindowOptions & TierOptions<By>): Tier<By> {
   integer('limit', limit, { max: LARGEST })
   const widthUs = microseconds('windowMs', windowMs)
   oneOf('mode', mode, ['estimate', 'strict'])
   if (mode === 'strict') {
     integer('limit', limit, { max: 2 ** 31 - 1 })
     integer('parts', parts, { max: LONGEST_LIST })
-    return { kind: 'sliding-window', limit, windowMs, algorithm: log(limit, widthUs, parts) }
+    return { kind: 'sliding-window', by, limit, windowMs, algorithm: log(limit, widthUs, parts) }
   }
   const unitUs = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000].find(
     (unit) => widthUs % unit === 0 && limit * (widthUs / unit) <= Number.MAX_SAFE_INTEGER,
@@ -222,17 +233,21 @@ export function slidingWindow({
       `a limit of ${limit} in ${windowMs} ms cannot be counted exactly: limit × window is beyond 2^53, also in units of a thousandth of the window`,
     )
   }
-  return { kind: 'sliding-window', limit, windowMs, algorithm: estimatedWindow(limit, widthUs, unitUs) }
+  return { kind: 'sliding-window', by, limit, windowMs, algorithm: estimatedWindow(limit, widthUs, unitUs) }
 }
 
 /**
  * So many in the time just gone by, exactly: a window never holds more than the limit, and a place is free the moment its
  * admission is as old as the window. Each admission is kept, in 16 bytes, so the limit is at most 1000.
  */
-export function slidingLog({ limit, windowMs }: SlidingLogOptions): Tier {
+export function slidingLog<const By extends string = never>({
+  limit,
+  windowMs,
+  by,
+}: SlidingLogOptions & TierOptions<By>): Tier<By> {
   integer('limit', limit, { max: LONGEST_LIST })
   const algorithm = log(limit, microseconds('windowMs', windowMs))
-  return { kind: 'sliding-log', limit, windowMs, algorithm }
+  return { kind: 'sliding-log', by, limit, windowMs, algorithm }
 }
 
 /**
@@ -241,10 +256,15 @@ export function slidingLog({ limit, windowMs }: SlidingLogOptions): Tier {
  *
  * @see RateLimiter.release RateLimiter.renew
  */
-export function concurrency({ max, ttlMs }: ConcurrencyOptions): Tier {
+export function concurrency<const By extends string = never>({
+  max,
+  ttlMs,
+  by,
+}: ConcurrencyOptions & TierOptions<By>): Tier<By> {
   integer('max', max, { max: LONGEST_LIST })
   return {
     kind: 'concurrency',
+    by,
     limit: max,
     windowMs: ttlMs,
     algorithm: leases(max, microseconds('ttlMs', ttlMs)),

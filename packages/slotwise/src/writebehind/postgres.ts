@@ -1,7 +1,6 @@
-import { BatchFencedError, ConfigurationError } from '../errors.js'
-import { integer, shown } from '../options.js'
-import { hearNew, type PostgresClient, type PostgresPool } from '../postgres.js'
-import { within } from '../within.js'
+import { BatchFencedError } from '../errors.js'
+import { integer } from '../options.js'
+import { hearNew, type PostgresClient, type PostgresPool, quoted, transaction } from '../postgres.js'
 import { isSame, type Line, NOWHERE, type Position } from './journal.js'
 import { explained, isAboutRow, UnfitRowError } from './postgres-errors.js'
 import type { Row, RowName } from './rows.js'
@@ -83,7 +82,7 @@ export function postgresWriter<T>(pool: PostgresPool, options: PostgresWriterOpt
 
   const inTransaction = async <R>(signal: AbortSignal, act: (client: PostgresClient) => Promise<R>) => {
     try {
-      return await transaction(pool, timeoutMs, signal, act)
+      return await transaction(pool, { timeoutMs }, signal, act)
     } catch (error) {
       throw explained(error, options.table)
     }
@@ -216,55 +215,6 @@ function keyOfRow({ id, tenant }: RowName): Readonly<Record<string, string>> {
   return tenant === undefined ? key : { tenant, ...key }
 }
 
-/**
- * All of it or nothing. A connection that fails in the middle is ended: nobody else is lent a transaction that was left open.
- * The server ends one whose flusher is paused, so that it holds no lock for longer.
- */
-async function transaction<R>(
-  pool: PostgresPool,
-  timeoutMs: number,
-  signal: AbortSignal,
-  act: (client: PostgresClient) => Promise<R>,
-): Promise<R> {
-  signal.throwIfAborted()
-  const client = await within(pool.connect(), timeoutMs, { signal, late: (late) => late.release() })
-  const heard = () => {}
-  client.on('error', heard)
-  let isOver = false
-  const end = (isBroken: boolean): void => {
-    if (isOver) return
-    isOver = true
-    // One that is ended may still fail.
-    if (!isBroken) client.removeListener('error', heard)
-    client.release(isBroken)
-  }
-  // A server that does not answer would be waited for on and on, with its connection.
-  const stop = () => end(true)
-  signal.addEventListener('abort', stop, { once: true })
-  try {
-    await client.query(
-      `begin; set local idle_in_transaction_session_timeout = ${timeoutMs}; set local statement_timeout = ${timeoutMs}; set local lock_timeout = ${timeoutMs}`,
-    )
-    const result = await act(client)
-    signal.throwIfAborted()
-    await client.query('commit')
-    end(false)
-    return result
-  } catch (error) {
-    if (!signal.aborted) {
-      end(
-        await client.query('rollback').then(
-          () => false,
-          () => true,
-        ),
-      )
-    }
-    throw error
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
-}
-
 /** Journals know which epoch was the last, so it must not go back, not even where a database is restored from what it was. */
 const NOW_MS = '(extract(epoch from clock_timestamp()) * 1000)::bigint'
 
@@ -286,12 +236,3 @@ const restoredLine = ([number, tag]: StoredLine): Line => ({
   number,
   tag: Buffer.from(tag, 'hex').toString('latin1'),
 })
-
-/** A name, with its schema perhaps, as it can stand in SQL. */
-function quoted(what: string, name: string): string {
-  const parts = name.split('.')
-  if (parts.length <= 2 && parts.every((part) => part !== '' && !part.includes('\0'))) {
-    return parts.map((part) => `"${part.replaceAll('"', '""')}"`).join('.')
-  }
-  throw new ConfigurationError(`${what} must be a name of Postgres, got ${shown(name)}`)
-}

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { SlotMovingError } from '../../src/errors.js'
 import { connect } from '../../src/ioredis/index.js'
+import { keyWithin } from '../../src/keys.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
 import { Locks, Once, ReadWriteLock, Semaphore } from '../../src/lock/index.js'
 import { RateLimiter, tokenBucket } from '../../src/ratelimit/index.js'
@@ -91,6 +92,64 @@ it('a limiter goes on in a slot that is half moved, and loses and doubles nothin
   })
   for (const subject of subjects) await take(subject, capacity)
   expect([...taken.values()]).toEqual([capacity, capacity, capacity])
+  await limiter.close()
+})
+
+it('a limiter of two keys decides exactly, in a slot that is half moved, who has both at one node, and others as it was told', async () => {
+  const capacity = 20
+  const errors: unknown[] = []
+  const made = (whenUnavailable: 'allow' | 'deny' | 'local') =>
+    new RateLimiter<'user' | 'tenant', { readonly tenant: string; readonly user: string }>(port, {
+      name: 'moving-together',
+      tiers: {
+        user: tokenBucket({ capacity, refillPerSecond: 0.001 }),
+        tenant: tokenBucket({ capacity: 2 * capacity, refillPerSecond: 0.001, by: 'tenant' }),
+      },
+      whenUnavailable,
+      localShare: 0.1,
+      deadlineMs: 300,
+      together: true,
+      onError: (error) => errors.push(error),
+    })
+  const limiter = made('deny')
+  const slotKey = keyOf({ namespace: port.namespace, pattern: 'ratelimit', name: 'moving-together' }, [
+    'by',
+    'tenant',
+    'acme',
+  ])
+  const subject = (user: string) => ({ tenant: 'acme', user })
+  for (const user of ['stays', 'moves']) await limiter.consume(subject(user), { cost: 5 })
+  const movedKey = keyWithin(slotKey, ['tenant', 'acme', 'user', 'moves'])
+  await halfMoved(movedKey, async () => {
+    // The tenant has not moved yet.
+    expect(await limiter.consume(subject('stays'), { cost: 5 })).toMatchObject({
+      allowed: true,
+      decidedBy: 'redis',
+    })
+    const startedAt = performance.now()
+    for (const user of ['moves', 'new']) {
+      expect(await limiter.consume(subject(user))).toMatchObject({ allowed: false, reason: 'unavailable' })
+      expect(errors.splice(0)).toEqual([expect.any(SlotMovingError)])
+    }
+    expect(performance.now() - startedAt).toBeLessThan(2000)
+    expect(await made('allow').consume(subject('moves'))).toMatchObject({
+      allowed: true,
+      decidedBy: 'policy',
+      cause: expect.any(SlotMovingError),
+    })
+    const local = made('local')
+    const decidedBy: unknown[] = []
+    for (let i = 0; i < 3; i++) {
+      const decision = await local.consume(subject('moves'))
+      decidedBy.push(decision.allowed ? decision.decidedBy : decision.reason)
+    }
+    expect(decidedBy).toEqual(['local', 'local', 'limited'])
+  })
+  // Nothing of what Redis did not decide was taken, of neither key.
+  const left = async (user: string) => (await limiter.peek(subject(user))).map(({ remaining }) => remaining)
+  expect(await left('moves')).toEqual([capacity - 5, 2 * capacity - 15])
+  expect(await left('new')).toEqual([capacity, 2 * capacity - 15])
+  expect(await limiter.consume(subject('moves'))).toMatchObject({ allowed: true, decidedBy: 'redis' })
   await limiter.close()
 })
 

@@ -19,8 +19,8 @@ export function withFakeClock<K extends string, A extends string>(
 }
 
 /**
- * The same script with everything by another clock: TIME, and the expiry of its key, which stands beside it as text
- * and not with the server. For scripts that are given one key, however many names they have for it.
+ * The same script with everything by another clock: TIME, and the expiry of its keys, which stands beside each as text
+ * and not with the server.
  */
 export function onAnotherClock<K extends string, A extends string>(
   script: ScriptSource<K, A>,
@@ -45,27 +45,30 @@ export const STATE: ScriptSource<'key', never> = {
 }
 
 const PRELUDE = `
-  local real, ends, now = redis, KEYS[1] .. ':ends', math.floor(tonumber(CLOCK) / 1000)
-  local function expire(ms)
+  local real, now = redis, math.floor(tonumber(CLOCK) / 1000)
+  local function expire(key, ms)
     if ms ~= math.floor(ms) then error('ERR value is not an integer or out of range') end
-    if ms <= 0 then real.call('DEL', KEYS[1], ends) else real.call('SET', ends, string.format('%.0f', now + ms)) end
+    local ends = key .. ':ends'
+    if ms <= 0 then real.call('DEL', key, ends) else real.call('SET', ends, string.format('%.0f', now + ms)) end
     return 1
   end
-  local over = real.call('GET', ends)
-  if over and now > tonumber(over) then real.call('DEL', KEYS[1], ends) end
+  for _, key in ipairs(KEYS) do
+    local over = real.call('GET', key .. ':ends')
+    if over and now > tonumber(over) then real.call('DEL', key, key .. ':ends') end
+  end
   local redis = { pcall = real.pcall, call = function(name, key, ...)
     if name == 'TIME' then return { string.sub(CLOCK, 1, -7), string.sub(CLOCK, -6) } end
-    local there = real.call('EXISTS', key) == 1
+    local there, ends = real.call('EXISTS', key) == 1, key .. ':ends'
     if name == 'PTTL' then
       if not there then return -2 end
       local at = real.call('GET', ends)
       return at and tonumber(at) - now or -1
     end
-    if name == 'PEXPIRE' then return there and expire(tonumber((...))) or 0 end
+    if name == 'PEXPIRE' then return there and expire(key, tonumber((...))) or 0 end
     local given = { ... }
     if name == 'SET' and given[2] == 'PX' then
       real.call('SET', key, given[1])
-      expire(tonumber(given[3]))
+      expire(key, tonumber(given[3]))
       return { ok = 'OK' }
     end
     if name == 'SET' then real.call('DEL', ends) end

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it, test } from 'vitest'
 import { ConfigurationError } from '../../src/errors.js'
-import { type Id, type KeySpace, keyOf, plainName, readKey } from '../../src/keys.js'
+import { type Id, type KeySpace, keyOf, keyWithin, plainName, readKey } from '../../src/keys.js'
 import { SLOTS, slotOf } from '../../src/slots.js'
 import { rounds } from '../support/budget.js'
 
@@ -183,18 +183,44 @@ describe('a key that is read back', () => {
     )
   })
 
+  test('tells of a limit in the slot of another key what both are, and lies in that slot', () => {
+    fc.assert(
+      fc.property(anySpace, id, id, ({ tenant, ...where }, common, what) => {
+        const slot = keyOf({ ...where, tenant, pattern: 'ratelimit' }, common)
+        const key = keyWithin(slot, what)
+        expect(slotOf(key)).toBe(slotOf(slot))
+        const read = readKey(key)
+        expect(read).toMatchObject({ ...where, pattern: 'ratelimit', within: readKey(slot)?.id })
+        expect(read?.tenant).toEqual(readKey(slot)?.tenant)
+        expect(read?.id).toEqual(readKey(keyOf({ ...where, pattern: 'ratelimit' }, what))?.id)
+        expect(readKey(keyWithin(keyOf({ ...where, pattern: 'cache' }, common), what))).toBeUndefined()
+      }),
+      { numRuns: rounds(2_000, 100_000) },
+    )
+  })
+
   test('is one that would be made again: no other text passes for a key of ours', () => {
     const text = fc.oneof(
       fc.string({ unit: fc.constantFrom(...'ab:@#%{}u02f'.split('')), maxLength: 24 }),
       fc
         .string({ unit: fc.constantFrom(...'ab:@#%u02f'.split('')), minLength: 1, maxLength: 12 })
         .map((tag) => `shop:cache:c:{${tag}}`),
+      fc
+        .tuple(
+          ...[8, 8].map((maxLength) =>
+            fc.string({ unit: fc.constantFrom(...'ab:@#%u02f'.split('')), minLength: 1, maxLength }),
+          ),
+        )
+        .map(([tag, inside]) => `shop:ratelimit:c:{${tag}}:${inside}`),
     )
     fc.assert(
       fc.property(text, (key) => {
         const read = readKey(key)
         if (read === undefined || read.id.hashed || read.tenant?.hashed === true) return
-        expect(keyOf({ ...read, tenant: read.tenant?.words }, read.id.words)).toBe(key)
+        const within = read.within ?? read.id
+        if (within.hashed) return
+        const slot = keyOf({ ...read, tenant: read.tenant?.words }, within.words)
+        expect(read.within === undefined ? slot : keyWithin(slot, read.id.words)).toBe(key)
       }),
       { numRuns: rounds(5_000, 100_000) },
     )
@@ -205,6 +231,10 @@ describe('a key that is read back', () => {
     'cache:{a}',
     'a:b:c:d:{a}',
     'shop:cache:c:{a}:more',
+    'shop:ratelimit:c:{a}:',
+    'shop:ratelimit:c:{a}:{b}',
+    'shop:ratelimit:c:{a}:%41',
+    'shop:ratelimit:c:{a}more',
     'shop:cache:c:{}',
     'shop:cache:c:{a@b}',
     'shop:cache:c:{@acme}',

@@ -134,6 +134,37 @@ describe('who looks after subjects of a limiter', () => {
     expect(await admin.show(subject)).toMatchObject({ tiers: [{ remaining: 8 }, {}, {}] })
   })
 
+  it('reaches a user in the slot of its tenant, and the tenant itself', async () => {
+    const own = { bucket: tiers.bucket }
+    const limiter = new RateLimiter<'bucket' | 'common', { readonly tenant: string; readonly user: string }>(
+      port,
+      {
+        name,
+        tiers: { ...own, common: slidingWindow({ limit: 100, windowMs: 3_600_000, by: 'tenant' }) },
+        whenUnavailable: 'deny',
+        deadlineMs: 2000,
+        together: true,
+      },
+    )
+    const tenant = randomUUID()
+    const caller = { tenant, user: 'ada' }
+    await limiter.consume(caller, { cost: { bucket: 3, common: 7 } })
+    const user = ['tenant', tenant, 'user', 'ada']
+    const within = ['tenant', tenant] as const
+    const ofUser = new RateLimitAdmin(port, { name, tiers: own })
+    expect(await ofUser.show(user)).toMatchObject({ state: 'fresh' })
+    expect(await ofUser.show(user, { within })).toMatchObject({ tiers: [{ remaining: 7 }] })
+    const common = { common: slidingWindow({ limit: 100, windowMs: 3_600_000 }) }
+    const ofTenant = new RateLimitAdmin(port, { name, tiers: common })
+    const part = ['by', 'tenant', tenant]
+    expect(await ofTenant.show(part)).toMatchObject({ tiers: [{ remaining: 93 }] })
+    await ofTenant.block(part, { forMs: 60_000 })
+    expect(await limiter.consume(caller)).toMatchObject({ reason: 'blocked' })
+    expect(await ofTenant.reset(part)).toBe(true)
+    expect(await ofUser.reset(user, { within })).toBe(true)
+    expect(await limiter.peek(caller)).toMatchObject([{ remaining: 10 }, { remaining: 100 }])
+  })
+
   it('reads the plans that come with the limiter', async () => {
     const subject = randomUUID()
     const limiter = new RateLimiter(port, {

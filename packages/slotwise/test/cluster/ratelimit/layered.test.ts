@@ -1,7 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ConfigurationError } from '../../../src/errors.js'
-import { concurrency, type LeaseOptions, RateLimiter, tokenBucket } from '../../../src/ratelimit/index.js'
+import {
+  concurrency,
+  fixedWindow,
+  type LeaseOptions,
+  RateLimiter,
+  tokenBucket,
+} from '../../../src/ratelimit/index.js'
 import type { CommandCall, PortCallOptions, RedisPort, ScriptCall } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
 import { portWith } from '../../support/port-with.js'
@@ -193,7 +199,57 @@ describe('a subject of a tenant and a user', () => {
     expect(await limiter.renew(decision.receipt)).toBe(true)
     expect(await limiter.release(decision.receipt)).toBe(true)
     expect(await limiter.consume(subject)).toMatchObject({ allowed: true })
-    await expect(limiter.settle(decision.receipt, { cost: 2 })).rejects.toThrow(ConfigurationError)
+  })
+
+  it('is settled with its tenant: what is left goes back to the lease, what is missing is taken at its key', async () => {
+    const { limiter } = limiterOf()
+    const subject = { tenant: someTenant(), user: 'one' }
+    const cheaper = await limiter.reserve(subject, { cost: 5 })
+    expect.assert(cheaper.allowed)
+    for (let i = 0; i < 2; i++) await limiter.settle(cheaper.receipt, { cost: { user: 3, tenant: 4 } })
+    expect(limiter.leaseStats()?.spent).toBe(4)
+    const [user, tenant] = await limiter.peek(subject)
+    expect(user).toMatchObject({ remaining: 17 })
+    const dearer = await limiter.reserve(subject, { cost: 1 })
+    expect.assert(dearer.allowed)
+    for (let i = 0; i < 2; i++) await limiter.settle(dearer.receipt, { cost: { user: 3, tenant: 8 } })
+    expect(await limiter.peek(subject)).toMatchObject([
+      { remaining: 14 },
+      { remaining: (tenant?.remaining ?? 0) - 7 },
+    ])
+    expect(dearer.receipt.costs).toEqual({ user: 3, tenant: 8 })
+  })
+
+  it('is refused while its tenant is blocked, and let in when that ends', async () => {
+    const { limiter } = limiterOf()
+    const subject = { tenant: someTenant(), user: 'one' }
+    expect(await limiter.consume(subject)).toMatchObject({ allowed: true })
+    await limiter.block(subject, { forMs: 60_000, by: 'tenant' })
+    expect(await limiter.consume(subject)).toMatchObject({ allowed: false, reason: 'blocked' })
+    await limiter.block(subject, { forMs: 0, by: 'tenant' })
+    expect(await limiter.consume(subject)).toMatchObject({ allowed: true })
+  })
+
+  it('may have a window in common, by leases of a time of its own, and no places', async () => {
+    const options = { name: 'windows', whenUnavailable: 'deny', evictionCheck: 'off' } as const
+    const user = tokenBucket({ capacity: 20, refillPerSecond: SLOW })
+    const limiter = new RateLimiter<'user' | 'tenant', Caller>(port, {
+      ...options,
+      deadlineMs: 2000,
+      lease: { forMs: 60_000 },
+      tiers: { user, tenant: fixedWindow({ limit: 50, windowMs: 600_000, by: 'tenant' }) },
+    })
+    const tenant = someTenant()
+    let count = 0
+    for (let i = 0; i < 4; i++) count += await admitted(limiter, { tenant, user: `${i}` }, 20)
+    expect(count).toBe(50)
+    const made = () =>
+      new RateLimiter<'user' | 'tenant', Caller>(port, {
+        ...options,
+        lease: { forMs: 60_000 },
+        tiers: { user, tenant: concurrency({ max: 50, ttlMs: 1000, by: 'tenant' }) },
+      })
+    expect(made).toThrow(ConfigurationError)
   })
 
   it('must have the part by which a tier counts', async () => {
@@ -229,6 +285,7 @@ describe('a subject of a tenant and a user', () => {
     expect(made(true, { epsilon: 0.001 })).toThrow(ConfigurationError)
     expect(made(false, { epsilon: 0.5 })).toThrow(ConfigurationError)
   })
+
   it('has no priorities: what is left for others of each tier would be told to the wrong one', async () => {
     const bucket = { capacity: 1000, refillPerSecond: SLOW }
     const limiter = new RateLimiter<'user' | 'tenant', Caller>(port, {

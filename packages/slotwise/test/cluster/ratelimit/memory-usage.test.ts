@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto'
+import { connect as connectTo } from 'node:net'
 import { expect, inject, it } from 'vitest'
 import { connect } from '../../../src/ioredis/index.js'
-import { RateLimiter, slidingWindow, tokenBucket } from '../../../src/ratelimit/index.js'
+import { fixedWindow, RateLimiter, slidingWindow, tokenBucket } from '../../../src/ratelimit/index.js'
 import { type Argument, keyOf, type RedisPort } from '../../../src/redis/index.js'
 
 /** A bucket and two sliding windows, and a subject with an id as databases give them. */
@@ -41,6 +43,69 @@ it('takes one command a decision, of at most 200 bytes', async () => {
   expect(sent).toHaveLength(2)
   expect(Math.max(...sent)).toBeLessThanOrEqual(200)
 })
+
+/** The same for a user, and a bucket and a window of its tenant, at two keys of one slot. */
+const togetherOf = (port: RedisPort) =>
+  new RateLimiter<'second' | 'minute' | 'tenant' | 'month', { tenant: string; user: string }>(port, {
+    name: 'together',
+    tiers: {
+      second: tokenBucket({ capacity: 100, refillPerSecond: 100 }),
+      minute: slidingWindow({ limit: 10_000, windowMs: 60_000 }),
+      tenant: tokenBucket({ capacity: 2, refillPerSecond: 0.001, by: 'tenant' }),
+      month: fixedWindow({ limit: 5_000_000, align: { period: 'month' }, by: 'tenant' }),
+    },
+    whenUnavailable: 'deny',
+    deadlineMs: 2000,
+    together: true,
+  })
+
+it('takes one command a decision of two keys, also where one of them refuses: MONITOR', async () => {
+  const caller = { tenant: `t${subject}`, user: 'ada' }
+  await using port = await connect({ nodes: inject('clusterNodes') })
+  const limiter = togetherOf(port)
+  // Scripts are loaded by the first.
+  expect(await limiter.consume(caller)).toMatchObject({ allowed: true })
+  await using heard = await monitored(port)
+  expect(await limiter.consume(caller)).toMatchObject({ allowed: true })
+  expect(await limiter.consume(caller)).toMatchObject({ violated: ['tenant'] })
+  await limiter.peek(caller)
+  const end = randomUUID()
+  await port.onEachPrimary(['ECHO', end])
+  await expect.poll(() => heard.lines.filter((line) => line.includes(end))).toHaveLength(heard.nodes)
+  const ours = heard.lines.filter((line) => line.includes(caller.tenant))
+  const asked = ours.filter((line) => !line.includes(' lua] '))
+  expect(asked).toHaveLength(3)
+  for (const line of asked) expect(line).toMatch(/ "evalsha" /i)
+  // What is refused is written nowhere, and neither is what is looked at.
+  expect(ours.filter((line) => line.includes(' lua] "SET"'))).toHaveLength(2)
+})
+
+async function monitored(port: RedisPort) {
+  const lines: string[] = []
+  const primaries = port.topology().nodes.filter(({ role }) => role === 'primary')
+  const sockets = primaries.map(({ host, port: at }) => connectTo(at, host))
+  for (const socket of sockets) {
+    let rest = ''
+    let isOn = false
+    socket.on('data', (bytes) => {
+      rest += bytes.toString('latin1')
+      const parts = rest.split('\r\n')
+      rest = parts.pop() ?? ''
+      lines.push(...parts)
+      isOn = true
+    })
+    socket.write('MONITOR\r\n')
+    await expect.poll(() => isOn).toBe(true)
+  }
+  return {
+    lines,
+    nodes: sockets.length,
+    [Symbol.asyncDispose]: () => {
+      for (const socket of sockets) socket.destroy()
+      return Promise.resolve()
+    },
+  }
+}
 
 /** As a client writes it. */
 function bytesOf(words: readonly Argument[]): number {

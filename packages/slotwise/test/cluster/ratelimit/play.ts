@@ -29,7 +29,7 @@ export type Step =
   | { readonly kind: 'turn'; readonly wait: number }
   | { readonly kind: 'change' }
 
-const START_US = 86_400_000_000_000n
+export const START_US = 86_400_000_000_000n
 const HORIZON = 1n << 52n
 
 /** The first whole number from 0 for which something is so, which it stays. */
@@ -44,7 +44,7 @@ function first(isSo: (at: bigint) => boolean, most = HORIZON): bigint {
 }
 
 /** What the oracle says of one tier at a moment: everything by trying. */
-function expected(oracle: Oracle, at: bigint, cost: bigint) {
+export function expected(oracle: Oracle, at: bigint, cost: bigint) {
   const waitFor = (amount: bigint) => first((later) => oracle.pass(at, at + later).has(amount))
   const remaining = oracle.has(0n) ? first((amount) => !oracle.has(amount + 1n), oracle.limit) : 0n
   return {
@@ -52,6 +52,34 @@ function expected(oracle: Oracle, at: bigint, cost: bigint) {
     resetUs: Number(first((later) => oracle.pass(at, at + later).isFresh)),
     waitUs: cost === 0n ? 0 : Number(waitFor(cost)),
     nextUs: remaining >= oracle.limit ? 0 : Number(waitFor(remaining + 1n)),
+  }
+}
+
+/** What a script told of each tier, and what its oracle says. */
+export function compare(
+  answer: Answer,
+  after: readonly Oracle[],
+  {
+    costs,
+    isAdmitted,
+    now,
+  }: { readonly costs: readonly number[]; readonly isAdmitted: boolean; readonly now: bigint },
+): void {
+  for (const [i, oracle] of after.entries()) {
+    const cost = isAdmitted ? 0 : (costs[i] ?? 0)
+    const { remaining, resetUs, waitUs, nextUs } = expected(oracle, now, BigInt(cost))
+    const standing = answer.standings[i]
+    assert(standing)
+    const told = Math.max(0, standing.remaining)
+    assert.deepEqual(
+      {
+        remaining: told,
+        resetUs: standing.resetUs,
+        waitUs: cost === 0 ? 0 : standing.waitUs(cost),
+        nextUs: told >= Number(oracle.limit) ? 0 : standing.waitUs(told + 1),
+      },
+      { remaining, resetUs, waitUs, nextUs },
+    )
   }
 }
 
@@ -66,7 +94,7 @@ interface Admission {
 }
 
 /** How long a mark is kept, in the time of a play. */
-const KEEP_US = 1_000_000_000
+export const KEEP_US = 1_000_000_000
 
 /** Plays one history by the scripts and by the oracles; throws where they differ. */
 export class Play {
@@ -199,7 +227,7 @@ export class Play {
     assert.equal(answer.verdict, isAdmitted ? 'admitted' : 'refused')
     assert.equal(answer.nowUs, Number(this.#now))
     const after = isAdmitted ? present.map((oracle, i) => oracle.take(BigInt(costs[i] ?? 0))) : present
-    this.#compare(answer, after, costs, isAdmitted)
+    compare(answer, after, { costs, isAdmitted, now: this.#now })
     const takes = costs.some((cost) => cost > 0)
     if (isAdmitted && takes) {
       this.#keep(after)
@@ -234,25 +262,6 @@ export class Play {
     const due = await this.#subject.decide(this.#policy, costs, this.#now, { id, skewUs })
     assert.equal(due.verdict, 'admitted', 'at its turn')
     this.#keep(turn.map((oracle, i) => oracle.take(BigInt(costs[i] ?? 0))))
-  }
-
-  #compare(answer: Answer, after: readonly Oracle[], costs: readonly number[], isAdmitted: boolean): void {
-    for (const [i, oracle] of after.entries()) {
-      const cost = isAdmitted ? 0 : (costs[i] ?? 0)
-      const { remaining, resetUs, waitUs, nextUs } = expected(oracle, this.#now, BigInt(cost))
-      const standing = answer.standings[i]
-      assert(standing)
-      const told = Math.max(0, standing.remaining)
-      assert.deepEqual(
-        {
-          remaining: told,
-          resetUs: standing.resetUs,
-          waitUs: cost === 0 ? 0 : standing.waitUs(cost),
-          nextUs: told >= Number(oracle.limit) ? 0 : standing.waitUs(told + 1),
-        },
-        { remaining, resetUs, waitUs, nextUs },
-      )
-    }
   }
 
   async #penalize(given: readonly number[]): Promise<void> {
@@ -294,9 +303,9 @@ export class Play {
   }
 }
 
-const costs = fc.array(fc.nat(6), { minLength: 4, maxLength: 4 })
+export const costs = fc.array(fc.nat(6), { minLength: 4, maxLength: 4 })
 /** Waits of which most leave something used. */
-const wait = fc.oneof(
+export const wait = fc.oneof(
   { weight: 12, arbitrary: fc.nat(150) },
   { weight: 3, arbitrary: fc.nat(1500) },
   { weight: 1, arbitrary: fc.constant(0) },

@@ -26,7 +26,9 @@ export class StagedLimiter {
     this.nowUs = startUs
     const call: RedisPort['call'] = async (one) => {
       if (!('script' in one)) throw new TypeError('only scripts run on a stage')
-      const reply = await stage.run(instead(one.script), one.keys[0], one.args, this.nowUs)
+      const [key, other] = one.keys
+      const keys = other === undefined ? key : ([key, other] as const)
+      const reply = await stage.run(instead(one.script), keys, one.args, this.nowUs)
       if (this.lose === 0) return reply
       this.lose--
       throw new OutcomeUnknownError('lost', { node: 'stage' })

@@ -9,6 +9,7 @@ import { Policy } from '../../../src/ratelimit/policy.js'
 import refundSource from '../../../src/ratelimit/refund.lua.js'
 import renewSource from '../../../src/ratelimit/renew.lua.js'
 import type { Tier } from '../../../src/ratelimit/tiers.js'
+import togetherSource from '../../../src/ratelimit/together.lua.js'
 import {
   type Argument,
   type Key,
@@ -23,7 +24,12 @@ import { onAnotherClock } from '../../support/fake-clock.js'
 
 /** Where the scripts run by a clock of ours, which also ends keys. Moments are microseconds as the scripts count them. */
 export interface Stage {
-  run(script: ScriptSource, key: Key, args: readonly Argument[], nowUs: bigint): Promise<Reply>
+  run(
+    script: ScriptSource,
+    keys: Key | readonly [Key, Key],
+    args: readonly Argument[],
+    nowUs: bigint,
+  ): Promise<Reply>
   /** How long the key lasts still, in milliseconds; -2 where there is none. */
   pttl(key: Key, nowUs: bigint): Promise<number>
   close(): Promise<void>
@@ -42,9 +48,9 @@ export function memoryStage(): Stage {
   const port = new MemoryRedis({ clock, scripts: compiledTwin }).connect()
   const at = (nowUs: bigint): void => clock.advance(Number(nowUs) / 1000 + EPOCH_US / 1000 - clock.now())
   return {
-    run: (script, key, args, nowUs) => {
+    run: (script, keys, args, nowUs) => {
       at(nowUs)
-      return port.call({ script, keys: [key], args }, { binary: true })
+      return port.call({ script, keys: listOf(keys), args }, { binary: true })
     },
     pttl: async (key, nowUs) => {
       at(nowUs)
@@ -57,11 +63,11 @@ export function memoryStage(): Stage {
 async function serverStage(): Promise<Stage> {
   const port: RedisPort = await connect({ nodes: inject('clusterNodes'), namespace: 'model' })
   const clocked = new Map<ScriptSource, ScriptSource>()
-  const run: Stage['run'] = async (script, key, args, nowUs) => {
+  const run: Stage['run'] = async (script, keys, args, nowUs) => {
     const known = clocked.get(script) ?? onAnotherClock(script)
     clocked.set(script, known)
     const clock = String(nowUs + BigInt(EPOCH_US))
-    return await port.call({ script: known, keys: [key], args: [...args, clock] }, { binary: true })
+    return await port.call({ script: known, keys: listOf(keys), args: [...args, clock] }, { binary: true })
   }
   return {
     run,
@@ -72,6 +78,9 @@ async function serverStage(): Promise<Stage> {
 
 /** In the project `memory` by twins, in the project `cluster` on servers. */
 export const anyStage = async (): Promise<Stage> => (inject('inMemory') ? memoryStage() : await serverStage())
+
+const listOf = (keys: Key | readonly [Key, Key]): readonly [Key, ...Key[]] =>
+  typeof keys === 'string' ? [keys] : keys
 
 const newKey = (): Key => keyOf({ namespace: 'model', pattern: 'ratelimit', name: 'm' }, randomUUID())
 
@@ -103,6 +112,7 @@ export interface Scripts {
   readonly refund: ScriptSource
   readonly renew: ScriptSource
   readonly block: ScriptSource
+  readonly together: ScriptSource
 }
 
 export const SCRIPTS: Scripts = {
@@ -110,15 +120,23 @@ export const SCRIPTS: Scripts = {
   refund: refundSource,
   renew: renewSource,
   block: blockSource,
+  together: togetherSource,
+}
+
+/** What one key is asked for. */
+export interface Asked {
+  readonly policy: Policy<string>
+  readonly costs: readonly number[]
 }
 
 /** One subject, as a limiter would treat it, at moments of our choice. */
 export class Subject {
-  readonly key = newKey()
+  readonly key: Key
   readonly #stage: Stage
   readonly #scripts: Scripts
 
-  constructor(stage: Stage, scripts: Scripts) {
+  constructor(stage: Stage, scripts: Scripts, key = newKey()) {
+    this.key = key
     this.#stage = stage
     this.#scripts = scripts
   }
@@ -142,6 +160,21 @@ export class Subject {
     }
     const answer = await ask(nowUs + skewUs)
     return answer.verdict === 'another-day' ? await ask(BigInt(answer.nowUs)) : answer
+  }
+
+  /** With a part that it has in common with others; the answers in this order. */
+  async decideWith(
+    part: Subject,
+    [own, common]: readonly [Asked, Asked],
+    nowUs: bigint,
+    id: Buffer,
+  ): Promise<readonly [Answer, Answer]> {
+    const plan = ({ policy, costs }: Asked) => policy.plan.bytes(costs, false, Number(nowUs))
+    const takes = [...own.costs, ...common.costs].some((cost) => cost > 0) ? 1 : 0
+    const args = [plan(own), plan(common), id, '', takes, '', '']
+    const reply = await this.#stage.run(this.#scripts.together, [this.key, part.key], args, nowUs)
+    const [one, other] = reply as readonly unknown[]
+    return [own.policy.plan.read(one, own.costs), common.policy.plan.read(other, common.costs)]
   }
 
   async refund(

@@ -27,6 +27,7 @@ import settleTag from '../../../src/invalidation/tags/settle.lua.js'
 import { connect } from '../../../src/ioredis/index.js'
 import acquireLock from '../../../src/lock/acquire.lua.js'
 import extendLock from '../../../src/lock/extend.lua.js'
+import fencedSet from '../../../src/lock/fenced-set.lua.js'
 import lookAtLock from '../../../src/lock/look.lua.js'
 import finishOnce from '../../../src/lock/once/finish.lua.js'
 import forgetOnce from '../../../src/lock/once/forget.lua.js'
@@ -55,6 +56,7 @@ import { Policy } from '../../../src/ratelimit/policy.js'
 import refundDecision from '../../../src/ratelimit/refund.lua.js'
 import renewDecision from '../../../src/ratelimit/renew.lua.js'
 import showSubject from '../../../src/ratelimit/show.lua.js'
+import decideTogether from '../../../src/ratelimit/together.lua.js'
 import {
   type Argument,
   type Key,
@@ -162,6 +164,9 @@ const linePlan = fc
 const sparePlan = fc
   .tuple(policy, fc.array(fc.nat(3), { minLength: 4, maxLength: 4 }))
   .map(([one, costs]) => one.plan.bytes(costs, false, planNow, SPARE))
+const spares = fc
+  .array(fc.nat(2), { minLength: 4, maxLength: 4 })
+  .map((all) => Buffer.from(all.flatMap((spare) => [0, 0, 0, 0, spare])))
 const decisionId = fc.constantFrom('IDENT-01', 'IDENT-02', 'IDENT-03')
 const leaseId = decisionId.map((id) => id.slice(0, 6))
 const keepUs = fc.constantFrom<Argument>('', '', 30_000)
@@ -273,6 +278,9 @@ const PATTERNS: Readonly<
     [releasePermits, [owner]],
     [resizePermits, [fc.constantFrom(2, 3)]],
   ],
+  fenced: [
+    [fencedSet, [fc.constantFrom('7', '8', '10', '1790000000000001'), value, fc.constantFrom('0', '1'), ms]],
+  ],
   'lock-marker': [
     [raiseLongest, [token, orNone]],
     [renewMarker, [token]],
@@ -314,17 +322,12 @@ const PATTERNS: Readonly<
     [decide, [plan, decisionId, keepUs]],
     [decide, [plan, decisionId, keepUs]],
     [decide, [linePlan, decisionId, fc.constantFrom('', 30_000), fc.constantFrom(0, 2000, 50_000)]],
+    [decide, [sparePlan, decisionId, fc.constant(''), spares]],
     [
-      decide,
-      [
-        sparePlan,
-        decisionId,
-        fc.constant(''),
-        fc
-          .array(fc.nat(2), { minLength: 4, maxLength: 4 })
-          .map((spares) => Buffer.from(spares.flatMap((spare) => [0, 0, 0, 0, spare]))),
-      ],
+      decideTogether,
+      [plan, plan, decisionId, keepUs, fc.constantFrom(0, 1), fc.constant(''), fc.constant('')],
     ],
+    [decideTogether, [sparePlan, sparePlan, decisionId, keepUs, fc.constant(1), spares, spares]],
     [refundDecision, [plan, receipt, leaseId, decisionId, fc.constant(30_000)]],
     [renewDecision, [plan, leaseId]],
     [blockSubject, [policy.map((one) => one.plan.empty), fc.constantFrom(0, 5, 30)]],

@@ -3,10 +3,11 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/decide',
-sha1: '849d8ab46bd85e79c8488ce2dbb95648201d4545',
+sha1: '91508bf7ebf1e0975070244a7efff285562bdb81',
 run(redis) {
 let plan: lua.Value = lua.index(redis.ARGV, 1)
 let [_, id, keep, ahead]: lua.Value[] = [...lua.unpack(redis.ARGV)]
+let joint: lua.Value = lua.index(redis.ARGV, "joint")
 let [mode, parts, layout, first]: lua.Value[] = [...lua.unpackStruct(">BBI4", plan)]
 let force: lua.Value = lua.eq(lua.mod(lua.num(mode), 2), 1)
 let shares: lua.Value = lua.gt(lua.mod(lua.num(mode), 4), 1)
@@ -17,7 +18,7 @@ const all: lua.Value[] = [lua.tonumber(keep), lua.or(lua.and(lua.gt(lua.mod(lua.
 keep = all[0]
 ahead = all[1]
 }
-let time: lua.Value = redis.call("TIME")
+let time: lua.Value = lua.or(lua.and(joint, () => lua.index(joint, "time")), () => redis.call("TIME"))
 let now: lua.Value = (lua.num((lua.num((lua.num(lua.index(time, 1)) * 1000000)) + lua.num(lua.index(time, 2)))) - 1704067200000000)
 let saved: lua.Value = redis.call("GET", lua.index(redis.KEYS, 1))
 let known: lua.Value = false
@@ -54,9 +55,9 @@ block = lua.unpackStruct(">d", saved, entries)[0]
 entries = (lua.num(entries) + 16)
 }
 let blocked: lua.Value = lua.and(lua.gt(block, now), () => !lua.yes(force))
-let verdict: lua.Value = lua.or(lua.and(blocked, () => "0"), () => "1")
+let verdict: lua.Value = lua.or(lua.and(lua.or(blocked, () => lua.and(joint, () => lua.index(joint, "refused"))), () => "0"), () => "1")
 let charge: lua.Value = 1
-let taken: lua.Value = 0
+let taken: lua.Value = lua.or(lua.and(joint, () => lua.index(joint, "takes")), () => 0)
 let reply: lua.Value = undefined
 let record: lua.Value = undefined
 let lists: lua.Value = undefined
@@ -461,7 +462,12 @@ if (lua.yes(lua.gt(block, full))) {
 full = block
 }
 }
-redis.call("SET", lua.index(redis.KEYS, 1), lua.concat(record, lua.concat(lists, marks)), "PX", lua.max(1, lua.ceil((lua.num((lua.num(full) - lua.num(now))) / 1000))))
+record = lua.concat(record, lua.concat(lists, marks))
+let ms: lua.Value = lua.max(1, lua.ceil((lua.num((lua.num(full) - lua.num(now))) / 1000)))
+if (lua.yes(joint)) {
+return lua.concat(verdict, reply)
+}
+redis.call("SET", lua.index(redis.KEYS, 1), record, "PX", ms)
 }
 return lua.concat(verdict, reply)
 },

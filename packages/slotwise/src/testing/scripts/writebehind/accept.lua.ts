@@ -42,7 +42,6 @@ return [lua.table([0, (lua.num((lua.num(last) - lua.num(first))) + 1), size, -1]
 }
 let since: lua.Value = lua.max(lua.tonumber(lua.sub(removed, 9, 22)), lua.tonumber(lua.sub(oldest, 17, 30)))
 return [lua.table([0, (lua.num((lua.num(last) - lua.num(first))) + 1), size, lua.abs((lua.num(lua.tonumber(lua.sub(removed, 23))) - lua.num((lua.num(now) - lua.num(since)))))])]
-return []
 })
 const counted: lua.Value = lua.fn((row: lua.Value, field: lua.Value, by: lua.Value, value: lua.Value, bytes: lua.Value, expected: lua.Value) => {
 let kind$2: lua.Value = lua.sub(row, 9, 9)
@@ -90,7 +89,6 @@ return [undefined, lua.table([3])]
 let text: lua.Value = lua.format("%.0f", sum)
 counters = lua.concat(others, lua.concat(lua.char(lua.len(field)), lua.concat(field, lua.concat(lua.char(lua.len(text)), text))))
 return [lua.concat("c", lua.concat(lua.format("%04d", lua.len(counters)), lua.concat(counters, state))), text]
-return []
 })
 let moment: lua.Value = lua.format("%014.0f", now)
 let reply: lua.Value = lua.table([first])

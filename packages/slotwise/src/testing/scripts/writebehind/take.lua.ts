@@ -23,7 +23,6 @@ return [false]
 }
 let next: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", (lua.num(number) + 1))))
 return [lua.and(next, () => lua.eq(lua.sub(next, 9, 16), tag))]
-return []
 })
 let number$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 1))
 let tag$2: lua.Value = lua.index(redis.ARGV, 2)
