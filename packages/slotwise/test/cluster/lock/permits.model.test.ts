@@ -58,10 +58,14 @@ class PlainPermits {
   }
 
   acquire(owner: string, shares: number, ttlMs: number, waitMs: number, told: readonly unknown[]): void {
+    const [holders, line] = [this.#holders, [...this.#line]]
     this.tidy()
     const mine = this.#holders.find((one) => one.owner === owner)
     if (mine?.token !== undefined) {
       assert.deepEqual(told.slice(0, 3), [1, String(mine.token), mine.endsMs - now], 'asked again')
+      // Nothing was written.
+      this.#holders = holders
+      this.#line = line
       return
     }
     if (mine === undefined && (this.#line.length > 0 || this.used + shares > this.permits)) {
@@ -70,6 +74,8 @@ class PlainPermits {
       const ends = this.#holders.map(({ endsMs }) => endsMs)
       const until = shares > 1 ? Math.max(...ends) : Math.min(...ends)
       assert.deepEqual(told.slice(0, 3), [0, until - now, waitMs > 0 ? place : 0], 'turned away')
+      const isSame = line.length === this.#line.length && line.every((one, i) => one === this.#line[i])
+      if (isSame) this.#holders = holders
       return
     }
     this.#holders = this.#holders.filter((one) => one !== mine)
