@@ -222,6 +222,14 @@ export class LockLostError extends SlotwiseError {
   }
 }
 
+/**
+ * What came of a function that is to be run once cannot be stored: `undefined`, a circular structure, or more than the limit. The
+ * function has run, and the next to ask runs it again. Return `null` for "nothing", and plain data else.
+ */
+export class UnstorableResultError extends SlotwiseError {
+  readonly code = 'UNSTORABLE_RESULT'
+}
+
 /** A newer holder of the lock has written already: nothing was written. Stop, for you do not hold it any more. */
 export class StaleTokenError extends SlotwiseError {
   readonly code = 'STALE_TOKEN'

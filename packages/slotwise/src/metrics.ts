@@ -147,7 +147,8 @@ export const METRICS = {
     kind: 'histogram',
     unit: 's',
     labels: ['name', 'kind'],
-    means: 'what became of locks: `acquired`, `busy`, `unavailable`, `extended`, `released`, `lost`',
+    means:
+      'what became of locks: `acquired`, `busy`, `quarantined`, `unavailable`, `extended`, `released`, `lost`, `done`',
     alert: 'any `lost`: a holder was too slow or Redis away; `unavailable` goes on',
   },
   'slotwise.lock.votes': {

@@ -103,7 +103,16 @@ export interface Events {
   'slotwise:lock': {
     readonly name: string
     readonly resource: string
-    readonly kind: 'acquired' | 'busy' | 'quarantined' | 'unavailable' | 'extended' | 'released' | 'lost'
+    readonly kind:
+      | 'acquired'
+      | 'busy'
+      | 'quarantined'
+      | 'unavailable'
+      | 'extended'
+      | 'released'
+      | 'lost'
+      /** What a `Once` does had been done already. */
+      | 'done'
     readonly durationMs: number
   }
   /** Independent nodes voted on a lock, as far as it took to decide. */
@@ -118,6 +127,12 @@ export interface Events {
     }[]
     /** 2 where the nodes gave different tokens, and were told the largest. */
     readonly rounds: 1 | 2
+  }
+  /** A candidate of this process was elected, or leads no more. Rare. */
+  'slotwise:lock:election': {
+    readonly name: string
+    readonly resource: string
+    readonly kind: 'elected' | 'lost' | 'resigned'
   }
   /** An outbox carried changes of Postgres, or could not, or began or ceased to. */
   'slotwise:outbox': {
@@ -270,6 +285,7 @@ const channels: { readonly [K in keyof Events]: Channel } = {
   'slotwise:ratelimit:lease': channel('slotwise:ratelimit:lease'),
   'slotwise:lock': channel('slotwise:lock'),
   'slotwise:lock:votes': channel('slotwise:lock:votes'),
+  'slotwise:lock:election': channel('slotwise:lock:election'),
   'slotwise:outbox': channel('slotwise:outbox'),
   'slotwise:writebehind': channel('slotwise:writebehind'),
   'slotwise:writebehind:flush': channel('slotwise:writebehind:flush'),

@@ -7,6 +7,7 @@
 -- m the longest time that anybody may hold a lock. A server that was started or promoted since may have forgotten grants: it
 -- gives none until those are over. Where the same key is given for both, a record keeps its own token, and nothing is known of
 -- the server.
+-- v is what came of the work that the lock was for, until e: then nobody needs the lock.
 -- Asking again with the same owner gives the same answer, so this is harmless to repeat.
 -- Price: one round trip; a refusal writes nothing but a place in the line.
 --
@@ -18,7 +19,7 @@
 -- @arg least       least token, if the server's clock in microseconds is not to be it; 0 for none
 -- @arg wait_ms     how long to stay in the line; 0 takes no place
 -- @arg label       what to tell others of the holder; empty for nothing
--- @return {1, token, ms, now} held | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long
+-- @return {1, token, ms, now} held | {2, result} it is done | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long
 local CLAIM_MS = 1000
 local LONGEST_LINE = 35 * 1000
 local RETAIN_MS = 60000
@@ -30,11 +31,12 @@ local time = redis.call('TIME')
 local seconds, micros = tonumber(time[1]), tonumber(time[2])
 local now = seconds * 1000 + math.floor(micros / 1000)
 
-local saved = redis.call('HMGET', KEYS[1], 'o', 'e', 'f', 'b', 'q')
+local saved = redis.call('HMGET', KEYS[1], 'o', 'e', 'f', 'b', 'q', 'v')
 local mark = redis.call('HMGET', KEYS[2], 'h', 'r', 's', 'm')
 local ends = tonumber(saved[2]) or 0
 local holder = saved[1]
 local live = holder and ends > now
+if saved[6] and ends > now then return { 2, saved[6] } end
 if live and holder == owner and saved[3] then return { 1, saved[3], ends - now, now } end
 
 if longest > 0 then
@@ -107,8 +109,12 @@ if live then
 end
 
 local clock = seconds * 1000000 + micros
--- A proposal from a clock that is ahead must not carry the tokens away with it.
-if least > 0 then clock = math.min(least, clock + 2000000) end
+-- A proposal from a clock that is ahead must not carry the tokens away with it, further than clocks may be apart.
+if least > 0 then
+  local ahead = 2000000
+  if longest > 0 then ahead = math.min(ahead, longest * 500) end
+  clock = math.min(least, clock + ahead)
+end
 -- tostring would keep 14 of its 16 digits.
 local token = string.format('%.0f', math.max((tonumber(mark[1]) or 0) + 1, clock))
 local keep = ttl
@@ -116,7 +122,7 @@ if line ~= '' then keep = math.max(keep, redis.call('PTTL', KEYS[1])) end
 if KEYS[1] == KEYS[2] then keep = keep + RETAIN_MS end
 -- A server whose memory is full lets a script go on that has begun with what needs none, and those who make room may have to
 -- hold something for it.
-redis.call('HDEL', KEYS[1], 'b', 'q')
+redis.call('HDEL', KEYS[1], 'b', 'q', 'v', 'd')
 redis.call('HSET', KEYS[1], 'o', owner, 'e', string.format('%.0f', now + ttl), 'f', token)
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'b', ARGV[6]) end
 if line ~= '' then redis.call('HSET', KEYS[1], 'q', line) end

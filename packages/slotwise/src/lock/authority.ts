@@ -11,6 +11,8 @@ export interface Ask {
   readonly waitMs: number
   /** What others are told of the holder; empty for nothing. */
   readonly holder: string
+  /** How many of the permits, where a resource has several. */
+  readonly shares: number
 }
 
 /** What a request for a lock is told. */
@@ -25,6 +27,10 @@ export type Answer =
     }
   /** Locks may have been forgotten: none is given for so long. */
   | { readonly kind: 'quarantined'; readonly remainingMs: number }
+  /** The work that the lock is for has been done, and nobody needs it. */
+  | { readonly kind: 'done'; readonly result: string }
+  /** Others say that there are so many permits. */
+  | { readonly kind: 'conflict'; readonly permits: number }
 
 /** What the end of a lock, or its extension, is told. */
 export type Verdict = 'done' | 'over' | 'not-ours'

@@ -10,6 +10,8 @@ const REMEMBERED = 1024
 /** How often to ask where nobody calls: no place in the line, or no channel. */
 const POLL_MS = { min: 50, max: 250 }
 const OWNER = 22
+/** Nobody needs the lock any more. */
+const EVERYBODY = '*'
 
 /** What a waiter was told when it asked. */
 export interface Waiting {
@@ -36,6 +38,8 @@ interface Room {
   /** When the channel was heard last; `undefined` while it is not. */
   heardSince: number | undefined
   hasFailed: boolean
+  /** When all were called last. */
+  allCalledAt: number
   subscription: ShardSubscription | undefined
   isOver: boolean
   cancelEnd: () => void
@@ -60,7 +64,7 @@ export class Line {
     const { key, owner, askedAt, remainingMs, place, leftMs, signal } = waiting
     if (signal?.aborted === true || leftMs <= 0) return
     const room = this.#room(key)
-    if (room.called.delete(owner)) return
+    if (room.called.delete(owner) || room.allCalledAt >= askedAt) return
     const isHeard = room.heardSince !== undefined && room.heardSince <= askedAt
     const pollMs = POLL_MS.min + Math.random() * (POLL_MS.max - POLL_MS.min)
     const nobodyCalls = place === 0 || room.hasFailed
@@ -104,6 +108,7 @@ export class Line {
       called: new Set(),
       heardSince: undefined,
       hasFailed: false,
+      allCalledAt: Number.NEGATIVE_INFINITY,
       subscription: undefined,
       isOver: false,
       cancelEnd: () => {},
@@ -117,9 +122,14 @@ export class Line {
     const all = () => {
       for (const waiter of room.waiters.values()) waiter.wake()
     }
+    const hear = (message: string) => {
+      if (message !== EVERYBODY) return call(room, message)
+      room.allCalledAt = this.#clocks.monotonicMs()
+      all()
+    }
     try {
       const subscription = await this.#port.subscribe(key, {
-        message: (payload) => call(room, payload.toString()),
+        message: (payload) => hear(payload.toString()),
         interrupted: () => {
           room.heardSince = undefined
         },

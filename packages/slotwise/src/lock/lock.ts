@@ -116,6 +116,12 @@ export class HeldLock implements Lock {
       1,
       Math.min(options.deadlineMs ?? Number.POSITIVE_INFINITY, this.remainingMs()),
     )
+    // The answer may be lost, and the shorter time granted.
+    const sooner = counted(ttl)
+    if (sooner.remainingMs() < this.remainingMs()) {
+      this.#deadline = sooner
+      this.#arm()
+    }
     const verdict = await this.#keeper.extend(ttl, { ...options, deadlineMs })
     if (verdict !== 'done') this.#lose(verdict === 'over' ? 'expired' : 'taken')
     // Granted too late to be used: nobody is to wait for it.
@@ -128,6 +134,13 @@ export class HeldLock implements Lock {
   release(): Promise<boolean> {
     this.#released ??= this.#release()
     return this.#released
+  }
+
+  /** Redis has freed it already. */
+  settle(): void {
+    this.#still()
+    this.#end ??= 'released'
+    this.#released ??= Promise.resolve(true)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -199,4 +212,15 @@ export class HeldLock implements Lock {
 /** A resource as it is named in messages. */
 export function nameOf(resource: Id): string {
   return typeof resource === 'string' ? resource : resource.join(':')
+}
+
+/** Runs `body` and releases the lock whatever happens. */
+export async function whileHeld<R>(lock: Lock, body: (lock: Lock) => Promise<R>): Promise<R> {
+  try {
+    const result = await body(lock)
+    lock.assertHeld()
+    return result
+  } finally {
+    await lock.release()
+  }
 }

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../errors.js'
-import type { Key } from '../keys.js'
-import type { CallOptions } from '../options.js'
+import { type Key, plainName } from '../keys.js'
+import { type CallOptions, oneOf, shown } from '../options.js'
 import { type EvictionCheck, refuseEviction } from '../redis/eviction.js'
 import type { RedisPort } from '../redis/port.js'
 import { Readiness } from '../redis/readiness.js'
@@ -9,6 +9,8 @@ import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
 import type { Clocks } from './deadline.js'
 import { Line } from './line.js'
 import { longestOf, markerOf } from './markers.js'
+import type { LocksOptions } from './options.js'
+import { checkedLongest } from './requests.js'
 import * as scripts from './scripts.js'
 
 /** Settings of {@link OneSlot}. */
@@ -16,6 +18,8 @@ export interface OneSlotOptions {
   readonly name: string
   readonly maxTtlMs: number
   readonly quarantine: boolean
+  /** How many there are of a resource; `undefined` for locks, which are taken whole. */
+  readonly permits?: number | undefined
   readonly evictionCheck: EvictionCheck
   readonly report: (error: unknown) => void
 }
@@ -30,6 +34,7 @@ export class OneSlot implements Authority {
   readonly #options: OneSlotOptions
   readonly #readiness: Readiness
   readonly #line: Line
+  readonly #scripts: Pick<typeof scripts, 'extend' | 'release'>
   /** How long any lock of this name may be held without being extended, in any process: only ever raised. */
   #longestMs: number
 
@@ -39,6 +44,10 @@ export class OneSlot implements Authority {
     this.#options = options
     this.#longestMs = options.maxTtlMs
     this.#line = new Line(port, clocks)
+    this.#scripts =
+      options.permits === undefined
+        ? { extend: scripts.extend, release: scripts.release }
+        : { extend: scripts.extendPermits, release: scripts.releasePermits }
     this.#readiness = new Readiness(() => this.#look(), options.report)
   }
 
@@ -65,22 +74,22 @@ export class OneSlot implements Authority {
     this.#longestMs = Math.max(this.#longestMs, longest ?? 0)
   }
 
-  async acquire({ key, owner, ttlMs, waitMs, holder }: Ask, options: CallOptions): Promise<Answer> {
-    const { quarantine } = this.#options
+  async acquire({ key, owner, ttlMs, waitMs, holder, shares }: Ask, options: CallOptions): Promise<Answer> {
+    const { quarantine, permits } = this.#options
     const sentAt = this.#wallMs()
-    const answer = await scripts.acquire.run(
-      this.#port,
-      { lock: key, marker: quarantine ? markerOf(this.#port.namespace, slotOf(key)) : key },
-      {
-        owner,
-        ttl_ms: ttlMs,
-        longest_ms: quarantine ? this.#longestMs : 0,
-        least: 0,
-        wait_ms: waitMs,
-        label: holder,
-      },
-      options,
-    )
+    const keys = { lock: key, marker: quarantine ? markerOf(this.#port.namespace, slotOf(key)) : key }
+    const args = {
+      owner,
+      ttl_ms: ttlMs,
+      longest_ms: quarantine ? this.#longestMs : 0,
+      least: 0,
+      wait_ms: waitMs,
+      label: holder,
+    }
+    const answer =
+      permits === undefined
+        ? await scripts.acquire.run(this.#port, keys, args, options)
+        : await scripts.acquirePermits.run(this.#port, keys, { ...args, shares, permits }, options)
     if (answer.kind === 'quarantined') await this.#raise()
     // Tokens that grow after a loss take clocks that agree: a server's that cannot be believed is not believed once.
     if (answer.kind === 'held' && quarantine) this.#believe(answer.nowMs, sentAt)
@@ -102,11 +111,13 @@ export class OneSlot implements Authority {
   }
 
   extend(key: Key, owner: string, ttlMs: number, options: CallOptions): Promise<Verdict> {
-    return scripts.extend.run(this.#port, { lock: key }, { owner, ttl_ms: ttlMs }, options)
+    const { extend } = this.#scripts
+    return extend.run(this.#port, { lock: key }, { owner, ttl_ms: ttlMs }, options)
   }
 
   release(key: Key, owner: string, deadlineMs: number): Promise<Verdict> {
-    return scripts.release.run(this.#port, { lock: key }, { owner }, { deadlineMs })
+    const { release } = this.#scripts
+    return release.run(this.#port, { lock: key }, { owner }, { deadlineMs })
   }
 
   turn(ask: Ask, busy: Busy): Promise<void> {
@@ -115,5 +126,24 @@ export class OneSlot implements Authority {
 
   close(): Promise<void> {
     return this.#line.close()
+  }
+}
+
+/** {@link OneSlot} by settings as they were given. */
+export function oneSlot(port: RedisPort, options: LocksOptions, clocks: Clocks, permits?: number): OneSlot {
+  return new OneSlot(port, clocks, { ...slotOptions(options), permits })
+}
+
+/** Settings as they were given, checked. */
+export function slotOptions(options: LocksOptions): OneSlotOptions {
+  const { quarantine = true, evictionCheck = 'refuse' } = options
+  if (typeof quarantine !== 'boolean')
+    throw new ConfigurationError(`quarantine must be true or false, got ${shown(quarantine)}`)
+  return {
+    name: plainName('name', options.name),
+    maxTtlMs: checkedLongest('maxTtlMs', options.maxTtlMs ?? 30_000),
+    quarantine,
+    evictionCheck: oneOf('evictionCheck', evictionCheck, ['refuse', 'warn', 'off']),
+    report: (error) => options.onError?.(error),
   }
 }

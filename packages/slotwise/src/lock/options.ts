@@ -69,6 +69,12 @@ export interface AcquireOptions extends TryAcquireOptions {
   readonly waitMs?: number | undefined
 }
 
+/** Options of {@link Semaphore.tryAcquire}, {@link ReadWriteLock.tryRead} and {@link ReadWriteLock.tryWrite}. */
+export type TryShareOptions = Omit<TryAcquireOptions, 'within'>
+
+/** Options of {@link Semaphore.acquire}, {@link ReadWriteLock.read} and {@link ReadWriteLock.write}. */
+export type ShareOptions = Omit<AcquireOptions, 'within'>
+
 /** What {@link Locks.tryAcquire} was told. */
 export type Acquisition =
   | { readonly acquired: true; readonly lock: Lock }

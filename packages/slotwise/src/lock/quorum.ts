@@ -3,6 +3,7 @@ import {
   LockUnavailableError,
   type NodeRefusal,
   RedisUnavailableError,
+  UnexpectedReplyError,
 } from '../errors.js'
 import { type Key, readKey } from '../keys.js'
 import type { CallOptions } from '../options.js'
@@ -219,6 +220,8 @@ export class Quorum implements Authority {
         { deadlineMs },
       )
       if (answer.kind === 'quarantined') void this.#raise(voter)
+      if (answer.kind === 'done' || answer.kind === 'conflict')
+        throw new UnexpectedReplyError('a request for a lock was answered with something else')
       if (answer.kind !== 'held') return { holder: '', cause: undefined, ...answer }
       return (quarantine ? this.#disbelief(answer.nowMs, sentAt) : undefined) ?? answer
     } catch (cause) {

@@ -4,6 +4,13 @@ import { defineScript } from '../redis/script.js'
 import acquireSource from './acquire.lua.js'
 import type { Verdict } from './authority.js'
 import extendSource from './extend.lua.js'
+import lookSource from './look.lua.js'
+import finishSource from './once/finish.lua.js'
+import forgetSource from './once/forget.lua.js'
+import acquirePermitsSource from './permits/acquire.lua.js'
+import extendPermitsSource from './permits/extend.lua.js'
+import releasePermitsSource from './permits/release.lua.js'
+import resizePermitsSource from './permits/resize.lua.js'
 import raiseSource from './raise.lua.js'
 import ratchetSource from './ratchet.lua.js'
 import releaseSource from './release.lua.js'
@@ -16,6 +23,17 @@ export type Granted = { readonly nowMs: number } & (
   | { readonly kind: 'quarantined'; readonly remainingMs: number }
 )
 
+/** What it says where there is nothing to be had. */
+export type Refused =
+  | { readonly kind: 'done'; readonly result: string }
+  | { readonly kind: 'conflict'; readonly permits: number }
+
+/** What is to be seen at a lock. */
+export type Seen =
+  | { readonly kind: 'free' }
+  | { readonly kind: 'held'; readonly token: bigint; readonly remainingMs: number; readonly holder: string }
+  | { readonly kind: 'done'; readonly token: bigint; readonly remainingMs: number; readonly result: string }
+
 /** For how long the first of the line has the lock kept for it. The scripts say the same. */
 export const CLAIM_MS = 1000
 
@@ -23,10 +41,17 @@ export const acquire = defineScript(acquireSource, { repeat: 'safe', decode: gra
 export const extend = defineScript(extendSource, { repeat: 'safe', decode: verdict })
 export const release = defineScript(releaseSource, { repeat: 'safe', decode: verdict })
 export const ratchet = defineScript(ratchetSource, { repeat: 'safe', decode: verdict })
+export const look = defineScript(lookSource, { repeat: 'safe', decode: seen })
+export const acquirePermits = defineScript(acquirePermitsSource, { repeat: 'safe', decode: granted })
+export const extendPermits = defineScript(extendPermitsSource, { repeat: 'safe', decode: verdict })
+export const releasePermits = defineScript(releasePermitsSource, { repeat: 'safe', decode: verdict })
+export const resizePermits = defineScript(resizePermitsSource, { repeat: 'safe', decode: number })
+export const finish = defineScript(finishSource, { repeat: 'safe', decode: verdict })
+export const forget = defineScript(forgetSource, { repeat: 'safe', decode: number })
 export const raise = defineScript(raiseSource, { repeat: 'safe', decode: number })
 export const renew = defineScript(renewSource, { repeat: 'safe', decode: number })
 
-function granted(reply: Reply): Granted {
+function granted(reply: Reply): Granted | Refused {
   if (Array.isArray(reply)) {
     const [kind, ...rest] = reply as readonly Reply[]
     if (kind === 1) {
@@ -43,8 +68,23 @@ function granted(reply: Reply): Granted {
       const [remainingMs, nowMs] = rest
       if (typeof remainingMs === 'number') return { kind: 'quarantined', remainingMs, nowMs: Number(nowMs) }
     }
+    const [what] = rest
+    if (kind === 2 && typeof what === 'string') return { kind: 'done', result: what }
+    if (kind === -3 && typeof what === 'number') return { kind: 'conflict', permits: what }
   }
   throw new UnexpectedReplyError('a request for a lock was answered with something else')
+}
+
+function seen(reply: Reply): Seen {
+  if (Array.isArray(reply)) {
+    const [kind, token, remainingMs, text] = reply as readonly Reply[]
+    if (kind === 0) return { kind: 'free' }
+    if (typeof token === 'string' && typeof remainingMs === 'number' && typeof text === 'string') {
+      if (kind === 1) return { kind: 'held', token: BigInt(token), remainingMs, holder: text }
+      if (kind === 2) return { kind: 'done', token: BigInt(token), remainingMs, result: text }
+    }
+  }
+  throw new UnexpectedReplyError('a look at a lock was answered with something else')
 }
 
 function verdict(reply: Reply): Verdict {

@@ -6,7 +6,7 @@ import { SlotMovingError } from '../../src/errors.js'
 import { connect } from '../../src/ioredis/index.js'
 import { keyWithin } from '../../src/keys.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
-import { Locks } from '../../src/lock/index.js'
+import { Locks, Once, ReadWriteLock, Semaphore } from '../../src/lock/index.js'
 import { RateLimiter, tokenBucket } from '../../src/ratelimit/index.js'
 import { type ClusterNode, type Key, keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
 import { ADAPTERS } from '../support/adapters.js'
@@ -194,6 +194,41 @@ it('a lock with a quarantine is extended and released in a slot that is half mov
     for (const lock of held) expect(await lock.release()).toBe(true)
   })
   await (await locks.acquire(absent, { ttlMs: 1000, waitMs: 5000 })).release()
+})
+
+it('permits and results of what is run once are held, stored and given back in a slot that is half moved', async () => {
+  const name = 'moving'
+  const settings = { name, quarantine: false }
+  const semaphore = new Semaphore(port, { ...settings, permits: 2 })
+  const lock = new ReadWriteLock(port, settings)
+  const once = new Once<string>(port, { ...settings, ttlMs: 10_000, resultTtlMs: 60_000 })
+  for (const [pattern, hold] of [
+    ['semaphore', (resource: string) => semaphore.acquire(resource, { ttlMs: 10_000 })],
+    ['rwlock', (resource: string) => lock.write(resource, { ttlMs: 10_000 })],
+  ] as const) {
+    const keyFor = (resource: string) => keyOf({ namespace: port.namespace, pattern, name }, resource)
+    const [stays, moves, absent] = namesOfOneSlot(keyFor)
+    const held = [await hold(stays), await hold(moves)]
+    await halfMoved(keyFor(moves), async () => {
+      held.push(await hold(absent))
+      for (const one of held) await one.extend(20_000)
+      for (const one of held) expect(await one.release()).toBe(true)
+      for (const resource of [stays, moves, absent]) await (await hold(resource)).release()
+    })
+  }
+  const keyFor = (id: string) => keyOf({ namespace: port.namespace, pattern: 'once', name }, id)
+  const [stays, moves, absent] = namesOfOneSlot(keyFor)
+  await once.run(stays, async () => 'stays')
+  await once.run(moves, async () => 'moves')
+  await halfMoved(keyFor(moves), async () => {
+    for (const id of ['stays', 'moves', 'absent']) {
+      const at = { stays, moves, absent }[id] ?? absent
+      expect(await once.run(at, async () => 'absent')).toBe(id)
+      expect(await once.status(at)).toMatchObject({ state: 'done', result: id })
+      expect(await once.forget(at)).toBe(true)
+      expect(await once.run(at, async () => 'again')).toBe('again')
+    }
+  })
 })
 
 const scriptOf = (source: string) => ({

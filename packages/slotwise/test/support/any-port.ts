@@ -1,7 +1,7 @@
 import { inject } from 'vitest'
 import { connect } from '../../src/ioredis/index.js'
 import type { RedisPort } from '../../src/redis/index.js'
-import { memoryPort } from '../../src/testing/index.js'
+import { MemoryRedis, memoryPort } from '../../src/testing/index.js'
 import { compiledTwin } from './compiled-twin.js'
 
 declare module 'vitest' {
@@ -19,4 +19,11 @@ export async function anyPort({ namespace = '' } = {}): Promise<RedisPort> {
   return inject('inMemory')
     ? memoryPort({ namespace, scripts: compiledTwin })
     : await connect({ nodes: inject('clusterNodes'), namespace })
+}
+
+/** Two ports to the same Redis, as of two processes. */
+export async function twoPorts({ namespace = '' } = {}): Promise<readonly [RedisPort, RedisPort]> {
+  if (!inject('inMemory')) return await Promise.all([anyPort({ namespace }), anyPort({ namespace })])
+  const redis = new MemoryRedis({ scripts: compiledTwin })
+  return [redis.connect({ namespace }), redis.connect({ namespace })]
 }

@@ -3,13 +3,13 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ClosedError, LockBusyError } from '../../../src/errors.js'
 import { type Lock, Locks } from '../../../src/lock/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
-import { anyPort } from '../../support/any-port.js'
+import { twoPorts } from '../../support/any-port.js'
 import { portWith } from '../../support/port-with.js'
 
 let ports: readonly RedisPort[]
 let several: readonly Locks[]
 beforeAll(async () => {
-  ports = await Promise.all([anyPort({ namespace: 'test' }), anyPort({ namespace: 'test' })])
+  ports = await twoPorts({ namespace: 'test' })
   several = ports.map((port) => new Locks(port, { name: 'line', quarantine: false }))
 })
 afterAll(() => Promise.all(ports.map((port) => port.close())))

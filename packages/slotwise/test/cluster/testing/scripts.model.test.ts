@@ -28,6 +28,13 @@ import { connect } from '../../../src/ioredis/index.js'
 import acquireLock from '../../../src/lock/acquire.lua.js'
 import extendLock from '../../../src/lock/extend.lua.js'
 import fencedSet from '../../../src/lock/fenced-set.lua.js'
+import lookAtLock from '../../../src/lock/look.lua.js'
+import finishOnce from '../../../src/lock/once/finish.lua.js'
+import forgetOnce from '../../../src/lock/once/forget.lua.js'
+import acquirePermits from '../../../src/lock/permits/acquire.lua.js'
+import extendPermits from '../../../src/lock/permits/extend.lua.js'
+import releasePermits from '../../../src/lock/permits/release.lua.js'
+import resizePermits from '../../../src/lock/permits/resize.lua.js'
 import raiseLongest from '../../../src/lock/raise.lua.js'
 import ratchetLock from '../../../src/lock/ratchet.lua.js'
 import releaseLock from '../../../src/lock/release.lua.js'
@@ -251,6 +258,27 @@ const PATTERNS: Readonly<
     [extendLock, [owner, ms]],
     [ratchetLock, [owner, fc.integer({ min: START_US - 20_000, max: START_US + 900_000 })]],
     [releaseLock, [owner]],
+    [finishOnce, [owner, fc.constantFrom('{}', 'm\u00e9'), ms]],
+    [forgetOnce, []],
+    [lookAtLock, []],
+  ],
+  permits: [
+    [
+      acquirePermits,
+      [
+        owner,
+        ms,
+        fc.constant(0),
+        orNone,
+        orNone,
+        fc.constantFrom('', 'me'),
+        fc.integer({ min: 1, max: 2 }),
+        fc.constantFrom(2, 2, 3),
+      ],
+    ],
+    [extendPermits, [owner, ms]],
+    [releasePermits, [owner]],
+    [resizePermits, [fc.constantFrom(2, 3)]],
   ],
   fenced: [
     [fencedSet, [fc.constantFrom('7', '8', '10', '1790000000000001'), value, fc.constantFrom('0', '1'), ms]],

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '63df996e636a24474accef16a8116694c1a023ea',
+sha1: 'c6671be2cb87bb439fe7b1cfe47c25c05f150595',
 run(redis) {
 let CLAIM_MS: lua.Value = 1000
 let LONGEST_LINE: lua.Value = (35 * 1000)
@@ -17,11 +17,14 @@ let time: lua.Value = redis.call("TIME")
 let seconds: lua.Value = lua.tonumber(lua.index(time, 1))
 let micros: lua.Value = lua.tonumber(lua.index(time, 2))
 let now: lua.Value = (lua.num((lua.num(seconds) * 1000)) + lua.num(lua.floor((lua.num(micros) / 1000))))
-let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "e", "f", "b", "q")
+let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "e", "f", "b", "q", "v")
 let mark: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 2), "h", "r", "s", "m")
 let ends: lua.Value = lua.or(lua.tonumber(lua.index(saved, 2)), () => 0)
 let holder: lua.Value = lua.index(saved, 1)
 let live: lua.Value = lua.and(holder, () => lua.gt(ends, now))
+if ((lua.yes(lua.index(saved, 6)) && lua.yes(lua.gt(ends, now)))) {
+return lua.table([2, lua.index(saved, 6)])
+}
 if (((lua.yes(live) && lua.yes(lua.eq(holder, owner))) && lua.yes(lua.index(saved, 3)))) {
 return lua.table([1, lua.index(saved, 3), (lua.num(ends) - lua.num(now)), now])
 }
@@ -95,7 +98,11 @@ return lua.table([0, (lua.num(ends) - lua.num(now)), place, lua.or(lua.index(sav
 }
 let clock: lua.Value = (lua.num((lua.num(seconds) * 1000000)) + lua.num(micros))
 if (lua.yes(lua.gt(least, 0))) {
-clock = lua.min(least, (lua.num(clock) + 2000000))
+let ahead: lua.Value = 2000000
+if (lua.yes(lua.gt(longest, 0))) {
+ahead = lua.min(ahead, (lua.num(longest) * 500))
+}
+clock = lua.min(least, (lua.num(clock) + lua.num(ahead)))
 }
 let token: lua.Value = lua.format("%.0f", lua.max((lua.num(lua.or(lua.tonumber(lua.index(mark, 1)), () => 0)) + 1), clock))
 let keep$2: lua.Value = ttl
@@ -105,7 +112,7 @@ keep$2 = lua.max(keep$2, redis.call("PTTL", lua.index(redis.KEYS, 1)))
 if (lua.yes(lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)))) {
 keep$2 = (lua.num(keep$2) + lua.num(RETAIN_MS))
 }
-redis.call("HDEL", lua.index(redis.KEYS, 1), "b", "q")
+redis.call("HDEL", lua.index(redis.KEYS, 1), "b", "q", "v", "d")
 redis.call("HSET", lua.index(redis.KEYS, 1), "o", owner, "e", lua.format("%.0f", (lua.num(now) + lua.num(ttl))), "f", token)
 if (lua.yes(!lua.eq(lua.index(redis.ARGV, 6), ""))) {
 redis.call("HSET", lua.index(redis.KEYS, 1), "b", lua.index(redis.ARGV, 6))

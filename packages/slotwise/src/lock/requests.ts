@@ -1,0 +1,297 @@
+import {
+  ClosedError,
+  ConfigurationError,
+  LockBusyError,
+  LockUnavailableError,
+  UnexpectedReplyError,
+} from '../errors.js'
+import { type Id, type Key, type KeySpace, keyOf, plainName } from '../keys.js'
+import { type CallOptions, integer } from '../options.js'
+import { randomTag } from '../random.js'
+import type { RedisPort } from '../redis/port.js'
+import { type Events, publish } from '../telemetry.js'
+import type { Answer, Ask, Authority } from './authority.js'
+import { type Clocks, Deadline } from './deadline.js'
+import { HeldLock, type Keeper, type Lock, nameOf } from './lock.js'
+import { type Acquisition, type CommonLocksOptions, checkedHolder, type ShareOptions } from './options.js'
+
+/** One request may take so long at most; its answer is worth less the later it comes. */
+const LONGEST_REQUEST_MS = 1000
+
+/** What a request came to. */
+type Outcome =
+  | Exclude<Answer, { kind: 'held' }>
+  | { readonly kind: 'acquired'; readonly lock: HeldLock }
+  | { readonly kind: 'unavailable'; readonly cause: unknown }
+
+/** The lock, or what came of the work that it is for. */
+export type Sought = Extract<Outcome, { kind: 'acquired' | 'done' }>
+
+/** What is asked for. */
+export interface Asking extends ShareOptions {
+  readonly shares?: number | undefined
+  readonly owner?: string | undefined
+}
+
+/** 128 random bits. */
+export const freshOwner = (): string => randomTag(16).toString('base64url')
+
+/** Who asks whom, by which clocks. */
+export interface RequestsOptions extends CommonLocksOptions {
+  /** First part of the keys, after the namespace. */
+  readonly pattern: string
+  readonly clocks: Clocks
+  readonly authority: Authority
+}
+
+/** Longest time that something may be held, as it is checked everywhere. */
+export function checkedLongest(name: string, ms: number): number {
+  // A timer of Node counts to 2^31 - 1 ms.
+  return integer(name, ms, { min: 10, max: 2 ** 31 - 1 })
+}
+
+/** What all kinds of locks have in common: asking, waiting in line, and handles that hold, extend and give back. */
+export class Requests {
+  readonly #port: RedisPort
+  readonly #options: RequestsOptions
+  readonly #clocks: Clocks
+  readonly #authority: Authority
+  readonly #maxTtlMs: number
+  readonly #holder: string
+  #space: KeySpace
+  /** Shared by all views, so that closing one closes the locks. */
+  #life: { closed: boolean } = { closed: false }
+
+  constructor(port: RedisPort, options: RequestsOptions) {
+    this.#port = port
+    this.#options = options
+    this.#clocks = options.clocks
+    this.#authority = options.authority
+    this.#space = {
+      namespace: port.namespace,
+      pattern: options.pattern,
+      name: plainName('name', options.name),
+    }
+    this.#maxTtlMs = checkedLongest('maxTtlMs', options.maxTtlMs ?? 30_000)
+    this.#holder = checkedHolder(options.holder)
+  }
+
+  forTenant(tenant: string): Requests {
+    const view = new Requests(this.#port, this.#options)
+    view.#space = { ...this.#space, tenant }
+    view.#life = this.#life
+    return view
+  }
+
+  ready(): Promise<void> {
+    return this.#authority.ready()
+  }
+
+  keyOf(resource: Id): Key {
+    return keyOf(this.#space, resource)
+  }
+
+  async acquire(resource: Id, options: Asking): Promise<Lock> {
+    const sought = await this.seek(resource, options)
+    if (sought.kind === 'acquired') return sought.lock
+    throw new UnexpectedReplyError('a request for a lock was answered with a result')
+  }
+
+  /** The lock, or what came of the work that it is for. */
+  async seek(resource: Id, options: Asking): Promise<Sought> {
+    const waitMs = integer('waitMs', options.waitMs ?? 300, { min: 0 })
+    const { signal } = options
+    let ask = this.#ask(resource, options)
+    const until = this.#clocks.monotonicMs() + waitMs
+    let isInLine = false
+    const given = (error: unknown) => {
+      if (isInLine) void this.#releaseUntil(ask.key, ask.owner, LONGEST_REQUEST_MS)
+      return error
+    }
+    for (;;) {
+      const askedAt = this.#clocks.monotonicMs()
+      const waiting = { ...ask, waitMs: Math.max(0, Math.ceil(until - askedAt)) }
+      const outcome = await this.#try(resource, waiting, options).catch((error: unknown) => {
+        throw given(error)
+      })
+      if (outcome.kind === 'acquired' || outcome.kind === 'done') return outcome
+      if (outcome.kind === 'conflict') throw given(conflict(resource, outcome.permits))
+      const leftMs = until - this.#clocks.monotonicMs()
+      if (outcome.kind === 'unavailable') {
+        if (leftMs <= 0 || !wereLate(outcome.cause)) throw unavailable(resource, outcome.cause)
+        await this.#authority.turn(ask, { askedAt, remainingMs: 0, place: 0, leftMs, signal })
+      } else if (outcome.kind === 'quarantined') {
+        const { remainingMs } = outcome
+        if (remainingMs > leftMs)
+          throw given(new LockUnavailableError(nameOf(resource), { retryAfterMs: remainingMs }))
+        await this.pause(remainingMs, signal)
+      } else {
+        const { place, holder, remainingMs } = outcome
+        isInLine ||= place > 0
+        if (leftMs <= 0) throw given(new LockBusyError(nameOf(resource), remainingMs, holder || undefined))
+        await this.#authority.turn(ask, { askedAt, remainingMs, place, leftMs, signal })
+      }
+      if (signal?.aborted === true) throw given(signal.reason)
+      // What is given back of one try must not be taken for the next one's.
+      if (!isInLine && options.owner === undefined) ask = { ...ask, owner: freshOwner() }
+    }
+  }
+
+  async tryAcquire(resource: Id, options: Asking): Promise<Acquisition> {
+    const outcome = await this.#try(resource, this.#ask(resource, options), options)
+    if (outcome.kind === 'acquired') return { acquired: true, lock: outcome.lock }
+    if (outcome.kind === 'conflict') throw conflict(resource, outcome.permits)
+    if (outcome.kind === 'done')
+      throw new UnexpectedReplyError('a request for a lock was answered with a result')
+    if (outcome.kind === 'unavailable')
+      return { acquired: false, reason: 'unavailable', cause: outcome.cause }
+    const retryAfterMs = outcome.remainingMs
+    if (outcome.kind === 'quarantined') return { acquired: false, reason: 'quarantined', retryAfterMs }
+    return { acquired: false, reason: 'busy', retryAfterMs, holder: outcome.holder || undefined }
+  }
+
+  async close(): Promise<void> {
+    this.#life.closed = true
+    await this.#authority.close()
+  }
+
+  checkOpen(): void {
+    if (this.#life.closed) throw new ClosedError('these locks have been closed')
+  }
+
+  #ask(resource: Id, options: Asking): Ask & Holding {
+    const { ttlMs, maxHoldMs, holder } = options
+    this.checkOpen()
+    const ttl = this.#checkedTtl(ttlMs)
+    return {
+      key: this.keyOf(resource),
+      owner: options.owner ?? freshOwner(),
+      ttlMs: ttl,
+      maxHoldMs: maxHoldMs === undefined ? undefined : integer('maxHoldMs', maxHoldMs, { min: ttl }),
+      waitMs: 0,
+      holder: holder === undefined ? this.#holder : checkedHolder(holder),
+      shares: options.shares ?? 1,
+    }
+  }
+
+  /** One request. Whatever it may have got without being told so is given back. */
+  async #try(resource: Id, ask: Ask & Holding, { signal, deadlineMs }: CallOptions): Promise<Outcome> {
+    signal?.throwIfAborted()
+    const { key, owner, ttlMs } = ask
+    await this.ready()
+    this.checkOpen()
+    const startedAt = this.#clocks.monotonicMs()
+    const counted = Deadline.starting(this.#clocks)
+    try {
+      const answer = await this.#authority.acquire(ask, {
+        signal,
+        deadlineMs: Math.min(deadlineMs ?? LONGEST_REQUEST_MS, LONGEST_REQUEST_MS, ttlMs),
+      })
+      if (answer.kind !== 'held') {
+        if (answer.kind !== 'conflict') this.#publish(resource, answer.kind, startedAt)
+        return answer
+      }
+      const deadline = counted(Math.min(ttlMs, answer.remainingMs))
+      if (deadline.remainingMs() === 0) throw new Error('the answer came when the lock was over already')
+      this.#publish(resource, 'acquired', startedAt)
+      const grant = { ...ask, resource, token: answer.token, deadline }
+      return { kind: 'acquired', lock: new HeldLock(grant, this.#keeper(resource, key, owner)) }
+    } catch (cause) {
+      // It may have been granted, and nobody would release it until its time is over.
+      void this.#releaseUntil(key, owner, ttlMs)
+      signal?.throwIfAborted()
+      this.#publish(resource, 'unavailable', startedAt)
+      return { kind: 'unavailable', cause }
+    }
+  }
+
+  /** Ends early when the signal aborts. */
+  pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#clocks.after(Math.ceil(ms), wake)
+      function wake(): void {
+        cancel()
+        signal?.removeEventListener('abort', wake)
+        resolve()
+      }
+      signal?.addEventListener('abort', wake, { once: true })
+    })
+  }
+
+  #checkedTtl(ttlMs: number): number {
+    // Below 10 ms nothing would be left of it after the allowance for clocks.
+    return integer('ttlMs', ttlMs, { min: 10, max: this.#maxTtlMs })
+  }
+
+  #keeper(resource: Id, key: Key, owner: string): Keeper {
+    return {
+      clocks: this.#clocks,
+      checkedTtl: (ttlMs) => this.#checkedTtl(ttlMs),
+      countFrom: () => Deadline.starting(this.#clocks),
+      extend: async (ttlMs, options) => {
+        const startedAt = this.#clocks.monotonicMs()
+        const verdict = await this.#authority.extend(key, owner, ttlMs, options)
+        if (verdict === 'done') this.#publish(resource, 'extended', startedAt)
+        return verdict
+      },
+      release: async (untilMs) => {
+        const startedAt = this.#clocks.monotonicMs()
+        const freed = await this.#releaseUntil(key, owner, untilMs)
+        if (freed) this.#publish(resource, 'released', startedAt)
+        return freed
+      },
+      lost: () => {
+        this.#publish(resource, 'lost', this.#clocks.monotonicMs())
+      },
+      report: (error) => this.#options.onError?.(error),
+    }
+  }
+
+  /** Never rejects. The caller waits for the first try only, the others run until the lock is over by itself. */
+  async #releaseUntil(key: Key, owner: string, untilMs: number): Promise<boolean> {
+    const first = Math.ceil(Math.min(LONGEST_REQUEST_MS, Math.max(untilMs, 100)))
+    try {
+      return (await this.#authority.release(key, owner, first)) === 'done'
+    } catch (error) {
+      if (untilMs > first) void this.#releaseLater(key, owner, Math.ceil(untilMs - first))
+      else this.#options.onError?.(error)
+      return false
+    }
+  }
+
+  async #releaseLater(key: Key, owner: string, deadlineMs: number): Promise<void> {
+    try {
+      await this.#authority.release(key, owner, deadlineMs)
+    } catch (error) {
+      this.#options.onError?.(error)
+    }
+  }
+
+  #publish(resource: Id, kind: Events['slotwise:lock']['kind'], startedAt: number): void {
+    const { name } = this.#space
+    publish('slotwise:lock', () => ({
+      name,
+      resource: nameOf(resource),
+      kind,
+      durationMs: this.#clocks.monotonicMs() - startedAt,
+    }))
+  }
+}
+
+interface Holding {
+  readonly maxHoldMs: number | undefined
+}
+
+function conflict(resource: Id, permits: number): Error {
+  return new ConfigurationError(
+    `${nameOf(resource)} is in use with another number of permits, ${permits}: change it by resize, or wait until nobody uses it`,
+  )
+}
+
+/** Nodes have little time for an answer, and may be in time at the next try. */
+const wereLate = (cause: unknown): boolean =>
+  cause instanceof LockUnavailableError && cause.nodes.some(({ reason }) => reason === 'late')
+
+function unavailable(resource: Id, cause: unknown): Error {
+  return cause instanceof LockUnavailableError ? cause : new LockUnavailableError(nameOf(resource), { cause })
+}

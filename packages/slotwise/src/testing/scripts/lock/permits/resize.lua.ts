@@ -1,0 +1,64 @@
+// Generated from lock/permits/resize.lua by `npm run generate`: change that file, not this one.
+import * as lua from '../../../lua/index.js'
+
+const twin: lua.Twin = {
+name: 'lock/permits/resize',
+sha1: 'dd8382ef9996f83a9f4c3b66ad3349befa786f0d',
+run(redis) {
+let CLAIM_MS: lua.Value = 1000
+let time: lua.Value = redis.call("TIME")
+let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
+let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "q", "p", "h")
+let holders: lua.Value = lua.or(lua.index(saved, 1), () => "")
+let line: lua.Value = lua.or(lua.index(saved, 2), () => "")
+let permits: lua.Value = lua.tonumber(lua.index(redis.ARGV, 1))
+let held: lua.Value = ""
+let used: lua.Value = 0
+let soonest: lua.Value = 0
+let latest: lua.Value = now
+let told: lua.Value = ""
+let from: lua.Value = 1
+for (let at of lua.steps(1, lua.len(holders), 55)) {
+let ends: lua.Value = lua.tonumber(lua.sub(holders, (lua.num(at) + 22), (lua.num(at) + 34)))
+if (lua.yes(lua.gt(ends, now))) {
+used = (lua.num(used) + lua.num(lua.tonumber(lua.sub(holders, (lua.num(at) + 51), (lua.num(at) + 54)))))
+if ((lua.yes(lua.eq(soonest, 0)) || lua.yes(lua.lt(ends, soonest)))) {
+soonest = ends
+}
+latest = lua.max(latest, ends)
+} else {
+held = lua.concat(held, lua.sub(holders, from, (lua.num(at) - 1)))
+from = (lua.num(at) + 55)
+}
+}
+held = lua.concat(held, lua.sub(holders, from))
+while (lua.yes(!lua.eq(line, ""))) {
+let wanted: lua.Value = lua.sub(line, 36, 39)
+if (lua.yes(lua.gt(lua.tonumber(lua.sub(line, 23, 35)), now))) {
+if ((lua.yes(lua.gt(used, 0)) && lua.yes(lua.gt((lua.num(used) + lua.num(lua.tonumber(wanted))), permits)))) {
+break
+}
+let first: lua.Value = lua.sub(line, 1, 22)
+let claim: lua.Value = lua.sub(lua.concat("000000000000", lua.format("%.0f", (lua.num(now) + lua.num(CLAIM_MS)))), -13)
+held = lua.concat(held, lua.concat(first, lua.concat(claim, lua.concat("0000000000000000", wanted))))
+used = (lua.num(used) + lua.num(lua.tonumber(wanted)))
+if ((lua.yes(lua.eq(soonest, 0)) || lua.yes(lua.lt((lua.num(now) + lua.num(CLAIM_MS)), soonest)))) {
+soonest = (lua.num(now) + lua.num(CLAIM_MS))
+}
+latest = lua.max(latest, (lua.num(now) + lua.num(CLAIM_MS)))
+told = lua.concat(told, first)
+}
+line = lua.sub(line, 40)
+}
+if ((lua.yes(lua.eq(held, "")) && lua.yes(lua.eq(line, "")))) {
+return 0
+}
+redis.call("PEXPIRE", lua.index(redis.KEYS, 1), lua.max((lua.num(latest) - lua.num(now)), redis.call("PTTL", lua.index(redis.KEYS, 1))))
+redis.call("HSET", lua.index(redis.KEYS, 1), "o", held, "q", line, "p", permits)
+for (let at$2 of lua.steps(1, lua.len(told), 22)) {
+redis.pcall("SPUBLISH", lua.index(redis.KEYS, 1), lua.concat(lua.sub(told, at$2, (lua.num(at$2) + 21)), lua.sub(line, 1, 22)))
+}
+return 1
+},
+}
+export default twin
