@@ -142,7 +142,7 @@ const PROMISES: Readonly<Record<string, (world: World, make: () => Promise<Conte
       const second = await world.within(400, b.acquire(10_000))
       return first !== undefined && second === undefined
     },
-    'a later holder has a larger token': async (world, make) => {
+    'a later holder has a larger token': async (_, make) => {
       const one = await make()
       const first = await one.acquire(1000)
       await first?.release()
