@@ -156,15 +156,17 @@ export class Locks {
         throw given(error)
       })
       if (outcome.kind === 'acquired') return outcome.lock
-      if (outcome.kind === 'unavailable') throw unavailable(resource, outcome.cause)
-      const { remainingMs } = outcome
       const leftMs = until - this.#clocks.monotonicMs()
-      if (outcome.kind === 'quarantined') {
+      if (outcome.kind === 'unavailable') {
+        if (leftMs <= 0 || !wereLate(outcome.cause)) throw unavailable(resource, outcome.cause)
+        await this.#authority.turn(ask, { askedAt, remainingMs: 0, place: 0, leftMs, signal })
+      } else if (outcome.kind === 'quarantined') {
+        const { remainingMs } = outcome
         if (remainingMs > leftMs)
           throw given(new LockUnavailableError(nameOf(resource), { retryAfterMs: remainingMs }))
         await this.#pause(remainingMs, signal)
       } else {
-        const { place, holder } = outcome
+        const { place, holder, remainingMs } = outcome
         isInLine ||= place > 0
         if (leftMs <= 0) throw given(new LockBusyError(nameOf(resource), remainingMs, holder || undefined))
         await this.#authority.turn(ask, { askedAt, remainingMs, place, leftMs, signal })
@@ -367,6 +369,10 @@ export class Locks {
 interface Holding {
   readonly maxHoldMs: number | undefined
 }
+
+/** Nodes have little time for an answer, and may be in time at the next try. */
+const wereLate = (cause: unknown): boolean =>
+  cause instanceof LockUnavailableError && cause.nodes.some(({ reason }) => reason === 'late')
 
 const randomOwner = (): string => randomTag(16).toString('base64url')
 
