@@ -352,6 +352,16 @@ describe('a majority of independent nodes', () => {
     expect(lock.remainingMs()).toBeGreaterThan(0)
   })
 
+  it('is asked for again while there is time, where nodes were late', async () => {
+    const { contender, set, recover, time } = world(3)
+    const locks = await contender()
+    set('hangs', 0, 1)
+    const asked = locks.acquire('r', { ttlMs: 3000, waitMs: 1000 })
+    await time.advance(50)
+    recover()
+    expect((await within(time, 300, asked)).remainingMs()).toBeGreaterThan(2000)
+  })
+
   it('stops waiting when it is told to, and leaves no vote behind', async () => {
     const { contender, set, recover, holding, time } = world(3)
     const locks = await contender()
