@@ -146,7 +146,7 @@ export const METRICS = {
     kind: 'histogram',
     unit: 's',
     labels: ['name', 'kind'],
-    means: 'what became of locks: `acquired`, `busy`, `unavailable`, `extended`, `released`, `lost`',
+    means: 'what became of locks: `acquired`, `busy`, `quarantined`, `unavailable`, `extended`, `released`, `lost`',
     alert: 'any `lost`: a holder was too slow or Redis away; `unavailable` goes on',
   },
   'slotwise.outbox.events': {
