@@ -30,6 +30,7 @@ import extendLock from '../../../src/lock/extend.lua.js'
 import raiseLongest from '../../../src/lock/raise.lua.js'
 import releaseLock from '../../../src/lock/release.lua.js'
 import renewMarker from '../../../src/lock/renew.lua.js'
+import showLock from '../../../src/lock/show.lua.js'
 import blockSubject from '../../../src/ratelimit/block.lua.js'
 import decide from '../../../src/ratelimit/decide.lua.js'
 import countHits from '../../../src/ratelimit/hits/count.lua.js'
@@ -244,6 +245,7 @@ const PATTERNS: Readonly<
     [acquireLock, [owner, ms, fc.constant(0), orNone, orNone, fc.constantFrom('', 'me')]],
     [extendLock, [owner, ms]],
     [releaseLock, [owner]],
+    [showLock, []],
   ],
   'lock-marker': [
     [raiseLongest, [token, orNone]],
