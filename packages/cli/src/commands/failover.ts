@@ -5,7 +5,7 @@ import { asNodesKnow } from '../connection/nodes.js'
 import { type ConnectionFlags, dryRun, withConnection, yes } from '../connection/options.js'
 import { Refusal } from '../exit.js'
 import { duration } from '../output/units.js'
-import { operating, placed } from './operation.js'
+import { carryingLocks, operating, placed } from './operation.js'
 
 interface FailoverFlags extends ConnectionFlags {
   readonly to?: string
@@ -43,12 +43,17 @@ export function addFailover(program: Command, runner: Runner): void {
         )
       }
       const { failover } = await import('slotwise/cluster')
-      const done = await failover({
-        ...operating(connection, terminal, flags.dryRun),
-        to: flags.to && (await asNodesKnow(flags.to)),
-        from: flags.from && (await asNodesKnow(flags.from)),
-        mode: flags.takeover ? 'takeover' : 'planned',
-      })
+      const to = flags.to && (await asNodesKnow(flags.to))
+      const from = flags.from && (await asNodesKnow(flags.from))
+      const done = await carryingLocks(connection, terminal, (carried) =>
+        failover({
+          ...operating(connection, terminal, flags.dryRun),
+          ...carried,
+          to,
+          from,
+          mode: flags.takeover ? 'takeover' : 'planned',
+        }),
+      )
       return {
         json: { ...done, from: done.from ?? null, dryRun: flags.dryRun },
         text: () => {
