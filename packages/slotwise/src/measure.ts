@@ -100,9 +100,7 @@ export function measure(sink: Sink, { perNode }: { readonly perNode: boolean }):
       sink('slotwise.ratelimit.lease.changes', 1, { name: limiter, kind })
       if (tokens > 0) sink('slotwise.ratelimit.lease.tokens', tokens, { name: limiter })
     }),
-    hear('slotwise:lock', ({ name, kind, durationMs }) => {
-      sink('slotwise.lock.operation.duration', durationMs / 1000, { name: bounds.of('locks', name), kind })
-    }),
+    ...measureLocks(sink, (name) => bounds.of('locks', name), at),
     hear('slotwise:outbox', ({ name: given, kind, events, delayMs }) => {
       const name = bounds.of('outbox', given)
       if (kind === 'elected' || kind === 'interrupted') {
@@ -117,6 +115,32 @@ export function measure(sink: Sink, { perNode }: { readonly perNode: boolean }):
   return () => {
     for (const stop of stops) stop()
   }
+}
+
+function measureLocks(
+  sink: Sink,
+  named: (name: string) => string,
+  at: (node: string) => Attributes,
+): readonly (() => void)[] {
+  return [
+    hear('slotwise:lock', ({ name: given, kind, durationMs, place, heldMs, reason }) => {
+      const name = named(given)
+      if (kind === 'second-round') {
+        sink('slotwise.lock.second_rounds', 1, { name })
+        return
+      }
+      sink('slotwise.lock.operation.duration', durationMs / 1000, { name, kind })
+      if (place !== undefined) sink('slotwise.lock.line.place', place, { name })
+      if (heldMs !== undefined)
+        sink('slotwise.lock.hold.duration', heldMs / 1000, { name, end: reason ?? 'released' })
+    }),
+    hear('slotwise:lock:wait', ({ name, outcome, waitedMs }) => {
+      sink('slotwise.lock.wait.duration', waitedMs / 1000, { name: named(name), outcome })
+    }),
+    hear('slotwise:lock:vote', ({ name, node, vote }) => {
+      sink('slotwise.lock.votes', 1, { name: named(name), vote, ...at(node) })
+    }),
+  ]
 }
 
 function measureWriteBehind(sink: Sink, named: (name: string) => string): readonly (() => void)[] {

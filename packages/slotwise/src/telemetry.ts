@@ -101,8 +101,39 @@ export interface Events {
   'slotwise:lock': {
     readonly name: string
     readonly resource: string
-    readonly kind: 'acquired' | 'busy' | 'quarantined' | 'unavailable' | 'extended' | 'released' | 'lost'
+    readonly kind:
+      | 'acquired'
+      | 'busy'
+      | 'quarantined'
+      | 'unavailable'
+      | 'extended'
+      | 'released'
+      | 'lost'
+      /** The nodes of a Redlock did not agree, and are asked once more. */
+      | 'second-round'
     readonly durationMs: number
+    /** For `'busy'`, of who waits: its place in the line, from 1 on. */
+    readonly place: number | undefined
+    /** For what ended it, `'released'` or `'lost'`: how long it was held. */
+    readonly heldMs: number | undefined
+    /** For `'lost'`: its time was over, or somebody else has it. */
+    readonly reason: 'expired' | 'taken' | undefined
+  }
+  /** Somebody has waited for a lock (`acquire`). */
+  'slotwise:lock:wait': {
+    readonly name: string
+    readonly resource: string
+    /** `'aborted'` by its caller's signal. */
+    readonly outcome: 'acquired' | 'busy' | 'quarantined' | 'unavailable' | 'aborted'
+    readonly waitedMs: number
+  }
+  /** A node of a Redlock was asked for a lock. */
+  'slotwise:lock:vote': {
+    readonly name: string
+    /** Its `host:port`. */
+    readonly node: string
+    /** `'late'`: the answer came when it was decided already. */
+    readonly vote: 'granted' | 'busy' | 'quarantined' | 'unreachable' | 'late'
   }
   /** An outbox carried changes of Postgres, or could not, or began or ceased to. */
   'slotwise:outbox': {
@@ -254,6 +285,8 @@ const channels: { readonly [K in keyof Events]: Channel } = {
   'slotwise:ratelimit': channel('slotwise:ratelimit'),
   'slotwise:ratelimit:lease': channel('slotwise:ratelimit:lease'),
   'slotwise:lock': channel('slotwise:lock'),
+  'slotwise:lock:wait': channel('slotwise:lock:wait'),
+  'slotwise:lock:vote': channel('slotwise:lock:vote'),
   'slotwise:outbox': channel('slotwise:outbox'),
   'slotwise:writebehind': channel('slotwise:writebehind'),
   'slotwise:writebehind:flush': channel('slotwise:writebehind:flush'),

@@ -101,9 +101,33 @@ export class Locks {
    *   its server may have forgotten locks for longer than the wait lasts, and says in `retryAfterMs` until when
    */
   async acquire(resource: Id, options: AcquireOptions): Promise<Lock> {
+    if (options.within !== undefined) return this.#nested(resource, options.within)
+    const startedAt = this.#clocks.monotonicMs()
+    const told = (outcome: Events['slotwise:lock:wait']['outcome']) => {
+      const waitedMs = this.#clocks.monotonicMs() - startedAt
+      publish('slotwise:lock:wait', () => ({
+        name: this.#space.name,
+        resource: nameOf(resource),
+        outcome,
+        waitedMs,
+      }))
+    }
+    try {
+      const lock = await this.#acquire(resource, options)
+      told('acquired')
+      return lock
+    } catch (error) {
+      if (options.signal?.aborted === true) told('aborted')
+      else if (error instanceof LockBusyError) told('busy')
+      else if (error instanceof LockUnavailableError)
+        told(error.retryAfterMs === undefined ? 'unavailable' : 'quarantined')
+      throw error
+    }
+  }
+
+  async #acquire(resource: Id, options: AcquireOptions): Promise<Lock> {
     const waitMs = integer('waitMs', options.waitMs ?? 300, { min: 0 })
-    const { within, signal } = options
-    if (within !== undefined) return this.#nested(resource, within)
+    const { signal } = options
     const ask = this.#ask(resource, options)
     const until = this.#clocks.monotonicMs() + waitMs
     let isInLine = false
@@ -231,7 +255,8 @@ export class Locks {
         deadlineMs: Math.min(deadlineMs ?? LONGEST_REQUEST_MS, LONGEST_REQUEST_MS, ttlMs),
       })
       if (answer.kind !== 'held') {
-        this.#publish(resource, answer.kind, startedAt)
+        const place = answer.kind === 'busy' && answer.place > 0 ? answer.place : undefined
+        this.#publish(resource, answer.kind, startedAt, { place })
         return answer
       }
       const deadline = counted(Math.min(ttlMs, answer.remainingMs))
@@ -266,6 +291,14 @@ export class Locks {
   }
 
   #keeper(resource: Id, key: Key, owner: string): Keeper {
+    const heldSince = this.#clocks.monotonicMs()
+    let isOver = false
+    const end = (kind: 'released' | 'lost', startedAt: number, reason?: 'expired' | 'taken') => {
+      // A lock that was lost here may still be released there.
+      const heldMs = isOver ? undefined : this.#clocks.monotonicMs() - heldSince
+      isOver = true
+      this.#publish(resource, kind, startedAt, { heldMs, reason })
+    }
     return {
       clocks: this.#clocks,
       checkedTtl: (ttlMs) => this.#checkedTtl(ttlMs),
@@ -279,11 +312,11 @@ export class Locks {
       release: async (untilMs) => {
         const startedAt = this.#clocks.monotonicMs()
         const freed = await this.#releaseUntil(key, owner, untilMs)
-        if (freed) this.#publish(resource, 'released', startedAt)
+        if (freed) end('released', startedAt)
         return freed
       },
-      lost: () => {
-        this.#publish(resource, 'lost', this.#clocks.monotonicMs())
+      lost: (reason) => {
+        end('lost', this.#clocks.monotonicMs(), reason)
       },
       report: (error) => this.#options.onError?.(error),
     }
@@ -309,13 +342,22 @@ export class Locks {
     }
   }
 
-  #publish(resource: Id, kind: Events['slotwise:lock']['kind'], startedAt: number): void {
+  #publish(
+    resource: Id,
+    kind: Events['slotwise:lock']['kind'],
+    startedAt: number,
+    more: Partial<Pick<Events['slotwise:lock'], 'place' | 'heldMs' | 'reason'>> = {},
+  ): void {
     const { name } = this.#space
     publish('slotwise:lock', () => ({
       name,
       resource: nameOf(resource),
       kind,
       durationMs: this.#clocks.monotonicMs() - startedAt,
+      place: undefined,
+      heldMs: undefined,
+      reason: undefined,
+      ...more,
     }))
   }
 }

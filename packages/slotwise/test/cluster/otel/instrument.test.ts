@@ -145,6 +145,12 @@ describe('metrics', () => {
     publish('slotwise:outbox', () => ({ ...carried, kind: 'applied' }))
     publish('slotwise:outbox', () => ({ ...carried, kind: 'elected', events: 0, delayMs: undefined }))
 
+    // A Redlock needs independent nodes, and a line somebody who waits.
+    const lock = { name: 'orders', resource: 'id-7', durationMs: 1, heldMs: undefined, reason: undefined }
+    publish('slotwise:lock', () => ({ ...lock, kind: 'busy', place: 1 }))
+    publish('slotwise:lock', () => ({ ...lock, kind: 'second-round', place: undefined }))
+    publish('slotwise:lock:vote', () => ({ name: 'orders', node: '127.0.0.1:1', vote: 'granted' }))
+
     const collected = await collect()
     for (const [name, { descriptor, dataPoints, dataPointType }] of collected) {
       const { unit, means, kind, labels }: (typeof METRICS)[MetricName] = METRICS[name as MetricName]
