@@ -146,7 +146,8 @@ export const METRICS = {
     kind: 'histogram',
     unit: 's',
     labels: ['name', 'kind'],
-    means: 'what became of locks: `acquired`, `busy`, `quarantined`, `unavailable`, `extended`, `released`, `lost`',
+    means:
+      'what became of locks: `acquired`, `busy`, `quarantined`, `unavailable`, `extended`, `released`, `lost`',
     alert: 'any `lost`: a holder was too slow or Redis away; `unavailable` goes on',
   },
   'slotwise.lock.wait.duration': {
@@ -163,7 +164,8 @@ export const METRICS = {
     labels: ['name', 'end'],
     means:
       'how long locks were held, by how that ended: `released`, or lost because their time was over (`expired`) or somebody else has them (`taken`)',
-    alert: 'any `expired`: `ttlMs` is too short for the work; any `taken`: a server forgot it, or an operator freed it',
+    alert:
+      'any `expired`: `ttlMs` is too short for the work; any `taken`: a server forgot it, or an operator freed it',
   },
   'slotwise.lock.line.place': {
     kind: 'histogram',

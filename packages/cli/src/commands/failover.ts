@@ -57,13 +57,13 @@ export function addFailover(program: Command, runner: Runner): void {
       return {
         json: { ...done, from: done.from ?? null, dryRun: flags.dryRun },
         text: () => {
-          const from = done.from === undefined ? 'its primary' : placed(done.from)
+          const replaced = done.from === undefined ? 'its primary' : placed(done.from)
           if (!done.changed && flags.from !== undefined)
             return `${placed(done.to)} is no primary any more: nothing to do.`
           if (!done.changed) return `${placed(done.to)} is a primary already.`
-          if (flags.dryRun) return `${placed(done.to)} would take the place of ${from}. Nothing was done.`
+          if (flags.dryRun) return `${placed(done.to)} would take the place of ${replaced}. Nothing was done.`
           const loss = done.lossless ? 'Nothing was lost.' : 'What it had not received is lost.'
-          return `${placed(done.to)} has taken the place of ${from}, in ${duration(done.tookMs)}. ${loss}`
+          return `${placed(done.to)} has taken the place of ${replaced}, in ${duration(done.tookMs)}. ${loss}`
         },
       }
     },

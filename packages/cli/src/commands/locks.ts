@@ -116,9 +116,7 @@ function addRelease(parent: Command, runner: Runner): void {
       const id = idOf(resource)
       const options = { tenant, signal: terminal.signal }
       const { released, before } = await administered(terminal, flags, async (admin) =>
-        force
-          ? await admin.release(id, options)
-          : { released: false, before: await admin.show(id, options) },
+        force ? await admin.release(id, options) : { released: false, before: await admin.show(id, options) },
       )
       if (!force && before.state !== 'free') {
         throw new Refusal(

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { connect } from '../../../slotwise/src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../../slotwise/src/local/index.js'
-import { keyOf, type RedisPort, slotOf } from '../../../slotwise/src/redis/index.js'
 import { Locks } from '../../../slotwise/src/lock/index.js'
+import { keyOf, type RedisPort, slotOf } from '../../../slotwise/src/redis/index.js'
 import { type BareServers, startBareServers } from '../../../slotwise/test/support/bare-servers.js'
 import { upFor } from '../../../slotwise/test/support/up-for.js'
 import { json, slotwise, start } from '../support/slotwise.js'
@@ -242,7 +242,18 @@ describe('locks', { timeout: 120_000 }, () => {
       admin
         .topology()
         .nodes.map(({ id }) =>
-          admin.onNode(id, ['ACL', 'SETUSER', 'mover', 'on', '>word', '+@all', '-eval', '-evalsha', '~*', '&*']),
+          admin.onNode(id, [
+            'ACL',
+            'SETUSER',
+            'mover',
+            'on',
+            '>word',
+            '+@all',
+            '-eval',
+            '-evalsha',
+            '~*',
+            '&*',
+          ]),
         ),
     )
     expect(new Set(answers)).toEqual(new Set(['OK']))

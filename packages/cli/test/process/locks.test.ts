@@ -76,9 +76,7 @@ describe('one lock', { timeout: 120_000 }, () => {
     expect(free).toMatchObject({ code: 0, stdout: 'Nobody holds it.\n' })
     const held = await locks.acquire('q', { ttlMs })
     const shown = await slotwise(args('show', 'q', '--name', name), { env })
-    expect(shown.stdout).toMatch(
-      new RegExp(`^Held by web-1 for another .* · token ${held.token}\\.\n$`),
-    )
+    expect(shown.stdout).toMatch(new RegExp(`^Held by web-1 for another .* · token ${held.token}\\.\n$`))
     const careful = new Locks(port(), { name, evictionCheck: 'off', maxTtlMs: 3_600_000 })
     // No server of tests is up for an hour.
     expect(await careful.tryAcquire('q', { ttlMs })).toMatchObject({ acquired: false })

@@ -1,7 +1,16 @@
 import { ConfigurationError, ReplyError } from '../errors.js'
-import { type Id, type Key, type KeySpace, keyOf, keysOf, type KeyWords, plainName, readKey } from '../keys.js'
+import {
+  type Id,
+  type Key,
+  type KeySpace,
+  type KeyWords,
+  keyOf,
+  keysOf,
+  plainName,
+  readKey,
+} from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
-import type { Reply, RedisPort } from '../redis/port.js'
+import type { RedisPort, Reply } from '../redis/port.js'
 import { slotOf } from '../slots.js'
 import { markerOf } from './markers.js'
 import * as scripts from './scripts.js'
@@ -107,12 +116,7 @@ export class LockAdmin {
    *
    * @throws RedisUnavailableError a primary does not answer
    */
-  async list({
-    tenant,
-    limit = 1000,
-    onProgress,
-    ...options
-  }: ListLocksOptions = {}): Promise<LockList> {
+  async list({ tenant, limit = 1000, onProgress, ...options }: ListLocksOptions = {}): Promise<LockList> {
     const most = integer('limit', limit, { min: 1 })
     // A star stands for every name here, and no name holds one.
     const pattern = keysOf({ ...this.#space(this.#name ?? '*'), tenant })
@@ -153,7 +157,12 @@ export class LockAdmin {
     const before = reportOf(key, seen)
     if (before.state === 'free') return { released: false, before }
     // By its owner: whoever has taken it since is not the one that somebody wanted to be rid of.
-    const verdict = await scripts.release.run(this.#port, { lock: key }, { owner: seen.owner }, within(options))
+    const verdict = await scripts.release.run(
+      this.#port,
+      { lock: key },
+      { owner: seen.owner },
+      within(options),
+    )
     return { released: verdict === 'done' || (verdict === 'over' && before.state === 'kept'), before }
   }
 
@@ -233,6 +242,8 @@ function fulfilled(answer: PromiseSettledResult<Reply>): Reply {
 
 /** Something else that somebody has put under such a key. */
 const isForeign = (answer: PromiseSettledResult<Reply>) =>
-  answer.status === 'rejected' && answer.reason instanceof ReplyError && answer.reason.replyCode === 'WRONGTYPE'
+  answer.status === 'rejected' &&
+  answer.reason instanceof ReplyError &&
+  answer.reason.replyCode === 'WRONGTYPE'
 
 const within = ({ signal, deadlineMs = DEADLINE_MS }: CallOptions): CallOptions => ({ signal, deadlineMs })

@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../errors.js'
 import { type Key, keyOf, readKey } from '../keys.js'
 import type { CallOptions } from '../options.js'
-import type { Reply, RedisPort } from '../redis/port.js'
+import type { RedisPort, Reply } from '../redis/port.js'
 import { SLOTS, slotOf } from '../slots.js'
 import * as scripts from './scripts.js'
 

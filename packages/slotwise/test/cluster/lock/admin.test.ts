@@ -82,9 +82,7 @@ describe('the list of locks', () => {
   })
 
   it('is as long as was asked for, says that there is more, and how far it has come', async () => {
-    const held = await Promise.all(
-      Array.from({ length: 12 }, (_, i) => locks.acquire(`r${i}`, { ttlMs })),
-    )
+    const held = await Promise.all(Array.from({ length: 12 }, (_, i) => locks.acquire(`r${i}`, { ttlMs })))
     const few = await admin.list({ limit: 5 })
     expect(few).toMatchObject({ complete: false })
     expect(few.locks).toHaveLength(5)

@@ -41,7 +41,9 @@ describe('what locks tell', () => {
     const held = await locks.acquire('a', { ttlMs: 20_000 })
     await expect(locks.acquire('a', { ttlMs: 1000, waitMs: 100 })).rejects.toThrow(LockBusyError)
     const impatient = AbortSignal.timeout(50)
-    await expect(locks.acquire('a', { ttlMs: 1000, waitMs: 5000, signal: impatient })).rejects.toThrow()
+    await expect(locks.acquire('a', { ttlMs: 1000, waitMs: 5000, signal: impatient })).rejects.toThrow(
+      'timeout',
+    )
     const deaf = new Locks(portWith(port, { call: () => Promise.reject(new Error('away')) }), {
       name,
       quarantine: false,

@@ -278,7 +278,9 @@ describe('spans', () => {
     await port.call({ key: key(id), command: ['SET', key(id), 'secret'] })
     const { spans } = await within(async () => {
       await port.call({ key: key(id), command: ['LPUSH', key(id), 'secret'] }).catch(() => undefined)
-      await new Locks(port, { name: 'orders', quarantine: false, evictionCheck: 'off' }).tryAcquire(id, { ttlMs: 100 })
+      await new Locks(port, { name: 'orders', quarantine: false, evictionCheck: 'off' }).tryAcquire(id, {
+        ttlMs: 100,
+      })
     })
     expect(spans.map(told)).toMatchObject([
       {
