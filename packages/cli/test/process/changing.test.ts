@@ -43,7 +43,7 @@ const slotsOf = async (node: string) =>
     .flatMap(({ slots }) => slots)
     .reduce((sum, [first, last]) => sum + last - first + 1, 0)
 
-describe('a cluster that grows and shrinks', () => {
+describe('a cluster that grows and shrinks', { timeout: 120_000 }, () => {
   it('takes a node in, once', async () => {
     const dry = await slotwise(['add-node', newcomer, '--dry-run'], { env })
     expect(dry).toMatchObject({ code: 0, stdout: `${newcomer} would become a primary. Nothing was done.\n` })
