@@ -10,6 +10,7 @@ import { addInfo } from './commands/info.js'
 import { addKeys } from './commands/keys.js'
 import { addLimits } from './commands/limits.js'
 import { addLocal } from './commands/local.js'
+import { addLocks } from './commands/locks.js'
 import { addMembership } from './commands/membership.js'
 import { addMoving } from './commands/moving.js'
 import { addPing } from './commands/ping.js'
@@ -19,7 +20,7 @@ import { addWriteBehind } from './commands/write-behind.js'
 const GROUPS = [
   ['See:', [addInfo, addHealth, addDoctor, addPing, addBench]],
   ['Change:', [addCreate, addMembership, addMoving, addFailover]],
-  ['Patterns:', [addLimits, addWriteBehind]],
+  ['Patterns:', [addLimits, addLocks, addWriteBehind]],
   ['On this machine:', [addLocal, addKeys, addProfile, addCompletion]],
 ] as const
 

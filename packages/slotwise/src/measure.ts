@@ -101,15 +101,7 @@ export function measure(sink: Sink, { perNode }: { readonly perNode: boolean }):
       sink('slotwise.ratelimit.lease.changes', 1, { name: limiter, kind })
       if (tokens > 0) sink('slotwise.ratelimit.lease.tokens', tokens, { name: limiter })
     }),
-    hear('slotwise:lock', ({ name, kind, durationMs }) => {
-      sink('slotwise.lock.operation.duration', durationMs / 1000, { name: bounds.of('locks', name), kind })
-    }),
-    hear('slotwise:lock:votes', ({ name: given, granted, refused, rounds }) => {
-      const name = bounds.of('locks', given)
-      if (granted > 0) sink('slotwise.lock.votes', granted, { name, vote: 'granted' })
-      for (const { reason } of refused) sink('slotwise.lock.votes', 1, { name, vote: reason })
-      if (rounds === 2) sink('slotwise.lock.second_rounds', 1, { name })
-    }),
+    ...measureLocks(sink, (name) => bounds.of('locks', name)),
     hear('slotwise:outbox', ({ name: given, kind, events, delayMs }) => {
       const name = bounds.of('outbox', given)
       if (kind === 'elected' || kind === 'interrupted') {
@@ -124,6 +116,26 @@ export function measure(sink: Sink, { perNode }: { readonly perNode: boolean }):
   return () => {
     for (const stop of stops) stop()
   }
+}
+
+function measureLocks(sink: Sink, named: (name: string) => string): readonly (() => void)[] {
+  return [
+    hear('slotwise:lock', ({ name: given, kind, durationMs, place, heldMs, reason }) => {
+      const name = named(given)
+      sink('slotwise.lock.operation.duration', durationMs / 1000, { name, kind })
+      if (place !== undefined) sink('slotwise.lock.line.place', place, { name })
+      if (heldMs !== undefined)
+        sink('slotwise.lock.hold.duration', heldMs / 1000, { name, end: reason ?? 'released' })
+    }),
+    hear('slotwise:lock:wait', ({ name, outcome, waitedMs }) => {
+      sink('slotwise.lock.wait.duration', waitedMs / 1000, { name: named(name), outcome })
+    }),
+    hear('slotwise:lock:votes', ({ name: given, votes, rounds }) => {
+      const name = named(given)
+      for (const { node, vote } of votes) sink('slotwise.lock.votes', 1, { name, vote, node: String(node) })
+      if (rounds === 2) sink('slotwise.lock.second_rounds', 1, { name })
+    }),
+  ]
 }
 
 function measureWriteBehind(sink: Sink, named: (name: string) => string): readonly (() => void)[] {

@@ -151,12 +151,36 @@ export const METRICS = {
       'what became of locks: `acquired`, `busy`, `quarantined`, `unavailable`, `extended`, `released`, `lost`, `done`',
     alert: 'any `lost`: a holder was too slow or Redis away; `unavailable` goes on',
   },
+  'slotwise.lock.wait.duration': {
+    kind: 'histogram',
+    unit: 's',
+    labels: ['name', 'outcome'],
+    means:
+      'how long `acquire` took, by what it came to: `acquired`, `busy`, `quarantined`, `unavailable`, `aborted`',
+    alert: 'the 95th percentile of `acquired` nears `waitMs`; `busy` is frequent',
+  },
+  'slotwise.lock.hold.duration': {
+    kind: 'histogram',
+    unit: 's',
+    labels: ['name', 'end'],
+    means:
+      'how long locks were held, by how that ended: `released`, or lost because their time was over (`expired`) or somebody else has them (`taken`)',
+    alert:
+      'any `expired`: `ttlMs` is too short for the work; any `taken`: a server forgot it, or an operator freed it',
+  },
+  'slotwise.lock.line.place': {
+    kind: 'histogram',
+    unit: '{place}',
+    labels: ['name'],
+    means: 'the place in the line that those who wait are given, at each time they ask',
+    alert: 'it grows: more is asked of one lock than its holders get done',
+  },
   'slotwise.lock.votes': {
     kind: 'counter',
     unit: '{vote}',
-    labels: ['name', 'vote'],
+    labels: ['name', 'node', 'vote'],
     means:
-      'what independent nodes said to requests for locks, as far as it took to decide: `granted`, `busy`, `late`, `unreachable`, `quarantined`, `clock`',
+      'what independent nodes said to requests for locks, as far as it took to decide, by which of the ports it is: `granted`, `busy`, `late`, `unreachable`, `quarantined`, `clock`',
     alert: '`late` or `unreachable` goes on: one more node and no lock is given; any `clock`',
   },
   'slotwise.lock.second_rounds': {
@@ -348,7 +372,7 @@ export const METRICS = {
 
 export type MetricName = keyof typeof METRICS
 
-/** Upper bounds of the buckets, in seconds: a call takes half a millisecond, a deadline seconds, an absence minutes; or in lines. */
+/** Upper bounds of the buckets, in seconds: a call takes half a millisecond, a deadline seconds, an absence minutes; or in lines and places. */
 const BUCKETS: Readonly<Record<'call' | 'delay' | 'absence' | 'size', readonly number[]>> = {
   call: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   // Milliseconds where all is well, an absence where it is not.
@@ -360,7 +384,9 @@ const BUCKETS: Readonly<Record<'call' | 'delay' | 'absence' | 'size', readonly n
 /** The buckets of a histogram. */
 export function bucketsOf(name: MetricName): readonly number[] {
   if (name === 'slotwise.outbox.delay' || name === 'slotwise.writebehind.flush.delay') return BUCKETS.delay
-  if (name === 'slotwise.writebehind.flush.lines') return BUCKETS.size
+  if (name === 'slotwise.writebehind.flush.lines' || name === 'slotwise.lock.line.place') return BUCKETS.size
+  // A lock may be held for minutes by who extends it.
+  if (name === 'slotwise.lock.hold.duration') return BUCKETS.delay
   return name === 'slotwise.redis.node.absence' || name === 'slotwise.redis.subscription.gap'
     ? BUCKETS.absence
     : BUCKETS.call

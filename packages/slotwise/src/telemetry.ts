@@ -114,16 +114,28 @@ export interface Events {
       /** What a `Once` does had been done already. */
       | 'done'
     readonly durationMs: number
+    /** For `'busy'`, of who waits: its place in the line, from 1 on. */
+    readonly place: number | undefined
+    /** For what ended it, `'released'` or `'lost'`: how long it was held. */
+    readonly heldMs: number | undefined
+    /** For `'lost'`: its time was over, or somebody else has it. */
+    readonly reason: 'expired' | 'taken' | undefined
+  }
+  /** Somebody has waited for a lock (`acquire`). */
+  'slotwise:lock:wait': {
+    readonly name: string
+    readonly resource: string
+    /** `'aborted'` by its caller's signal. */
+    readonly outcome: 'acquired' | 'busy' | 'quarantined' | 'unavailable' | 'aborted'
+    readonly waitedMs: number
   }
   /** Independent nodes voted on a lock, as far as it took to decide. */
   'slotwise:lock:votes': {
     readonly name: string
-    /** How many nodes granted it. */
-    readonly granted: number
-    /** Which of the ports, counted from 0, did not, and why. */
-    readonly refused: readonly {
+    /** What each of the ports said, counted from 0, that had a vote by then. */
+    readonly votes: readonly {
       readonly node: number
-      readonly reason: 'unreachable' | 'quarantined' | 'busy' | 'late' | 'clock'
+      readonly vote: 'granted' | 'unreachable' | 'quarantined' | 'busy' | 'late' | 'clock'
     }[]
     /** 2 where the nodes gave different tokens, and were told the largest. */
     readonly rounds: 1 | 2
@@ -286,6 +298,7 @@ const channels: { readonly [K in keyof Events]: Channel } = {
   'slotwise:lock': channel('slotwise:lock'),
   'slotwise:lock:votes': channel('slotwise:lock:votes'),
   'slotwise:lock:election': channel('slotwise:lock:election'),
+  'slotwise:lock:wait': channel('slotwise:lock:wait'),
   'slotwise:outbox': channel('slotwise:outbox'),
   'slotwise:writebehind': channel('slotwise:writebehind'),
   'slotwise:writebehind:flush': channel('slotwise:writebehind:flush'),

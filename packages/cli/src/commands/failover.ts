@@ -5,7 +5,7 @@ import { asNodesKnow } from '../connection/nodes.js'
 import { type ConnectionFlags, dryRun, withConnection, yes } from '../connection/options.js'
 import { Refusal } from '../exit.js'
 import { duration } from '../output/units.js'
-import { operating, placed } from './operation.js'
+import { carryingLocks, operating, placed } from './operation.js'
 
 interface FailoverFlags extends ConnectionFlags {
   readonly to?: string
@@ -43,22 +43,27 @@ export function addFailover(program: Command, runner: Runner): void {
         )
       }
       const { failover } = await import('slotwise/cluster')
-      const done = await failover({
-        ...operating(connection, terminal, flags.dryRun),
-        to: flags.to && (await asNodesKnow(flags.to)),
-        from: flags.from && (await asNodesKnow(flags.from)),
-        mode: flags.takeover ? 'takeover' : 'planned',
-      })
+      const to = flags.to && (await asNodesKnow(flags.to))
+      const from = flags.from && (await asNodesKnow(flags.from))
+      const done = await carryingLocks(connection, terminal, (carried) =>
+        failover({
+          ...operating(connection, terminal, flags.dryRun),
+          ...carried,
+          to,
+          from,
+          mode: flags.takeover ? 'takeover' : 'planned',
+        }),
+      )
       return {
         json: { ...done, from: done.from ?? null, dryRun: flags.dryRun },
         text: () => {
-          const from = done.from === undefined ? 'its primary' : placed(done.from)
+          const replaced = done.from === undefined ? 'its primary' : placed(done.from)
           if (!done.changed && flags.from !== undefined)
             return `${placed(done.to)} is no primary any more: nothing to do.`
           if (!done.changed) return `${placed(done.to)} is a primary already.`
-          if (flags.dryRun) return `${placed(done.to)} would take the place of ${from}. Nothing was done.`
+          if (flags.dryRun) return `${placed(done.to)} would take the place of ${replaced}. Nothing was done.`
           const loss = done.lossless ? 'Nothing was lost.' : 'What it had not received is lost.'
-          return `${placed(done.to)} has taken the place of ${from}, in ${duration(done.tookMs)}. ${loss}`
+          return `${placed(done.to)} has taken the place of ${replaced}, in ${duration(done.tookMs)}. ${loss}`
         },
       }
     },

@@ -4,7 +4,7 @@ import { connectionOf } from '../connection/connection.js'
 import { asNodesKnow } from '../connection/nodes.js'
 import { type ConnectionFlags, dryRun, whole, withConnection } from '../connection/options.js'
 import { plural } from '../output/units.js'
-import { movedText, operating, placed } from './operation.js'
+import { carryingLocks, movedText, operating, placed } from './operation.js'
 
 interface AddFlags extends ConnectionFlags {
   readonly replica: boolean
@@ -68,11 +68,15 @@ export function addMembership(program: Command, runner: Runner): void {
     work: async (terminal, [node = ''], flags) => {
       const { removeNode } = await import('slotwise/cluster')
       const connection = await connectionOf(flags, [], terminal)
-      const removed = await removeNode({
-        ...operating(connection, terminal, flags.dryRun),
-        node: await asNodesKnow(node),
-        maxKeyBytes: flags.maxKeyBytes,
-      })
+      const leaving = await asNodesKnow(node)
+      const removed = await carryingLocks(connection, terminal, (carried) =>
+        removeNode({
+          ...operating(connection, terminal, flags.dryRun),
+          ...carried,
+          node: leaving,
+          maxKeyBytes: flags.maxKeyBytes,
+        }),
+      )
       return {
         json: { ...removed, node: removed.node ?? null, dryRun: flags.dryRun },
         text: () => {

@@ -5,7 +5,7 @@ import { connectionOf } from '../connection/connection.js'
 import { asNodesKnow } from '../connection/nodes.js'
 import { type ConnectionFlags, dryRun, several, withConnection } from '../connection/options.js'
 import { maxKeyBytes } from './membership.js'
-import { movedText, operating } from './operation.js'
+import { carryingLocks, movedText, operating } from './operation.js'
 
 interface MovingFlags extends ConnectionFlags {
   readonly dryRun: boolean
@@ -51,11 +51,15 @@ export function addMoving(program: Command, runner: Runner): void {
       const weights = (flags.weight ?? []).map(
         async ([node, weight]) => [await asNodesKnow(node), weight] as const,
       )
-      const result = await rebalance({
-        ...operating(connection, terminal, flags.dryRun),
-        weights: Object.fromEntries(await Promise.all(weights)),
-        maxKeyBytes: flags.maxKeyBytes,
-      })
+      const byNode = Object.fromEntries(await Promise.all(weights))
+      const result = await carryingLocks(connection, terminal, (carried) =>
+        rebalance({
+          ...operating(connection, terminal, flags.dryRun),
+          ...carried,
+          weights: byNode,
+          maxKeyBytes: flags.maxKeyBytes,
+        }),
+      )
       return outcome(result, flags.dryRun)
     },
   })
@@ -87,13 +91,17 @@ export function addMoving(program: Command, runner: Runner): void {
       const connection = await connectionOf(flags, args, terminal)
       const from =
         flags.from && (await Promise.all(flags.from.flatMap((text) => text.split(',')).map(asNodesKnow)))
-      const result = await moveSlots({
-        ...operating(connection, terminal, flags.dryRun),
-        to: await asNodesKnow(flags.to),
-        from,
-        slots: flags.slots,
-        maxKeyBytes: flags.maxKeyBytes,
-      })
+      const to = await asNodesKnow(flags.to)
+      const result = await carryingLocks(connection, terminal, (carried) =>
+        moveSlots({
+          ...operating(connection, terminal, flags.dryRun),
+          ...carried,
+          to,
+          from,
+          slots: flags.slots,
+          maxKeyBytes: flags.maxKeyBytes,
+        }),
+      )
       return outcome(result, flags.dryRun)
     },
   })

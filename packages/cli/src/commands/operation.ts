@@ -1,6 +1,6 @@
 import type { OperateOptions, Progress, SlotMove } from 'slotwise/cluster'
-import type { Connection } from '../connection/connection.js'
-import { type Column, table } from '../output/table.js'
+import { type Connection, withPort } from '../connection/connection.js'
+import { type Column, harmless, table } from '../output/table.js'
 import { count, duration, plural, ranges } from '../output/units.js'
 import type { Terminal } from '../terminal.js'
 
@@ -17,6 +17,48 @@ export function operating(connection: Connection, terminal: Terminal, isDry: boo
         ...(slotsTotal === 0 ? {} : { done: slotsDone, total: slotsTotal, detail: plural(keysMoved, 'key') }),
       })
     },
+  }
+}
+
+/** One try of something that the port repeats by itself. */
+const RENEWAL_MS = 5000
+
+/**
+ * Does what moves slots. Where slots come to another node without a loss, the locks of every namespace are told, so that they are
+ * given there at once. Whatever goes wrong with that stops no move: it costs a wait, and that is said.
+ */
+export async function carryingLocks<R>(
+  connection: Connection,
+  terminal: Terminal,
+  work: (carried: Pick<OperateOptions, 'afterLosslessMove'>) => Promise<R>,
+): Promise<R> {
+  let namespaces: readonly string[] | undefined
+  let left = 0
+  let why = ''
+  // Whoever stops the operation means the next move, and not what this one leaves to do.
+  const unstopped = { signal: new AbortController().signal }
+  const afterLosslessMove: OperateOptions['afterLosslessMove'] = async (slots, _node, from) => {
+    try {
+      const { lockNamespaces, renewMarkers } = await import('slotwise/lock')
+      // A fresh look at the cluster: who serves what has just changed.
+      await withPort(connection, unstopped, async (port) => {
+        namespaces ??= await lockNamespaces(port, { deadlineMs: RENEWAL_MS })
+        if (namespaces.length > 0)
+          await renewMarkers(port, slots, from, { namespaces, deadlineMs: RENEWAL_MS })
+      })
+    } catch (error) {
+      left += slots.length
+      why = error instanceof Error ? error.message : String(error)
+    }
+  }
+  try {
+    return await work({ afterLosslessMove })
+  } finally {
+    if (left > 0) {
+      terminal.note(
+        `Warning: locks of ${plural(left, 'slot')}, if there are any, are given again after their longest \`maxTtlMs\` only (30 s unless it was set): ${harmless(why)}`,
+      )
+    }
   }
 }
 

@@ -133,7 +133,7 @@ const CONNECT_MS = 3000
 /** Uses a port of the cluster, and closes it. */
 export async function withPort<R>(
   connection: Connection & Pick<ConnectOptions, 'namespace'>,
-  terminal: Terminal,
+  terminal: Pick<Terminal, 'signal'>,
   use: (port: RedisPort) => Promise<R>,
 ): Promise<R> {
   const { timeoutMs, ...options } = connection

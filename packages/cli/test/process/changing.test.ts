@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { connect } from '../../../slotwise/src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../../slotwise/src/local/index.js'
-import { keyOf } from '../../../slotwise/src/redis/index.js'
+import { Locks } from '../../../slotwise/src/lock/index.js'
+import { keyOf, type RedisPort, slotOf } from '../../../slotwise/src/redis/index.js'
 import { type BareServers, startBareServers } from '../../../slotwise/test/support/bare-servers.js'
+import { upFor } from '../../../slotwise/test/support/up-for.js'
 import { json, slotwise, start } from '../support/slotwise.js'
 
 let cluster: LocalCluster
@@ -41,7 +43,7 @@ const slotsOf = async (node: string) =>
     .flatMap(({ slots }) => slots)
     .reduce((sum, [first, last]) => sum + last - first + 1, 0)
 
-describe('a cluster that grows and shrinks', () => {
+describe('a cluster that grows and shrinks', { timeout: 120_000 }, () => {
   it('takes a node in, once', async () => {
     const dry = await slotwise(['add-node', newcomer, '--dry-run'], { env })
     expect(dry).toMatchObject({ code: 0, stdout: `${newcomer} would become a primary. Nothing was done.\n` })
@@ -168,6 +170,101 @@ describe('a cluster that grows and shrinks', () => {
       stderr: expect.stringContaining('Nothing was changed') as string,
     })
     await spare.reset()
+  })
+})
+
+describe('locks', { timeout: 120_000 }, () => {
+  const name = 'ops'
+  const MAX_TTL_MS = 3000
+  const spaces = ['', 'shop', 'office']
+  let ports: readonly RedisPort[]
+  let all: readonly Locks[]
+  beforeAll(async () => {
+    const { nodes } = cluster.connectOptions
+    ports = await Promise.all(spaces.map((namespace) => connect({ nodes, namespace })))
+    await upFor(ports[0] as RedisPort, MAX_TTL_MS / 1000)
+    all = ports.map((port) => new Locks(port, { name, maxTtlMs: MAX_TTL_MS }))
+  })
+  afterAll(() => Promise.all(ports.map((port) => port.close())))
+
+  const slotFor = (namespace: string, resource: string) =>
+    slotOf(keyOf({ namespace, pattern: 'lock', name }, resource))
+  /** Of every namespace, who was granted its lock at once. */
+  const granted = (resources: readonly string[]) =>
+    Promise.all(
+      all.map(async (locks, i) => {
+        const outcome = await locks.tryAcquire(resources[i] ?? '', { ttlMs: 1000 })
+        if (outcome.acquired) await outcome.lock.release()
+        return outcome.acquired ? 'granted' : outcome.reason
+      }),
+    )
+  const ownerOf = (slot: number) => ports[0]?.topology().ownerOf(slot)
+  const addressed = (node: { readonly host: string; readonly port: number } | undefined) =>
+    `${node?.host}:${node?.port}`
+  const followed = (slot: number, before: string) =>
+    Promise.all(
+      ports.map((port) =>
+        vi.waitFor(() => expect(addressed(port.topology().ownerOf(slot))).not.toBe(before), 10_000),
+      ),
+    )
+  /** Of each namespace a resource in the same slot. */
+  const together = spaces.map((namespace) => {
+    for (let i = 0; ; i++) if (slotFor(namespace, `r${i}`) === 0) return `r${i}`
+  })
+  const all3 = ['granted', 'granted', 'granted']
+
+  it('of slots that were moved are given at once, in every namespace, without being asked to', async () => {
+    expect(await granted(together)).toEqual(all3)
+    const from = addressed(ownerOf(0))
+    const to = (await info()).nodes.find(({ role, address }) => role === 'primary' && address !== from)
+    const moved = await slotwise(['move-slots', '--to', to?.address ?? '', '--slots', '0-0'], { env })
+    expect(moved).toMatchObject({ code: 0, stderr: expect.not.stringContaining('Warning') as string })
+    await followed(0, from)
+    expect(await granted(together)).toEqual(all3)
+    const balanced = await slotwise(['rebalance'], { env })
+    expect(balanced).toMatchObject({ code: 0, stderr: expect.not.stringContaining('Warning') as string })
+    expect(await granted(together)).toEqual(all3)
+  })
+
+  it('are given at once after a failover', async () => {
+    expect(await granted(together)).toEqual(all3)
+    const from = addressed(ownerOf(0))
+    const done = await slotwise(['failover', '--from', from], { env })
+    expect(done).toMatchObject({ code: 0, stderr: expect.not.stringContaining('Warning') as string })
+    await followed(0, from)
+    expect(await granted(together)).toEqual(all3)
+  })
+
+  it('do not keep a move from being done by somebody who may not write', async () => {
+    expect(await granted(together)).toEqual(all3)
+    const admin = ports[0] as RedisPort
+    const answers = await Promise.all(
+      admin
+        .topology()
+        .nodes.map(({ id }) =>
+          admin.onNode(id, [
+            'ACL',
+            'SETUSER',
+            'mover',
+            'on',
+            '>word',
+            '+@all',
+            '-eval',
+            '-evalsha',
+            '~*',
+            '&*',
+          ]),
+        ),
+    )
+    expect(new Set(answers)).toEqual(new Set(['OK']))
+    const from = addressed(ownerOf(0))
+    const to = (await info()).nodes.find(({ role, address }) => role === 'primary' && address !== from)
+    const words = ['move-slots', '--to', to?.address ?? '', '--slots', '0-0', '--user', 'mover']
+    const moved = await slotwise(words, { env: { ...env, SLOTWISE_PASSWORD: 'word' } })
+    expect(moved).toMatchObject({ code: 0, stdout: expect.stringContaining('Moved 1 slot') as string })
+    expect(moved.stderr).toMatch(/Warning: locks of 1 slot, if there are any, are given again after .*NOPERM/)
+    await followed(0, from)
+    expect(await granted(together)).toEqual(['quarantined', 'quarantined', 'quarantined'])
   })
 })
 

@@ -28,6 +28,9 @@ const COMMANDS = [
   ['limits', 'show'],
   ['limits', 'block'],
   ['limits', 'reset'],
+  ['locks', 'list'],
+  ['locks', 'show'],
+  ['locks', 'release'],
   ['writebehind', 'lag'],
   ['writebehind', 'dead-letters', 'list'],
   ['writebehind', 'dead-letters', 'replay'],
@@ -40,9 +43,15 @@ const [node = ''] = inject('cliNodes')
 describe('help', () => {
   it('has an example for every command, and there is no command that is not listed here', async () => {
     const ran = await Promise.all(
-      [[], ['profile'], ['limits'], ['writebehind'], ['writebehind', 'dead-letters'], ...COMMANDS].map(
-        (path) => slotwise([...path, '--help']),
-      ),
+      [
+        [],
+        ['profile'],
+        ['limits'],
+        ['locks'],
+        ['writebehind'],
+        ['writebehind', 'dead-letters'],
+        ...COMMANDS,
+      ].map((path) => slotwise([...path, '--help'])),
     )
     for (const { code, stdout, stderr } of ran) {
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })

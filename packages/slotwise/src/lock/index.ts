@@ -4,7 +4,18 @@
  *
  * @module
  */
+
 export type { PostgresClient, PostgresPool } from '../postgres.js'
+export type {
+  ForcedRelease,
+  ListLocksOptions,
+  ListProgress,
+  LockAdminOptions,
+  LockList,
+  LockReport,
+  ResourceOptions,
+} from './admin.js'
+export { LockAdmin } from './admin.js'
 export {
   type CampaignOptions,
   type ElectionEvent,
@@ -20,7 +31,8 @@ export { FencedValues } from './fenced-values.js'
 export type { Lock } from './lock.js'
 export type { LockSet } from './lock-set.js'
 export { Locks } from './locks.js'
-export { renewMarkers } from './markers.js'
+export type { RenewMarkersOptions } from './markers.js'
+export { lockNamespaces, renewMarkers } from './markers.js'
 export {
   Once,
   type OnceOptions,

@@ -46,7 +46,7 @@ export interface Keeper {
   release(untilMs: number): Promise<boolean>
   checkedTtl(ttlMs: number): number
   countFrom(): (ttlMs: number) => { remainingMs(): number }
-  lost(): void
+  lost(reason: 'expired' | 'taken'): void
   /** Reports a loss that nobody else hears of. */
   report(error: unknown): void
 }
@@ -192,7 +192,7 @@ export class HeldLock implements Lock {
     if (this.#end !== undefined) return
     this.#still()
     this.#end = reason
-    this.#keeper.lost()
+    this.#keeper.lost(reason)
     this.#controller.abort(this.#lostError(reason))
   }
 

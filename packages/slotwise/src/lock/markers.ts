@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../errors.js'
-import { type Key, keyOf } from '../keys.js'
+import { type Key, keyOf, readKey } from '../keys.js'
 import type { CallOptions } from '../options.js'
-import type { RedisPort } from '../redis/port.js'
+import type { RedisPort, Reply } from '../redis/port.js'
 import { SLOTS, slotOf } from '../slots.js'
 import * as scripts from './scripts.js'
 
@@ -30,8 +30,8 @@ export function markerOf(namespace: string, slot: number): Key {
   return keyOf({ namespace, pattern: 'lock-marker', name: 'slot' }, tagOf(slot))
 }
 
-/** So many places, over all primaries, keep the longest time of a lock: a server that forgets must not be the only one. */
-const PLACES = 8
+/** Slots all over the primaries that keep the longest time of a lock: a server that forgets must not be the only one. */
+const PLACES = Array.from({ length: 8 }, (_, i) => (i * SLOTS) / 8)
 
 /** Raises the longest time that locks of a name may be held, or looks with 0. Never lowered; those that answer count. */
 export async function longestOf(
@@ -40,16 +40,58 @@ export async function longestOf(
   ms: number,
   options: CallOptions,
 ): Promise<number> {
-  const calls = Array.from({ length: PLACES }, (_, i) => {
-    const space = { namespace: port.namespace, pattern: 'lock-marker', name: 'longest' }
-    return scripts.raise.call({ longest: keyOf(space, tagOf((i * SLOTS) / PLACES)) }, { name, ms })
-  })
+  const space = { namespace: port.namespace, pattern: 'lock-marker', name: 'longest' }
+  const calls = PLACES.map((slot) => scripts.raise.call({ longest: keyOf(space, tagOf(slot)) }, { name, ms }))
   const answers = await port.pipeline(calls, options)
   const known = answers.flatMap((one) =>
     one.status === 'fulfilled' ? [scripts.raise.decode(one.value)] : [],
   )
   if (known.length > 0) return Math.max(...known)
   throw answers.find((one) => one.status === 'rejected')?.reason
+}
+
+/** A slot of a large cluster has some thousand keys; one that has more does not keep a node busy, and the others tell. */
+const MOST_KEYS = 20_000
+
+/**
+ * The namespaces whose locks may be in quarantine: those of all `Locks` but with `quarantine: false`, for operators who do not
+ * know them. It asks every node for the keys of eight slots, and for no more than 20000 of each; it takes the right to
+ * `CLUSTER GETKEYSINSLOT`, which moving slots takes as well.
+ *
+ * @throws RedisUnavailableError no node answers
+ *
+ * @example
+ * ```ts
+ * import { connect } from 'slotwise/ioredis'
+ * import { lockNamespaces } from 'slotwise/lock'
+ *
+ * console.log(await lockNamespaces(await connect({ nodes: ['127.0.0.1:7000'] }))) // [ 'shop', 'office' ]
+ * ```
+ */
+export async function lockNamespaces(port: RedisPort, options: CallOptions = {}): Promise<readonly string[]> {
+  // A slot that is on its way has its keys at either end, and a new primary is not known as one everywhere.
+  const asked = port
+    .topology()
+    .nodes.flatMap(({ id }) =>
+      PLACES.map((slot) => port.onNode(id, ['CLUSTER', 'GETKEYSINSLOT', slot, MOST_KEYS], options)),
+    )
+  const answers = await Promise.allSettled(asked)
+  const known = answers.filter((one) => one.status === 'fulfilled')
+  if (known.length === 0) throw answers.find((one) => one.status === 'rejected')?.reason
+  const found = new Set<string>()
+  for (const { value } of known) {
+    for (const key of value as readonly Reply[]) {
+      const read = readKey(String(key))
+      if (read?.pattern === 'lock-marker' && read.name === 'longest') found.add(read.namespace)
+    }
+  }
+  return [...found].toSorted()
+}
+
+/** Options of {@link renewMarkers}. */
+export interface RenewMarkersOptions extends CallOptions {
+  /** Whose locks; {@link lockNamespaces} finds them. @defaultValue that of the port */
+  readonly namespaces?: readonly string[] | undefined
 }
 
 /** So many markers are renewed at a time. */
@@ -64,11 +106,11 @@ interface Place {
 
 /**
  * Says that slots have come to a node without a loss, so that their locks need no quarantine there: for `afterLosslessMove`
- * of `moveSlots`, `rebalance`, `removeNode` and `failover`, which call it exactly then. It renews the locks of the port's
- * namespace. What the node before may have forgotten stays in quarantine, and so do slots that it does not reach: an error
+ * of `moveSlots`, `rebalance`, `removeNode` and `failover`, which call it exactly then. It renews the locks of the
+ * namespaces. What the node before may have forgotten stays in quarantine, and so do slots that it does not reach: an error
  * here costs an outage of the longest time of a lock, never two holders.
  *
- * @returns how many slots had locks, and are renewed
+ * @returns how many markers, one for each namespace in a slot that ever had a lock, are renewed
  * @throws RedisUnavailableError one of the two nodes does not answer
  *
  * @example
@@ -89,14 +131,15 @@ export async function renewMarkers(
   port: RedisPort,
   slots: readonly number[],
   from: Place,
-  options: CallOptions = {},
+  { namespaces = [port.namespace], ...options }: RenewMarkersOptions = {},
 ): Promise<number> {
   const run = await runOf(port, from, options)
+  const markers = namespaces.flatMap((namespace) => slots.map((slot) => markerOf(namespace, slot)))
   let renewed = 0
-  for (let at = 0; at < slots.length; at += AT_ONCE) {
-    const calls = slots
+  for (let at = 0; at < markers.length; at += AT_ONCE) {
+    const calls = markers
       .slice(at, at + AT_ONCE)
-      .map((slot) => scripts.renew.call({ marker: markerOf(port.namespace, slot) }, { from: run }))
+      .map((marker) => scripts.renew.call({ marker }, { from: run }))
     for (const answer of await port.pipeline(calls, options)) {
       if (answer.status === 'rejected') throw answer.reason
       renewed += scripts.renew.decode(answer.value)

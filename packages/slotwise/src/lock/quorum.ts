@@ -169,7 +169,7 @@ export class Quorum implements Authority {
     const isAgreed = isGranted && (await this.#agree(attempt, answers, token, signal))
     const refused = counted.flatMap((one) => (one.kind === 'held' ? [] : [one]))
     const rounds = !isGranted || granted.filter((one) => one.token === token).length >= this.#quorum ? 1 : 2
-    this.#tell(granted.length, refused, rounds)
+    this.#tell(counted, rounds)
     if (isAgreed) {
       const longestFirst = granted.map(({ remainingMs }) => remainingMs).toSorted((a, b) => b - a)
       return { kind: 'held', token, remainingMs: longestFirst[this.#quorum - 1] ?? 0 }
@@ -369,11 +369,10 @@ export class Quorum implements Authority {
     return { node: name, reason, ...(cause === undefined ? {} : { cause }) }
   }
 
-  #tell(granted: number, refused: readonly (Refused & { node: number })[], rounds: 1 | 2): void {
+  #tell(votes: readonly Counted[], rounds: 1 | 2): void {
     publish('slotwise:lock:votes', () => ({
       name: this.#options.name,
-      granted,
-      refused: refused.map(({ node, kind }) => ({ node, reason: kind })),
+      votes: votes.map(({ node, kind }) => ({ node, vote: kind === 'held' ? 'granted' : kind })),
       rounds,
     }))
   }

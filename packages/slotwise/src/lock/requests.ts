@@ -99,6 +99,30 @@ export class Requests {
 
   /** The lock, or what came of the work that it is for. */
   async seek(resource: Id, options: Asking): Promise<Sought> {
+    const startedAt = this.#clocks.monotonicMs()
+    const told = (outcome: Events['slotwise:lock:wait']['outcome']) => {
+      const waitedMs = this.#clocks.monotonicMs() - startedAt
+      publish('slotwise:lock:wait', () => ({
+        name: this.#space.name,
+        resource: nameOf(resource),
+        outcome,
+        waitedMs,
+      }))
+    }
+    try {
+      const sought = await this.#seek(resource, options)
+      told('acquired')
+      return sought
+    } catch (error) {
+      if (options.signal?.aborted === true) told('aborted')
+      else if (error instanceof LockBusyError) told('busy')
+      else if (error instanceof LockUnavailableError)
+        told(error.retryAfterMs === undefined ? 'unavailable' : 'quarantined')
+      throw error
+    }
+  }
+
+  async #seek(resource: Id, options: Asking): Promise<Sought> {
     const waitMs = integer('waitMs', options.waitMs ?? 300, { min: 0 })
     const { signal } = options
     let ask = this.#ask(resource, options)
@@ -188,7 +212,8 @@ export class Requests {
         deadlineMs: Math.min(deadlineMs ?? LONGEST_REQUEST_MS, LONGEST_REQUEST_MS, ttlMs),
       })
       if (answer.kind !== 'held') {
-        if (answer.kind !== 'conflict') this.#publish(resource, answer.kind, startedAt)
+        const place = answer.kind === 'busy' && answer.place > 0 ? answer.place : undefined
+        if (answer.kind !== 'conflict') this.#publish(resource, answer.kind, startedAt, { place })
         return answer
       }
       const deadline = counted(Math.min(ttlMs, answer.remainingMs))
@@ -224,6 +249,14 @@ export class Requests {
   }
 
   #keeper(resource: Id, key: Key, owner: string): Keeper {
+    const heldSince = this.#clocks.monotonicMs()
+    let isOver = false
+    const end = (kind: 'released' | 'lost', startedAt: number, reason?: 'expired' | 'taken') => {
+      // A lock that was lost here may still be released there.
+      const heldMs = isOver ? undefined : this.#clocks.monotonicMs() - heldSince
+      isOver = true
+      this.#publish(resource, kind, startedAt, { heldMs, reason })
+    }
     return {
       clocks: this.#clocks,
       checkedTtl: (ttlMs) => this.#checkedTtl(ttlMs),
@@ -237,11 +270,11 @@ export class Requests {
       release: async (untilMs) => {
         const startedAt = this.#clocks.monotonicMs()
         const freed = await this.#releaseUntil(key, owner, untilMs)
-        if (freed) this.#publish(resource, 'released', startedAt)
+        if (freed) end('released', startedAt)
         return freed
       },
-      lost: () => {
-        this.#publish(resource, 'lost', this.#clocks.monotonicMs())
+      lost: (reason) => {
+        end('lost', this.#clocks.monotonicMs(), reason)
       },
       report: (error) => this.#options.onError?.(error),
     }
@@ -267,13 +300,22 @@ export class Requests {
     }
   }
 
-  #publish(resource: Id, kind: Events['slotwise:lock']['kind'], startedAt: number): void {
+  #publish(
+    resource: Id,
+    kind: Events['slotwise:lock']['kind'],
+    startedAt: number,
+    more: Partial<Pick<Events['slotwise:lock'], 'place' | 'heldMs' | 'reason'>> = {},
+  ): void {
     const { name } = this.#space
     publish('slotwise:lock', () => ({
       name,
       resource: nameOf(resource),
       kind,
       durationMs: this.#clocks.monotonicMs() - startedAt,
+      place: undefined,
+      heldMs: undefined,
+      reason: undefined,
+      ...more,
     }))
   }
 }

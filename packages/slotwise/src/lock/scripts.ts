@@ -15,6 +15,7 @@ import raiseSource from './raise.lua.js'
 import ratchetSource from './ratchet.lua.js'
 import releaseSource from './release.lua.js'
 import renewSource from './renew.lua.js'
+import showSource from './show.lua.js'
 
 /** What one server says to a request for a lock. */
 export type Granted = { readonly nowMs: number } & (
@@ -34,6 +35,19 @@ export type Seen =
   | { readonly kind: 'held'; readonly token: bigint; readonly remainingMs: number; readonly holder: string }
   | { readonly kind: 'done'; readonly token: bigint; readonly remainingMs: number; readonly result: string }
 
+/** Where a lock stands, as its server says. */
+export interface Shown {
+  /** Empty for nobody's. */
+  readonly owner: string
+  readonly remainingMs: number
+  /** None while it is kept for the first of the line. */
+  readonly token: bigint | undefined
+  readonly holder: string
+  readonly waiting: number
+  readonly quarantineMs: number
+  readonly nowMs: number
+}
+
 /** For how long the first of the line has the lock kept for it. The scripts say the same. */
 export const CLAIM_MS = 1000
 
@@ -50,6 +64,7 @@ export const finish = defineScript(finishSource, { repeat: 'safe', decode: verdi
 export const forget = defineScript(forgetSource, { repeat: 'safe', decode: number })
 export const raise = defineScript(raiseSource, { repeat: 'safe', decode: number })
 export const renew = defineScript(renewSource, { repeat: 'safe', decode: number })
+export const show = defineScript(showSource, { repeat: 'safe', decode: shown })
 
 function granted(reply: Reply): Granted | Refused {
   if (Array.isArray(reply)) {
@@ -97,4 +112,22 @@ function verdict(reply: Reply): Verdict {
 function number(reply: Reply): number {
   if (typeof reply === 'number') return reply
   throw new UnexpectedReplyError('what is known of locks was answered with something else than a number')
+}
+
+function shown(reply: Reply): Shown {
+  if (Array.isArray(reply)) {
+    const [owner, remainingMs, token, holder, ...numbers] = reply as readonly Reply[]
+    const [waiting, quarantineMs, nowMs] = numbers.map(Number)
+    if (typeof owner === 'string' && typeof token === 'string' && typeof holder === 'string')
+      return {
+        owner,
+        remainingMs: Number(remainingMs),
+        token: token === '' ? undefined : BigInt(token),
+        holder,
+        waiting: waiting ?? 0,
+        quarantineMs: quarantineMs ?? 0,
+        nowMs: nowMs ?? 0,
+      }
+  }
+  throw new UnexpectedReplyError('where a lock stands was answered with something else')
 }

@@ -64,7 +64,7 @@ describe('metrics', () => {
     for (const name of names) {
       expect(prometheusName(name)).toMatch(/^[a-z][a-z_]*$/)
       if (METRICS[name].kind !== 'histogram') continue
-      expect(['s', '{line}']).toContain(METRICS[name].unit)
+      expect(['s', '{line}', '{place}']).toContain(METRICS[name].unit)
       expect(bucketsOf(name)).toEqual(bucketsOf(name).toSorted((a, b) => a - b))
     }
   })

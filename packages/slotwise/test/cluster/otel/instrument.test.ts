@@ -145,6 +145,12 @@ describe('metrics', () => {
     publish('slotwise:outbox', () => ({ ...carried, kind: 'applied' }))
     publish('slotwise:outbox', () => ({ ...carried, kind: 'elected', events: 0, delayMs: undefined }))
 
+    // A Redlock needs independent nodes, and a line somebody who waits.
+    const lock = { name: 'orders', resource: 'id-7', durationMs: 1, heldMs: undefined, reason: undefined }
+    publish('slotwise:lock', () => ({ ...lock, kind: 'busy', place: 1 }))
+    const votes = [{ node: 0, vote: 'granted' }] as const
+    publish('slotwise:lock:votes', () => ({ name: 'orders', votes, rounds: 2 }))
+
     const collected = await collect()
     for (const [name, { descriptor, dataPoints, dataPointType }] of collected) {
       const { unit, means, kind, labels }: (typeof METRICS)[MetricName] = METRICS[name as MetricName]
@@ -272,7 +278,9 @@ describe('spans', () => {
     await port.call({ key: key(id), command: ['SET', key(id), 'secret'] })
     const { spans } = await within(async () => {
       await port.call({ key: key(id), command: ['LPUSH', key(id), 'secret'] }).catch(() => undefined)
-      await new Locks(port, { name: 'orders', quarantine: false }).tryAcquire(id, { ttlMs: 100 })
+      await new Locks(port, { name: 'orders', quarantine: false, evictionCheck: 'off' }).tryAcquire(id, {
+        ttlMs: 100,
+      })
     })
     expect(spans.map(told)).toMatchObject([
       {

@@ -39,6 +39,7 @@ import raiseLongest from '../../../src/lock/raise.lua.js'
 import ratchetLock from '../../../src/lock/ratchet.lua.js'
 import releaseLock from '../../../src/lock/release.lua.js'
 import renewMarker from '../../../src/lock/renew.lua.js'
+import showLock from '../../../src/lock/show.lua.js'
 import blockSubject from '../../../src/ratelimit/block.lua.js'
 import decide from '../../../src/ratelimit/decide.lua.js'
 import countHits from '../../../src/ratelimit/hits/count.lua.js'
@@ -258,6 +259,7 @@ const PATTERNS: Readonly<
     [extendLock, [owner, ms]],
     [ratchetLock, [owner, fc.integer({ min: START_US - 20_000, max: START_US + 900_000 })]],
     [releaseLock, [owner]],
+    [showLock, []],
     [finishOnce, [owner, fc.constantFrom('{}', 'm\u00e9'), ms]],
     [forgetOnce, []],
     [lookAtLock, []],

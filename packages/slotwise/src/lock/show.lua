@@ -1,0 +1,34 @@
+-- Tells where a lock stands, and changes nothing.
+--
+-- @key lock
+-- @key marker
+-- @return {owner, ms, token, label, waiting, quarantine_ms, now}: owner '' for nobody's; token '' while it is kept for the first of
+--   the line; quarantine_ms for how long the next request would be told to wait
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+local saved = redis.call('HMGET', KEYS[1], 'o', 'e', 'f', 'b', 'q')
+local left = (tonumber(saved[2]) or 0) - now
+local owner = ''
+if saved[1] and left > 0 then owner = saved[1] end
+
+local line = saved[5] or ''
+local waiting = 0
+-- bound: the places in the line
+for at = 23, #line, 35 do
+  if tonumber(string.sub(line, at, at + 12)) > now then waiting = waiting + 1 end
+end
+
+local mark = redis.call('HMGET', KEYS[2], 'r', 's', 'm')
+local quarantine = 0
+if mark[1] and mark[3] then
+  local server = redis.call('INFO', 'server')
+  local at = string.find(server, 'run_id:', 1, true)
+  local since = tonumber(mark[2]) or 0
+  -- The server is another one than gave the last lock: the quarantine begins with the next request.
+  if mark[1] ~= string.sub(server, at + 7, at + 46) or since > now then since = now end
+  if since > 0 then quarantine = math.max(0, since + tonumber(mark[3]) - now) end
+end
+
+if owner == '' then return { '', 0, '', '', waiting, quarantine, now } end
+return { owner, left, saved[3] or '', saved[4] or '', waiting, quarantine, now }

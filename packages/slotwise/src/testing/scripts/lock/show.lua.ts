@@ -1,0 +1,42 @@
+// Generated from lock/show.lua by `npm run generate`: change that file, not this one.
+import * as lua from '../../lua/index.js'
+
+const twin: lua.Twin = {
+name: 'lock/show',
+sha1: '4f2c535961307b7e175b019adab34e7de6384910',
+run(redis) {
+let time: lua.Value = redis.call("TIME")
+let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
+let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "e", "f", "b", "q")
+let left: lua.Value = (lua.num(lua.or(lua.tonumber(lua.index(saved, 2)), () => 0)) - lua.num(now))
+let owner: lua.Value = ""
+if ((lua.yes(lua.index(saved, 1)) && lua.yes(lua.gt(left, 0)))) {
+owner = lua.index(saved, 1)
+}
+let line: lua.Value = lua.or(lua.index(saved, 5), () => "")
+let waiting: lua.Value = 0
+for (let at of lua.steps(23, lua.len(line), 35)) {
+if (lua.yes(lua.gt(lua.tonumber(lua.sub(line, at, (lua.num(at) + 12))), now))) {
+waiting = (lua.num(waiting) + 1)
+}
+}
+let mark: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 2), "r", "s", "m")
+let quarantine: lua.Value = 0
+if ((lua.yes(lua.index(mark, 1)) && lua.yes(lua.index(mark, 3)))) {
+let server: lua.Value = redis.call("INFO", "server")
+let at$2: lua.Value = lua.find(server, "run_id:", 1, true)[0]
+let since: lua.Value = lua.or(lua.tonumber(lua.index(mark, 2)), () => 0)
+if ((lua.yes(!lua.eq(lua.index(mark, 1), lua.sub(server, (lua.num(at$2) + 7), (lua.num(at$2) + 46)))) || lua.yes(lua.gt(since, now)))) {
+since = now
+}
+if (lua.yes(lua.gt(since, 0))) {
+quarantine = lua.max(0, (lua.num((lua.num(since) + lua.num(lua.tonumber(lua.index(mark, 3))))) - lua.num(now)))
+}
+}
+if (lua.yes(lua.eq(owner, ""))) {
+return lua.table(["", 0, "", "", waiting, quarantine, now])
+}
+return lua.table([owner, left, lua.or(lua.index(saved, 3), () => ""), lua.or(lua.index(saved, 4), () => ""), waiting, quarantine, now])
+},
+}
+export default twin
