@@ -89,15 +89,15 @@ describe('the nightly recount', () => {
     const api = await harness.tenant()
     await api.entity('e')
     const comment = await api.comment('e', 'busy')
-    let isOver = false
+    const state = { isOver: false }
     const likes = Promise.all(
       Array.from({ length: 60 }, async (_, i) => {
         const { status } = await api.call('PUT', `/v1/comments/${comment}/like`, { user: `user ${i}` })
         expect(status).toBe(200)
       }),
-    ).finally(() => (isOver = true))
+    ).finally(() => (state.isOver = true))
     let rounds = 0
-    while (!isOver) {
+    while (!state.isOver) {
       await recount().run(aDay())
       rounds++
     }

@@ -57,14 +57,14 @@ export async function transaction<R>(
 ): Promise<R> {
   signal.throwIfAborted()
   const client = await within(pool.connect(), timeoutMs, { signal, late: (late) => late.release() })
-  const heard = () => {}
-  client.on('error', heard)
+  const hear = () => {}
+  client.on('error', hear)
   let isOver = false
   const end = (isBroken: boolean): void => {
     if (isOver) return
     isOver = true
     // One that is ended may still fail.
-    if (!isBroken) client.removeListener('error', heard)
+    if (!isBroken) client.removeListener('error', hear)
     client.release(isBroken)
   }
   // A server that does not answer would be waited for on and on, with its connection.

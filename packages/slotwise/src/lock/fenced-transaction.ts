@@ -85,13 +85,13 @@ export async function fencedTransaction<R>(
   const { signal } = lock
   hearNew(pool)
   lock.assertHeld()
-  let isCommitting = false
+  const state = { isCommitting: false }
   const act = async (client: PostgresClient): Promise<R> => {
     await fence(client, table, lock)
     await client.query(`set local statement_timeout = ${timeoutMs}`)
     const result = await fn(client, { signal })
     lock.assertHeld()
-    isCommitting = true
+    state.isCommitting = true
     return result
   }
   try {
@@ -99,11 +99,11 @@ export async function fencedTransaction<R>(
     return await transaction(pool, { timeoutMs, waitMs: 3 * timeoutMs }, signal, act)
   } catch (error) {
     // Lost before it was sent.
-    if (isCommitting && error !== signal.reason && !hasRefused(error)) {
+    if (state.isCommitting && error !== signal.reason && !hasRefused(error)) {
       throw new OutcomeUnknownError('a COMMIT was not answered', { node: 'postgres', cause: error })
     }
     // An ended connection is how a lost lock shows.
-    if (!isCommitting) lock.assertHeld()
+    if (!state.isCommitting) lock.assertHeld()
     throw error
   }
 }

@@ -87,7 +87,7 @@ export class FencedValues<T> {
   async set(id: Id, value: T, options: FencedChangeOptions): Promise<FencedChange> {
     let text: string | undefined
     try {
-      text = JSON.stringify(value)
+      text = JSON.stringify(value) as string | undefined
     } catch (cause) {
       throw new ConfigurationError('a fenced value must be what JSON can hold', { cause })
     }
