@@ -2,7 +2,7 @@
 --
 -- @key lock
 -- @key marker
--- @return {owner, ms, token, label, waiting, quarantine_ms, now}: owner '' for nobody's; token '' while it is kept for the first of
+-- @return {owner, ms, token, label, waiting, quarantine_ms, now}: owner empty for nobody's; token empty while it is kept for the first of
 --   the line; quarantine_ms for how long the next request would be told to wait
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -30,5 +30,5 @@ if mark[1] and mark[3] then
   if since > 0 then quarantine = math.max(0, since + tonumber(mark[3]) - now) end
 end
 
-if owner == '' then return { '', 0, '', '', waiting, quarantine, now } end
+if owner == '' then left, saved[3], saved[4] = 0, false, false end
 return { owner, left, saved[3] or '', saved[4] or '', waiting, quarantine, now }

@@ -15,7 +15,7 @@ const GROUND = ['errors', 'options', 'telemetry', 'keys', 'slots', 'postgres', '
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   slots: [],
-  postgres: [],
+  postgres: ['errors', 'options', 'within'],
   random: [],
   within: [],
   telemetry: [],

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/show',
-sha1: '4f2c535961307b7e175b019adab34e7de6384910',
+sha1: '9b560e8540f3bf854bc79caf839c26a29509baf2',
 run(redis) {
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
@@ -34,7 +34,12 @@ quarantine = lua.max(0, (lua.num((lua.num(since) + lua.num(lua.tonumber(lua.inde
 }
 }
 if (lua.yes(lua.eq(owner, ""))) {
-return lua.table(["", 0, "", "", waiting, quarantine, now])
+{
+const all: lua.Value[] = [0, false, false]
+left = all[0]
+lua.set(saved, 3, all[1])
+lua.set(saved, 4, all[2])
+}
 }
 return lua.table([owner, left, lua.or(lua.index(saved, 3), () => ""), lua.or(lua.index(saved, 4), () => ""), waiting, quarantine, now])
 },
