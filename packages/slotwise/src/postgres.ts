@@ -12,23 +12,11 @@ export interface PostgresPool {
 
 /** One connection. */
 export interface PostgresClient {
-  query(
-    text: string,
-    values?: unknown[],
-  ): Promise<{ readonly rows: readonly unknown[]; readonly command?: string }>
+  query(text: string, values?: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
   /** With `true` it is ended rather than kept for others. */
   release(destroy?: boolean): void
   on(event: 'notification' | 'error' | 'end', listener: (told?: unknown) => void): unknown
   removeListener(event: 'notification' | 'error' | 'end', listener: (told?: unknown) => void): unknown
-}
-
-/** A statement had failed before the COMMIT, which nobody told: the server has rolled back. */
-export class AbortedTransactionError extends Error {
-  override name = 'AbortedTransactionError'
-
-  constructor() {
-    super('a statement of the transaction had failed: nothing was written')
-  }
 }
 
 const heard = new WeakSet<PostgresPool>()
@@ -43,15 +31,23 @@ export function hearNew(pool: PostgresPool): void {
   pool.on?.('connect', (client) => client.on('error', () => {}))
 }
 
+/** Bounds of {@link transaction}, in milliseconds. */
+interface TransactionOptions {
+  /** On getting a connection, on each statement, and on the time between two. */
+  readonly timeoutMs: number
+  /** On each statement, in the place of `timeoutMs`. */
+  readonly waitMs?: number
+  /** What begins it. @defaultValue `begin` */
+  readonly begin?: string
+}
+
 /**
  * All of it or nothing. A connection that fails in the middle is ended: nobody else is lent a transaction that was left open.
  * The server ends one whose process is paused, so that it holds no lock for longer.
- *
- * @param timeouts `timeoutMs` for the connection, each statement, and the time between two; `waitMs` for statements in its place
  */
 export async function transaction<R>(
   pool: PostgresPool,
-  { timeoutMs, waitMs = timeoutMs }: { readonly timeoutMs: number; readonly waitMs?: number },
+  { timeoutMs, waitMs = timeoutMs, begin = 'begin' }: TransactionOptions,
   signal: AbortSignal,
   act: (client: PostgresClient) => Promise<R>,
 ): Promise<R> {
@@ -72,13 +68,11 @@ export async function transaction<R>(
   signal.addEventListener('abort', stop, { once: true })
   try {
     await client.query(
-      `begin; set local idle_in_transaction_session_timeout = ${timeoutMs}; set local statement_timeout = ${waitMs}; set local lock_timeout = ${waitMs}`,
+      `${begin}; set local idle_in_transaction_session_timeout = ${timeoutMs}; set local statement_timeout = ${waitMs}; set local lock_timeout = ${waitMs}`,
     )
     const result = await act(client)
     signal.throwIfAborted()
-    const { command } = await client.query('commit')
-    // So it answers where a statement has failed and nobody has said so.
-    if (command === 'ROLLBACK') throw new AbortedTransactionError()
+    await client.query('commit')
     end(false)
     return result
   } catch (error) {

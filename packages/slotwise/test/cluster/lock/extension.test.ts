@@ -83,6 +83,22 @@ describe('a lock that extends itself', () => {
     expect(lock.signal.reason).toMatchObject({ code: 'LOCK_LOST', reason: 'taken' })
   })
 
+  it('that was asked to end sooner ends so, though the answer was lost', async () => {
+    const deaf = portWith(port, {
+      call: async (...[call, options]: Parameters<RedisPort['call']>) => {
+        const reply = await port.call(call, options)
+        if ('script' in call && call.script.name === 'lock/extend') throw new Error('the answer was lost')
+        return reply
+      },
+    })
+    const lock = await new Locks(deaf, { name: 'held', quarantine: false }).acquire(randomUUID(), {
+      ttlMs: 5000,
+    })
+    await expect(lock.extend(400)).rejects.toThrow('the answer was lost')
+    expect(lock.remainingMs()).toBeLessThan(400)
+    await ended(lock)
+  })
+
   it('does not take away what it was given by hand', async () => {
     const lock = await locks.acquire(randomUUID(), { ttlMs: 100, maxHoldMs: 60_000 })
     await lock.extend(5000)

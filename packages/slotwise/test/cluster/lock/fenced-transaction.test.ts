@@ -130,7 +130,7 @@ describe('a fenced transaction', () => {
     expect(performance.now() - from).toBeLessThan(1000 + 400)
     wake()
     // A COMMIT after it would have been answered, and done nothing.
-    await expect(old).rejects.toThrow('nothing was written')
+    await expect(old).rejects.toMatchObject({ code: '25P02' })
     expect(await written(resource)).toEqual(['new'])
   })
 
@@ -180,6 +180,27 @@ describe('a fenced transaction', () => {
     // Nothing of it is left: the connection is fit for the next.
     await fencedTransaction(database.pool, believed(resource, 1n), write(resource, 'y'))
     expect(await written(resource)).toEqual(['y'])
+  })
+
+  it('tells a body that has ended the transaction by itself, and sees what was committed while it waited, whatever the level is by default', async () => {
+    const resource = randomUUID()
+    const ended = fencedTransaction(database.pool, believed(resource, 1n), (client) => client.query('commit'))
+    await expect(ended).rejects.toMatchObject({ code: '25P01' })
+    const strict = database.another({ options: '-c default_transaction_isolation=serializable' })
+    const { ended: older, wake, inTheMiddle } = paused(resource, 2n, fencedTransaction, 5000)
+    await inTheMiddle
+    const newer = fencedTransaction(strict, believed(resource, 3n), (client) =>
+      client.query('select who from written where resource = $1', [resource]),
+    )
+    await vi.waitFor(async () => {
+      const { rows } = await database.pool.query(
+        "select 1 from pg_stat_activity where wait_event_type = 'Lock'",
+      )
+      expect(rows.length).toBeGreaterThan(0)
+    })
+    wake()
+    expect(await older).toBe('committed')
+    expect((await newer).rows).toEqual([{ who: 'old' }])
   })
 
   it('says that it does not know whether a COMMIT without an answer was done, and that a refused one was not', async () => {
