@@ -94,7 +94,7 @@ export async function startService(config: Config, options: ServiceOptions = {})
     const recounts = new RecountRepository(db)
     const recount = new RecountService({
       locks: nightly,
-      db,
+      pool: db.pool,
       recounts,
       onError,
       onEnd: (result) => logger.info(result, 'counted the likes again'),

@@ -28,7 +28,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   slotwise: ['problems', 'services'],
   'slotwise/cache': ['services'],
   'slotwise/invalidation': ['db', 'services'],
-  'slotwise/lock': ['services', 'compose'],
+  // Of its fences: their table belongs to the schema.
+  'slotwise/lock': ['services', 'compose', 'db'],
   'slotwise/prometheus': ['services'],
   'slotwise/ratelimit': ['services'],
   'slotwise/ratelimit/http': ['services'],

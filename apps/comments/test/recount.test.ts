@@ -29,7 +29,7 @@ function recount(recounts = repository(), ttlMs?: number): RecountService {
   })
   return new RecountService({
     locks: shorter,
-    db: harness.db,
+    pool: harness.db.pool,
     recounts,
     onError: (error) => void failed.push(error),
   })

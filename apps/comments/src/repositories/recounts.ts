@@ -1,5 +1,9 @@
-import type { TransactionClient } from 'slotwise/lock'
 import type { Database } from '../db/index.js'
+
+/** A transaction that somebody else has begun, and ends. */
+export interface Transaction {
+  query(text: string, values?: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
+}
 
 /** A comment by its primary key; everything is after the empty one. */
 export interface Position {
@@ -33,7 +37,7 @@ export class RecountRepository {
    * Counts the likes of so many comments again, in a transaction that somebody else has begun. The comments are locked first, and
    * counted by the next statement, which sees every like that was committed until then; one under way waits, and counts on.
    */
-  async part(client: TransactionClient, after: Position, limit: number): Promise<Recounted> {
+  async part(client: Transaction, after: Position, limit: number): Promise<Recounted> {
     // The caches are to hear of it with the commit, as of what others change.
     await client.query("set local slotwise_outbox.quiet = 'off'")
     const { rows: held } = await client.query(
@@ -63,11 +67,7 @@ export class RecountRepository {
   }
 
   /** Once a day; a second time changes nothing. */
-  async end(
-    client: TransactionClient,
-    day: string,
-    { looked, corrected }: Omit<Recounted, 'next'>,
-  ): Promise<void> {
+  async end(client: Transaction, day: string, { looked, corrected }: Omit<Recounted, 'next'>): Promise<void> {
     await client.query(
       'insert into recounts (day, looked_at, corrected) values ($1, $2, $3) on conflict do nothing',
       [day, looked, corrected],

@@ -1,6 +1,5 @@
 import { hostname } from 'node:os'
-import { fencedTransaction, type Lock, type Locks } from 'slotwise/lock'
-import type { Database } from '../db/index.js'
+import { fencedTransaction, type Lock, type Locks, type PostgresPool } from 'slotwise/lock'
 import { BEGINNING, type Position, type RecountRepository } from '../repositories/recounts.js'
 
 /** What a recount came to; `undefined` where there was nothing to do: another process is at it, or was today. */
@@ -12,7 +11,7 @@ export interface RecountResult {
 /** Settings of {@link RecountService}. */
 export interface RecountOptions {
   readonly locks: Locks
-  readonly db: Database
+  readonly pool: PostgresPool
   readonly recounts: RecountRepository
   readonly onError: (error: unknown) => void
   readonly onEnd?: (result: RecountResult) => void
@@ -72,12 +71,12 @@ export class RecountService {
   }
 
   async #all(lock: Lock, day: string): Promise<RecountResult> {
-    const { db, recounts } = this.#options
+    const { pool, recounts } = this.#options
     let [looked, corrected] = [0, 0]
     for (let after: Position | undefined = BEGINNING; after !== undefined; ) {
       this.#stop.signal.throwIfAborted()
       const from: Position = after
-      const part = await fencedTransaction(db.pool, lock, async (client) => {
+      const part = await fencedTransaction(pool, lock, async (client) => {
         const done = await recounts.part(client, from, PART)
         looked += done.looked
         corrected += done.corrected
