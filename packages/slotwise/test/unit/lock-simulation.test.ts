@@ -9,6 +9,7 @@ import {
   mistaken,
   oneSlot,
   printedRedlock,
+  redlock,
 } from '../support/lock-simulation/builds.js'
 import { quorumLock } from '../support/lock-simulation/quorum.js'
 import {
@@ -77,6 +78,7 @@ describe('through delays, losses, pauses, hung, emptied and replaced servers, an
       [3000, 150_000],
       { skewMs: 0 },
     ],
+    ['the locks of three nodes', redlock(3), [1500, 120_000]],
     ['a lock over three nodes', quorumLock(3, all), [3000, 120_000]],
     ['a lock over five nodes', quorumLock(5, all), [2500, 100_000]],
   ]

@@ -23,6 +23,17 @@ export const oneSlot = ({
   },
 })
 
+/** The locks of this package, by a majority of nodes. */
+export const redlock = (nodes: number): LockBuild => ({
+  nodes,
+  checked: { exclusion: 'holders' },
+  open: ({ ports, clocks }) => {
+    const options = { name: 'locks', maxTtlMs: MAX_TTL_MS, evictionCheck: 'off' } as const
+    const locks = Locks.redlock(ports, options, clocks)
+    return { acquire: (resource, asked) => locks.acquire(resource, asked) }
+  },
+})
+
 /** The twin of a script with a mistake in it, in the place of the script's own. */
 export function mistaken(source: ScriptSource, right: string, wrong: string): Twin {
   const changed = source.source.replace(right, wrong)
