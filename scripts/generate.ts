@@ -1,7 +1,7 @@
 /**
  * Writes every generated file, or with `--check` says which of them are out of date, with exit code 1.
  *
- * For each `packages/<package>/src/**\/x.lua` its neighbour `x.lua.ts` and its twin below `testing/scripts`; from the
+ * For each `packages/<package>/src/**\/x.lua` that is no part of others its neighbour `x.lua.ts` and its twin below `testing/scripts`; from the
  * error classes docs/errors.md.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { dirname } from 'node:path'
 import { errorsPage } from './errors-page.js'
 import { filesUnder, luaFiles, sourceRoots } from './lua/files.js'
 import { HeaderError } from './lua/header.js'
-import { withIncluded } from './lua/include.js'
+import { isPart, withIncluded } from './lua/include.js'
 import { moduleOf } from './lua/module.js'
 import { LuaSyntaxError } from './lua/parse.js'
 import { twinListOf, twinModuleOf, twinPathOf } from './lua/twin/module.js'
@@ -18,7 +18,8 @@ const check = process.argv.includes('--check')
 const outputs = new Map<string, string>()
 const problems: string[] = []
 
-for (const file of luaFiles()) {
+const scripts = luaFiles().filter(({ path }) => !isPart(path))
+for (const file of scripts) {
   try {
     const text = withIncluded(file.path, readFileSync(file.path, 'utf8'))
     outputs.set(`${file.path}.ts`, moduleOf(file, text))
@@ -30,7 +31,7 @@ for (const file of luaFiles()) {
 }
 
 for (const sourceRoot of sourceRoots()) {
-  const files = luaFiles().filter((file) => file.sourceRoot === sourceRoot)
+  const files = scripts.filter((file) => file.sourceRoot === sourceRoot)
   if (files.length === 0) continue
   const { path, text } = twinListOf(sourceRoot, files)
   outputs.set(path, text)

@@ -21,9 +21,9 @@ const NAME = /^[a-z][a-z0-9_]*$/
 
 /**
  * Reads the contract from the comment that a script begins with: its purpose in free words, then `@key name`,
- * `@arg name description` in the order of `KEYS` and `ARGV`, and one `@return`.
+ * `@arg name description` in the order of `KEYS` and `ARGV`, and one `@return`. Only a part of scripts may have no key.
  */
-export function readHeader(script: Script): Header {
+export function readHeader(script: Script, { isPart = false } = {}): Header {
   const keys: string[] = []
   const args: string[] = []
   let purpose = false
@@ -52,7 +52,8 @@ export function readHeader(script: Script): Header {
     }
   }
   if (!purpose) throw new HeaderError(1, 'a script begins with a comment that says what it is for')
-  if (keys.length === 0) throw new HeaderError(1, 'a script needs at least one @key: it decides on the node')
+  if (keys.length === 0 && !isPart)
+    throw new HeaderError(1, 'a script needs at least one @key: it decides on the node')
   if (!returns) throw new HeaderError(1, 'the header lacks @return')
   return { keys, args }
 }

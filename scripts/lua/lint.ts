@@ -12,10 +12,10 @@ import { resolve } from './scopes.js'
 const RULES = [contractRules, globalRules, callRules, loopRules, numberRules]
 
 /** Everything wrong with a script, in the order of its lines. */
-export function lintLua(text: string): Finding[] {
+export function lintLua(text: string, kind?: { readonly isPart: boolean }): Finding[] {
   try {
     const script = parseLua(withStubs(text))
-    const header = readHeader(script)
+    const header = readHeader(script, kind)
     const resolved = resolve(script.chunk)
     const findings = RULES.flatMap((rule) => rule({ ...script, ...resolved, header }))
     return findings.toSorted((a, b) => a.line - b.line)

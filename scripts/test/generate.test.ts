@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -122,11 +122,34 @@ describe('npm run generate', () => {
     const made = readFileSync(`${both}.ts`, 'utf8')
     const source = JSON.parse(/source: (".*")/.exec(made)?.[1] ?? '') as string
     expect(source.replaceAll(/\s+/g, ' ').trim()).toBe(
-      `local function extend(KEYS, ARGV) return redis.call('GET', KEYS[1]) end ${body.trim()}`,
+      `local function extend(KEYS, _) return redis.call('GET', KEYS[1]) end ${body.trim()}`,
     )
     writeFileSync(lua, "-- Extends.\n-- @key lock\n-- @return n\nreturn redis.call('TTL', KEYS[1])\n")
     expect(generate('--check').errors).toContain('both.lua.ts is out of')
     rmSync(both)
+    expect(generate().status).toBe(0)
+  })
+
+  it('makes nothing of a part of scripts but what includes it, from a folder above too', () => {
+    writeFileSync(
+      join(folder, 'sum.part.lua'),
+      '-- Adds.\n-- @arg n what\n-- @return n, n\nreturn ARGV[1], ARGV[1]\n',
+    )
+    mkdirSync(join(folder, 'below'), { recursive: true })
+    const both = join(folder, 'below', 'both.lua')
+    const header = '-- Both.\n-- @key one\n-- @return n\n-- include: ../sum.part.lua\n'
+    writeFileSync(both, `${header}local a, b = sum({}, { redis.call('GET', KEYS[1]) })\nreturn a + b\n`)
+    expect(generate()).toEqual({ status: 0, errors: '' })
+    expect(readFileSync(`${both}.ts`, 'utf8')).toContain('local function sum(_, ARGV)')
+    expect(existsSync(join(folder, 'sum.part.lua.ts'))).toBe(false)
+    rmSync(join(folder, 'sum.part.lua'))
+    expect(generate()).toMatchObject({
+      status: 1,
+      errors: expect.stringMatching(
+        /both\.lua:4: \.\.\/sum\.part\.lua is included, and is not there\n$/,
+      ) as string,
+    })
+    rmSync(join(folder, 'below'), { recursive: true })
     expect(generate().status).toBe(0)
   })
 

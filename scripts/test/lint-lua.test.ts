@@ -35,6 +35,12 @@ describe('the Lua linter accepts', () => {
     expect(complaints('return other({ KEYS[1] }, { limit })')).toEqual(['other is declared nowhere'])
   })
 
+  it('a part of scripts that has no key, where a script needs one', () => {
+    const part = '-- Counts.\n-- @arg n how many\n-- @return n, n\nreturn ARGV[1], ARGV[1]\n'
+    expect(lintLua(part, { isPart: true })).toEqual([])
+    expect(lintLua(part)).toMatchObject([{ message: expect.stringContaining('at least one @key') as string }])
+  })
+
   it('as many arguments as the header calls for by dots', () => {
     expect(
       whole(

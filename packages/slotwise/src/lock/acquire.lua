@@ -3,10 +3,8 @@
 -- The lock is one hash: o its owner, e when its time is over (server ms), f its token, b what the holder says of itself, q those
 -- who wait, 35 characters each: owner and the server's time from which it waits no more. Without f it is kept for the first of
 -- the line, who is told and claims it by asking again; nobody holds it then.
--- The marker, one for all locks of a slot: h the largest token, r the run of the server that knows of all grants, s since when,
--- m the longest time that anybody may hold a lock. A server that was started or promoted since may have forgotten grants: it
--- gives none until those are over. Where the same key is given for both, a record keeps its own token, and nothing is known of
--- the server.
+-- The marker, which marker.part.lua is about, keeps the largest token, and that the server may have forgotten grants. Where the
+-- same key is given for both, a record keeps its own token, and nothing is known of the server.
 -- v is what came of the work that the lock was for, until e: then nobody needs the lock.
 -- Asking again with the same owner gives the same answer, so this is harmless to repeat.
 -- Price: one round trip; a refusal writes nothing but a place in the line.
@@ -20,49 +18,26 @@
 -- @arg wait_ms     how long to stay in the line; 0 takes no place
 -- @arg label       what to tell others of the holder; empty for nothing
 -- @return {1, token, ms, now} held | {2, result} it is done | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long
+-- include: marker.part.lua
 local CLAIM_MS = 1000
 local LONGEST_LINE = 35 * 1000
 local RETAIN_MS = 60000
-local owner, ttl, longest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local least, wait = tonumber(ARGV[4]), tonumber(ARGV[5])
+local owner, ttl, wait = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
 
 -- The server's clock: callers' clocks disagree on when a lock is over.
 local time = redis.call('TIME')
-local seconds, micros = tonumber(time[1]), tonumber(time[2])
-local now = seconds * 1000 + math.floor(micros / 1000)
+local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = math.floor(now_us / 1000)
 
 local saved = redis.call('HMGET', KEYS[1], 'o', 'e', 'f', 'b', 'q', 'v')
-local mark = redis.call('HMGET', KEYS[2], 'h', 'r', 's', 'm')
 local ends = tonumber(saved[2]) or 0
 local holder = saved[1]
 local live = holder and ends > now
 if saved[6] and ends > now then return { 2, saved[6] } end
 if live and holder == owner and saved[3] then return { 1, saved[3], ends - now, now } end
 
-if longest > 0 then
-  local known = tonumber(mark[4]) or 0
-  longest = math.max(longest, known)
-  local server = redis.call('INFO', 'server')
-  local at = string.find(server, 'run_id:', 1, true)
-  local run = string.sub(server, at + 7, at + 46)
-  local since = tonumber(mark[3]) or 0
-  local begins = mark[2] ~= run or since > now
-  if begins then
-    since = now
-    -- The first lock of this slot, or all is forgotten: only a server that was up all the time, and never a replica, can tell.
-    if not mark[2] then
-      local up = string.find(server, 'uptime_in_seconds:', 1, true) + 18
-      local uptime = tonumber(string.sub(server, up, string.find(server, '\r', up, true) - 1))
-      local never = 'master_replid2:' .. string.rep('0', 40)
-      if (uptime - 1) * 1000 > longest and string.find(redis.call('INFO', 'replication'), never, 1, true) then since = 0 end
-    end
-  end
-  if begins or known < longest then
-    redis.call('HDEL', KEYS[2], 'w')
-    redis.call('HSET', KEYS[2], 'r', run, 's', string.format('%.0f', since), 'm', longest)
-  end
-  if since > 0 and since + longest > now then return { -2, since + longest - now, now } end
-end
+local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us })
+if forgetful_ms > 0 then return { -2, forgetful_ms, now } end
 
 local line = saved[5] or ''
 if not live then
@@ -108,15 +83,6 @@ if live then
   return { 0, ends - now, place, saved[4] or '', now }
 end
 
-local clock = seconds * 1000000 + micros
--- A proposal from a clock that is ahead must not carry the tokens away with it, further than clocks may be apart.
-if least > 0 then
-  local ahead = 2000000
-  if longest > 0 then ahead = math.min(ahead, longest * 500) end
-  clock = math.min(least, clock + ahead)
-end
--- tostring would keep 14 of its 16 digits.
-local token = string.format('%.0f', math.max((tonumber(mark[1]) or 0) + 1, clock))
 local keep = ttl
 if line ~= '' then keep = math.max(keep, redis.call('PTTL', KEYS[1])) end
 if KEYS[1] == KEYS[2] then keep = keep + RETAIN_MS end

@@ -92,7 +92,7 @@ describe('through delays, losses, pauses, hung, emptied and replaced servers, an
     LONG_MS,
   )
 
-  const clock = 'local clock = seconds * 1000000 + micros'
+  const next = 'math.max((tonumber(mark[1]) or 0) + 1, clock)'
   const wrong: readonly [string, readonly LockViolationKind[], LockBuild, Partial<Schedule>?][] = [
     ['the textbook’s SET NX PX', ['overlap', 'interleaved', 'revived'], printedRedlock(1)],
     ['Redlock as it is printed', ['overlap', 'interleaved', 'revived'], printedRedlock(3)],
@@ -110,14 +110,14 @@ describe('through delays, losses, pauses, hung, emptied and replaced servers, an
     [
       'one slot without the floor',
       ['token-order', 'token-shared'],
-      oneSlot({ scripts: [mistaken(acquireSource, clock, 'local clock = 0')] }),
+      oneSlot({ scripts: [mistaken(acquireSource, next, '(tonumber(mark[1]) or 0) + 1')] }),
     ],
     [
       'one slot whose tokens are the time only',
       ['token-order'],
       oneSlot({
         quarantine: false,
-        scripts: [mistaken(acquireSource, 'math.max((tonumber(mark[1]) or 0) + 1, clock)', 'clock')],
+        scripts: [mistaken(acquireSource, next, 'clock')],
       }),
       { weather: withServerSteps },
     ],

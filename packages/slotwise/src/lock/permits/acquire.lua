@@ -19,52 +19,21 @@
 -- @arg shares      how many, up to all
 -- @arg permits     how many there are, up to 1000
 -- @return {1, token, ms, now} held | {0, ms, place, label, now} too few for so long | {-2, ms, now} none for so long | {-3, permits} there is another number of them
-local CLAIM_MS = 1000
+-- include: ../marker.part.lua
+-- include: turns.part.lua
+-- include: keep.part.lua
 local LONGEST_LINE = 39 * 1000
 local RETAIN_MS = 60000
-local owner, ttl, longest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local least, wait, shares = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[7])
+local owner, ttl, wait, shares = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[7])
 
 -- The server's clock: callers' clocks disagree on when a lock is over.
 local time = redis.call('TIME')
-local seconds, micros = tonumber(time[1]), tonumber(time[2])
-local now = seconds * 1000 + math.floor(micros / 1000)
+local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = math.floor(now_us / 1000)
 
 local saved = redis.call('HMGET', KEYS[1], 'o', 'q', 'p', 'b')
-local mark = redis.call('HMGET', KEYS[2], 'h', 'r', 's', 'm')
-local holders, line = saved[1] or '', saved[2] or ''
 local permits = tonumber(saved[3] or ARGV[8])
-
--- Whose time is over goes, and the first of the line have what they want kept for them as far as there is room.
-local held, used, soonest, latest, told, from = '', 0, 0, now, '', 1
--- bound: the permits
-for at = 1, #holders, 55 do
-  local ends = tonumber(string.sub(holders, at + 22, at + 34))
-  if ends > now then
-    used = used + tonumber(string.sub(holders, at + 51, at + 54))
-    if soonest == 0 or ends < soonest then soonest = ends end
-    latest = math.max(latest, ends)
-  else
-    held = held .. string.sub(holders, from, at - 1)
-    from = at + 55
-  end
-end
-held = held .. string.sub(holders, from)
--- bound: the places in the line
-while line ~= '' do
-  local wanted = string.sub(line, 36, 39)
-  if tonumber(string.sub(line, 23, 35)) > now then
-    if used > 0 and used + tonumber(wanted) > permits then break end
-    local first = string.sub(line, 1, 22)
-    local claim = string.sub('000000000000' .. string.format('%.0f', now + CLAIM_MS), -13)
-    held = held .. first .. claim .. '0000000000000000' .. wanted
-    used = used + tonumber(wanted)
-    if soonest == 0 or now + CLAIM_MS < soonest then soonest = now + CLAIM_MS end
-    latest = math.max(latest, now + CLAIM_MS)
-    told = told .. first
-  end
-  line = string.sub(line, 40)
-end
+local held, line, used, soonest, latest, told = turns({}, { saved[1] or '', saved[2] or '', permits, now })
 
 local mine = string.find(held, owner, 1, true)
 if mine then
@@ -76,30 +45,8 @@ end
 if held == '' and line == '' then permits = tonumber(ARGV[8]) end
 if permits ~= tonumber(ARGV[8]) then return { -3, permits } end
 
-if longest > 0 then
-  local known = tonumber(mark[4]) or 0
-  longest = math.max(longest, known)
-  local server = redis.call('INFO', 'server')
-  local at = string.find(server, 'run_id:', 1, true)
-  local run = string.sub(server, at + 7, at + 46)
-  local since = tonumber(mark[3]) or 0
-  local begins = mark[2] ~= run or since > now
-  if begins then
-    since = now
-    -- The first lock of this slot, or all is forgotten: only a server that was up all the time, and never a replica, can tell.
-    if not mark[2] then
-      local up = string.find(server, 'uptime_in_seconds:', 1, true) + 18
-      local uptime = tonumber(string.sub(server, up, string.find(server, '\r', up, true) - 1))
-      local never = 'master_replid2:' .. string.rep('0', 40)
-      if (uptime - 1) * 1000 > longest and string.find(redis.call('INFO', 'replication'), never, 1, true) then since = 0 end
-    end
-  end
-  if begins or known < longest then
-    redis.call('HDEL', KEYS[2], 'w')
-    redis.call('HSET', KEYS[2], 'r', run, 's', string.format('%.0f', since), 'm', longest)
-  end
-  if since > 0 and since + longest > now then return { -2, since + longest - now, now } end
-end
+local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us })
+if forgetful_ms > 0 then return { -2, forgetful_ms, now } end
 
 if not mine and (line ~= '' or used + shares > permits) then
   local place = 0
@@ -116,43 +63,21 @@ if not mine and (line ~= '' or used + shares > permits) then
   -- Only where it changed.
   if line ~= (saved[2] or '') then
     redis.call('HDEL', KEYS[1], 'w')
-    redis.call('HSET', KEYS[1], 'o', held, 'q', line, 'p', permits)
-    redis.call('PEXPIRE', KEYS[1], math.max(latest - now, wait, redis.call('PTTL', KEYS[1])))
-    -- Whoever may not publish lets them ask.
-    -- bound: those who were let in
-    for at = 1, #told, 22 do
-      redis.pcall('SPUBLISH', KEYS[1], string.sub(told, at, at + 21) .. string.sub(line, 1, 22))
-    end
+    keep({ KEYS[1] }, { held, line, permits, math.max(latest - now, wait, redis.call('PTTL', KEYS[1])), told })
   end
   if shares > 1 then soonest = latest end
   return { 0, soonest - now, place, saved[4] or '', now }
 end
 
-local clock = seconds * 1000000 + micros
--- A proposal from a clock that is ahead must not carry the tokens away with it, further than clocks may be apart.
-if least > 0 then
-  local ahead = 2000000
-  if longest > 0 then ahead = math.min(ahead, longest * 500) end
-  clock = math.min(least, clock + ahead)
-end
--- tostring would keep 14 of its 16 digits.
-local token = string.format('%.0f', math.max((tonumber(mark[1]) or 0) + 1, clock))
 if mine then held = string.sub(held, 1, mine - 1) .. string.sub(held, mine + 55) end
 local ends = string.sub('000000000000' .. string.format('%.0f', now + ttl), -13)
 held = held .. owner .. ends .. string.sub('000000000000000' .. token, -16) .. string.sub('000' .. ARGV[7], -4)
-local keep = math.max(ttl, latest - now)
-if line ~= '' then keep = math.max(keep, redis.call('PTTL', KEYS[1])) end
-if KEYS[1] == KEYS[2] then keep = keep + RETAIN_MS end
--- A server whose memory is full lets a script go on that has begun with what needs none, and those who make room may have to
--- hold something for it.
+local keep_ms = math.max(ttl, latest - now)
+if line ~= '' then keep_ms = math.max(keep_ms, redis.call('PTTL', KEYS[1])) end
+if KEYS[1] == KEYS[2] then keep_ms = keep_ms + RETAIN_MS end
+-- Those who make room in a full memory may have to hold something for it.
 redis.call('HDEL', KEYS[1], 'b')
-redis.call('HSET', KEYS[1], 'o', held, 'q', line, 'p', permits)
+keep({ KEYS[1] }, { held, line, permits, keep_ms, told })
 if ARGV[6] ~= '' and shares == permits then redis.call('HSET', KEYS[1], 'b', ARGV[6]) end
-redis.call('PEXPIRE', KEYS[1], keep)
 redis.call('HSET', KEYS[2], 'h', token)
--- Whoever may not publish lets them ask.
--- bound: those who were let in
-for at = 1, #told, 22 do
-  redis.pcall('SPUBLISH', KEYS[1], string.sub(told, at, at + 21) .. string.sub(line, 1, 22))
-end
 return { 1, token, ttl, now }

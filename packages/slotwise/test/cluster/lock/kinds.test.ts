@@ -1,34 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { LockUnavailableError } from '../../../src/errors.js'
 import { Elections, type Lock, Once, ReadWriteLock, Semaphore } from '../../../src/lock/index.js'
 import { MemoryRedis, TestClock } from '../../../src/testing/index.js'
-
-const textOf = (name: string): string =>
-  readFileSync(new URL(`../../../src/lock/${name}.lua`, import.meta.url), 'utf8')
-/** What lies between two lines, both included. */
-function part(text: string, from: string, to: string): string {
-  const [, after] = text.split(`\n${from}`)
-  const [inside] = after?.split(`\n${to}`) ?? []
-  expect.assert(inside !== undefined && inside.length > 100, `nothing between ${from} and ${to}`)
-  return inside
-}
-
-describe('what scripts of several kinds do alike stands in them in the same words', () => {
-  it.each([
-    ['the quarantine', 'if longest > 0 then', 'end\n', ['acquire', 'permits/acquire']],
-    ['the token', 'local clock =', 'local token =', ['acquire', 'permits/acquire']],
-    [
-      'whose turn it is',
-      '-- Whose time is over',
-      '  line = string.sub(line, 40)\nend',
-      ['permits/acquire', 'permits/release', 'permits/resize'],
-    ],
-  ])('%s', (_, from, to, names) => {
-    const [first, ...rest] = names.map((name) => part(textOf(name), from, to))
-    for (const one of rest) expect(one).toBe(first)
-  })
-})
 
 const MAX_MS = 10_000
 let clock: TestClock

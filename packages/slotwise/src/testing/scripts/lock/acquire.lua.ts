@@ -3,32 +3,15 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: 'c6671be2cb87bb439fe7b1cfe47c25c05f150595',
+sha1: '76715c0bbbdaa28d97bb45ada75ad8a5eb21244f',
 run(redis) {
-let CLAIM_MS: lua.Value = 1000
-let LONGEST_LINE: lua.Value = (35 * 1000)
-let RETAIN_MS: lua.Value = 60000
-let owner: lua.Value = lua.index(redis.ARGV, 1)
-let ttl: lua.Value = lua.tonumber(lua.index(redis.ARGV, 2))
-let longest: lua.Value = lua.tonumber(lua.index(redis.ARGV, 3))
-let least: lua.Value = lua.tonumber(lua.index(redis.ARGV, 4))
-let wait: lua.Value = lua.tonumber(lua.index(redis.ARGV, 5))
-let time: lua.Value = redis.call("TIME")
-let seconds: lua.Value = lua.tonumber(lua.index(time, 1))
-let micros: lua.Value = lua.tonumber(lua.index(time, 2))
-let now: lua.Value = (lua.num((lua.num(seconds) * 1000)) + lua.num(lua.floor((lua.num(micros) / 1000))))
-let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "e", "f", "b", "q", "v")
-let mark: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 2), "h", "r", "s", "m")
-let ends: lua.Value = lua.or(lua.tonumber(lua.index(saved, 2)), () => 0)
-let holder: lua.Value = lua.index(saved, 1)
-let live: lua.Value = lua.and(holder, () => lua.gt(ends, now))
-if ((lua.yes(lua.index(saved, 6)) && lua.yes(lua.gt(ends, now)))) {
-return lua.table([2, lua.index(saved, 6)])
-}
-if (((lua.yes(live) && lua.yes(lua.eq(holder, owner))) && lua.yes(lua.index(saved, 3)))) {
-return lua.table([1, lua.index(saved, 3), (lua.num(ends) - lua.num(now)), now])
-}
+const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
+let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m")
+let longest: lua.Value = lua.index(ARGV, 1)
+let least: lua.Value = lua.index(ARGV, 2)
+let clock: lua.Value = lua.index(ARGV, 3)
 if (lua.yes(lua.gt(longest, 0))) {
+let now: lua.Value = lua.floor((lua.num(clock) / 1000))
 let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
 longest = lua.max(longest, known)
 let server: lua.Value = redis.call("INFO", "server")
@@ -48,16 +31,48 @@ since = 0
 }
 }
 if ((lua.yes(begins) || lua.yes(lua.lt(known, longest)))) {
-redis.call("HDEL", lua.index(redis.KEYS, 2), "w")
-redis.call("HSET", lua.index(redis.KEYS, 2), "r", run, "s", lua.format("%.0f", since), "m", longest)
+redis.call("HDEL", lua.index(KEYS, 1), "w")
+redis.call("HSET", lua.index(KEYS, 1), "r", run, "s", lua.format("%.0f", since), "m", longest)
 }
 if ((lua.yes(lua.gt(since, 0)) && lua.yes(lua.gt((lua.num(since) + lua.num(longest)), now)))) {
-return lua.table([-2, (lua.num((lua.num(since) + lua.num(longest))) - lua.num(now)), now])
+return [(lua.num((lua.num(since) + lua.num(longest))) - lua.num(now)), 0]
 }
+}
+if (lua.yes(lua.gt(least, 0))) {
+let ahead: lua.Value = 2000000
+if (lua.yes(lua.gt(longest, 0))) {
+ahead = lua.min(ahead, (lua.num(longest) * 500))
+}
+clock = lua.min(least, (lua.num(clock) + lua.num(ahead)))
+}
+return [0, lua.format("%.0f", lua.max((lua.num(lua.or(lua.tonumber(lua.index(mark, 1)), () => 0)) + 1), clock))]
+})
+let CLAIM_MS: lua.Value = 1000
+let LONGEST_LINE: lua.Value = (35 * 1000)
+let RETAIN_MS: lua.Value = 60000
+let owner: lua.Value = lua.index(redis.ARGV, 1)
+let ttl: lua.Value = lua.tonumber(lua.index(redis.ARGV, 2))
+let wait: lua.Value = lua.tonumber(lua.index(redis.ARGV, 5))
+let time: lua.Value = redis.call("TIME")
+let now_us: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000000)) + lua.num(lua.tonumber(lua.index(time, 2))))
+let now$2: lua.Value = lua.floor((lua.num(now_us) / 1000))
+let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "e", "f", "b", "q", "v")
+let ends: lua.Value = lua.or(lua.tonumber(lua.index(saved, 2)), () => 0)
+let holder: lua.Value = lua.index(saved, 1)
+let live: lua.Value = lua.and(holder, () => lua.gt(ends, now$2))
+if ((lua.yes(lua.index(saved, 6)) && lua.yes(lua.gt(ends, now$2)))) {
+return lua.table([2, lua.index(saved, 6)])
+}
+if (((lua.yes(live) && lua.yes(lua.eq(holder, owner))) && lua.yes(lua.index(saved, 3)))) {
+return lua.table([1, lua.index(saved, 3), (lua.num(ends) - lua.num(now$2)), now$2])
+}
+let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us])])]
+if (lua.yes(lua.gt(forgetful_ms, 0))) {
+return lua.table([-2, forgetful_ms, now$2])
 }
 let line: lua.Value = lua.or(lua.index(saved, 5), () => "")
 if (!lua.yes(live)) {
-while ((lua.yes(!lua.eq(line, "")) && lua.yes(lua.le(lua.tonumber(lua.sub(line, 23, 35)), now)))) {
+while ((lua.yes(!lua.eq(line, "")) && lua.yes(lua.le(lua.tonumber(lua.sub(line, 23, 35)), now$2)))) {
 line = lua.sub(line, 36)
 }
 holder = lua.sub(line, 1, 22)
@@ -65,7 +80,7 @@ if ((lua.yes(lua.eq(line, "")) || lua.yes(lua.eq(holder, owner)))) {
 live = false
 } else {
 live = true
-ends = (lua.num(now) + lua.num(CLAIM_MS))
+ends = (lua.num(now$2) + lua.num(CLAIM_MS))
 lua.set(saved, 4, false)
 }
 line = lua.sub(line, 36)
@@ -79,12 +94,12 @@ let found: lua.Value = lua.find(line, owner, 1, true)[0]
 if (lua.yes(found)) {
 place = (lua.num((lua.num(found) + 34)) / 35)
 } else if (lua.yes(lua.lt(lua.len(line), LONGEST_LINE))) {
-line = lua.concat(line, lua.concat(owner, lua.sub(lua.concat("000000000000", lua.format("%.0f", (lua.num(now) + lua.num(wait)))), -13)))
+line = lua.concat(line, lua.concat(owner, lua.sub(lua.concat("000000000000", lua.format("%.0f", (lua.num(now$2) + lua.num(wait)))), -13)))
 place = (lua.num(lua.len(line)) / 35)
 }
 }
 if ((lua.yes(!lua.eq(line, lua.or(lua.index(saved, 5), () => ""))) || lua.yes(!lua.eq(holder, lua.index(saved, 1))))) {
-let keep: lua.Value = lua.max((lua.num(ends) - lua.num(now)), wait, redis.call("PTTL", lua.index(redis.KEYS, 1)))
+let keep: lua.Value = lua.max((lua.num(ends) - lua.num(now$2)), wait, redis.call("PTTL", lua.index(redis.KEYS, 1)))
 redis.call("HDEL", lua.index(redis.KEYS, 1), "w")
 if (lua.yes(!lua.eq(holder, lua.index(saved, 1)))) {
 redis.call("HDEL", lua.index(redis.KEYS, 1), "f", "b")
@@ -94,17 +109,8 @@ redis.pcall("SPUBLISH", lua.index(redis.KEYS, 1), lua.concat(holder, lua.sub(lin
 redis.call("HSET", lua.index(redis.KEYS, 1), "q", line)
 redis.call("PEXPIRE", lua.index(redis.KEYS, 1), keep)
 }
-return lua.table([0, (lua.num(ends) - lua.num(now)), place, lua.or(lua.index(saved, 4), () => ""), now])
+return lua.table([0, (lua.num(ends) - lua.num(now$2)), place, lua.or(lua.index(saved, 4), () => ""), now$2])
 }
-let clock: lua.Value = (lua.num((lua.num(seconds) * 1000000)) + lua.num(micros))
-if (lua.yes(lua.gt(least, 0))) {
-let ahead: lua.Value = 2000000
-if (lua.yes(lua.gt(longest, 0))) {
-ahead = lua.min(ahead, (lua.num(longest) * 500))
-}
-clock = lua.min(least, (lua.num(clock) + lua.num(ahead)))
-}
-let token: lua.Value = lua.format("%.0f", lua.max((lua.num(lua.or(lua.tonumber(lua.index(mark, 1)), () => 0)) + 1), clock))
 let keep$2: lua.Value = ttl
 if (lua.yes(!lua.eq(line, ""))) {
 keep$2 = lua.max(keep$2, redis.call("PTTL", lua.index(redis.KEYS, 1)))
@@ -113,7 +119,7 @@ if (lua.yes(lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)))) {
 keep$2 = (lua.num(keep$2) + lua.num(RETAIN_MS))
 }
 redis.call("HDEL", lua.index(redis.KEYS, 1), "b", "q", "v", "d")
-redis.call("HSET", lua.index(redis.KEYS, 1), "o", owner, "e", lua.format("%.0f", (lua.num(now) + lua.num(ttl))), "f", token)
+redis.call("HSET", lua.index(redis.KEYS, 1), "o", owner, "e", lua.format("%.0f", (lua.num(now$2) + lua.num(ttl))), "f", token)
 if (lua.yes(!lua.eq(lua.index(redis.ARGV, 6), ""))) {
 redis.call("HSET", lua.index(redis.KEYS, 1), "b", lua.index(redis.ARGV, 6))
 }
@@ -122,7 +128,7 @@ redis.call("HSET", lua.index(redis.KEYS, 1), "q", line)
 }
 redis.call("PEXPIRE", lua.index(redis.KEYS, 1), keep$2)
 redis.call("HSET", lua.index(redis.KEYS, 2), "h", token)
-return lua.table([1, token, ttl, now])
+return lua.table([1, token, ttl, now$2])
 },
 }
 export default twin

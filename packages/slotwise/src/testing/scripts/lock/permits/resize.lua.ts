@@ -3,15 +3,14 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/permits/resize',
-sha1: 'dd8382ef9996f83a9f4c3b66ad3349befa786f0d',
+sha1: 'b6828a12922dc3d11864f55369f1c6cec284defb',
 run(redis) {
+const turns: lua.Value = lua.fn((_: lua.Value, ARGV: lua.Value) => {
 let CLAIM_MS: lua.Value = 1000
-let time: lua.Value = redis.call("TIME")
-let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
-let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "q", "p", "h")
-let holders: lua.Value = lua.or(lua.index(saved, 1), () => "")
-let line: lua.Value = lua.or(lua.index(saved, 2), () => "")
-let permits: lua.Value = lua.tonumber(lua.index(redis.ARGV, 1))
+let holders: lua.Value = lua.index(ARGV, 1)
+let line: lua.Value = lua.index(ARGV, 2)
+let permits: lua.Value = lua.index(ARGV, 3)
+let now: lua.Value = lua.index(ARGV, 4)
 let held: lua.Value = ""
 let used: lua.Value = 0
 let soonest: lua.Value = 0
@@ -50,14 +49,28 @@ told = lua.concat(told, first)
 }
 line = lua.sub(line, 40)
 }
-if ((lua.yes(lua.eq(held, "")) && lua.yes(lua.eq(line, "")))) {
+return [held, line, used, soonest, latest, told]
+})
+const keep: lua.Value = lua.fn((KEYS: lua.Value, ARGV$2: lua.Value) => {
+let line$2: lua.Value = lua.index(ARGV$2, 2)
+let told$2: lua.Value = lua.index(ARGV$2, 5)
+redis.call("HSET", lua.index(KEYS, 1), "o", lua.index(ARGV$2, 1), "q", line$2, "p", lua.index(ARGV$2, 3))
+redis.call("PEXPIRE", lua.index(KEYS, 1), lua.index(ARGV$2, 4))
+for (let at$2 of lua.steps(1, lua.len(told$2), 22)) {
+redis.pcall("SPUBLISH", lua.index(KEYS, 1), lua.concat(lua.sub(told$2, at$2, (lua.num(at$2) + 21)), lua.sub(line$2, 1, 22)))
+}
+return []
+})
+let time: lua.Value = redis.call("TIME")
+let now$2: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
+let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "q")
+let permits$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 1))
+let [held$2, line$3, _$2, _$3, latest$2, told$3]: lua.Value[] = [...lua.invoke(turns, [lua.table([]), lua.table([lua.or(lua.index(saved, 1), () => ""), lua.or(lua.index(saved, 2), () => ""), permits$2, now$2])])]
+if ((lua.yes(lua.eq(held$2, "")) && lua.yes(lua.eq(line$3, "")))) {
 return 0
 }
-redis.call("PEXPIRE", lua.index(redis.KEYS, 1), lua.max((lua.num(latest) - lua.num(now)), redis.call("PTTL", lua.index(redis.KEYS, 1))))
-redis.call("HSET", lua.index(redis.KEYS, 1), "o", held, "q", line, "p", permits)
-for (let at$2 of lua.steps(1, lua.len(told), 22)) {
-redis.pcall("SPUBLISH", lua.index(redis.KEYS, 1), lua.concat(lua.sub(told, at$2, (lua.num(at$2) + 21)), lua.sub(line, 1, 22)))
-}
+redis.call("HDEL", lua.index(redis.KEYS, 1), "w")
+lua.invoke(keep, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([held$2, line$3, permits$2, lua.max((lua.num(latest$2) - lua.num(now$2)), redis.call("PTTL", lua.index(redis.KEYS, 1))), told$3])])[0]
 return 1
 },
 }

@@ -1,0 +1,48 @@
+-- What the marker of a slot, one for all locks of it, says to whoever wants one: for how long none is given, and the next token.
+--
+-- The marker is a hash: h the largest token, r the run of the server that knows of all grants, s since when, m the longest time
+-- that anybody may hold a lock. A server that was started or promoted since may have forgotten grants: it gives none until those
+-- are over, and notes when it has seen that first. Whoever gives the token writes it to h.
+--
+-- @key marker
+-- @arg longest_ms  how long any lock may be held without being extended; 0 gives locks after a restart too
+-- @arg least       least token, if the server's clock is not to be it; 0 for none
+-- @arg now_us      the server's clock
+-- @return ms for which no lock is given, 0 for none; the next token
+local mark = redis.call('HMGET', KEYS[1], 'h', 'r', 's', 'm')
+local longest, least, clock = ARGV[1], ARGV[2], ARGV[3]
+
+if longest > 0 then
+  local now = math.floor(clock / 1000)
+  local known = tonumber(mark[4]) or 0
+  longest = math.max(longest, known)
+  local server = redis.call('INFO', 'server')
+  local at = string.find(server, 'run_id:', 1, true)
+  local run = string.sub(server, at + 7, at + 46)
+  local since = tonumber(mark[3]) or 0
+  local begins = mark[2] ~= run or since > now
+  if begins then
+    since = now
+    -- The first lock of this slot, or all is forgotten: only a server that was up all the time, and never a replica, can tell.
+    if not mark[2] then
+      local up = string.find(server, 'uptime_in_seconds:', 1, true) + 18
+      local uptime = tonumber(string.sub(server, up, string.find(server, '\r', up, true) - 1))
+      local never = 'master_replid2:' .. string.rep('0', 40)
+      if (uptime - 1) * 1000 > longest and string.find(redis.call('INFO', 'replication'), never, 1, true) then since = 0 end
+    end
+  end
+  if begins or known < longest then
+    redis.call('HDEL', KEYS[1], 'w')
+    redis.call('HSET', KEYS[1], 'r', run, 's', string.format('%.0f', since), 'm', longest)
+  end
+  if since > 0 and since + longest > now then return since + longest - now, 0 end
+end
+
+-- A proposal from a clock that is ahead must not carry the tokens away with it, further than clocks may be apart.
+if least > 0 then
+  local ahead = 2000000
+  if longest > 0 then ahead = math.min(ahead, longest * 500) end
+  clock = math.min(least, clock + ahead)
+end
+-- tostring would keep 14 of its 16 digits.
+return 0, string.format('%.0f', math.max((tonumber(mark[1]) or 0) + 1, clock))
