@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../errors.js'
 import { type Key, plainName } from '../keys.js'
 import { type CallOptions, oneOf, shown } from '../options.js'
-import { type EvictionCheck, refuseEviction } from '../redis/eviction.js'
+import { checkEviction, type EvictionCheck } from '../redis/eviction.js'
 import type { RedisPort } from '../redis/port.js'
 import { Readiness } from '../redis/readiness.js'
 import { slotOf } from '../slots.js'
@@ -57,13 +57,12 @@ export class OneSlot implements Authority {
 
   async #look(): Promise<void> {
     const { evictionCheck, quarantine, report } = this.#options
-    if (evictionCheck !== 'off') {
-      const looked = refuseEviction(this.#port, 'locks', { deadlineMs: LOOK_MS, ends: true })
-      await looked.catch((error: unknown) => {
-        if (evictionCheck !== 'warn' || !(error instanceof ConfigurationError)) throw error
-        report(error)
-      })
-    }
+    await checkEviction(this.#port, 'locks', {
+      check: evictionCheck,
+      report,
+      deadlineMs: LOOK_MS,
+      ends: true,
+    })
     if (quarantine) await this.#raise()
   }
 

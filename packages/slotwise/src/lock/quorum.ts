@@ -7,7 +7,7 @@ import {
 } from '../errors.js'
 import { type Key, readKey } from '../keys.js'
 import type { CallOptions } from '../options.js'
-import { refuseEviction } from '../redis/eviction.js'
+import { checkEviction } from '../redis/eviction.js'
 import type { RedisPort } from '../redis/port.js'
 import { Readiness } from '../redis/readiness.js'
 import { slotOf } from '../slots.js'
@@ -127,21 +127,13 @@ export class Quorum implements Authority {
     const { port } = voter
     const identity = await identityOf(port, { deadlineMs: LOOK_MS })
     if (identity === undefined) return
-    await this.#refuseEviction(port)
+    const { evictionCheck, report } = this.#options
+    await checkEviction(port, 'locks', { check: evictionCheck, report, deadlineMs: LOOK_MS, ends: true })
     const all = this.#voters.map((other) => (other === voter ? identity : other.identity))
     refuseSame(all)
     // From here on it is compared with: of two that are looked at together the second finds the first.
     voter.identity = identity
     if (this.#options.quarantine) await this.#raise(voter)
-  }
-
-  async #refuseEviction(port: RedisPort): Promise<void> {
-    const { evictionCheck, report } = this.#options
-    if (evictionCheck === 'off') return
-    await refuseEviction(port, 'locks', { deadlineMs: LOOK_MS, ends: true }).catch((error: unknown) => {
-      if (evictionCheck !== 'warn' || !(error instanceof ConfigurationError)) throw error
-      report(error)
-    })
   }
 
   /** A node that forgot is told again what the others know. */

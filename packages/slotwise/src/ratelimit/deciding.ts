@@ -1,7 +1,7 @@
 import { ConfigurationError, RedisUnavailableError, UnexpectedReplyError } from '../errors.js'
 import type { Key } from '../keys.js'
 import { type CallOptions, integer, oneOf, shown } from '../options.js'
-import { type EvictionCheck, refuseEviction } from '../redis/eviction.js'
+import { checkEviction, type EvictionCheck } from '../redis/eviction.js'
 import type { Argument, RedisPort } from '../redis/port.js'
 import { Readiness } from '../redis/readiness.js'
 import type { ScriptSource } from '../redis/script.js'
@@ -72,16 +72,9 @@ export class Deciding<N extends string> {
   ready(call: CallOptions): Promise<void> {
     if (this.#evictionCheck === 'off') return Promise.resolve()
     const report = (error: unknown) => this.report(error)
-    this.#readiness ??= new Readiness(() => this.#look(call), report)
+    const looking = { deadlineMs: this.#deadlineMs, ...call, check: this.#evictionCheck, report, ends: true }
+    this.#readiness ??= new Readiness(() => checkEviction(this.#port, 'limits', looking), report)
     return this.#readiness.ready()
-  }
-
-  async #look(call: CallOptions): Promise<void> {
-    const looked = refuseEviction(this.#port, 'limits', { deadlineMs: this.#deadlineMs, ...call, ends: true })
-    await looked.catch((error: unknown) => {
-      if (this.#evictionCheck !== 'warn' || !(error instanceof ConfigurationError)) throw error
-      this.report(error)
-    })
   }
 
   /** Lets in whatever is decided, and tells it. */

@@ -13,7 +13,7 @@ export type EvictionCheck = 'refuse' | 'warn' | 'off'
  *
  * @throws ConfigurationError one has, or will not say
  */
-export async function refuseEviction(
+async function refuseEviction(
   port: RedisPort,
   what: string,
   { ends = false, ...options }: CallOptions & { readonly ends?: boolean } = {},
@@ -34,4 +34,29 @@ export async function refuseEviction(
       `${name} may evict ${what} (maxmemory-policy ${policy}); set noeviction${ends ? '' : ' or a volatile-… policy'}, or evictionCheck: 'off'`,
     )
   }
+}
+
+/**
+ * The same as far as a user wants to know it: `'warn'` reports what `'refuse'` throws.
+ *
+ * @throws ConfigurationError a primary may evict, or will not say, under `'refuse'`
+ */
+export async function checkEviction(
+  port: RedisPort,
+  what: string,
+  {
+    check,
+    report,
+    ...options
+  }: CallOptions & {
+    readonly check: EvictionCheck
+    readonly report: (error: unknown) => void
+    readonly ends?: boolean
+  },
+): Promise<void> {
+  if (check === 'off') return
+  await refuseEviction(port, what, options).catch((error: unknown) => {
+    if (check !== 'warn' || !(error instanceof ConfigurationError)) throw error
+    report(error)
+  })
 }

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../errors.js'
-import { refuseEviction } from '../redis/eviction.js'
+import { checkEviction } from '../redis/eviction.js'
 import { refuseUnsynced } from '../redis/fsync.js'
 import type { RedisPort } from '../redis/port.js'
 import type { Layout } from './layout.js'
@@ -14,10 +14,7 @@ export async function checkServers(
   port: RedisPort,
   { evictionCheck, safety, report }: Pick<Settings<never>, 'evictionCheck' | 'safety' | 'report'>,
 ): Promise<void> {
-  if (evictionCheck !== 'off') {
-    const looked = refuseEviction(port, 'journals')
-    await (evictionCheck === 'warn' ? looked.catch(report) : looked)
-  }
+  await checkEviction(port, 'journals', { check: evictionCheck, report })
   if (safety.fsync) await refuseUnsynced(port, 'what it answers')
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { ConfigurationError, RedisUnavailableError, ReplyError } from '../../src/errors.js'
-import { refuseEviction } from '../../src/redis/eviction.js'
+import { checkEviction } from '../../src/redis/eviction.js'
 import type { RedisPort } from '../../src/redis/index.js'
 import { Readiness } from '../../src/redis/readiness.js'
 
@@ -37,6 +37,9 @@ describe('what servers tell', () => {
 })
 
 describe('a policy of eviction', () => {
+  const heard: unknown[] = []
+  const report = (error: unknown) => void heard.push(error)
+  const refusing = { check: 'refuse', report } as const
   const policies = (...results: readonly (string | Error)[]): RedisPort => {
     const node = { id: 'a'.repeat(40), host: 'h', port: 7, role: 'primary', epoch: 1 } as const
     const each = results.map((one) => ({
@@ -53,19 +56,30 @@ describe('a policy of eviction', () => {
     ['noeviction', 'volatile-lru'],
     ['noeviction', away],
   ])('that leaves what has no end is let pass, and a server that is away: %s, %s', async (...given) => {
-    await expect(refuseEviction(policies(...given), 'journals')).resolves.toBeUndefined()
+    await expect(checkEviction(policies(...given), 'journals', refusing)).resolves.toBeUndefined()
   })
 
   it.each([
     ['allkeys-lru', 'h:7 may evict journals (maxmemory-policy allkeys-lru)'],
     [new ReplyError('NOPERM no'), 'h:7 evicts journals is not known'],
   ])('that does not is refused, and one that is not told: %s', async (given, words) => {
-    await expect(refuseEviction(policies('noeviction', given), 'journals')).rejects.toThrow(words)
+    await expect(checkEviction(policies('noeviction', given), 'journals', refusing)).rejects.toThrow(words)
   })
 
   it('that leaves what has no end is refused for what has one', async () => {
-    await expect(refuseEviction(policies('volatile-ttl'), 'limits', { ends: true })).rejects.toThrow(
-      'h:7 may evict limits (maxmemory-policy volatile-ttl); set noeviction, or',
-    )
+    await expect(
+      checkEviction(policies('volatile-ttl'), 'limits', { ...refusing, ends: true }),
+    ).rejects.toThrow('h:7 may evict limits (maxmemory-policy volatile-ttl); set noeviction, or')
+  })
+
+  it('is only told of, or not looked at, where a user wants it so', async () => {
+    heard.length = 0
+    const evicting = policies('allkeys-lru')
+    await checkEviction(evicting, 'locks', { check: 'off', report })
+    expect(heard).toEqual([])
+    await checkEviction(evicting, 'locks', { check: 'warn', report })
+    expect(heard).toMatchObject([{ code: 'CONFIGURATION' }])
+    const broken = { onEachPrimary: () => Promise.reject(away) } as unknown as RedisPort
+    await expect(checkEviction(broken, 'locks', { check: 'warn', report })).rejects.toBe(away)
   })
 })
