@@ -61,6 +61,20 @@ class SystemClocks implements Clocks {
 
 export const CLOCKS: Clocks = new SystemClocks()
 
+/** Waits so long, or until the signal aborts. */
+export function pause(clocks: Clocks, ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clocks.after(Math.ceil(ms), wake)
+    function wake(): void {
+      cancel()
+      signal?.removeEventListener('abort', wake)
+      resolve()
+    }
+    signal?.addEventListener('abort', wake, { once: true })
+    if (signal?.aborted === true) wake()
+  })
+}
+
 /**
  * When the holder must stop, on two clocks. The monotonic clock stands still while the machine is suspended, the
  * wall clock jumps when it is set; a lock is over as soon as either says so. Counted from before the request was

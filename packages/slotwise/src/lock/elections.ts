@@ -3,7 +3,7 @@ import { type Id, type Key, plainName } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
 import { publish } from '../telemetry.js'
-import { CLOCKS, type Clocks } from './deadline.js'
+import { CLOCKS, type Clocks, pause } from './deadline.js'
 import { type Lock, nameOf } from './lock.js'
 import { oneSlot } from './one-slot.js'
 import type { LocksOptions } from './options.js'
@@ -96,6 +96,7 @@ interface Office {
 export class Elections {
   readonly #port: RedisPort
   readonly #options: ElectionsOptions
+  readonly #clocks: Clocks
   readonly #termMs: number
   readonly #requests: Requests
   /** Shared by all views. */
@@ -112,6 +113,7 @@ export class Elections {
   ) {
     this.#port = port
     this.#options = options
+    this.#clocks = clocks
     this.#termMs = checkedLongest('termMs', options.termMs)
     const [requests, offices] = of ?? []
     const given = { ...options, maxTtlMs: this.#termMs }
@@ -122,7 +124,10 @@ export class Elections {
 
   /** The same for one tenant: a free view. */
   forTenant(tenant: string): Elections {
-    return new Elections(this.#port, this.#options, CLOCKS, [this.#requests.forTenant(tenant), this.#offices])
+    return new Elections(this.#port, this.#options, this.#clocks, [
+      this.#requests.forTenant(tenant),
+      this.#offices,
+    ])
   }
 
   /** As {@link Locks.ready}. @throws ConfigurationError a primary may evict locks, or will not say */
@@ -194,7 +199,7 @@ export class Elections {
         if (error instanceof ConfigurationError || error instanceof ClosedError) throw error
         if (error instanceof LockBusyError) continue
         this.#options.onError?.(error)
-        await this.#requests.pause(Math.min(1000, ttlMs / 4) * (0.5 + Math.random()), signal)
+        await pause(this.#clocks, Math.min(1000, ttlMs / 4) * (0.5 + Math.random()), signal)
       }
     }
     return undefined

@@ -13,7 +13,7 @@ import { Readiness } from '../redis/readiness.js'
 import { slotOf } from '../slots.js'
 import { publish } from '../telemetry.js'
 import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
-import type { Clocks } from './deadline.js'
+import { type Clocks, pause } from './deadline.js'
 import { Debts } from './debts.js'
 import { type Identity, identityOf, refuseSame } from './independence.js'
 import { longestOf, markerOf } from './markers.js'
@@ -420,19 +420,9 @@ export class Quorum implements Authority {
     return lost.includes('not-ours') ? 'not-ours' : 'over'
   }
 
-  turn(_: Ask, { remainingMs, leftMs, signal }: Busy): Promise<void> {
+  async turn(_: Ask, { remainingMs, leftMs, signal }: Busy): Promise<void> {
     const mostMs = Math.min(JITTER_MS.most, Math.max(remainingMs, JITTER_MS.least))
-    const ms = Math.min(Math.random() * mostMs, leftMs)
-    return new Promise((resolve) => {
-      const cancel = this.#clocks.after(Math.ceil(ms), wake)
-      function wake(): void {
-        cancel()
-        signal?.removeEventListener('abort', wake)
-        resolve()
-      }
-      signal?.addEventListener('abort', wake, { once: true })
-      if (signal?.aborted === true) wake()
-    })
+    await pause(this.#clocks, Math.min(Math.random() * mostMs, leftMs), signal)
   }
 
   /** What is still to be freed is freed. */

@@ -11,7 +11,7 @@ import { randomTag } from '../random.js'
 import type { RedisPort } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
 import type { Answer, Ask, Authority } from './authority.js'
-import { type Clocks, Deadline } from './deadline.js'
+import { type Clocks, Deadline, pause } from './deadline.js'
 import { HeldLock, type Keeper, type Lock, nameOf } from './lock.js'
 import { type Acquisition, type CommonLocksOptions, checkedHolder, type ShareOptions } from './options.js'
 
@@ -148,7 +148,7 @@ export class Requests {
         const { remainingMs } = outcome
         if (remainingMs > leftMs)
           throw given(new LockUnavailableError(nameOf(resource), { retryAfterMs: remainingMs }))
-        await this.pause(remainingMs, signal)
+        await pause(this.#clocks, remainingMs, signal)
       } else {
         const { place, holder, remainingMs } = outcome
         isInLine ||= place > 0
@@ -228,19 +228,6 @@ export class Requests {
       this.#publish(resource, 'unavailable', startedAt)
       return { kind: 'unavailable', cause }
     }
-  }
-
-  /** Ends early when the signal aborts. */
-  pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#clocks.after(Math.ceil(ms), wake)
-      function wake(): void {
-        cancel()
-        signal?.removeEventListener('abort', wake)
-        resolve()
-      }
-      signal?.addEventListener('abort', wake, { once: true })
-    })
   }
 
   #checkedTtl(ttlMs: number): number {
