@@ -12,6 +12,7 @@ import { longestOf, markerOf } from './markers.js'
 import type { LocksOptions } from './options.js'
 import { checkedLongest } from './requests.js'
 import * as scripts from './scripts.js'
+import { ServerClock } from './server-clock.js'
 
 /** Settings of {@link OneSlot}. */
 export interface OneSlotOptions {
@@ -75,7 +76,7 @@ export class OneSlot implements Authority {
 
   async acquire({ key, owner, ttlMs, waitMs, holder, shares }: Ask, options: CallOptions): Promise<Answer> {
     const { quarantine, permits } = this.#options
-    const sentAt = this.#wallMs()
+    const clock = new ServerClock(this.#port, this.#clocks)
     const keys = { lock: key, marker: quarantine ? markerOf(this.#port.namespace, slotOf(key)) : key }
     const args = {
       owner,
@@ -91,22 +92,10 @@ export class OneSlot implements Authority {
         : await scripts.acquirePermits.run(this.#port, keys, { ...args, shares, permits }, options)
     if (answer.kind === 'quarantined') await this.#raise()
     // Tokens that grow after a loss take clocks that agree: a server's that cannot be believed is not believed once.
-    if (answer.kind === 'held' && quarantine) this.#believe(answer.nowMs, sentAt)
+    const wrong =
+      answer.kind === 'held' && quarantine ? clock.wrong(answer.nowMs, this.#longestMs) : undefined
+    if (wrong !== undefined) throw wrong
     return answer
-  }
-
-  #believe(nowMs: number, sentAt: number): void {
-    const mostMs = this.#longestMs / 2
-    const apartMs = nowMs < sentAt ? nowMs - sentAt : Math.max(0, nowMs - this.#wallMs())
-    if (Math.abs(apartMs) <= mostMs) return
-    const way = apartMs > 0 ? 'ahead of' : 'behind'
-    throw new ConfigurationError(
-      `the server's clock is ${Math.abs(apartMs)} ms ${way} the one here, and tokens stay in order up to ${mostMs} ms only`,
-    )
-  }
-
-  #wallMs(): number {
-    return this.#port.nowMs?.() ?? this.#clocks.wallMs()
   }
 
   extend(key: Key, owner: string, ttlMs: number, options: CallOptions): Promise<Verdict> {

@@ -19,6 +19,7 @@ import { type Identity, identityOf, refuseSame } from './independence.js'
 import { longestOf, markerOf } from './markers.js'
 import type { OneSlotOptions } from './one-slot.js'
 import * as scripts from './scripts.js'
+import { ServerClock } from './server-clock.js'
 import { freeAfter, tally } from './tally.js'
 
 /** Settings of {@link Quorum}. */
@@ -197,7 +198,7 @@ export class Quorum implements Authority {
         return unreachable(new RedisUnavailableError('it did not say yet which server it is'))
       voter.debts.settle(key)
       const { quarantine } = this.#options
-      const sentAt = this.#clocks.wallMs()
+      const clock = new ServerClock(port, this.#clocks)
       const answer = await scripts.acquire.run(
         port,
         { lock: key, marker: this.#markerOf(key) },
@@ -215,7 +216,9 @@ export class Quorum implements Authority {
       if (answer.kind === 'done' || answer.kind === 'conflict')
         throw new UnexpectedReplyError('a request for a lock was answered with something else')
       if (answer.kind !== 'held') return { holder: '', cause: undefined, ...answer }
-      return (quarantine ? this.#disbelief(answer.nowMs, sentAt) : undefined) ?? answer
+      // It would give tokens, and end locks, at a time of its own.
+      const cause = quarantine ? clock.wrong(answer.nowMs, this.#longestMs) : undefined
+      return cause === undefined ? answer : { kind: 'clock', remainingMs: 0, holder: '', cause }
     } catch (cause) {
       return unreachable(cause)
     }
@@ -237,18 +240,6 @@ export class Quorum implements Authority {
 
   #markerOf(key: Key): Key {
     return this.#options.quarantine ? markerOf(this.#namespace, slotOf(key)) : key
-  }
-
-  /** A clock that is too far away gives tokens, and ends locks, at a time of its own: it has no vote. */
-  #disbelief(nowMs: number, sentAt: number): Refused | undefined {
-    const mostMs = this.#longestMs / 2
-    const apartMs = nowMs < sentAt ? nowMs - sentAt : Math.max(0, nowMs - this.#clocks.wallMs())
-    if (Math.abs(apartMs) <= mostMs) return undefined
-    const way = apartMs > 0 ? 'ahead of' : 'behind'
-    const cause = new ConfigurationError(
-      `the server's clock is ${Math.abs(apartMs)} ms ${way} the one here, and tokens stay in order up to ${mostMs} ms only`,
-    )
-    return { kind: 'clock', remainingMs: 0, holder: '', cause }
   }
 
   /** The answer, or `late` once a node has had its time. */

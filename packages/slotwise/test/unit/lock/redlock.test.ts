@@ -8,6 +8,7 @@ import {
 import { type Acquisition, type Lock, Locks } from '../../../src/lock/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { hear } from '../../../src/telemetry.js'
+import { MemoryRedis, TestClock } from '../../../src/testing/index.js'
 import { portWith } from '../../support/port-with.js'
 import { settled, VirtualTime } from '../../support/virtual-clocks.js'
 import { VotingNode } from '../../support/voting-node.js'
@@ -424,6 +425,15 @@ describe('tokens of a majority', () => {
     await settled()
     const lock = await (await contender({ skewMs: 4999 })).acquire('r', { ttlMs: 5000 })
     lock.assertHeld()
+  })
+
+  it('are taken from servers in memory whose clock is turned', async () => {
+    const clock = new TestClock()
+    const ports = Array.from({ length: 3 }, () => new MemoryRedis({ clock }).connect())
+    const locks = Locks.redlock(ports, { name: 'test', nodeTimeoutMs: 2000 })
+    clock.advance(3_600_000)
+    const lock = await locks.acquire('r', { ttlMs: 5000, waitMs: 0 })
+    expect(await lock.release()).toBe(true)
   })
 })
 
