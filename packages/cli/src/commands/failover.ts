@@ -5,7 +5,7 @@ import { asNodesKnow } from '../connection/nodes.js'
 import { type ConnectionFlags, dryRun, withConnection, yes } from '../connection/options.js'
 import { Refusal } from '../exit.js'
 import { duration } from '../output/units.js'
-import { carryingLocks, operating, placed } from './operation.js'
+import { carryingLocks, placed } from './operation.js'
 
 interface FailoverFlags extends ConnectionFlags {
   readonly to?: string
@@ -45,10 +45,9 @@ export function addFailover(program: Command, runner: Runner): void {
       const { failover } = await import('slotwise/cluster')
       const to = flags.to && (await asNodesKnow(flags.to))
       const from = flags.from && (await asNodesKnow(flags.from))
-      const done = await carryingLocks(connection, terminal, (carried) =>
+      const done = await carryingLocks(connection, terminal, flags.dryRun, (options) =>
         failover({
-          ...operating(connection, terminal, flags.dryRun),
-          ...carried,
+          ...options,
           to,
           from,
           mode: flags.takeover ? 'takeover' : 'planned',

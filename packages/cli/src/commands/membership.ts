@@ -69,10 +69,9 @@ export function addMembership(program: Command, runner: Runner): void {
       const { removeNode } = await import('slotwise/cluster')
       const connection = await connectionOf(flags, [], terminal)
       const leaving = await asNodesKnow(node)
-      const removed = await carryingLocks(connection, terminal, (carried) =>
+      const removed = await carryingLocks(connection, terminal, flags.dryRun, (options) =>
         removeNode({
-          ...operating(connection, terminal, flags.dryRun),
-          ...carried,
+          ...options,
           node: leaving,
           maxKeyBytes: flags.maxKeyBytes,
         }),

@@ -5,7 +5,7 @@ import { connectionOf } from '../connection/connection.js'
 import { asNodesKnow } from '../connection/nodes.js'
 import { type ConnectionFlags, dryRun, several, withConnection } from '../connection/options.js'
 import { maxKeyBytes } from './membership.js'
-import { carryingLocks, movedText, operating } from './operation.js'
+import { carryingLocks, movedText } from './operation.js'
 
 interface MovingFlags extends ConnectionFlags {
   readonly dryRun: boolean
@@ -52,10 +52,9 @@ export function addMoving(program: Command, runner: Runner): void {
         async ([node, weight]) => [await asNodesKnow(node), weight] as const,
       )
       const byNode = Object.fromEntries(await Promise.all(weights))
-      const result = await carryingLocks(connection, terminal, (carried) =>
+      const result = await carryingLocks(connection, terminal, flags.dryRun, (options) =>
         rebalance({
-          ...operating(connection, terminal, flags.dryRun),
-          ...carried,
+          ...options,
           weights: byNode,
           maxKeyBytes: flags.maxKeyBytes,
         }),
@@ -92,10 +91,9 @@ export function addMoving(program: Command, runner: Runner): void {
       const from =
         flags.from && (await Promise.all(flags.from.flatMap((text) => text.split(',')).map(asNodesKnow)))
       const to = await asNodesKnow(flags.to)
-      const result = await carryingLocks(connection, terminal, (carried) =>
+      const result = await carryingLocks(connection, terminal, flags.dryRun, (options) =>
         moveSlots({
-          ...operating(connection, terminal, flags.dryRun),
-          ...carried,
+          ...options,
           to,
           from,
           slots: flags.slots,

@@ -24,13 +24,14 @@ export function operating(connection: Connection, terminal: Terminal, isDry: boo
 const RENEWAL_MS = 5000
 
 /**
- * Does what moves slots. Where slots come to another node without a loss, the locks of every namespace are told, so that they are
+ * Does what moves slots, as every operation. Where slots come to another node without a loss, the locks of every namespace are told, so that they are
  * given there at once. Whatever goes wrong with that stops no move: it costs a wait, and that is said.
  */
 export async function carryingLocks<R>(
   connection: Connection,
   terminal: Terminal,
-  work: (carried: Pick<OperateOptions, 'afterLosslessMove'>) => Promise<R>,
+  isDry: boolean,
+  work: (options: OperateOptions) => Promise<R>,
 ): Promise<R> {
   let namespaces: readonly string[] | undefined
   let left = 0
@@ -52,7 +53,7 @@ export async function carryingLocks<R>(
     }
   }
   try {
-    return await work({ afterLosslessMove })
+    return await work({ ...operating(connection, terminal, isDry), afterLosslessMove })
   } finally {
     if (left > 0) {
       terminal.note(
