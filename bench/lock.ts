@@ -13,9 +13,8 @@ import { crowdTables, lossTable, manyTable, speedTable } from './lock/report.js'
 import { placeIn, startThree } from './lock/servers.js'
 import { measureSpeed } from './lock/speed.js'
 import { LEFT_OUT } from './lock/subjects.js'
-import { exitCodeOf, type Finding, told } from './measuring/findings.js'
-import { machine, machineLine } from './measuring/machine.js'
 import { counts, optionsOf, progress, wanted } from './measuring/options.js'
+import { type Result, tellInParts } from './measuring/parts.js'
 
 const PARTS = ['slot', 'nodes', 'crowd', 'many', 'loss'] as const
 type Part = (typeof PARTS)[number]
@@ -47,16 +46,9 @@ const values = optionsOf(HELP, {
 const isWanted = wanted(values.only, PARTS)
 const [rounds, ms] = counts(values.rounds, values.ms)
 
-const onMachine = machine()
 await using cluster = await startLocalCluster({ onProgress: progress })
 await using port = await connect({ ...cluster.connectOptions, namespace: 'bench' })
 const place = () => placeIn(cluster, port)
-
-interface Result {
-  readonly measured: unknown
-  readonly tables: readonly string[]
-  readonly findings: readonly Finding[]
-}
 
 const measurements: Record<Part, () => Promise<Result>> = {
   async slot() {
@@ -85,28 +77,10 @@ const measurements: Record<Part, () => Promise<Result>> = {
   },
 }
 
-const results: (Result & { readonly part: Part })[] = []
-for (const part of PARTS) {
-  if (isWanted(part)) results.push({ part, ...(await measurements[part]()) })
-}
-const measuredOn = { ...onMachine(), redis: cluster.version }
-const findings = [
-  ...results.flatMap((result) => result.findings),
-  ...LEFT_OUT.map((line): Finding => ({ line })),
-]
-if (values.json) {
-  const measured = results.map(({ part, measured: one, findings: found }) => ({
-    part,
-    measured: one,
-    findings: found,
-  }))
-  console.log(
-    JSON.stringify({ machine: measuredOn, rounds, ms, leftOut: LEFT_OUT, results: measured }, null, 2),
-  )
-} else {
-  const tables = results.flatMap((result) => result.tables.map((one) => `${one}\n`))
-  console.log(
-    [`${machineLine(measuredOn, `Redis ${cluster.version}`)}\n`, ...tables, told(findings)].join('\n'),
-  )
-}
-process.exitCode = exitCodeOf(findings)
+await tellInParts(PARTS, isWanted, measurements, {
+  rounds,
+  ms,
+  json: values.json,
+  version: cluster.version,
+  leftOut: LEFT_OUT,
+})

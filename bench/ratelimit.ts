@@ -5,9 +5,8 @@
 
 import { connect } from 'slotwise/ioredis'
 import { startLocalCluster } from 'slotwise/local'
-import { exitCodeOf, type Finding, told } from './measuring/findings.js'
-import { machine, machineLine } from './measuring/machine.js'
 import { counts, optionsOf, progress, wanted } from './measuring/options.js'
+import { type Result, tellInParts } from './measuring/parts.js'
 import { measureCosts } from './ratelimit/costs.js'
 import { measureLease, measureRefusals } from './ratelimit/hot.js'
 import { measureIsolation } from './ratelimit/isolation.js'
@@ -54,15 +53,8 @@ const values = optionsOf(HELP, {
 const isWanted = wanted(values.only, PARTS)
 const [rounds, ms] = counts(values.rounds, values.ms)
 
-const onMachine = machine()
 await using cluster = await startLocalCluster({ onProgress: progress })
 await using port = await connect({ ...cluster.connectOptions, namespace: 'bench' })
-
-interface Result {
-  readonly measured: unknown
-  readonly tables: readonly string[]
-  readonly findings: readonly Finding[]
-}
 
 const measurements: Record<Part, () => Promise<Result>> = {
   async probes() {
@@ -99,23 +91,9 @@ const measurements: Record<Part, () => Promise<Result>> = {
   },
 }
 
-const results: (Result & { readonly part: Part })[] = []
-for (const part of PARTS) {
-  if (isWanted(part)) results.push({ part, ...(await measurements[part]()) })
-}
-const measuredOn = { ...onMachine(), redis: cluster.version }
-const findings = results.flatMap((result) => result.findings)
-if (values.json) {
-  const measured = results.map(({ part, measured: one, findings: found }) => ({
-    part,
-    measured: one,
-    findings: found,
-  }))
-  console.log(JSON.stringify({ machine: measuredOn, rounds, ms, results: measured }, null, 2))
-} else {
-  const tables = results.flatMap((result) => result.tables.map((one) => `${one}\n`))
-  console.log(
-    [`${machineLine(measuredOn, `Redis ${cluster.version}`)}\n`, ...tables, told(findings)].join('\n'),
-  )
-}
-process.exitCode = exitCodeOf(findings)
+await tellInParts(PARTS, isWanted, measurements, {
+  rounds,
+  ms,
+  json: values.json,
+  version: cluster.version,
+})
