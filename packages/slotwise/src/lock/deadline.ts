@@ -10,8 +10,11 @@ export interface Clocks {
   onStep(listener: () => void): () => void
 }
 
-/** How often the two are compared, and by how much they may differ more than before: clocks are corrected all the time. */
-const COMPARED_EVERY_MS = 250
+/**
+ * How often the two are compared while anything is held: a holder is to hear within 10 ms that its time is over, also where a clock
+ * was set or the machine suspended. By how much they may differ more than before: clocks are corrected all the time.
+ */
+const COMPARED_EVERY_MS = 8
 const STEP_MS = 2
 
 class SystemClocks implements Clocks {

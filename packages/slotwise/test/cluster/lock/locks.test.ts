@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -118,6 +119,27 @@ describe('Locks', () => {
     }
     await lock.release()
   })
+
+  it.each(['signal', 'extension'])(
+    'tells by its %s within 10 ms that a clock was set past its end',
+    async (by) => {
+      const lock = await locks.acquire(something(), { ttlMs: 5000 })
+      const loop = monitorEventLoopDelay({ resolution: 1 })
+      loop.enable()
+      const now = Date.now()
+      const from = performance.now()
+      const clock = vi.spyOn(Date, 'now').mockImplementation(() => now + 60_000 + (performance.now() - from))
+      try {
+        if (by === 'extension') await expect(lock.extend()).rejects.toThrow(LockLostError)
+        await aborted(lock)
+        loop.disable()
+        expect(performance.now() - from).toBeLessThan(10 + loop.max / 1e6)
+      } finally {
+        clock.mockRestore()
+      }
+      await lock.release()
+    },
+  )
 
   it('counts the time anew when it is extended', async () => {
     const lock = await locks.acquire(something(), { ttlMs: 300 })
