@@ -22,7 +22,7 @@ afterAll(async () => {
 const repository = () => new RecountRepository(harness.db)
 /** One process. */
 function recount(recounts = repository(), ttlMs?: number): RecountService {
-  const locks = new Locks(port, { name: 'nightly', quarantine: false })
+  const locks = new Locks(port, { name: 'nights', quarantine: false })
   const shorter = Object.assign(Object.create(locks) as Locks, {
     tryAcquire: (...[resource, options]: Parameters<Locks['tryAcquire']>) =>
       locks.tryAcquire(resource, ttlMs === undefined ? options : { ttlMs }),

@@ -117,7 +117,11 @@ export class Elections {
     this.#termMs = checkedLongest('termMs', options.termMs)
     const [requests, offices] = of ?? []
     const given = { ...options, maxTtlMs: this.#termMs }
-    const made = () => ({ pattern: 'election', clocks, authority: oneSlot(port, given, clocks) })
+    const made = () => ({
+      pattern: 'election',
+      clocks,
+      authority: oneSlot(port, given, clocks, { pattern: 'election' }),
+    })
     this.#requests = requests ?? new Requests(port, { ...given, ...made() })
     this.#offices = offices ?? new Map<Key, Office>()
   }

@@ -55,7 +55,7 @@ export class Locks {
     this.#port = port
     this.#options = options
     this.#clocks = clocks
-    this.#authority = authority ?? oneSlot(port, options, clocks)
+    this.#authority = authority ?? oneSlot(port, options, clocks, { pattern: 'lock' })
     this.#requests = new Requests(port, {
       ...options,
       pattern: 'lock',
@@ -93,7 +93,7 @@ export class Locks {
   static redlock(ports: readonly RedisPort[], options: RedlockOptions, clocks: Clocks = CLOCKS): Locks {
     const { nodeTimeoutMs } = options
     const quorum = new Quorum(ports, clocks, {
-      ...slotOptions(options),
+      ...slotOptions(options, 'lock'),
       nodeTimeoutMs: nodeTimeoutMs === undefined ? undefined : integer('nodeTimeoutMs', nodeTimeoutMs),
     })
     // It only names the keys, which are the same everywhere.

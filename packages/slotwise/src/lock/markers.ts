@@ -33,21 +33,45 @@ export function markerOf(namespace: string, slot: number): Key {
 /** Slots all over the primaries that keep the longest time of a lock: a server that forgets must not be the only one. */
 const PLACES = Array.from({ length: 8 }, (_, i) => (i * SLOTS) / 8)
 
-/** Raises the longest time that locks of a name may be held, or looks with 0. Never lowered; those that answer count. */
-export async function longestOf(
+/** What {@link raisedTo} has to know of the locks. */
+interface Known {
+  readonly knownAs: string
+  readonly quarantine: boolean
+  readonly report: (error: unknown) => void
+}
+
+/**
+ * Raises the longest time that locks of a kind and name may be held, and gives what it is then, which is never less than before.
+ * Those that answer count; that nobody does is reported: they give no locks either.
+ *
+ * @throws ConfigurationError such locks are used with the other setting of `quarantine`: their tokens are kept elsewhere
+ */
+export async function raisedTo(
   port: RedisPort,
-  name: string,
-  ms: number,
+  longestMs: number,
+  { knownAs, quarantine, report }: Known,
   options: CallOptions,
 ): Promise<number> {
   const space = { namespace: port.namespace, pattern: 'lock-marker', name: 'longest' }
-  const calls = PLACES.map((slot) => scripts.raise.call({ longest: keyOf(space, tagOf(slot)) }, { name, ms }))
-  const answers = await port.pipeline(calls, options)
-  const known = answers.flatMap((one) =>
-    one.status === 'fulfilled' ? [scripts.raise.decode(one.value)] : [],
-  )
-  if (known.length > 0) return Math.max(...known)
-  throw answers.find((one) => one.status === 'rejected')?.reason
+  const args = { name: knownAs, ms: quarantine ? longestMs : 0 }
+  const calls = PLACES.map((slot) => scripts.raise.call({ longest: keyOf(space, tagOf(slot)) }, args))
+  let failure: unknown
+  const answers = await port.pipeline(calls, options).catch((error: unknown) => {
+    failure = error
+    return []
+  })
+  const known: number[] = []
+  for (const answer of answers) {
+    if (answer.status === 'fulfilled') known.push(scripts.raise.decode(answer.value))
+    else failure = answer.reason
+  }
+  if (known.includes(-1)) {
+    throw new ConfigurationError(
+      `${knownAs} is used ${quarantine ? 'without' : 'with'} a quarantine elsewhere, or was: what has another setting needs another name`,
+    )
+  }
+  if (known.length === 0) report(failure)
+  return Math.max(longestMs, ...known)
 }
 
 /** A slot of a large cluster has some thousand keys; one that has more does not keep a node busy, and the others tell. */

@@ -105,7 +105,11 @@ export class Once<R> {
     this.#resultTtlMs = integer('resultTtlMs', options.resultTtlMs, { max: LONGEST_KEPT_MS })
     this.#maxBytes = integer('maxResultBytes', options.maxResultBytes ?? 2 ** 20, { max: 2 ** 29 })
     const given = { ...options, maxTtlMs: this.#ttlMs }
-    const made = () => ({ pattern: 'once', clocks, authority: oneSlot(port, given, clocks) })
+    const made = () => ({
+      pattern: 'once',
+      clocks,
+      authority: oneSlot(port, given, clocks, { pattern: 'once' }),
+    })
     this.#requests = requests ?? new Requests(port, { ...given, ...made() })
   }
 

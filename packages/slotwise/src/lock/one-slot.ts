@@ -8,7 +8,7 @@ import { slotOf } from '../slots.js'
 import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
 import type { Clocks } from './deadline.js'
 import { Line } from './line.js'
-import { longestOf, markerOf } from './markers.js'
+import { markerOf, raisedTo } from './markers.js'
 import type { LocksOptions } from './options.js'
 import { checkedLongest } from './requests.js'
 import * as scripts from './scripts.js'
@@ -17,6 +17,8 @@ import { ServerClock } from './server-clock.js'
 /** Settings of {@link OneSlot}. */
 export interface OneSlotOptions {
   readonly name: string
+  /** What the settings of this kind of locks and this name are known by. */
+  readonly knownAs: string
   readonly maxTtlMs: number
   readonly quarantine: boolean
   /** How many there are of a resource; `undefined` for locks, which are taken whole. */
@@ -57,21 +59,21 @@ export class OneSlot implements Authority {
   }
 
   async #look(): Promise<void> {
-    const { evictionCheck, quarantine, report } = this.#options
+    const { evictionCheck, report } = this.#options
     await checkEviction(this.#port, 'locks', {
       check: evictionCheck,
       report,
       deadlineMs: LOOK_MS,
       ends: true,
     })
-    if (quarantine) await this.#raise()
+    await this.#raise()
   }
 
   /** Where nobody answers, nobody gives locks either. */
   async #raise(): Promise<void> {
-    const { name, maxTtlMs, report } = this.#options
-    const longest = await longestOf(this.#port, name, maxTtlMs, { deadlineMs: LOOK_MS }).catch(report)
-    this.#longestMs = Math.max(this.#longestMs, longest ?? 0)
+    const { maxTtlMs } = this.#options
+    const longest = await raisedTo(this.#port, maxTtlMs, this.#options, { deadlineMs: LOOK_MS })
+    this.#longestMs = Math.max(this.#longestMs, longest)
   }
 
   async acquire({ key, owner, ttlMs, waitMs, holder, shares }: Ask, options: CallOptions): Promise<Answer> {
@@ -117,18 +119,25 @@ export class OneSlot implements Authority {
   }
 }
 
-/** {@link OneSlot} by settings as they were given. */
-export function oneSlot(port: RedisPort, options: LocksOptions, clocks: Clocks, permits?: number): OneSlot {
-  return new OneSlot(port, clocks, { ...slotOptions(options), permits })
+/** {@link OneSlot} by settings as they were given, for a kind of locks. */
+export function oneSlot(
+  port: RedisPort,
+  options: LocksOptions,
+  clocks: Clocks,
+  { pattern, permits }: { readonly pattern: string; readonly permits?: number },
+): OneSlot {
+  return new OneSlot(port, clocks, { ...slotOptions(options, pattern), permits })
 }
 
 /** Settings as they were given, checked. */
-export function slotOptions(options: LocksOptions): OneSlotOptions {
+export function slotOptions(options: LocksOptions, pattern: string): OneSlotOptions {
   const { quarantine = true, evictionCheck = 'refuse' } = options
+  const name = plainName('name', options.name)
   if (typeof quarantine !== 'boolean')
     throw new ConfigurationError(`quarantine must be true or false, got ${shown(quarantine)}`)
   return {
-    name: plainName('name', options.name),
+    name,
+    knownAs: `${pattern}:${name}`,
     maxTtlMs: checkedLongest('maxTtlMs', options.maxTtlMs ?? 30_000),
     quarantine,
     evictionCheck: oneOf('evictionCheck', evictionCheck, ['refuse', 'warn', 'off']),

@@ -16,7 +16,7 @@ import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
 import { type Clocks, pause } from './deadline.js'
 import { Debts } from './debts.js'
 import { type Identity, identityOf, refuseSame } from './independence.js'
-import { longestOf, markerOf } from './markers.js'
+import { markerOf, raisedTo } from './markers.js'
 import type { OneSlotOptions } from './one-slot.js'
 import * as scripts from './scripts.js'
 import { ServerClock } from './server-clock.js'
@@ -134,14 +134,12 @@ export class Quorum implements Authority {
     refuseSame(all)
     // From here on it is compared with: of two that are looked at together the second finds the first.
     voter.identity = identity
-    if (this.#options.quarantine) await this.#raise(voter)
+    await this.#raise(voter)
   }
 
   /** A node that forgot is told again what the others know. */
   async #raise({ port }: Voter): Promise<void> {
-    const { name, report } = this.#options
-    const longest = await longestOf(port, name, this.#longestMs, { deadlineMs: LOOK_MS }).catch(report)
-    this.#longestMs = Math.max(this.#longestMs, longest ?? 0)
+    this.#longestMs = await raisedTo(port, this.#longestMs, this.#options, { deadlineMs: LOOK_MS })
   }
 
   async acquire(ask: Ask, { signal, deadlineMs = ask.ttlMs }: CallOptions): Promise<Answer> {
@@ -212,7 +210,7 @@ export class Quorum implements Authority {
         },
         { deadlineMs },
       )
-      if (answer.kind === 'quarantined') void this.#raise(voter)
+      if (answer.kind === 'quarantined') this.#raise(voter).catch(this.#options.report)
       if (answer.kind === 'done' || answer.kind === 'conflict')
         throw new UnexpectedReplyError('a request for a lock was answered with something else')
       if (answer.kind !== 'held') return { holder: '', cause: undefined, ...answer }

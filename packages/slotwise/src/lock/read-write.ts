@@ -43,7 +43,11 @@ export class ReadWriteLock {
   constructor(port: RedisPort, options: LocksOptions, clocks: Clocks = CLOCKS, requests?: Requests) {
     this.#port = port
     this.#options = options
-    const made = () => ({ pattern: 'rwlock', clocks, authority: oneSlot(port, options, clocks, READERS) })
+    const made = () => ({
+      pattern: 'rwlock',
+      clocks,
+      authority: oneSlot(port, options, clocks, { pattern: 'rwlock', permits: READERS }),
+    })
     this.#requests = requests ?? new Requests(port, { ...options, ...made() })
   }
 

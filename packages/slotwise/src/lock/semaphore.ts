@@ -57,7 +57,7 @@ export class Semaphore {
     const made = () => ({
       pattern: 'semaphore',
       clocks,
-      authority: oneSlot(port, options, clocks, this.#permits),
+      authority: oneSlot(port, options, clocks, { pattern: 'semaphore', permits: this.#permits }),
     })
     this.#requests = requests ?? new Requests(port, { ...options, ...made() })
   }

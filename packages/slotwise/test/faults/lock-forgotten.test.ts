@@ -18,7 +18,7 @@ beforeAll(async () => {
   port = await connect({ ...cluster.connectOptions, commandTimeoutMs: 500 })
   options = { nodes: cluster.connectOptions.nodes }
   locks = new Locks(port, { name, maxTtlMs: TTL_MS, onError: () => {} })
-  careless = new Locks(port, { name, maxTtlMs: TTL_MS, quarantine: false, onError: () => {} })
+  careless = new Locks(port, { name: `${name}-less`, maxTtlMs: TTL_MS, quarantine: false, onError: () => {} })
   await upFor(port, TTL_MS / 1000)
 }, 60_000)
 afterAll(async () => {

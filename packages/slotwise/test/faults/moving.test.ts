@@ -180,20 +180,22 @@ it('a lock is held, extended, refused to others and released in a slot that is h
 
 it('a lock with a quarantine is extended and released in a slot that is half moved, and may not be had there until it has moved', async () => {
   const name = 'quarantined'
-  await upFor(port, 1)
-  const locks = new Locks(port, { name, maxTtlMs: 1000 })
+  await upFor(port, 5)
+  const locks = new Locks(port, { name, maxTtlMs: 5000 })
   const keyFor = (resource: string) => keyOf({ namespace: port.namespace, pattern: 'lock', name }, resource)
   const [stays, moves, absent] = namesOfOneSlot(keyFor)
-  const kept = new Locks(port, { name, maxTtlMs: 20_000, quarantine: false })
-  const held = [await kept.acquire(stays, { ttlMs: 10_000 }), await kept.acquire(moves, { ttlMs: 10_000 })]
-  await (await locks.acquire(absent, { ttlMs: 1000, waitMs: 5000 })).release()
+  const held = [
+    await locks.acquire(stays, { ttlMs: 5000, waitMs: 10_000 }),
+    await locks.acquire(moves, { ttlMs: 5000 }),
+  ]
+  await (await locks.acquire(absent, { ttlMs: 1000, waitMs: 10_000 })).release()
   await halfMoved(keyFor(moves), async () => {
     const outcome = await locks.tryAcquire(absent, { ttlMs: 1000, deadlineMs: 300 })
     expect(outcome).toMatchObject({ acquired: false, reason: 'unavailable', cause: { code: 'SLOT_MOVING' } })
-    for (const lock of held) await lock.extend(20_000)
+    for (const lock of held) await lock.extend()
     for (const lock of held) expect(await lock.release()).toBe(true)
   })
-  await (await locks.acquire(absent, { ttlMs: 1000, waitMs: 5000 })).release()
+  await (await locks.acquire(absent, { ttlMs: 1000, waitMs: 10_000 })).release()
 })
 
 it('permits and results of what is run once are held, stored and given back in a slot that is half moved', async () => {

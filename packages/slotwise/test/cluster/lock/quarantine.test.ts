@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { LockUnavailableError } from '../../../src/errors.js'
-import { Locks, renewMarkers } from '../../../src/lock/index.js'
+import { Locks, renewMarkers, Semaphore } from '../../../src/lock/index.js'
 import { keyOf, slotOf } from '../../../src/redis/index.js'
 import { MemoryRedis, TestClock } from '../../../src/testing/index.js'
 import { portWith } from '../../support/port-with.js'
@@ -36,7 +36,7 @@ describe('a server that may have forgotten locks', () => {
   })
 
   it('would have given it to a second holder at once without', async () => {
-    const careless = new Locks(redis.connect(), { name: 'q', maxTtlMs: 10_000, quarantine: false })
+    const careless = new Locks(redis.connect(), { name: 'careless', maxTtlMs: 10_000, quarantine: false })
     redis.holdReplication()
     const first = await tried('a', careless)
     clock.advance(1)
@@ -130,6 +130,35 @@ describe('the longest time of a lock', () => {
     await tried('a')
     clock.advance(10_000)
     expect(await tried('a')).toMatchObject({ reason: 'quarantined', retryAfterMs: 15_000 })
+  })
+})
+
+describe('locks of one name', () => {
+  const reckless = () => new Locks(redis.connect(), { name: 'q', maxTtlMs: 10_000, quarantine: false })
+
+  it('are refused where some have a quarantine and some have not: their tokens would not be in one order', async () => {
+    expect((await tried('a')).acquired).toBe(true)
+    await expect(reckless().ready()).rejects.toMatchObject({
+      code: 'CONFIGURATION',
+      message: expect.stringContaining('lock:q is used with a quarantine elsewhere') as string,
+    })
+    await expect(tried('b', reckless())).rejects.toMatchObject({ code: 'CONFIGURATION' })
+  })
+
+  it('are refused the other way round too, and for good', async () => {
+    expect((await tried('a', reckless())).acquired).toBe(true)
+    await expect(locks.ready()).rejects.toMatchObject({
+      message: expect.stringContaining('lock:q is used without a quarantine elsewhere') as string,
+    })
+    await expect(new Locks(redis.connect(), { name: 'q', maxTtlMs: 99_000 }).ready()).rejects.toThrow(
+      'another name',
+    )
+  })
+
+  it('are others than what is of another kind', async () => {
+    expect((await tried('a')).acquired).toBe(true)
+    const permits = new Semaphore(redis.connect(), { name: 'q', permits: 1, quarantine: false })
+    expect((await permits.tryAcquire('a', { ttlMs: 5000 })).acquired).toBe(true)
   })
 })
 

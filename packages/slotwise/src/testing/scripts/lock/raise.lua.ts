@@ -3,12 +3,15 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/raise',
-sha1: '81cd6f61bdf2002192b0241e2999ddc8aa0875c2',
+sha1: '1862317d35709deee13a2ce0fb20a25c8be6a488',
 run(redis) {
-let known: lua.Value = lua.or(lua.tonumber(redis.call("HGET", lua.index(redis.KEYS, 1), lua.index(redis.ARGV, 1))), () => 0)
+let saved: lua.Value = lua.tonumber(redis.call("HGET", lua.index(redis.KEYS, 1), lua.index(redis.ARGV, 1)))
 let ms: lua.Value = lua.tonumber(lua.index(redis.ARGV, 2))
-if (lua.yes(lua.le(ms, known))) {
-return known
+if ((lua.yes(saved) && lua.yes(!lua.eq(lua.eq(saved, 0), lua.eq(ms, 0))))) {
+return -1
+}
+if ((lua.yes(saved) && lua.yes(lua.le(ms, saved)))) {
+return saved
 }
 redis.call("HSET", lua.index(redis.KEYS, 1), lua.index(redis.ARGV, 1), ms)
 return ms
