@@ -42,7 +42,7 @@ interface Known {
 
 /**
  * Raises the longest time that locks of a kind and name may be held, and gives what it is then, which is never less than before.
- * Those that answer count; that nobody does is reported: they give no locks either.
+ * Those that answer count. That nobody does is reported where there is a quarantine: they give no locks either.
  *
  * @throws ConfigurationError such locks are used with the other setting of `quarantine`: their tokens are kept elsewhere
  */
@@ -70,7 +70,8 @@ export async function raisedTo(
       `${knownAs} is used ${quarantine ? 'without' : 'with'} a quarantine elsewhere, or was: what has another setting needs another name`,
     )
   }
-  if (known.length === 0) report(failure)
+  // Without a quarantine nothing hangs on it but that somebody is told of another setting.
+  if (known.length === 0 && quarantine) report(failure)
   return Math.max(longestMs, ...known)
 }
 

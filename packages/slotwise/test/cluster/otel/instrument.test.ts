@@ -276,11 +276,11 @@ describe('spans', () => {
     const { within } = tracing()
     const id = randomUUID()
     await port.call({ key: key(id), command: ['SET', key(id), 'secret'] })
+    const locks = new Locks(port, { name: 'orders', quarantine: false, evictionCheck: 'off' })
+    await locks.ready()
     const { spans } = await within(async () => {
       await port.call({ key: key(id), command: ['LPUSH', key(id), 'secret'] }).catch(() => undefined)
-      await new Locks(port, { name: 'orders', quarantine: false, evictionCheck: 'off' }).tryAcquire(id, {
-        ttlMs: 100,
-      })
+      await locks.tryAcquire(id, { ttlMs: 100 })
     })
     expect(spans.map(told)).toMatchObject([
       {
