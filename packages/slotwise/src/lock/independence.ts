@@ -16,19 +16,43 @@ export interface Identity {
  * @throws ConfigurationError one answers, and will not say
  */
 export async function identityOf(port: RedisPort, options: CallOptions): Promise<Identity | undefined> {
-  const runs = await ask(port, ['INFO', 'server'], options)
+  const runs = await ask(port, ['INFO', 'server'], IS_ITSELF, options)
   if (runs.length === 0) return undefined
-  const isCluster = /cluster_enabled:1/.test((await ask(port, ['INFO', 'cluster'], options)).join('\n'))
-  const views = isCluster ? await ask(port, ['CLUSTER', 'NODES'], options) : []
+  const isCluster = /cluster_enabled:1/.test(
+    (await ask(port, ['INFO', 'cluster'], IS_ITSELF, options)).join('\n'),
+  )
+  const views = isCluster ? await ask(port, ['CLUSTER', 'NODES'], IS_ITSELF, options) : []
   return {
     runs: new Set(runs.flatMap((text) => /run_id:(\w+)/.exec(text)?.[1] ?? [])),
     members: new Set(views.flatMap((view) => view.match(/^\w{40}(?= )/gm) ?? [])),
   }
 }
 
+/**
+ * Whether every primary that answers tells which run of a server it is, by which the scripts know that it may have forgotten.
+ *
+ * @throws ConfigurationError one will not say
+ */
+export async function refuseUnknownRuns(port: RedisPort, options: CallOptions): Promise<void> {
+  await ask(port, ['INFO', 'server'], WAS_RESTARTED, options)
+}
+
+/** What is not known of a server that refuses a command, and what to do about it. */
+interface Unknown {
+  readonly whether: string
+  readonly remedy: string
+}
+
+const IS_ITSELF: Unknown = { whether: 'is a server of its own', remedy: 'allow the user of the locks that' }
+const WAS_RESTARTED: Unknown = {
+  whether: 'was started anew and forgot locks',
+  remedy: 'allow the user of the locks +info, or give these another name and quarantine: false',
+}
+
 async function ask(
   port: RedisPort,
   command: readonly [string, ...string[]],
+  { whether, remedy }: Unknown,
   options: CallOptions,
 ): Promise<readonly string[]> {
   const answers = await port.onEachPrimary(command, options)
@@ -37,7 +61,7 @@ async function ask(
     if (result.status === 'fulfilled') said.push(textOf(result.value))
     else if (result.reason instanceof ReplyError) {
       throw new ConfigurationError(
-        `whether ${node.host}:${node.port} is a server of its own is not known, since it refuses ${command.join(' ')}`,
+        `whether ${node.host}:${node.port} ${whether} is not known, since it refuses ${command.join(' ')}; ${remedy}`,
         { cause: result.reason },
       )
     }

@@ -7,6 +7,7 @@ import { Readiness } from '../redis/readiness.js'
 import { slotOf } from '../slots.js'
 import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
 import type { Clocks } from './deadline.js'
+import { refuseUnknownRuns } from './independence.js'
 import { Line } from './line.js'
 import { markerOf, raisedTo } from './markers.js'
 import type { LocksOptions } from './options.js'
@@ -59,7 +60,8 @@ export class OneSlot implements Authority {
   }
 
   async #look(): Promise<void> {
-    const { evictionCheck, report } = this.#options
+    const { evictionCheck, quarantine, report } = this.#options
+    if (quarantine) await refuseUnknownRuns(this.#port, { deadlineMs: LOOK_MS })
     await checkEviction(this.#port, 'locks', {
       check: evictionCheck,
       report,

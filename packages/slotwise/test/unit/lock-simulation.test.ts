@@ -65,7 +65,7 @@ const all = { ratchet: true, floor: true, validity: true, quarantine: true }
 
 describe('through delays, losses, pauses, hung, emptied and replaced servers, and clocks that are off', () => {
   const right: readonly [string, LockBuild, readonly [number, number], Partial<Schedule>?][] = [
-    ['the locks of one slot', oneSlot(), [9000, 500_000]],
+    ['the locks of one slot', oneSlot(), [9000, 600_000]],
     [
       'the locks of one slot, while clocks of servers are set and holders may overlap',
       { ...oneSlot(), checked: { exclusion: 'effects' } },
@@ -79,6 +79,7 @@ describe('through delays, losses, pauses, hung, emptied and replaced servers, an
       { skewMs: 0 },
     ],
     ['the locks of three nodes', redlock(3), [1500, 120_000]],
+    ['the locks of five nodes', redlock(5), [1000, 100_000]],
     ['a lock over three nodes', quorumLock(3, all), [3000, 120_000]],
     ['a lock over five nodes', quorumLock(5, all), [2500, 100_000]],
   ]
