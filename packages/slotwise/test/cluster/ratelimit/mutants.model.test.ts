@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { MODELS } from './models.js'
-import { MUTANTS, MUTANTS_OF_MARKS, type Mutant } from './mutants.js'
+import { MUTANTS, MUTANTS_OF_MARKS, MUTANTS_OF_RENEWALS, type Mutant } from './mutants.js'
 import { histories, Play, type Step } from './play.js'
 import { memoryStage, mutant, SCRIPTS, type Scripts } from './stage.js'
 
@@ -12,7 +12,8 @@ const small = fc.oneof(
 )
 
 const COUNTS: readonly Step['kind'][] = ['penalize', 'refund', 'turn', 'change']
-const EVERYTHING: readonly Step['kind'][] = [...COUNTS, 'repeat', 'block']
+const EVERYTHING: readonly Step['kind'][] = [...COUNTS, 'renew', 'repeat', 'block']
+const leases = MODELS['a concurrency'] ?? some
 
 /** Plays histories by scripts; in memory in either project: how a mistake shows is the same, and soon there. */
 async function play(
@@ -23,7 +24,9 @@ async function play(
 ) {
   const stage = memoryStage()
   const any = fc.array(onPlanChange === 'keep-proportion' ? small : some, { minLength: 2, maxLength: 4 })
-  const pairs = of === undefined ? any : (MODELS[of] ?? some).map((one) => [one])
+  const one = of === undefined ? undefined : MODELS[of]
+  const isBeside = kinds.includes('renew') && of !== 'a concurrency'
+  const pairs = one === undefined ? any : isBeside ? fc.tuple(one, leases) : one.map((pair) => [pair])
   const property = fc.asyncProperty(pairs, histories(kinds), async (models, steps) => {
     const changed = models.map((pair) => pair.changed)
     const plain = models.map((pair) => pair.plain)
@@ -42,7 +45,9 @@ it.each([undefined, 'keep-proportion', 'reset'] as const)(
 
 it.each([
   ...Object.entries(MUTANTS).map(([name, one]) => [name, one, COUNTS] as const),
-  ...Object.entries(MUTANTS_OF_MARKS).map(([name, one]) => [name, one, EVERYTHING] as const),
+  ...Object.entries({ ...MUTANTS_OF_MARKS, ...MUTANTS_OF_RENEWALS }).map(
+    ([name, one]) => [name, one, EVERYTHING] as const,
+  ),
 ])('a script that %s is caught', { timeout: 60_000 }, async (_, { script, from, to, ...where }, kinds) => {
   const scripts = { ...SCRIPTS, [script]: mutant(SCRIPTS[script], from, to) }
   await expect(play(scripts, where, kinds)).rejects.toThrow('Property failed')

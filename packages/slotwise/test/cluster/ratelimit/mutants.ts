@@ -1,8 +1,11 @@
 import type { MODELS } from './models.js'
 
-/** A mistake in one of the scripts, and the tier whose histories show it; of a mixture where none is named. */
+/**
+ * A mistake in one of the scripts, and the tier whose histories show it, beside a concurrency where what is under way is renewed; of
+ * a mixture where none is named.
+ */
 export interface Mutant {
-  readonly script: 'decide' | 'refund' | 'block'
+  readonly script: 'decide' | 'refund' | 'block' | 'renew'
   readonly from: string
   readonly to: string
   readonly of?: keyof typeof MODELS
@@ -23,6 +26,12 @@ const refund = (from: string, to: string, of?: Mutant['of']): Mutant => ({
 })
 
 const block = (from: string, to: string): Mutant => ({ script: 'block', from, to })
+const renew = (from: string, to: string, of: Mutant['of']): Mutant => ({
+  script: 'renew',
+  from,
+  to,
+  ...(of === undefined ? {} : { of }),
+})
 
 const BUCKET = 'a token bucket'
 const STEPS = 'a bucket filled in steps'
@@ -263,4 +272,42 @@ export const MUTANTS_OF_MARKS: Readonly<Record<string, Mutant>> = {
   'ends a record with its block': block('math.max(1, ttl, ms)', 'math.max(1, ms)'),
   'blocks twice': block('if isBlocked then rest = string.sub(rest, 17) end', ''),
   'ends no block': block('if ms == 0 and not isBlocked', 'if ms == 0'),
+}
+
+export const MUTANTS_OF_RENEWALS: Readonly<Record<string, Mutant>> = {
+  'renews what has ended': renew('if ends > now then', 'if ends > 0 then', LEASES),
+  'renews what is another’s': renew('string.sub(text, 11) == lease', 'true', LEASES),
+  'renews it to a microsecond too soon': renew('now + width)', 'now + width - 1)', LEASES),
+  'renews it behind those that end later': renew('lists .. renewal', 'renewal .. lists', LEASES),
+  'forgets what ends first': renew('lists = lists .. text', 'lists = text', LEASES),
+  'ends the record at its end': renew(
+    'math.max(ttl, math.ceil(width / 1000))',
+    'math.ceil(width / 1000)',
+    BUCKET,
+  ),
+  'ends the record before it': renew('math.max(ttl, math.ceil(width / 1000))', 'ttl', LEASES),
+  'leaves the moment of the record': renew('if not isKnown then', 'if true then', LEASES),
+  'leaves ends where they were when the clock has stepped back': renew('+ now - written)', ')', LEASES),
+  'forgets what follows the lists': renew('lists .. string.sub(saved, list)', 'lists', BUCKET),
+  'forgets a block': renew('lists = string.sub(saved, list, list + 15)', "lists = ''", BUCKET),
+  'gives a bucket nothing back for the time until then': renew('math.max(0, debt - age)', 'debt', BUCKET),
+  'fills no steps for the time until then': renew(
+    "struct.unpack('>d', part) - filled",
+    "struct.unpack('>d', part)",
+    STEPS,
+  ),
+  'begins the window of the first request anew': renew('count, left - age', 'count, left', FIRST),
+  'takes a window along into the next': renew(
+    "if written < start then part = struct.pack('>d', 0) end",
+    '',
+    CLOCK,
+  ),
+  'takes a day along into the next': renew('if now >= ending then start = ending end', '', CALENDAR),
+  'does not mind what day it is': renew('isKnown = age == 0', 'isKnown = true', CALENDAR),
+  'forgets the window before': renew('and current or 0, 0)', 'and 0 or 0, 0)', ESTIMATE),
+  'takes one along that is long over': renew(
+    'written >= start - width and current or 0',
+    'current',
+    ESTIMATE,
+  ),
 }

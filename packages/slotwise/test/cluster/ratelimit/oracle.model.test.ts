@@ -15,7 +15,15 @@ const timeout = rounds(60_000, 3_600_000)
 /** On servers a share of what twins do: that the two are the same is another test's promise. */
 const runsOf = (share: number, full: number): number =>
   inject('inMemory') ? rounds(share, full) : rounds(Math.ceil(share / 5), Math.ceil(full / 20))
-const everything: readonly Step['kind'][] = ['penalize', 'refund', 'turn', 'change', 'repeat', 'block']
+const everything: readonly Step['kind'][] = [
+  'penalize',
+  'refund',
+  'renew',
+  'turn',
+  'change',
+  'repeat',
+  'block',
+]
 
 const mixtureOf = (names: readonly string[]) =>
   fc.array(fc.oneof(...names.flatMap((name) => MODELS[name] ?? [])), { minLength: 2, maxLength: 4 })

@@ -13,6 +13,11 @@ export interface Oracle {
   readonly limit: bigint
   /** What a decision took is given back, as far as it counts still; nothing if none of it does. */
   giveBack(cost: bigint, back: GivingBack): Oracle | undefined
+  /**
+   * What a decision left under way lasts as long again from a moment so much later; nothing if it has ended by then, or is nothing that
+   * is under way.
+   */
+  renew?(after: Oracle, later: bigint): Oracle | undefined
   /** What a record has to know of. */
   readonly told: string
   /** Under another limit. */
@@ -365,6 +370,14 @@ export class ListOracle implements Oracle {
     return this.#with(
       this.#entries.flatMap((entry) => (entry !== found ? [entry] : rest.count > 0n ? [rest] : [])),
     )
+  }
+
+  renew(after: Oracle, later: bigint): ListOracle | undefined {
+    if (this.#merges || !(after instanceof ListOracle)) return undefined
+    const found = this.#entries.find(({ id }) => id === after.newest)
+    if (found === undefined || found.left <= later) return undefined
+    const others = this.#entries.filter((entry) => entry !== found)
+    return this.#with([...others, { ...found, left: later + after.#lasts(this.#at) }])
   }
 
   adopt(next: ListOracle): ListOracle {

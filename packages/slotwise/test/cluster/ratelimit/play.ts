@@ -32,6 +32,7 @@ export type Step =
   | { readonly kind: 'block'; readonly wait: number; readonly long: number }
   | { readonly kind: 'penalize'; readonly wait: number; readonly costs: readonly number[] }
   | { readonly kind: 'refund'; readonly wait: number; readonly which: number }
+  | { readonly kind: 'renew'; readonly wait: number; readonly which: number; readonly skew: number }
   | { readonly kind: 'turn'; readonly wait: number }
   | { readonly kind: 'change' }
 
@@ -87,6 +88,13 @@ export function compare(
       { remaining, resetUs, waitUs, nextUs },
     )
   }
+}
+
+/** Whether the windows that a process tells of, by its clock, are those of that moment. */
+function knows({ algorithm: { calendar } }: Tier, ownUs: bigint, nowUs: bigint): boolean {
+  if (calendar === undefined) return true
+  const { from, next } = calendar(Number(ownUs))
+  return Number(nowUs) >= from && Number(nowUs) < next
 }
 
 interface Admission {
@@ -164,6 +172,7 @@ export class Play {
       if (step.kind === 'block') await this.#block(step.long)
       if (step.kind === 'penalize') await this.#penalize(step.costs)
       if (step.kind === 'refund') await this.#refund(step.which)
+      if (step.kind === 'renew') await this.#renew(step)
     }
   }
 
@@ -395,12 +404,49 @@ export class Play {
     if (costs.some((cost) => cost > 0)) this.#keep(after)
   }
 
+  /** What is under way goes on for its whole time, and the rest as it did. */
+  async #renew({ which, skew }: Extract<Step, { readonly kind: 'renew' }>): Promise<void> {
+    const admission = this.#admissions.at(-1 - (which % Math.max(1, this.#admissions.length)))
+    if (admission === undefined) return
+    const { after, costs, id, isChanged } = admission
+    const models = this.#models[isChanged ? 1 : 0]
+    const policy = this.#policies[isChanged ? 1 : 0]
+    assert(policy)
+    const ownUs = this.#now + BigInt(Math.round((skew * this.#widest) / 1000))
+    const from = this.#written !== undefined && this.#written < this.#now ? this.#written : this.#now
+    // Of a process that knows of another day only, the moment of the record stays where it was.
+    const isKnown = models.every(({ tier }) => knows(tier, ownUs < 0n ? 0n : ownUs, this.#now))
+    const to = isKnown ? this.#now : from
+    const oracles = this.#isOfAnother(isChanged) ? undefined : this.#oracles
+    const passed = oracles?.map((oracle) => oracle.pass(from, to))
+    const renewed = passed?.map((oracle, i) =>
+      costs[i] === 0 ? undefined : oracle.renew?.(after[i] as Oracle, this.#now - to),
+    )
+    const isRenewed = renewed?.some((one) => one !== undefined) === true
+    const left = await this.#subject.pttl(this.#now)
+    const told = await this.#subject.renew(policy, id, this.#now, ownUs)
+    assert.equal(told, isRenewed ? 1 : 0, 'whether it goes on')
+    if (!isRenewed) return
+    if (isKnown || this.#steppedBack > 0n) this.#rewrite()
+    this.#oracles = passed?.map((oracle, i) => renewed?.[i] ?? oracle)
+    const lasts = models.map(({ widthUs }, i) => (renewed?.[i] === undefined ? 0 : Math.ceil(widthUs / 1000)))
+    assert.equal(await this.#subject.pttl(this.#now), Math.max(left, ...lasts), 'the end of what goes on')
+    // By the same id something new could be under way beside it, once its mark has ended.
+    const at = this.#kept.findIndex((one) => one.id.equals(id))
+    if (at >= 0) this.#kept.splice(at, 1)
+  }
+
+  /** Whether the record is of another layout than what was decided then. */
+  #isOfAnother(isChanged: boolean): boolean {
+    const [now, then] = [this.#recordIsChanged, isChanged].map((is) => this.#policies[is ? 1 : 0])
+    return now?.plan.layout !== then?.plan.layout
+  }
+
   async #refund(which: number): Promise<void> {
     const admission = this.#admissions.splice(which % Math.max(1, this.#admissions.length), 1)[0]
     if (admission === undefined) return
     const { costs, decided, after, isChanged } = admission
-    const layouts = [this.#recordIsChanged, isChanged].map((is) => this.#policies[is ? 1 : 0]?.plan.layout)
-    const isLost = layouts[0] !== layouts[1]
+    const isLost = this.#isOfAnother(isChanged)
     // A clock that has stepped back moves nothing.
     const written = this.#written ?? this.#now
     const now = written > this.#now ? written : this.#now
@@ -426,6 +472,7 @@ export class Play {
 }
 
 export const costs = fc.array(fc.nat(6), { minLength: 4, maxLength: 4 })
+const skew = fc.constantFrom(0, 0, 0, -1000, -2500, 1000)
 /** Waits of which most leave something used. */
 export const wait = fc.oneof(
   { weight: 12, arbitrary: fc.nat(150) },
@@ -438,6 +485,7 @@ export const histories = (kinds: readonly Step['kind'][]): fc.Arbitrary<readonly
   const others: Readonly<Record<Exclude<Step['kind'], 'consume'>, fc.Arbitrary<Step>>> = {
     penalize: fc.record({ kind: fc.constant('penalize' as const), wait, costs }),
     refund: fc.record({ kind: fc.constant('refund' as const), wait, which: fc.nat(9) }),
+    renew: fc.record({ kind: fc.constant('renew' as const), wait, which: fc.nat(3), skew }),
     turn: fc.record({ kind: fc.constant('turn' as const), wait: fc.integer({ min: -3000, max: 3000 }) }),
     change: fc.record({ kind: fc.constant('change' as const) }),
     repeat: fc.record({ kind: fc.constant('repeat' as const), wait, which: fc.nat(9), isLate: fc.boolean() }),
@@ -452,7 +500,7 @@ export const histories = (kinds: readonly Step['kind'][]): fc.Arbitrary<readonly
     wait,
     costs,
     again: fc.boolean(),
-    skew: fc.constantFrom(0, 0, 0, -1000, -2500, 1000),
+    skew,
     keeps: fc.boolean(),
   })
   const more = kinds.flatMap((kind) => (kind === 'consume' ? [] : [{ weight: 1, arbitrary: others[kind] }]))

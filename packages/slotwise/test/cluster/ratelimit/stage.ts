@@ -191,8 +191,8 @@ export class Subject {
     return Number(await this.#stage.run(this.#scripts.refund, this.key, args, nowUs))
   }
 
-  async renew(policy: Policy<string>, id: Buffer, nowUs: bigint): Promise<number> {
-    const args = [policy.plan.bytes([1], false, Number(nowUs)), id.subarray(0, 6)]
+  async renew(policy: Policy<string>, id: Buffer, nowUs: bigint, ownUs = nowUs): Promise<number> {
+    const args = [policy.plan.bytes([1], false, Number(ownUs < 0n ? 0n : ownUs)), id.subarray(0, 6)]
     return Number(await this.#stage.run(this.#scripts.renew, this.key, args, nowUs))
   }
 
