@@ -183,14 +183,14 @@ describe('ports to servers that are not independent', () => {
         ConfigurationError,
       )
       // Each of these finds the whole cluster.
-      await expect(given(ports).ready()).rejects.toThrow(/ports 0 and 1 reach the same server/)
+      await expect(given(ports).ready()).rejects.toThrow(/reach the same server/)
       const [a, b, c] = ports.map(narrow) as [RedisPort, RedisPort, RedisPort]
       for (const shards of [
         [a, b, c],
         [b, c, ...others],
       ]) {
         const locks = given(shards)
-        await expect(locks.ready()).rejects.toThrow(/ports 0 and 1 reach one cluster.*new Locks\(port\)/)
+        await expect(locks.ready()).rejects.toThrow(/reach one cluster.*new Locks\(port\)/)
         await expect(locks.acquire('r', { ttlMs: 1000 })).rejects.toThrow(ConfigurationError)
       }
       await given([a, ...others]).ready()
