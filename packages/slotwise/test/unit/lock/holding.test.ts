@@ -1,0 +1,173 @@
+import { describe, expect, it } from 'vitest'
+import { LockLostError } from '../../../src/errors.js'
+import { type Lock, Locks } from '../../../src/lock/index.js'
+import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { portWith } from '../../support/port-with.js'
+import { settled, VirtualTime } from '../../support/virtual-clocks.js'
+import { VotingNode } from '../../support/voting-node.js'
+
+const KEY = keyOf({ namespace: '', pattern: 'lock', name: 'test' }, 'r')
+const TTL_MS = 3000
+/** Of a lock that has just been granted: less one hundredth and 2 ms. */
+const WHOLE_MS = TTL_MS - 30 - 2
+
+/** Locks by a clock to turn, that note when each node is asked to extend one, and for how long. */
+async function world(count: number) {
+  const time = new VirtualTime()
+  const nodes = Array.from({ length: count }, () => new VotingNode(time))
+  const extensions: { readonly node: number; readonly at: number; readonly ttlMs: number }[] = []
+  const ports = nodes.map((node, index) =>
+    portWith(node.port, {
+      call: (...[call, options]: Parameters<RedisPort['call']>) => {
+        const script = 'script' in call ? call.script.name : ''
+        if ('script' in call && script === 'lock/extend')
+          extensions.push({ node: index, at: time.ms, ttlMs: Number(call.args[1]) })
+        return node.port.call(call, options)
+      },
+    }),
+  )
+  const options = { name: 'test', maxTtlMs: 10_000, onError: () => {} }
+  const locks =
+    count === 1
+      ? new Locks(ports[0] as RedisPort, options, time.clocks())
+      : Locks.redlock(ports, options, time.clocks())
+  // It looks at the servers before anything goes wrong with them.
+  await locks.ready()
+  const set = (mood: VotingNode['mood'], ...indexes: number[]) => {
+    for (const i of indexes) (nodes[i] as VotingNode).mood = mood
+  }
+  const recover = () => {
+    for (const node of nodes) node.recover()
+  }
+  const forget = (...indexes: number[]) => {
+    for (const i of indexes) (nodes[i] as VotingNode).redis.restartEmpty()
+  }
+  const holding = async () => {
+    const held = await Promise.all(nodes.map((node) => node.has(KEY)))
+    return held.filter(Boolean).length
+  }
+  return { time, locks, extensions, set, recover, forget, holding }
+}
+
+const every = (count: number) => Array.from({ length: count }, (_, i) => i)
+const lostTo = (lock: Lock): unknown => (lock.signal.reason as LockLostError | undefined)?.reason
+
+describe.each([
+  { kind: 'of one slot', count: 1 },
+  { kind: 'of three nodes', count: 3 },
+  { kind: 'of five nodes', count: 5 },
+])('a lock $kind that extends itself', ({ count }) => {
+  /** So many that the others are no majority. */
+  const majority = every(Math.floor(count / 2) + 1)
+
+  it('does so at every third of its time, on all nodes, and has its whole time again', async () => {
+    const { time, locks, extensions } = await world(count)
+    const lock = await locks.acquire('r', { ttlMs: TTL_MS, maxHoldMs: 60_000 })
+    await time.advance(999)
+    expect(extensions).toEqual([])
+    expect(lock.remainingMs()).toBe(WHOLE_MS - 999)
+    await time.advance(1)
+    expect(lock.remainingMs()).toBe(WHOLE_MS)
+    await time.advance(4000)
+    const asked = [1000, 2000, 3000, 4000, 5000].flatMap((at) =>
+      every(count).map((node) => ({ node, at, ttlMs: TTL_MS })),
+    )
+    expect(extensions).toEqual(asked)
+    await lock.release()
+    await time.advance(4000)
+    expect(extensions).toEqual(asked)
+  })
+
+  it('is held for maxHoldMs and no longer, here and on the servers', async () => {
+    const { time, locks } = await world(count)
+    const lock = await locks.acquire('r', { ttlMs: TTL_MS, maxHoldMs: 5000 })
+    await time.advance(4900)
+    lock.assertHeld()
+    await time.advance(99)
+    expect(lostTo(lock)).toBe('expired')
+    expect(await locks.tryAcquire('r', { ttlMs: 1000 })).toMatchObject({ acquired: false, reason: 'busy' })
+    await time.advance(1)
+    expect(await locks.tryAcquire('r', { ttlMs: 1000 })).toMatchObject({ acquired: true })
+  })
+
+  it('counts its new time from before it asked', async () => {
+    const { time, locks, set, recover } = await world(count)
+    const lock = await locks.acquire('r', { ttlMs: TTL_MS, maxHoldMs: 60_000 })
+    set('is slow to say so', ...every(count))
+    await time.advance(1000 + 400)
+    expect(lock.remainingMs()).toBe(WHOLE_MS - 1400)
+    recover()
+    await settled()
+    expect(lock.remainingMs()).toBe(WHOLE_MS - 400)
+    await lock.release()
+  })
+
+  it('asks again at every tenth while a majority does not answer, and is lost at its deadline', async () => {
+    const { time, locks, extensions, set } = await world(count)
+    const lock = await locks.acquire('r', { ttlMs: TTL_MS, maxHoldMs: 60_000 })
+    set('is away', ...majority)
+    await time.advance(1000 + 600)
+    const times = new Set(extensions.map(({ at }) => at))
+    expect([...times]).toEqual([1000, 1300, 1600])
+    await time.advance(WHOLE_MS - 1600 - 1)
+    lock.assertHeld()
+    await time.advance(1)
+    expect(lostTo(lock)).toBe('expired')
+  })
+
+  it('is lost at the next third where a majority has forgotten it, and nothing is left of it', async () => {
+    const { time, locks, forget, holding } = await world(count)
+    const lock = await locks.acquire('r', { ttlMs: TTL_MS, maxHoldMs: 60_000 })
+    forget(...majority)
+    await time.advance(999)
+    lock.assertHeld()
+    await time.advance(1)
+    expect(lostTo(lock)).toBe('taken')
+    await settled()
+    // Of one slot there is nothing to free: it has forgotten.
+    expect(await holding()).toBe(0)
+  })
+
+  it('is not brought back by an answer that comes when it is over, and is free at once then', async () => {
+    const { time, locks, set, recover, holding } = await world(count)
+    const lock = await locks.acquire('r', { ttlMs: TTL_MS })
+    await time.advance(WHOLE_MS - 100)
+    set('is slow to say so', ...every(count))
+    const extended = lock.extend(10_000).catch((error: unknown) => error)
+    await settled()
+    // Extended there, and here the process stands still.
+    time.stall(101)
+    recover()
+    expect(await extended).toBeInstanceOf(LockLostError)
+    expect(lostTo(lock)).toBe('expired')
+    expect(lock.remainingMs()).toBe(0)
+    await time.advance(100)
+    expect(await holding()).toBe(0)
+  })
+
+  it('asks for nothing when the process stood still for longer than it lasts', async () => {
+    const { time, locks, extensions } = await world(count)
+    const lock = await locks.acquire('r', { ttlMs: TTL_MS, maxHoldMs: 60_000 })
+    time.stall(TTL_MS)
+    // What was to be done at a third comes first.
+    time.wake()
+    await settled()
+    expect(extensions).toEqual([])
+    expect(lostTo(lock)).toBe('expired')
+    expect(await locks.tryAcquire('r', { ttlMs: 1000 })).toMatchObject({ acquired: true })
+  })
+})
+
+describe('a lock of several nodes that extends itself', () => {
+  it.each([3, 5])('goes on though fewer than half of %i are away, hang or have forgotten', async (count) => {
+    const { time, locks, set, forget } = await world(count)
+    const lock = await locks.acquire('r', { ttlMs: TTL_MS, maxHoldMs: 60_000 })
+    const few = every(Math.ceil(count / 2) - 1)
+    for (const spoil of [() => set('is away', ...few), () => set('hangs', ...few), () => forget(...few)]) {
+      spoil()
+      await time.advance(10_000)
+      expect(lock.remainingMs()).toBeGreaterThan(TTL_MS / 2)
+    }
+    await lock.release()
+  })
+})
