@@ -218,8 +218,15 @@ export function nameOf(resource: Id): string {
 
 /** Runs `body` and releases the lock whatever happens. */
 export async function whileHeld<R>(lock: Lock, body: (lock: Lock) => Promise<R>): Promise<R> {
+  let result: R
   try {
-    const result = await body(lock)
+    result = await body(lock)
+  } catch (error) {
+    // The caller hears of this error, and nobody would of a loss.
+    await lock[Symbol.asyncDispose]()
+    throw error
+  }
+  try {
     lock.assertHeld()
     return result
   } finally {

@@ -13,7 +13,13 @@ import { type Events, publish } from '../telemetry.js'
 import type { Answer, Ask, Authority } from './authority.js'
 import { type Clocks, Deadline, pause } from './deadline.js'
 import { HeldLock, type Keeper, type Lock, nameOf } from './lock.js'
-import { type Acquisition, type CommonLocksOptions, checkedHolder, type ShareOptions } from './options.js'
+import {
+  type Acquisition,
+  type CommonLocksOptions,
+  checkedHolder,
+  reporter,
+  type ShareOptions,
+} from './options.js'
 
 /** One request may take so long at most; its answer is worth less the later it comes. */
 const LONGEST_REQUEST_MS = 1000
@@ -58,6 +64,7 @@ export class Requests {
   readonly #authority: Authority
   readonly #maxTtlMs: number
   readonly #holder: string
+  readonly #report: (error: unknown) => void
   #space: KeySpace
   /** Shared by all views, so that closing one closes the locks. */
   #life: { closed: boolean } = { closed: false }
@@ -74,6 +81,7 @@ export class Requests {
     }
     this.#maxTtlMs = checkedLongest('maxTtlMs', options.maxTtlMs ?? 30_000)
     this.#holder = checkedHolder(options.holder)
+    this.#report = reporter(options)
   }
 
   forTenant(tenant: string): Requests {
@@ -263,7 +271,7 @@ export class Requests {
       lost: (reason) => {
         end('lost', this.#clocks.monotonicMs(), reason)
       },
-      report: (error) => this.#options.onError?.(error),
+      report: this.#report,
     }
   }
 
@@ -274,7 +282,7 @@ export class Requests {
       return (await this.#authority.release(key, owner, first)) === 'done'
     } catch (error) {
       if (untilMs > first) void this.#releaseLater(key, owner, Math.ceil(untilMs - first))
-      else this.#options.onError?.(error)
+      else this.#report(error)
       return false
     }
   }
@@ -283,7 +291,7 @@ export class Requests {
     try {
       await this.#authority.release(key, owner, deadlineMs)
     } catch (error) {
-      this.#options.onError?.(error)
+      this.#report(error)
     }
   }
 

@@ -12,7 +12,7 @@ const TTL_MS = 3000
 const WHOLE_MS = TTL_MS - 30 - 2
 
 /** Locks by a clock to turn, that note when each node is asked to extend one, and for how long. */
-async function world(count: number) {
+async function world(count: number, listener: (error: unknown) => void = () => {}) {
   const time = new VirtualTime()
   const nodes = Array.from({ length: count }, () => new VotingNode(time))
   const extensions: { readonly node: number; readonly at: number; readonly ttlMs: number }[] = []
@@ -26,7 +26,12 @@ async function world(count: number) {
       },
     }),
   )
-  const options = { name: 'test', maxTtlMs: 10_000, onError: () => {} }
+  const reported: unknown[] = []
+  const onError = (error: unknown) => {
+    reported.push(error)
+    listener(error)
+  }
+  const options = { name: 'test', maxTtlMs: 10_000, onError }
   const locks =
     count === 1
       ? new Locks(ports[0] as RedisPort, options, time.clocks())
@@ -46,7 +51,7 @@ async function world(count: number) {
     const held = await Promise.all(nodes.map((node) => node.has(KEY)))
     return held.filter(Boolean).length
   }
-  return { time, locks, extensions, set, recover, forget, holding }
+  return { time, locks, reported, extensions, set, recover, forget, holding }
 }
 
 const every = (count: number) => Array.from({ length: count }, (_, i) => i)
@@ -169,5 +174,78 @@ describe('a lock of several nodes that extends itself', () => {
       expect(lock.remainingMs()).toBeGreaterThan(TTL_MS / 2)
     }
     await lock.release()
+  })
+})
+
+describe('a lock that is lost while it is used', () => {
+  const body = new Error('the body')
+
+  it.each([
+    [
+      'at the end of its block',
+      async (locks: Locks, use: (lock: Lock) => Promise<void>) => {
+        await using lock = await locks.acquire('r', { ttlMs: TTL_MS })
+        await use(lock)
+      },
+    ],
+    [
+      'by using',
+      (locks: Locks, use: (lock: Lock) => Promise<void>) => locks.using('r', { ttlMs: TTL_MS }, use),
+    ],
+  ] as const)('is reported %s beside the error of the body, which comes out as it is', async (_, hold) => {
+    const { time, locks, reported } = await world(1)
+    const failed = hold(locks, async () => {
+      await time.advance(TTL_MS)
+      throw body
+    })
+    expect(await failed.catch((error: unknown) => error)).toBe(body)
+    expect(reported).toMatchObject([{ code: 'LOCK_LOST', reason: 'expired' }])
+  })
+
+  it('says so though neither its timer nor Redis has told it yet', async () => {
+    const { time, locks, set, reported } = await world(1)
+    {
+      await using lock = await locks.acquire('r', { ttlMs: TTL_MS })
+      set('is away', 0)
+      time.stall(TTL_MS)
+      expect(lock.signal.aborted).toBe(false)
+    }
+    expect(reported).toContainEqual(expect.objectContaining({ code: 'LOCK_LOST', reason: 'expired' }))
+  })
+
+  it('and released by hand aborts its signal, and says that it was not held', async () => {
+    const { time, locks } = await world(1)
+    const lock = await locks.acquire('r', { ttlMs: TTL_MS })
+    time.stall(TTL_MS)
+    expect(await lock.release()).toBe(false)
+    expect(lostTo(lock)).toBe('expired')
+  })
+
+  it.each(['expired', 'away'] as const)(
+    'is disposed of without an error though whoever is told throws: %s',
+    async (how) => {
+      const { time, locks, set } = await world(1, () => {
+        throw new Error('the listener')
+      })
+      const block = (async () => {
+        await using _ = await locks.acquire('r', { ttlMs: TTL_MS })
+        if (how === 'away') set('is away', 0)
+        else await time.advance(TTL_MS)
+        throw body
+      })()
+      expect(await block.catch((error: unknown) => error)).toBe(body)
+      await time.advance(TTL_MS)
+    },
+  )
+
+  it('is not reported where it was held to the end', async () => {
+    const { time, locks, reported } = await world(1)
+    {
+      await using lock = await locks.acquire('r', { ttlMs: TTL_MS })
+      await time.advance(WHOLE_MS - 1)
+      lock.assertHeld()
+    }
+    await time.advance(TTL_MS)
+    expect(reported).toEqual([])
   })
 })
