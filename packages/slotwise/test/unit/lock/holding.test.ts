@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { LockLostError } from '../../../src/errors.js'
+import { LockLostError, LockUnavailableError } from '../../../src/errors.js'
 import { type Lock, Locks } from '../../../src/lock/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { portWith } from '../../support/port-with.js'
@@ -16,13 +16,19 @@ async function world(count: number, listener: (error: unknown) => void = () => {
   const time = new VirtualTime()
   const nodes = Array.from({ length: count }, () => new VotingNode(time))
   const extensions: { readonly node: number; readonly at: number; readonly ttlMs: number }[] = []
+  /** By name: everything that is sent later comes before it. */
+  const overtaken = new Set<string>()
   const ports = nodes.map((node, index) =>
     portWith(node.port, {
       call: (...[call, options]: Parameters<RedisPort['call']>) => {
         const script = 'script' in call ? call.script.name : ''
         if ('script' in call && script === 'lock/extend')
           extensions.push({ node: index, at: time.ms, ttlMs: Number(call.args[1]) })
-        return node.port.call(call, options)
+        const { mood } = node
+        if (overtaken.has(script)) node.mood = 'is overtaken'
+        const answer = node.port.call(call, options)
+        node.mood = mood
+        return answer
       },
     }),
   )
@@ -51,7 +57,8 @@ async function world(count: number, listener: (error: unknown) => void = () => {
     const held = await Promise.all(nodes.map((node) => node.has(KEY)))
     return held.filter(Boolean).length
   }
-  return { time, locks, reported, extensions, set, recover, forget, holding }
+  const deliver = () => Promise.all(nodes.map((node) => node.deliver()))
+  return { time, locks, reported, extensions, set, recover, forget, holding, overtaken, deliver }
 }
 
 const every = (count: number) => Array.from({ length: count }, (_, i) => i)
@@ -247,5 +254,66 @@ describe('a lock that is lost while it is used', () => {
     }
     await time.advance(TTL_MS)
     expect(reported).toEqual([])
+  })
+})
+
+describe.each([
+  { kind: 'of one slot', count: 1 },
+  { kind: 'of three nodes', count: 3 },
+])('a lock $kind whose answer comes late', ({ count }) => {
+  const all = every(count)
+
+  it('is not handed out when its time is over by then, and free at once', async () => {
+    const { time, locks, set, recover, holding } = await world(count)
+    set('is slow to say so', ...all)
+    const asked = locks.tryAcquire('r', { ttlMs: 100 })
+    await settled()
+    expect(await holding()).toBe(count)
+    time.stall(97)
+    recover()
+    expect(await asked).toMatchObject({ acquired: false, reason: 'unavailable' })
+    await settled()
+    // It would last for 3 ms more on the servers.
+    expect(await holding()).toBe(0)
+  })
+
+  it('is handed out with what is left of its time', async () => {
+    const { time, locks, set, recover } = await world(count)
+    set('is slow to say so', ...all)
+    const asked = locks.tryAcquire('r', { ttlMs: 100 })
+    await settled()
+    time.stall(96)
+    recover()
+    const answer = await asked
+    expect.assert(answer.acquired)
+    expect(answer.lock.remainingMs()).toBe(1)
+  })
+
+  it.each([
+    ['was sent and not yet read', 'hangs'],
+    ['was done and not yet told', 'is slow to say so'],
+  ] as const)('is not handed out after the deadline of the call, and freed: what %s', async (_, mood) => {
+    const { time, locks, set, recover, holding } = await world(count)
+    set(mood, ...all)
+    const asked = locks.acquire('r', { ttlMs: 5000, waitMs: 0, deadlineMs: 50 })
+    const refused = asked.catch((error: unknown) => error)
+    await time.advance(50)
+    expect(await refused).toBeInstanceOf(LockUnavailableError)
+    recover()
+    await time.advance(100)
+    expect(await holding()).toBe(0)
+    expect(await locks.tryAcquire('r', { ttlMs: 1000 })).toMatchObject({ acquired: true })
+  })
+
+  it('is freed too where the request comes after its own release', async () => {
+    const { time, locks, holding, overtaken, deliver } = await world(count)
+    overtaken.add('lock/acquire')
+    const asked = locks.tryAcquire('r', { ttlMs: 10_000 })
+    await time.advance(50)
+    expect(await asked).toMatchObject({ acquired: false, reason: 'unavailable' })
+    await deliver()
+    expect(await holding()).toBe(count)
+    await time.advance(2000)
+    expect(await holding()).toBe(0)
   })
 })
