@@ -173,8 +173,8 @@ describe('Locks', () => {
 
   it('tells within 10 ms of the event loop running again that its time went by meanwhile', async () => {
     const lock = await locks.acquire(something(), { ttlMs: 150 })
-    const until = performance.now() + 300
-    while (performance.now() < until) continue
+    const blockedUntil = performance.now() + 300
+    while (performance.now() < blockedUntil) continue
     const runsAgain = performance.now()
     const { at, lateMs } = await abortOf(lock)
     expect(at - runsAgain).toBeLessThan(10 + lateMs)
