@@ -96,6 +96,11 @@ describe.each([3, 5])('locks of %i servers', (count) => {
       .catch((error: unknown) => error)
     expect.assert(refused instanceof LockUnavailableError)
     expect(refused.nodes.map(({ reason }) => reason)).toContain('late')
+    // Each by its name, and none that answers.
+    const away = servers.nodes.filter((_, i) => hung.has(i))
+    expect(away).toEqual(expect.arrayContaining(refused.nodes.map(({ node }) => node)))
+    expect(new Set(refused.nodes.map(({ node }) => node)).size).toBe(away.length)
+    for (const { node, reason } of refused.nodes) expect(refused.message).toContain(`${node} ${reason}`)
     goOn()
     await expect.poll(() => holding('majority'), { timeout: 2500, interval: 20 }).toEqual([])
     // Whoever is alone gets it as soon as the servers are there.

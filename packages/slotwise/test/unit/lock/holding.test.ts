@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { LockLostError, LockUnavailableError } from '../../../src/errors.js'
+import { LockBusyError, LockLostError, LockUnavailableError } from '../../../src/errors.js'
 import { type Lock, Locks } from '../../../src/lock/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { portWith } from '../../support/port-with.js'
@@ -315,5 +315,62 @@ describe.each([
     expect(await holding()).toBe(count)
     await time.advance(2000)
     expect(await holding()).toBe(0)
+  })
+})
+
+describe.each([
+  { kind: 'of one slot', count: 1 },
+  { kind: 'of three nodes', count: 3 },
+])('whoever wants a lock $kind', ({ count }) => {
+  it.each(['acquire', 'acquireAll'] as const)(
+    'waits for 300 ms unless told otherwise, and hears until when it is held, and by whom: %s',
+    async (how) => {
+      const { time, locks } = await world(count)
+      await locks.acquire('r', { ttlMs: 5000, holder: 'worker-3' })
+      const options = { ttlMs: 1000 }
+      const asked = how === 'acquire' ? locks.acquire('r', options) : locks.acquireAll(['r'], options)
+      let refused: unknown
+      asked.catch((error: unknown) => {
+        refused = error
+      })
+      await time.advance(299)
+      expect(refused).toBeUndefined()
+      await time.advance(1)
+      expect(refused).toBeInstanceOf(LockBusyError)
+      expect(refused).toMatchObject({ resource: 'r', retryAfterMs: 4700, holder: 'worker-3' })
+      expect(String(refused)).toMatch(/r is locked by worker-3 for another 4700 ms at most/)
+    },
+  )
+
+  it('hears nothing of a holder that says nothing of itself', async () => {
+    const { locks } = await world(count)
+    await (await locks.acquire('r', { ttlMs: 5000, holder: 'worker-3' })).release()
+    await locks.acquire('r', { ttlMs: 5000 })
+    const refused = await locks.acquire('r', { ttlMs: 1000, waitMs: 0 }).catch((error: unknown) => error)
+    expect(refused).toBeInstanceOf(LockBusyError)
+    expect(refused).toMatchObject({ retryAfterMs: 5000, holder: undefined })
+    expect(String(refused)).not.toMatch(/worker-3/)
+  })
+
+  it('is told why nobody could say', async () => {
+    const { time, locks, set, forget } = await world(count)
+    set('is away', ...every(count))
+    const away = await locks.acquire('r', { ttlMs: 1000, waitMs: 0 }).catch((error: unknown) => error)
+    expect(away).toBeInstanceOf(LockUnavailableError)
+    expect(away).toMatchObject({
+      resource: 'r',
+      retryAfterMs: undefined,
+      cause: { code: 'REDIS_UNAVAILABLE' },
+    })
+    const { nodes } = away as LockUnavailableError
+    expect(nodes).toHaveLength(count === 1 ? 0 : 3)
+    for (const node of nodes)
+      expect(node).toMatchObject({ reason: 'unreachable', cause: { code: 'REDIS_UNAVAILABLE' } })
+    set('answers', ...every(count))
+    await (await locks.acquire('r', { ttlMs: 1000 })).release()
+    forget(...every(count))
+    await time.advance(1000)
+    const forgotten = locks.acquire('r', { ttlMs: 1000 })
+    await expect(forgotten).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE', retryAfterMs: 10_000 })
   })
 })
