@@ -47,7 +47,7 @@ describe.each(['slot', 'nodes'] as const)(
         ]
         for (const one of asked) await expect(one).rejects.toThrow(ConfigurationError)
       }
-      const free = await locks.tryAcquire(resource, { ttlMs: 10 })
+      const free = await locks.tryAcquire(resource, { ttlMs: 5000 })
       expect(free.acquired).toBe(true)
     })
 
@@ -72,7 +72,7 @@ describe.each(['slot', 'nodes'] as const)(
       expect(await locks.tryAcquire(resource, { ttlMs: 1000 })).toMatchObject({ acquired: true })
     })
 
-    it('take names that look ALIKE for different locks, and numbers for their digits', async () => {
+    it('take names that look alike for different locks, and numbers for their digits', async () => {
       const locks = made[kind]
       const run = something()
       const resources: readonly Id[] = ALIKE.map((id) => [run, ...(typeof id === 'string' ? [id] : id)])
