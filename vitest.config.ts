@@ -60,9 +60,9 @@ export default defineConfig({
         'packages/slotwise/test/cluster/{cache,invalidation,lock,ratelimit,writebehind}/*.test.ts',
         1,
         {
-          // Of memory, of bytes on the way, of rights, of several processes, of what a failover loses and of what it tells unasked, only a server knows.
+          // Of memory, of bytes on the way, of rights, of who listens, of several processes, of what a failover loses and of what it tells unasked, only a server knows.
           exclude: [
-            '**/{memory-usage,lease-processes,rights}.test.ts',
+            '**/{listening,memory-usage,lease-processes,rights}.test.ts',
             '**/lost-change.test.ts',
             '**/writebehind/{durability,memory-room}.test.ts',
             '**/{audit,everywhere,hot,local,local-tags,local-trace,rarely-read,seed-levels,suspect,track-changes}.test.ts',

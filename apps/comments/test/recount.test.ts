@@ -1,5 +1,5 @@
 import { connect } from 'slotwise/ioredis'
-import { Locks } from 'slotwise/lock'
+import { type Lock, Locks } from 'slotwise/lock'
 import type { RedisPort } from 'slotwise/redis'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { RecountRepository } from '../src/repositories/recounts.js'
@@ -20,12 +20,26 @@ afterAll(async () => {
 })
 
 const repository = () => new RecountRepository(harness.db)
+/** A lock whose holder is not told of its end, as one that stood still when it had just looked. */
+const unaware = (lock: Lock): Lock => ({
+  resource: lock.resource,
+  key: lock.key,
+  token: lock.token,
+  signal: new AbortController().signal,
+  remainingMs: () => 1,
+  assertHeld: () => {},
+  extend: (...args) => lock.extend(...args),
+  release: () => lock.release(),
+  [Symbol.asyncDispose]: () => lock[Symbol.asyncDispose](),
+})
 /** One process. */
-function recount(recounts = repository(), ttlMs?: number): RecountService {
+function recount(recounts = repository(), ttlMs?: number, seen = (lock: Lock) => lock): RecountService {
   const locks = new Locks(port, { name: 'nights', quarantine: false })
   const shorter = Object.assign(Object.create(locks) as Locks, {
-    tryAcquire: (...[resource, options]: Parameters<Locks['tryAcquire']>) =>
-      locks.tryAcquire(resource, ttlMs === undefined ? options : { ttlMs }),
+    tryAcquire: async (...[resource, options]: Parameters<Locks['tryAcquire']>) => {
+      const outcome = await locks.tryAcquire(resource, ttlMs === undefined ? options : { ttlMs })
+      return outcome.acquired ? { ...outcome, lock: seen(outcome.lock) } : outcome
+    },
   })
   return new RecountService({
     locks: shorter,
@@ -106,7 +120,32 @@ describe('the nightly recount', () => {
     expect(await counted(api.tenant, comment)).toBe(60)
   })
 
-  it('writes nothing any more once another process has the lock', async () => {
+  it('writes nothing any more once another process has the lock, though it does not know', async () => {
+    const api = await harness.tenant()
+    await api.entity('e')
+    const comment = await api.comment('e', 'stale')
+    const day = aDay()
+    let goOn: (() => void) | undefined
+    class Standing extends RecountRepository {
+      #looks = 0
+      override async hasEnded(...args: Parameters<RecountRepository['hasEnded']>) {
+        const hasEnded = await super.hasEnded(...args)
+        // Stands still with the lock, in front of its first transaction.
+        if (++this.#looks === 2) await new Promise<void>((resolve) => (goOn = resolve))
+        return hasEnded
+      }
+    }
+    const late = recount(new Standing(harness.db), 1000, unaware).run(day)
+    late.catch(() => {})
+    await vi.waitFor(() => expect(goOn).toBeDefined(), { timeout: 10_000 })
+    await vi.waitFor(async () => expect(await recount().run(day)).toBeDefined(), { timeout: 20_000 })
+    await miscount(api.tenant, comment, 7)
+    goOn?.()
+    await expect(late).rejects.toMatchObject({ code: 'STALE_TOKEN' })
+    expect(await counted(api.tenant, comment)).toBe(7)
+  })
+
+  it('writes nothing of a part that was under way when the lock was lost', async () => {
     const api = await harness.tenant()
     await api.entity('e')
     const comment = await api.comment('e', 'late')

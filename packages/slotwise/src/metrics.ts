@@ -180,7 +180,7 @@ export const METRICS = {
     unit: '{vote}',
     labels: ['name', 'node', 'vote'],
     means:
-      'what independent nodes said to requests for locks, as far as it took to decide, by which of the ports it is: `granted`, `busy`, `late`, `unreachable`, `quarantined`, `clock`',
+      'what independent nodes said to requests for locks, also when it was decided without them, by which of the ports it is: `granted`, `busy`, `late`, `unreachable`, `quarantined`, `clock`',
     alert: '`late` or `unreachable` goes on: one more node and no lock is given; any `clock`',
   },
   'slotwise.lock.second_rounds': {

@@ -129,10 +129,10 @@ export interface Events {
     readonly outcome: 'acquired' | 'busy' | 'quarantined' | 'unavailable' | 'aborted'
     readonly waitedMs: number
   }
-  /** Independent nodes voted on a lock, as far as it took to decide. */
+  /** Independent nodes voted on a lock; told when each has, or had its time, which may be after it was decided. */
   'slotwise:lock:votes': {
     readonly name: string
-    /** What each of the ports said, counted from 0, that had a vote by then. */
+    /** What each of the ports said, counted from 0. */
     readonly votes: readonly {
       readonly node: number
       readonly vote: 'granted' | 'unreachable' | 'quarantined' | 'busy' | 'late' | 'clock'

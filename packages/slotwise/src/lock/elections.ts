@@ -6,7 +6,7 @@ import { publish } from '../telemetry.js'
 import { CLOCKS, type Clocks, pause } from './deadline.js'
 import { type Lock, nameOf } from './lock.js'
 import { oneSlot } from './one-slot.js'
-import type { LocksOptions } from './options.js'
+import { type LocksOptions, reporter } from './options.js'
 import { checkedLongest, Requests } from './requests.js'
 import * as scripts from './scripts.js'
 
@@ -96,6 +96,7 @@ interface Office {
 export class Elections {
   readonly #port: RedisPort
   readonly #options: ElectionsOptions
+  readonly #report: (error: unknown) => void
   readonly #clocks: Clocks
   readonly #termMs: number
   readonly #requests: Requests
@@ -113,6 +114,7 @@ export class Elections {
   ) {
     this.#port = port
     this.#options = options
+    this.#report = reporter(options)
     this.#clocks = clocks
     this.#termMs = checkedLongest('termMs', options.termMs)
     const [requests, offices] = of ?? []
@@ -202,7 +204,7 @@ export class Elections {
         if (hasAborted(signal)) return undefined
         if (error instanceof ConfigurationError || error instanceof ClosedError) throw error
         if (error instanceof LockBusyError) continue
-        this.#options.onError?.(error)
+        this.#report(error)
         await pause(this.#clocks, Math.min(1000, ttlMs / 4) * (0.5 + Math.random()), signal)
       }
     }
@@ -230,7 +232,7 @@ export class Elections {
       return !ending.aborted
     } catch (error) {
       if (!ending.aborted) throw error
-      if (error !== ending.reason) this.#options.onError?.(error)
+      if (error !== ending.reason) this.#report(error)
       return false
     } finally {
       if (this.#offices.get(key) === office) this.#offices.delete(key)
@@ -249,7 +251,7 @@ export class Elections {
     try {
       this.#options.onEvent?.({ kind, id, token })
     } catch (error) {
-      this.#options.onError?.(error)
+      this.#report(error)
     }
   }
 }

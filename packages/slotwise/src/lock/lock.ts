@@ -144,7 +144,7 @@ export class HeldLock implements Lock {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#end === undefined && this.#deadline.remainingMs() === 0) this.#lose('expired')
+    if (this.remainingMs() === 0) this.#lose('expired')
     const lost = this.#end
     await this.release()
     // The body may have thrown: its error must not be replaced by this one.
@@ -153,7 +153,9 @@ export class HeldLock implements Lock {
 
   async #release(): Promise<boolean> {
     const remainingMs = this.remainingMs()
-    const wasHeld = this.#end === undefined && remainingMs > 0
+    // Here before its timer was called: it was lost all the same.
+    if (remainingMs === 0) this.#lose('expired')
+    const wasHeld = this.#end === undefined
     this.#still()
     this.#end ??= 'released'
     // Also where its time is over: the record of an expired lock goes, if nobody has taken it.
@@ -216,8 +218,15 @@ export function nameOf(resource: Id): string {
 
 /** Runs `body` and releases the lock whatever happens. */
 export async function whileHeld<R>(lock: Lock, body: (lock: Lock) => Promise<R>): Promise<R> {
+  let result: R
   try {
-    const result = await body(lock)
+    result = await body(lock)
+  } catch (error) {
+    // The caller hears of this error, and nobody would of a loss.
+    await lock[Symbol.asyncDispose]()
+    throw error
+  }
+  try {
     lock.assertHeld()
     return result
   } finally {

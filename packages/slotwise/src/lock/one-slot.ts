@@ -10,7 +10,7 @@ import type { Clocks } from './deadline.js'
 import { refuseUnknownRuns } from './independence.js'
 import { Line } from './line.js'
 import { markerOf, raisedTo } from './markers.js'
-import type { LocksOptions } from './options.js'
+import { type LocksOptions, reporter } from './options.js'
 import { checkedLongest } from './requests.js'
 import * as scripts from './scripts.js'
 import { ServerClock } from './server-clock.js'
@@ -143,6 +143,6 @@ export function slotOptions(options: LocksOptions, pattern: string): OneSlotOpti
     maxTtlMs: checkedLongest('maxTtlMs', options.maxTtlMs ?? 30_000),
     quarantine,
     evictionCheck: oneOf('evictionCheck', evictionCheck, ['refuse', 'warn', 'off']),
-    report: (error) => options.onError?.(error),
+    report: reporter(options),
   }
 }

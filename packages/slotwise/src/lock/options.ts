@@ -93,3 +93,14 @@ export function checkedHolder(holder: unknown = ''): string {
   if (typeof holder === 'string' && holder.length <= 128) return holder
   throw new ConfigurationError(`holder must be text of up to 128 characters, got ${shown(holder)}`)
 }
+
+/** What tells `onError`. A listener that throws must not end what it listens to. */
+export function reporter({ onError }: Pick<CommonLocksOptions, 'onError'>): (error: unknown) => void {
+  return (error) => {
+    try {
+      onError?.(error)
+    } catch {
+      // It was told.
+    }
+  }
+}

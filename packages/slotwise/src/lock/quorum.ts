@@ -160,7 +160,8 @@ export class Quorum implements Authority {
     const isAgreed = isGranted && (await this.#agree(attempt, answers, token, signal))
     const refused = counted.flatMap((one) => (one.kind === 'held' ? [] : [one]))
     const rounds = !isGranted || granted.filter((one) => one.token === token).length >= this.#quorum ? 1 : 2
-    this.#tell(counted, rounds)
+    // Who hangs is to be seen, though it be decided without it.
+    void Promise.all(votes).then((all) => this.#tell(all, rounds))
     if (isAgreed) {
       const longestFirst = granted.map(({ remainingMs }) => remainingMs).toSorted((a, b) => b - a)
       return { kind: 'held', token, remainingMs: longestFirst[this.#quorum - 1] ?? 0 }
@@ -350,10 +351,10 @@ export class Quorum implements Authority {
     return { node: name, reason, ...(cause === undefined ? {} : { cause }) }
   }
 
-  #tell(votes: readonly Counted[], rounds: 1 | 2): void {
+  #tell(votes: readonly Vote[], rounds: 1 | 2): void {
     publish('slotwise:lock:votes', () => ({
       name: this.#options.name,
-      votes: votes.map(({ node, kind }) => ({ node, vote: kind === 'held' ? 'granted' : kind })),
+      votes: votes.map(({ kind }, node) => ({ node, vote: kind === 'held' ? 'granted' : kind })),
       rounds,
     }))
   }

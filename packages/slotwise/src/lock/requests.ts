@@ -10,10 +10,16 @@ import { type CallOptions, integer } from '../options.js'
 import { randomTag } from '../random.js'
 import type { RedisPort } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
-import type { Answer, Ask, Authority } from './authority.js'
+import type { Answer, Ask, Authority, Verdict } from './authority.js'
 import { type Clocks, Deadline, pause } from './deadline.js'
 import { HeldLock, type Keeper, type Lock, nameOf } from './lock.js'
-import { type Acquisition, type CommonLocksOptions, checkedHolder, type ShareOptions } from './options.js'
+import {
+  type Acquisition,
+  type CommonLocksOptions,
+  checkedHolder,
+  reporter,
+  type ShareOptions,
+} from './options.js'
 
 /** One request may take so long at most; its answer is worth less the later it comes. */
 const LONGEST_REQUEST_MS = 1000
@@ -58,6 +64,7 @@ export class Requests {
   readonly #authority: Authority
   readonly #maxTtlMs: number
   readonly #holder: string
+  readonly #report: (error: unknown) => void
   #space: KeySpace
   /** Shared by all views, so that closing one closes the locks. */
   #life: { closed: boolean } = { closed: false }
@@ -74,6 +81,7 @@ export class Requests {
     }
     this.#maxTtlMs = checkedLongest('maxTtlMs', options.maxTtlMs ?? 30_000)
     this.#holder = checkedHolder(options.holder)
+    this.#report = reporter(options)
   }
 
   forTenant(tenant: string): Requests {
@@ -223,7 +231,7 @@ export class Requests {
       return { kind: 'acquired', lock: new HeldLock(grant, this.#keeper(resource, key, owner)) }
     } catch (cause) {
       // It may have been granted, and nobody would release it until its time is over.
-      void this.#releaseUntil(key, owner, ttlMs)
+      void this.#giveBack(key, owner, ttlMs)
       signal?.throwIfAborted()
       this.#publish(resource, 'unavailable', startedAt)
       return { kind: 'unavailable', cause }
@@ -256,26 +264,37 @@ export class Requests {
       },
       release: async (untilMs) => {
         const startedAt = this.#clocks.monotonicMs()
-        const freed = await this.#releaseUntil(key, owner, untilMs)
+        const freed = (await this.#releaseUntil(key, owner, untilMs)) === 'done'
         if (freed) end('released', startedAt)
         return freed
       },
       lost: (reason) => {
         end('lost', this.#clocks.monotonicMs(), reason)
       },
-      report: (error) => this.#options.onError?.(error),
+      report: this.#report,
     }
   }
 
-  /** Never rejects. The caller waits for the first try only, the others run until the lock is over by itself. */
-  async #releaseUntil(key: Key, owner: string, untilMs: number): Promise<boolean> {
+  /** Never rejects. */
+  async #giveBack(key: Key, owner: string, untilMs: number): Promise<void> {
+    if ((await this.#releaseUntil(key, owner, untilMs)) !== 'not-ours') return
+    // On another connection the release may have come there before what it is to free: once more, when that has come.
+    const laterMs = Math.min(LONGEST_REQUEST_MS, untilMs)
+    this.#clocks.after(laterMs, () => void this.#releaseUntil(key, owner, untilMs - laterMs))
+  }
+
+  /**
+   * Never rejects, and gives nothing where nobody could say. The caller waits for the first try only, the others run until the lock
+   * is over by itself.
+   */
+  async #releaseUntil(key: Key, owner: string, untilMs: number): Promise<Verdict | undefined> {
     const first = Math.ceil(Math.min(LONGEST_REQUEST_MS, Math.max(untilMs, 100)))
     try {
-      return (await this.#authority.release(key, owner, first)) === 'done'
+      return await this.#authority.release(key, owner, first)
     } catch (error) {
       if (untilMs > first) void this.#releaseLater(key, owner, Math.ceil(untilMs - first))
-      else this.#options.onError?.(error)
-      return false
+      else this.#report(error)
+      return undefined
     }
   }
 
@@ -283,7 +302,7 @@ export class Requests {
     try {
       await this.#authority.release(key, owner, deadlineMs)
     } catch (error) {
-      this.#options.onError?.(error)
+      this.#report(error)
     }
   }
 

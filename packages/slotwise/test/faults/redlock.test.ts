@@ -1,10 +1,12 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { LockUnavailableError } from '../../src/errors.js'
+import { ConfigurationError, LockUnavailableError } from '../../src/errors.js'
 import { connect } from '../../src/ioredis/index.js'
+import { startLocalCluster } from '../../src/local/index.js'
 import { Locks } from '../../src/lock/index.js'
 import { keyOf, type RedisPort } from '../../src/redis/index.js'
 import { type BareServers, startBareServers } from '../support/bare-servers.js'
+import { portWith } from '../support/port-with.js'
 import { upFor } from '../support/up-for.js'
 
 const ALONE = { 'cluster-enabled': 'no' }
@@ -94,6 +96,11 @@ describe.each([3, 5])('locks of %i servers', (count) => {
       .catch((error: unknown) => error)
     expect.assert(refused instanceof LockUnavailableError)
     expect(refused.nodes.map(({ reason }) => reason)).toContain('late')
+    // Each by its name, and none that answers.
+    const away = servers.nodes.filter((_, i) => hung.has(i))
+    expect(away).toEqual(expect.arrayContaining(refused.nodes.map(({ node }) => node)))
+    expect(new Set(refused.nodes.map(({ node }) => node)).size).toBe(away.length)
+    for (const { node, reason } of refused.nodes) expect(refused.message).toContain(`${node} ${reason}`)
     goOn()
     await expect.poll(() => holding('majority'), { timeout: 2500, interval: 20 }).toEqual([])
     // Whoever is alone gets it as soon as the servers are there.
@@ -145,23 +152,56 @@ describe.each([3, 5])('locks of %i servers', (count) => {
   })
 })
 
-describe('two ports to servers that are not independent', () => {
-  it('are refused, for the same server and for the same cluster', async () => {
+describe('ports to servers that are not independent', () => {
+  const given = (ports: readonly RedisPort[]) => Locks.redlock(ports, { name: 'faults' })
+  const portsTo = (nodes: readonly string[]) => Promise.all(nodes.map((node) => connect({ nodes: [node] })))
+  const close = (ports: readonly RedisPort[]) => Promise.all(ports.map((port) => port.close()))
+
+  it('are refused where two reach the same server', async () => {
     await using servers = await startBareServers(3, ALONE)
     const [a, b, c] = servers.nodes as [string, string, string]
-    const ports = await Promise.all(
-      [a, b, c, b].map((node) => connect({ nodes: [node], mode: 'standalone' })),
-    )
-    const over = (...indexes: number[]) =>
-      Locks.redlock(
-        indexes.map((i) => ports[i] as RedisPort),
-        { name: 'faults' },
-      )
+    const ports = await portsTo([a, b, c, b])
     try {
-      await over(0, 1, 2).ready()
-      await expect(over(0, 1, 3).ready()).rejects.toThrow(/same server/)
+      await given(ports.slice(0, 3)).ready()
+      const twice = given([ports[0], ports[1], ports[3]] as RedisPort[])
+      await expect(twice.ready()).rejects.toThrow(/ports 1 and 2 reach the same server/)
+      await expect(twice.acquire('r', { ttlMs: 1000 })).rejects.toThrow(ConfigurationError)
     } finally {
-      await Promise.all(ports.map((port) => port.close()))
+      await close(ports)
+    }
+  })
+
+  it('are refused where they are the primaries of one cluster, though each port reach one of them only', async () => {
+    const cluster = await startLocalCluster({ replicasPerPrimary: 0 })
+    await using strangers = await startBareServers(2, ALONE)
+    const primaries = cluster.nodes.map(({ port }) => `127.0.0.1:${port}`)
+    const [ports, others] = [await portsTo(primaries), await portsTo(strangers.nodes)]
+    const narrow = (port: RedisPort, i: number): RedisPort =>
+      portWith(port, {
+        onEachPrimary: async (...args: Parameters<RedisPort['onEachPrimary']>) => {
+          const answers = await port.onEachPrimary(...args)
+          return answers.filter(({ node }) => node.port === cluster.nodes[i]?.port)
+        },
+      })
+    try {
+      await expect(connect({ nodes: primaries.slice(0, 1), mode: 'standalone' })).rejects.toThrow(
+        ConfigurationError,
+      )
+      // Each of these finds the whole cluster.
+      await expect(given(ports).ready()).rejects.toThrow(/reach the same server/)
+      const [a, b, c] = ports.map(narrow) as [RedisPort, RedisPort, RedisPort]
+      for (const shards of [
+        [a, b, c],
+        [b, c, ...others],
+      ]) {
+        const locks = given(shards)
+        await expect(locks.ready()).rejects.toThrow(/reach one cluster.*new Locks\(port\)/)
+        await expect(locks.acquire('r', { ttlMs: 1000 })).rejects.toThrow(ConfigurationError)
+      }
+      await given([a, ...others]).ready()
+    } finally {
+      await close([...ports, ...others])
+      await cluster.stop()
     }
   })
 })

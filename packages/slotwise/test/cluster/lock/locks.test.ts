@@ -35,6 +35,18 @@ const keyOfLock = (resource: string) => keyOf({ namespace: 'test', pattern: 'loc
 const until = (condition: () => boolean) =>
   vi.waitFor(() => expect(condition()).toBe(true), { interval: 1, timeout: 5000 })
 const aborted = (lock: Lock) => until(() => lock.signal.aborted)
+/** When, on the monotonic clock, and how late the event loop was until then at most. */
+async function abortOf(lock: Lock): Promise<{ readonly at: number; readonly lateMs: number }> {
+  const loop = monitorEventLoopDelay({ resolution: 1 })
+  loop.enable()
+  const at = await new Promise<number>((resolve) => {
+    lock.signal.addEventListener('abort', () => resolve(performance.now()), { once: true })
+  })
+  // What it was kept from by others is noted at its next turns.
+  await sleep(5)
+  loop.disable()
+  return { at, lateMs: loop.max / 1e6 }
+}
 
 describe('Locks', () => {
   it('lets one of many contenders in at a time, and every one of them in the end', async () => {
@@ -92,8 +104,8 @@ describe('Locks', () => {
   it('tells the holder within 10 ms that its time is over', async () => {
     const lock = await locks.acquire(something(), { ttlMs: 200 })
     const deadline = performance.now() + lock.remainingMs()
-    await aborted(lock)
-    expect(performance.now() - deadline).toBeLessThan(10 + 20)
+    const { at, lateMs } = await abortOf(lock)
+    expect(at - deadline).toBeLessThan(10 + lateMs)
     expect(lock.remainingMs()).toBe(0)
     expect(() => lock.assertHeld()).toThrow(LockLostError)
     expect(lock.signal.reason).toMatchObject({ code: 'LOCK_LOST', reason: 'expired' })
@@ -124,22 +136,51 @@ describe('Locks', () => {
     'tells by its %s within 10 ms that a clock was set past its end',
     async (by) => {
       const lock = await locks.acquire(something(), { ttlMs: 5000 })
-      const loop = monitorEventLoopDelay({ resolution: 1 })
-      loop.enable()
       const now = Date.now()
       const from = performance.now()
       const clock = vi.spyOn(Date, 'now').mockImplementation(() => now + 60_000 + (performance.now() - from))
+      const told = abortOf(lock)
       try {
         if (by === 'extension') await expect(lock.extend()).rejects.toThrow(LockLostError)
-        await aborted(lock)
-        loop.disable()
-        expect(performance.now() - from).toBeLessThan(10 + loop.max / 1e6)
+        const { at, lateMs } = await told
+        expect(at - from).toBeLessThan(10 + lateMs)
       } finally {
         clock.mockRestore()
       }
       await lock.release()
     },
   )
+
+  it.each([
+    ['set back: by the other one', -60_000, 300],
+    ['set forward: by that one', 4000, 4300],
+  ])('ends by the clock that says so first where one is %s', async (_, stepMs, ttlMs) => {
+    const lock = await locks.acquire(something(), { ttlMs })
+    const apartMs = Date.now() - performance.now() + stepMs
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => Math.floor(apartMs + performance.now()))
+    try {
+      const deadline = performance.now() + lock.remainingMs()
+      expect(lock.remainingMs()).toBeLessThanOrEqual(300)
+      lock.assertHeld()
+      const { at, lateMs } = await abortOf(lock)
+      expect(at).toBeGreaterThan(deadline - 3)
+      expect(at - deadline).toBeLessThan(10 + lateMs)
+    } finally {
+      clock.mockRestore()
+    }
+    await lock.release()
+  })
+
+  it('tells within 10 ms of the event loop running again that its time went by meanwhile', async () => {
+    const lock = await locks.acquire(something(), { ttlMs: 150 })
+    const blockedUntil = performance.now() + 300
+    while (performance.now() < blockedUntil) continue
+    const runsAgain = performance.now()
+    const { at, lateMs } = await abortOf(lock)
+    expect(at - runsAgain).toBeLessThan(10 + lateMs)
+    expect(lock.signal.reason).toMatchObject({ code: 'LOCK_LOST', reason: 'expired' })
+    await lock.release()
+  })
 
   it('counts the time anew when it is extended', async () => {
     const lock = await locks.acquire(something(), { ttlMs: 300 })

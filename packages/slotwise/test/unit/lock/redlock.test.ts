@@ -392,6 +392,7 @@ describe('tokens of a majority', () => {
     await alone?.release()
     set('is away', 2)
     const second = await locks.acquire('r', { ttlMs: 5000 })
+    await settled()
     stop()
     expect(rounds).toEqual([1, 2])
     expect(second.token).toBeGreaterThan(first.token)
