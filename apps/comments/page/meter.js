@@ -115,10 +115,16 @@ export class Meter {
   }
 }
 
-/** @param {number} ms */
+/**
+ * Rounded up, so that no moment is told that is too early.
+ *
+ * @param {number} ms
+ */
 function durationOf(ms) {
-  const minutes = Math.floor(ms / 60_000)
-  if (minutes < 1) return `${(ms / 1000).toFixed(1)} s`
-  if (minutes < 60) return `${minutes} min ${Math.floor((ms % 60_000) / 1000)} s`
+  const tenths = Math.ceil(ms / 100)
+  if (tenths < 600) return `${(tenths / 10).toFixed(1)} s`
+  const seconds = Math.ceil(ms / 1000)
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  const minutes = Math.ceil(ms / 60_000)
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }

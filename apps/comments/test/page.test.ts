@@ -261,6 +261,45 @@ it.concurrent('counts down when the plan allows no more, and then goes on by its
   expect(await page.getByRole('button', { name: 'Read again' }).isDisabled()).toBe(false)
 }, 30_000)
 
+it.concurrent.for([
+  { retryAfterMs: 4201, text: '4.3 s', name: 'Read again · 5 s' },
+  { retryAfterMs: 59_901, text: '1 min 0 s', name: 'Read again · 1 min 0 s' },
+  { retryAfterMs: 3_599_001, text: '1 h 0 min', name: 'Read again · 1 h 0 min' },
+])(
+  'lets act when $retryAfterMs ms are over and not before, and says so rounded up',
+  async (told, { visit }) => {
+    const { page, api, open } = visit
+    const { retryAfterMs, text, name } = told
+    await api.comment('1', 'let in again')
+    await page.clock.install()
+    await open(api)
+    await page.getByText('let in again').waitFor()
+    // From here on no time passes on the page but what is let pass.
+    await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 3_600_000)
+    let asked = 0
+    await page.route('**/v1/entities/1/comments?*', async (route) => {
+      if (asked++ > 0) return await route.continue()
+      const body = JSON.stringify({ code: 'RATE_LIMITED', status: 429, retryAfterMs })
+      const headers = { 'Content-Type': 'application/problem+json', RateLimit: '"minute";r=0;t=5' }
+      await route.fulfill({ status: 429, headers, body })
+    })
+    await page.getByRole('button', { name: 'Read again' }).click()
+    await page.getByText(`Refused. The next request is let in in ${text}.`, { exact: true }).waitFor()
+    const button = page.getByRole('button', { name, exact: true })
+    expect(await button.isDisabled()).toBe(true)
+    // A tenth of a second before, all that was due meanwhile at once.
+    await page.clock.fastForward(retryAfterMs - 101)
+    await page.clock.runFor(100)
+    expect(await page.locator('#wait').innerText()).toBe('Refused. The next request is let in in 0.1 s.')
+    expect(await page.getByRole('button', { name: 'Read again · 1 s', exact: true }).isDisabled()).toBe(true)
+    expect(asked).toBe(1)
+    // It looks every tenth of a second.
+    await Promise.all([page.waitForRequest('**/v1/entities/1/comments?*'), page.clock.runFor(101)])
+    await page.getByRole('button', { name: 'Read again', exact: true }).waitFor()
+    expect(await page.getByRole('button', { name: 'Read again', exact: true }).isDisabled()).toBe(false)
+  },
+)
+
 it.concurrent('says that the service is gone, and goes on when it is back', async ({ visit }) => {
   const { context, page, complaints, api, open } = visit
   await api.comment('1', 'still here')

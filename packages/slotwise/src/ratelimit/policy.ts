@@ -20,6 +20,10 @@ export type PartOf<S extends Subject> = S extends Id ? never : keyof S & string
 /** What a request takes: the same from every tier, or for each tier its own. Tiers left out give 1. */
 export type Cost<N extends string> = number | Readonly<Partial<Record<N, number>>>
 
+/** What is neither this nor a number would have no entry for any tier, and be taken for 1. */
+const isByTier = <N extends string>(cost: Cost<N> | null): cost is Readonly<Partial<Record<N, number>>> =>
+  typeof cost === 'object' && cost !== null && !Array.isArray(cost)
+
 /** The key's part of a subject. Other parts, such as a plan, only choose the tiers. */
 export function idOf(subject: Subject): Id {
   if (typeof subject === 'string' || isParts(subject)) return subject
@@ -57,8 +61,8 @@ export class Policy<N extends string> {
   /** What a request takes of each tier. */
   costs(cost: Cost<N>): readonly number[] {
     if (cost === 1) return this.#ones
-    const of = typeof cost === 'number' ? () => cost : (name: N) => cost[name] ?? 1
-    if (typeof cost !== 'number') {
+    const of = isByTier(cost) ? (name: N) => cost[name] ?? 1 : () => cost
+    if (isByTier(cost)) {
       const unknown = Object.keys(cost).find((name) => !this.names.some((known) => known === name))
       if (unknown !== undefined) throw new ConfigurationError(`cost names an unknown tier: ${shown(unknown)}`)
     }

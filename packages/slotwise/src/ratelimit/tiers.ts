@@ -126,11 +126,14 @@ export function tokenBucket<const By extends string = never>(
   if ('refill' in options) {
     const tokens = integer('refill.tokens', options.refill.tokens, { max: 2 ** 24 - 1 })
     const everyUs = microseconds('refill.everyMs', options.refill.everyMs)
+    const fillsUs = Math.ceil(limit / tokens) * everyUs
+    if (fillsUs > LONGEST_US)
+      throw tooSlow(`a bucket of ${capacity} that gets ${tokens} every ${everyUs / 1000} ms`)
     return {
       kind: 'token-bucket',
       by,
       limit,
-      windowMs: (Math.ceil(limit / tokens) * everyUs) / 1000,
+      windowMs: fillsUs / 1000,
       algorithm: steppedBucket(limit, tokens, everyUs),
     }
   }
@@ -145,11 +148,7 @@ export function tokenBucket<const By extends string = never>(
       `refillPerSecond ${refillPerSecond} cannot be kept to within 1 % in whole microseconds; the next slower rate is ${nearest}`,
     )
   }
-  if (limit * intervalUs > LONGEST_US) {
-    throw new ConfigurationError(
-      `a bucket of ${capacity} at ${refillPerSecond} a second takes more than eight years to fill: use a smaller capacity or a higher rate`,
-    )
-  }
+  if (limit * intervalUs > LONGEST_US) throw tooSlow(`a bucket of ${capacity} at ${refillPerSecond} a second`)
   return {
     kind: 'token-bucket',
     by,
@@ -230,7 +229,7 @@ export function slidingWindow<const By extends string = never>({
   )
   if (unitUs === undefined || (unitUs > 1 && widthUs / unitUs < 1000)) {
     throw new ConfigurationError(
-      `a limit of ${limit} in ${windowMs} ms cannot be counted exactly: limit × window is beyond 2^53, also in units of a thousandth of the window`,
+      `a limit of ${limit} in ${windowMs} ms cannot be counted exactly: limit × window is beyond 2^53, also in the coarsest unit that divides the window, of a second or a thousandth of it at most`,
     )
   }
   return { kind: 'sliding-window', by, limit, windowMs, algorithm: estimatedWindow(limit, widthUs, unitUs) }
@@ -270,6 +269,11 @@ export function concurrency<const By extends string = never>({
     algorithm: leases(max, microseconds('ttlMs', ttlMs)),
   }
 }
+
+const tooSlow = (bucket: string) =>
+  new ConfigurationError(
+    `${bucket} takes more than eight years to fill: use a smaller capacity or a higher rate`,
+  )
 
 const microseconds = (name: string, ms: number): number =>
   integer(name, ms, { max: Math.floor(LONGEST_US / 1000) }) * 1000

@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { connect as connectTo } from 'node:net'
 import { expect, inject, it } from 'vitest'
 import { connect } from '../../../src/ioredis/index.js'
-import { fixedWindow, RateLimiter, slidingWindow, tokenBucket } from '../../../src/ratelimit/index.js'
+import {
+  concurrency,
+  fixedWindow,
+  RateLimiter,
+  slidingLog,
+  slidingWindow,
+  tokenBucket,
+} from '../../../src/ratelimit/index.js'
 import { type Argument, keyOf, type RedisPort } from '../../../src/redis/index.js'
 
 /** A bucket and two sliding windows, and a subject with an id as databases give them. */
@@ -59,26 +66,75 @@ const togetherOf = (port: RedisPort) =>
     together: true,
   })
 
-it('takes one command a decision of two keys, also where one of them refuses: MONITOR', async () => {
+it('is one command on one key, however many tiers it has and whatever comes of it: MONITOR', async () => {
+  const own = `m${subject}`
+  await using port = await connect({ nodes: inject('clusterNodes') })
+  const limiter = new RateLimiter(port, {
+    name: 'api',
+    tiers: {
+      second: tokenBucket({ capacity: 100, refillPerSecond: 100 }),
+      steps: tokenBucket({ capacity: 100, refill: { tokens: 1, everyMs: 60_000 } }),
+      minute: slidingWindow({ limit: 10_000, windowMs: 60_000 }),
+      strict: slidingWindow({ limit: 100, windowMs: 60_000, mode: 'strict' }),
+      log: slidingLog({ limit: 3, windowMs: 86_400_000 }),
+      month: fixedWindow({ limit: 5_000_000, align: { period: 'month' } }),
+      underWay: concurrency({ max: 10, ttlMs: 60_000 }),
+    },
+    whenUnavailable: 'deny',
+    deadlineMs: 2000,
+  })
+  // Scripts are loaded by the first.
+  expect(await limiter.consume(own)).toMatchObject({ allowed: true })
+  const { asked, around } = await heardOf(port, own, async () => {
+    expect(await limiter.consume(own)).toMatchObject({ allowed: true })
+    expect(await limiter.consume(own, { idempotencyKey: 'a' })).toMatchObject({ allowed: true })
+    expect(await limiter.consume(own, { idempotencyKey: 'a' })).toMatchObject({ allowed: true })
+    expect(await limiter.consume(own)).toMatchObject({ violated: ['log'] })
+    expect(await limiter.consume(own, { cost: 1000 })).toMatchObject({ reason: 'exceeds-capacity' })
+  })
+  // What can never be had asks nobody.
+  expect(asked).toHaveLength(4)
+  const at = keyOf({ namespace: '', pattern: 'ratelimit', name: 'api' }, own)
+  for (const line of asked) expect(line).toMatch(new RegExp(` "evalsha" "[0-9a-f]{40}" "1" "${at}" `, 'i'))
+  // Nor is anything asked beside them that names no key.
+  for (const line of around) expect(line).not.toMatch(/\] "(?:multi|exec|watch|asking|script|time|eval)"/i)
+})
+
+it('is one command on two keys where both are decided together, also where one of them refuses: MONITOR', async () => {
   const caller = { tenant: `t${subject}`, user: 'ada' }
   await using port = await connect({ nodes: inject('clusterNodes') })
   const limiter = togetherOf(port)
   // Scripts are loaded by the first.
   expect(await limiter.consume(caller)).toMatchObject({ allowed: true })
+  const { asked, inScripts } = await heardOf(port, caller.tenant, async () => {
+    expect(await limiter.consume(caller)).toMatchObject({ allowed: true })
+    expect(await limiter.consume(caller)).toMatchObject({ violated: ['tenant'] })
+    await limiter.peek(caller)
+  })
+  expect(asked).toHaveLength(3)
+  const tag = `ratelimit:together:{by:tenant:${caller.tenant}}`
+  for (const line of asked)
+    expect(line).toMatch(new RegExp(` "evalsha" "[0-9a-f]{40}" "2" "${tag}:[^"]+" "${tag}" `, 'i'))
+  // What is refused is written nowhere, and neither is what is looked at.
+  expect(inScripts.filter((line) => line.includes(' lua] "SET"'))).toHaveLength(2)
+})
+
+/** What the primaries heard of a word meanwhile: from clients, from scripts, and all that came over the same connections. */
+async function heardOf(port: RedisPort, word: string, act: () => Promise<void>) {
   await using heard = await monitored(port)
-  expect(await limiter.consume(caller)).toMatchObject({ allowed: true })
-  expect(await limiter.consume(caller)).toMatchObject({ violated: ['tenant'] })
-  await limiter.peek(caller)
+  await act()
   const end = randomUUID()
   await port.onEachPrimary(['ECHO', end])
   await expect.poll(() => heard.lines.filter((line) => line.includes(end))).toHaveLength(heard.nodes)
-  const ours = heard.lines.filter((line) => line.includes(caller.tenant))
-  const asked = ours.filter((line) => !line.includes(' lua] '))
-  expect(asked).toHaveLength(3)
-  for (const line of asked) expect(line).toMatch(/ "evalsha" /i)
-  // What is refused is written nowhere, and neither is what is looked at.
-  expect(ours.filter((line) => line.includes(' lua] "SET"'))).toHaveLength(2)
-})
+  const ours = heard.lines.filter((line) => line.includes(word))
+  const [inScripts, asked] = [true, false].map((is) => ours.filter((line) => line.includes(' lua] ') === is))
+  const connections = new Set(asked?.map(connectionOf))
+  const around = heard.lines.filter((line) => connections.has(connectionOf(line)))
+  return { asked: asked ?? [], inScripts: inScripts ?? [], around }
+}
+
+/** `time [database address] "command" …` */
+const connectionOf = (line: string): string | undefined => /\[\d+ (\S+)\]/.exec(line)?.[1]
 
 async function monitored(port: RedisPort) {
   const lines: string[] = []
