@@ -163,12 +163,16 @@ export class Line {
 
 /** The one whose turn it is, and who comes after it. */
 function call(room: Room, message: string): void {
-  const owner = message.slice(0, OWNER)
-  const waiter = room.waiters.get(owner)
-  room.waiters.get(message.slice(OWNER))?.next()
-  if (waiter !== undefined) waiter.wake()
-  else room.called.add(owner)
-  // The oldest goes: most belong to other processes.
-  if (room.called.size > REMEMBERED)
-    for (const oldest of room.called.keys()) return void room.called.delete(oldest)
+  const [owner, after] = [message.slice(0, OWNER), message.slice(OWNER)]
+  const [waiter, next] = [room.waiters.get(owner), room.waiters.get(after)]
+  next?.next()
+  waiter?.wake()
+  // Who is asking at this moment is told when it has its answer, which may be of before: it asks once more.
+  if (next === undefined && after !== '') room.called.add(after)
+  if (waiter === undefined) room.called.add(owner)
+  for (const oldest of room.called) {
+    // The oldest go: most belong to other processes.
+    if (room.called.size <= REMEMBERED) break
+    room.called.delete(oldest)
+  }
 }
