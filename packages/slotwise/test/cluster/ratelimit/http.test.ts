@@ -40,8 +40,8 @@ it('a client that comes back when it was told to is admitted', async () => {
   try {
     expect((await get()).status).toBe(200)
     const refused = await get()
-    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '2'])
-    await sleep(2000)
+    expect(refused.status).toBe(429)
+    await sleep(1000 * Number(refused.headers.get('retry-after')))
     expect((await get()).status).toBe(200)
   } finally {
     await server.close()
