@@ -13,6 +13,8 @@ interface Settings {
 
 export interface Offered {
   readonly offered: number
+  /** As it really was: who has no time left, or too many under way, offers less than it was told to. */
+  readonly perSecond: number
   readonly admitted: number
   readonly refused: number
   readonly failed: number
@@ -61,9 +63,10 @@ export class NoisyTasks {
       }
       await sleep(1)
     }
+    const reached = (1000 * sum.offered) / (performance.now() - from)
     while (underWay > 0) await sleep(1)
     await limiter.close()
-    return sum
+    return { ...sum, perSecond: reached }
   }
 
   async stop(): Promise<void> {

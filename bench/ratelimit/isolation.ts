@@ -15,6 +15,8 @@ const QUIET_PER_SECOND = 100
 /** A stretch of the quiet tenant. */
 export interface Stretch {
   readonly decisions: number
+  /** As they were really asked for. */
+  readonly perSecond: number
   /** That are not what they had to be. */
   readonly wrong: number
   readonly p50Ms: number
@@ -78,10 +80,13 @@ export async function measureIsolation(
       await sleep(Math.max(0, from + (i * 1000) / QUIET_PER_SECOND - performance.now()))
       asked.push(ask(i))
     }
+    // From the first to the last.
+    const perSecond = (1000 * (count - 1)) / (performance.now() - from)
     await Promise.all(asked)
     await noisy?.must('stop', [])
     return {
       decisions: count,
+      perSecond,
       wrong,
       p50Ms: quantile(took, 0.5),
       p99Ms: quantile(took, 0.99),

@@ -128,7 +128,9 @@ export function isolationFindings({ alone, beside, besideAsking }: Isolation): r
     const share = (of: 'refused' | 'failed') =>
       `${((100 * sums.reduce((sum, one) => sum + one[of], 0)) / sums.reduce((sum, one) => sum + one.offered, 0)).toFixed(1)} %`
     const p99 = quantile(p99s(stretches), 0.5).toFixed(2)
-    return `p99 of a tenant at 100 a second, ${whose}: ${times(ratioOf(p99s(stretches), p99s(alone)))} what it is alone (${p99} ms beside ${median(p99s(alone)).toFixed(2)}); of the other's, ${share('refused')} refused, ${share('failed')} failed`
+    const offered = rate(sums.map(({ perSecond }) => perSecond))
+    const own = rate(stretches.map(({ perSecond }) => perSecond))
+    return `p99 of a tenant at 100 a second, ${whose}: ${times(ratioOf(p99s(stretches), p99s(alone)))} what it is alone (${p99} ms beside ${median(p99s(alone)).toFixed(2)}); offered were ${own} and ${offered} a second; of the other's, ${share('refused')} refused, ${share('failed')} failed`
   }
   return [
     {

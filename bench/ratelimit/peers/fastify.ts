@@ -25,22 +25,27 @@ const RedisStore = createRequire(import.meta.url)('@fastify/rate-limit/store/Red
   key: string,
 ) => Store
 
-/** The store of the plugin, which calls `incr` and compares. */
-export const open: Open = async (place, limits) => {
-  const { limit, windowMs } = only(limits)
-  const cluster = await openCluster(place)
-  const store = new RedisStore(false, false, cluster, `${place.prefix}:`)
-  return {
-    hasCosts: false,
-    take: (id) =>
-      new Promise((resolve, reject) => {
-        const done = (error: Error | null, counted: Counted | null) =>
-          counted === null
-            ? reject(error ?? new Error('it counted nothing'))
-            : resolve(counted.current <= limit)
-        store.incr(id, done, windowMs, limit)
-      }),
-    keysOf: (id) => [`${place.prefix}:${id}`],
-    close: async () => cluster.disconnect(),
+const openWith =
+  ({ autopipelining = false } = {}): Open =>
+  async (place, limits) => {
+    const { limit, windowMs } = only(limits)
+    const cluster = await openCluster(place, { autopipelining })
+    const store = new RedisStore(false, false, cluster, `${place.prefix}:`)
+    return {
+      hasCosts: false,
+      take: (id) =>
+        new Promise((resolve, reject) => {
+          const done = (error: Error | null, counted: Counted | null) =>
+            counted === null
+              ? reject(error ?? new Error('it counted nothing'))
+              : resolve(counted.current <= limit)
+          store.incr(id, done, windowMs, limit)
+        }),
+      keysOf: (id) => [`${place.prefix}:${id}`],
+      close: async () => cluster.disconnect(),
+    }
   }
-}
+
+/** The store of the plugin, which calls `incr` and compares. */
+export const open = openWith()
+export const openPipelining = openWith({ autopipelining: true })

@@ -31,13 +31,14 @@ interface Settings {
   readonly algorithm: (limit: Limit) => ReturnType<typeof Ratelimit.slidingWindow>
   readonly change?: (script: string) => string
   readonly identifier?: (id: string) => string
+  readonly autopipelining?: boolean
 }
 
 const openWith =
-  ({ algorithm, change = withoutFlags, identifier = tagged }: Settings): Open =>
+  ({ algorithm, change = withoutFlags, identifier = tagged, autopipelining = false }: Settings): Open =>
   async (place, limits) => {
     const limit = only(limits)
-    const cluster = await openCluster(place)
+    const cluster = await openCluster(place, { autopipelining })
     const { prefix } = place
     const ratelimit = new Ratelimit({
       redis: clientOf(cluster, change),
@@ -63,6 +64,7 @@ const tokenBucket = ({ limit, windowMs }: Limit) =>
   Ratelimit.tokenBucket(1, `${Math.max(1, Math.round(windowMs / limit))} ms`, limit)
 
 export const openSliding = openWith({ algorithm: slidingWindow })
+export const openPipelining = openWith({ algorithm: slidingWindow, autopipelining: true })
 export const openBucket = openWith({ algorithm: tokenBucket })
 
 const asItIs = (text: string): string => text

@@ -9,6 +9,7 @@ import type { ScriptSource } from '../../../src/redis/index.js'
 import { rounds } from '../../support/budget.js'
 import { anyStage, mistake, type Stage } from './stage.js'
 import { StagedLimiter } from './stage-port.js'
+import { Tally } from './tally.js'
 
 let stage: Stage
 beforeAll(async () => {
@@ -82,7 +83,7 @@ const steps: fc.Arbitrary<readonly Step[]> = fc.array(
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('leave' as const), after, which: fc.nat(5) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('penalize' as const), after: fc.nat(100) }) },
   ),
-  { minLength: 20, maxLength: 40 },
+  { minLength: 75, maxLength: 85 },
 )
 const bucket = fc.record({
   capacity: fc.integer({ min: 1, max: 5 }),
@@ -95,6 +96,7 @@ const seen = { waited: 0, left: 0, stayed: 0, refused: 0 }
 async function play(
   { capacity, everyUs }: { readonly capacity: number; readonly everyUs: number },
   history: readonly Step[],
+  tally: Tally,
   instead?: (script: ScriptSource) => ScriptSource,
 ): Promise<void> {
   const tier: Tier = {
@@ -111,6 +113,7 @@ async function play(
   const line = new PlainLine(capacity, everyUs)
   const subject = randomUUID()
   const places: { readonly place: Place; readonly granted: Granted }[] = []
+  const counts = { calls: 0, decided: 0, refused: 0 }
   for (const step of history) {
     staged.nowUs += BigInt(step.after)
     const now = staged.nowUs
@@ -119,6 +122,7 @@ async function play(
       // Whose turn has come does not leave by the time of this process; the script is asked all the same.
       if (one === undefined || one.granted.dueUs <= now) continue
       const isLast = line.granted.at(-1) === one.granted
+      counts.calls++
       assert.equal(await limiter.refund(one.place.receipt), isLast, 'whether a place is given back')
       if (isLast) line.leave(one.granted)
       seen[isLast ? 'left' : 'stayed']++
@@ -139,8 +143,11 @@ async function play(
         : undefined
     const given = place ?? (await limiter.consume(subject, { cost: Number(wanted) }))
     assert.equal(given.allowed, isGiven, 'whether a place is given')
+    counts.calls++
+    counts.decided++
     if (!given.allowed) {
       seen.refused++
+      counts.refused++
       assert.equal('retryAfterMs' in given && given.retryAfterMs, Math.ceil(Number(due - now) / 1000))
       continue
     }
@@ -152,11 +159,15 @@ async function play(
       places.push({ place, granted })
     }
   }
+  tally.add(counts)
 }
 
-const holds = (numRuns: number, instead?: (script: ScriptSource) => ScriptSource) =>
+const holds = (
+  numRuns: number,
+  { tally = new Tally(), instead }: { tally?: Tally; instead?: (script: ScriptSource) => ScriptSource } = {},
+) =>
   fc.check(
-    fc.asyncProperty(bucket, steps, (one, history) => play(one, history, instead)),
+    fc.asyncProperty(bucket, steps, (one, history) => play(one, history, tally, instead)),
     { numRuns, endOnFailure: true },
   )
 
@@ -164,9 +175,11 @@ describe('a place in the line of a bucket', () => {
   it('is the first moment that the bucket has for it after all who came before, and given back by the last alone', {
     timeout: rounds(60_000, 1_200_000),
   }, async () => {
-    const numRuns = inject('inMemory') ? rounds(300, 20_000) : rounds(30, 1000)
-    const { failed, errorInstance, counterexample } = await holds(numRuns)
+    const numRuns = inject('inMemory') ? rounds(150, 20_000) : rounds(15, 1000)
+    const tally = new Tally()
+    const { failed, errorInstance, counterexample } = await holds(numRuns, { tally })
     expect(failed ? { errorInstance, counterexample } : undefined).toBeUndefined()
+    expect(tally.lacking()).toEqual([])
     // Histories in which nobody waits, or leaves, show little.
     for (const count of Object.values(seen)) expect(count).toBeGreaterThan(numRuns / 4)
   })
@@ -190,7 +203,7 @@ describe('a place in the line of a bucket', () => {
     ['has the line forgotten by a penalty', mistake(decide, 'math.max(depth, owed)', 'depth')],
     ['gives no place back', mistake('ratelimit/refund', ' and decided + owed ~= written + debt', '')],
   ])('is not given by one that %s', { timeout: 60_000 }, async (_, instead) => {
-    const { errorInstance } = await holds(400, instead)
+    const { errorInstance } = await holds(400, { instead })
     expect(String(errorInstance)).toMatch(
       /whether a place is given|how long to wait|more than the bucket|Expected values/,
     )

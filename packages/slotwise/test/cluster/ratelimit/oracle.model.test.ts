@@ -4,6 +4,7 @@ import { rounds } from '../../support/budget.js'
 import { MODELS, type Pair } from './models.js'
 import { histories, Play, type Step } from './play.js'
 import { anyStage, SCRIPTS, type Stage } from './stage.js'
+import { Tally } from './tally.js'
 
 let stage: Stage
 beforeAll(async () => {
@@ -36,29 +37,25 @@ async function agree(
   pairs: fc.Arbitrary<readonly Pair[]>,
   kinds: readonly Step['kind'][],
   onPlanChange: 'keep-used' | 'keep-proportion' | 'reset' = 'keep-used',
-): Promise<number> {
-  let [asked, refused] = [0, 0]
+): Promise<readonly string[]> {
+  const tally = new Tally()
   await fc.assert(
     fc.asyncProperty(pairs, histories(kinds), async (models, steps) => {
       const plain = models.map((pair) => pair.plain)
       const changed = models.map((pair) => pair.changed)
       const play = new Play(stage, SCRIPTS, plain, { changed, onPlanChange })
       await play.all(steps)
-      asked += play.asked
-      refused += play.refused
+      tally.add({ calls: play.asked, decided: play.asked, refused: play.refused })
     }),
     { numRuns, endOnFailure: true },
   )
-  return refused / asked
+  return tally.lacking()
 }
 
 describe('every verdict, every remainder and every wait is what exact arithmetic says', () => {
-  // A history in which nobody is refused shows little.
-  const ENOUGH = 0.2
-
   it.each(Object.entries(MODELS))('of %s', { timeout }, async (_, model) => {
     const alone = model.map((pair) => [pair])
-    expect(await agree(runsOf(25, 20_000), alone, ['refund'])).toBeGreaterThan(ENOUGH)
+    expect(await agree(runsOf(25, 20_000), alone, ['refund'])).toEqual([])
   })
 
   it.each(Object.entries(MODELS))(
@@ -66,12 +63,12 @@ describe('every verdict, every remainder and every wait is what exact arithmetic
     { timeout },
     async (_, model) => {
       const alone = model.map((pair) => [pair])
-      expect(await agree(runsOf(25, 5000), alone, everything)).toBeGreaterThan(ENOUGH)
+      expect(await agree(runsOf(25, 5000), alone, everything)).toEqual([])
     },
   )
 
   it('of mixtures', { timeout }, async () => {
-    expect(await agree(runsOf(25, 20_000), mixture, ['refund'])).toBeGreaterThan(ENOUGH)
+    expect(await agree(runsOf(25, 20_000), mixture, ['refund'])).toEqual([])
   })
 
   it.each(['keep-used', 'keep-proportion', 'reset'] as const)(
@@ -79,7 +76,7 @@ describe('every verdict, every remainder and every wait is what exact arithmetic
     { timeout },
     async (onPlanChange) => {
       const mixed = onPlanChange === 'keep-proportion' ? small : mixture
-      expect(await agree(runsOf(25, 5000), mixed, everything, onPlanChange)).toBeGreaterThan(ENOUGH)
+      expect(await agree(runsOf(25, 5000), mixed, everything, onPlanChange)).toEqual([])
     },
   )
 })

@@ -10,6 +10,7 @@ import type { Oracle } from './oracles.js'
 import type { Model } from './play.js'
 import { anyStage, mistake, type Stage } from './stage.js'
 import { StagedLimiter } from './stage-port.js'
+import { Tally } from './tally.js'
 
 let stage: Stage
 beforeAll(async () => {
@@ -35,7 +36,7 @@ const steps: fc.Arbitrary<readonly Step[]> = fc.array(
     cost: fc.nat(3),
     priority: fc.constantFrom(...NAMES),
   }),
-  { minLength: 30, maxLength: 50 },
+  { minLength: 55, maxLength: 65 },
 )
 const one = fc.oneof(
   ...Object.entries(MODELS)
@@ -58,6 +59,7 @@ function waitFor(oracle: Oracle, nowUs: bigint, amount: bigint): bigint {
 async function play(
   tiers: readonly Model[],
   history: readonly Step[],
+  tally: Tally,
   instead?: (script: ScriptSource) => ScriptSource,
 ): Promise<void> {
   const staged = new StagedLimiter(
@@ -69,6 +71,7 @@ async function play(
   const widest = Math.max(...tiers.map(({ widthUs }) => widthUs))
   let oracles: readonly Oracle[] = tiers.map(({ oracle }) => oracle)
   let written = START_US
+  const counts = { calls: 0, decided: 0, refused: 0 }
   for (const { wait, cost, priority } of history) {
     staged.nowUs += BigInt(Math.round((wait * widest) / 1000))
     const now = staged.nowUs
@@ -76,6 +79,7 @@ async function play(
     // Let in while no more than the limit times what is not reserved for others is taken afterwards.
     const wanted = present.map(({ limit }) => BigInt(cost) + (limit * ABOVE[priority] + 9n) / 10n)
     const decision = await staged.limiter.consume(subject, { cost, priority })
+    counts.calls++
     if (cost === 0) {
       assert.equal(decision.allowed, true)
       continue
@@ -86,6 +90,8 @@ async function play(
     }
     const isThere = present.every((oracle, i) => oracle.has(wanted[i] ?? 0n))
     assert.equal(decision.allowed, isThere, 'whether it is let in')
+    counts.decided++
+    if (!isThere) counts.refused++
     if (isThere) {
       oracles = present.map((oracle) => oracle.take(BigInt(cost)))
       written = now
@@ -108,11 +114,15 @@ async function play(
         'what is left',
       )
   }
+  tally.add(counts)
 }
 
-const holds = (numRuns: number, instead?: (script: ScriptSource) => ScriptSource) =>
+const holds = (
+  numRuns: number,
+  { tally = new Tally(), instead }: { tally?: Tally; instead?: (script: ScriptSource) => ScriptSource } = {},
+) =>
   fc.check(
-    fc.asyncProperty(models, steps, (tiers, history) => play(tiers, history, instead)),
+    fc.asyncProperty(models, steps, (tiers, history) => play(tiers, history, tally, instead)),
     { numRuns, endOnFailure: true },
   )
 
@@ -122,9 +132,11 @@ describe('a request of lower priority', () => {
   it('is let in while it leaves what is reserved for higher ones, takes what it costs, and is told exactly when that will be', {
     timeout: rounds(60_000, 1_200_000),
   }, async () => {
-    const numRuns = inject('inMemory') ? rounds(150, 20_000) : rounds(20, 1000)
-    const { failed, errorInstance, counterexample } = await holds(numRuns)
+    const numRuns = inject('inMemory') ? rounds(100, 20_000) : rounds(15, 1000)
+    const tally = new Tally()
+    const { failed, errorInstance, counterexample } = await holds(numRuns, { tally })
     expect(failed ? { errorInstance, counterexample } : undefined).toBeUndefined()
+    expect(tally.lacking()).toEqual([])
   })
 
   it.each([
@@ -135,7 +147,7 @@ describe('a request of lower priority', () => {
     ],
     ['leaves of every tier what it leaves of the first', change('spare = spare + 1', '')],
   ])('is not let in by one that %s', { timeout: 60_000 }, async (_, instead) => {
-    const { errorInstance } = await holds(400, instead)
+    const { errorInstance } = await holds(400, { instead })
     expect(String(errorInstance)).toMatch(/whether it is let in|what is left|how long to wait/)
   })
 

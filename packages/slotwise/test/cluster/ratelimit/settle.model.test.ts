@@ -10,6 +10,7 @@ import type { Oracle } from './oracles.js'
 import type { Model } from './play.js'
 import { anyStage, mistake, type Stage } from './stage.js'
 import { StagedLimiter } from './stage-port.js'
+import { Tally } from './tally.js'
 
 let stage: Stage
 beforeAll(async () => {
@@ -42,7 +43,7 @@ const steps: fc.Arbitrary<readonly Step[]> = fc.array(
       lost: fc.nat(2),
     }),
   ),
-  { minLength: 20, maxLength: 30 },
+  { minLength: 80, maxLength: 90 },
 )
 /** Small limits; what is under way is not settled, and the calendar is that of the process. */
 const one = fc.oneof(
@@ -62,6 +63,7 @@ interface Reserved {
 async function play(
   tiers: readonly Model[],
   history: readonly Step[],
+  tally: Tally,
   instead?: (script: ScriptSource) => ScriptSource,
 ): Promise<void> {
   const staged = new StagedLimiter(
@@ -79,6 +81,7 @@ async function play(
   let written = START_US
   const present = () => oracles.map((oracle) => oracle.pass(written, staged.nowUs))
   const reserved: Reserved[] = []
+  const counts = { calls: 0, decided: 0, refused: 0 }
   for (const step of history) {
     staged.nowUs += BigInt(Math.round((step.wait * widest) / 1000))
     const now = staged.nowUs
@@ -87,13 +90,19 @@ async function play(
       const isThere = present().every((oracle) => oracle.has(estimate))
       const decision = await limiter.reserve(subject, { cost: Number(estimate) })
       assert.equal(decision.allowed, isThere)
-      if (!decision.allowed) continue
+      counts.calls++
+      counts.decided++
+      if (!decision.allowed) {
+        counts.refused++
+        continue
+      }
       oracles = present().map((oracle) => oracle.take(estimate))
       written = now
       reserved.push({ receipt: decision.receipt, estimate, decided: now, after: oracles })
     } else {
       const [settled] = reserved.splice(step.which % Math.max(1, reserved.length), 1)
       if (settled === undefined) continue
+      counts.calls++
       const { receipt, estimate, decided, after } = settled
       const actual = BigInt(step.actual)
       staged.lose = step.lost
@@ -125,11 +134,15 @@ async function play(
       'what is left',
     )
   }
+  tally.add(counts)
 }
 
-const holds = (numRuns: number, instead?: (script: ScriptSource) => ScriptSource) =>
+const holds = (
+  numRuns: number,
+  { tally = new Tally(), instead }: { tally?: Tally; instead?: (script: ScriptSource) => ScriptSource } = {},
+) =>
   fc.check(
-    fc.asyncProperty(models, steps, (tiers, history) => play(tiers, history, instead)),
+    fc.asyncProperty(models, steps, (tiers, history) => play(tiers, history, tally, instead)),
     { numRuns, endOnFailure: true },
   )
 
@@ -137,9 +150,11 @@ describe('what was reserved', () => {
   it('is settled once, however often it is asked for and however many answers are lost; and taken where nobody settles it', {
     timeout: rounds(60_000, 1_200_000),
   }, async () => {
-    const numRuns = inject('inMemory') ? rounds(150, 20_000) : rounds(20, 1000)
-    const { failed, errorInstance, counterexample } = await holds(numRuns)
+    const numRuns = inject('inMemory') ? rounds(50, 20_000) : rounds(8, 1000)
+    const tally = new Tally()
+    const { failed, errorInstance, counterexample } = await holds(numRuns, { tally })
     expect(failed ? { errorInstance, counterexample } : undefined).toBeUndefined()
+    expect(tally.lacking()).toEqual([])
   })
 
   it.each([
@@ -153,7 +168,7 @@ describe('what was reserved', () => {
       mistake('ratelimit/refund', 'math.min(cost * each, decided + owed - now)', 'cost * each'),
     ],
   ])('is not settled by one that %s', { timeout: 60_000 }, async (_, instead) => {
-    const { errorInstance } = await holds(400, instead)
+    const { errorInstance } = await holds(400, { instead })
     expect(String(errorInstance)).toMatch(/what is left|Expected values to be strictly equal/)
   })
 })

@@ -332,7 +332,7 @@ export const togetherHistories = (isCalm: boolean): fc.Arbitrary<readonly Togeth
     arbitrary: arbitrary as fc.Arbitrary<TogetherStep>,
   }))
   return fc.array(fc.oneof({ weight: 12, arbitrary: consume }, ...steps), {
-    minLength: 60,
-    maxLength: 75,
+    minLength: 70,
+    maxLength: 80,
   })
 }
