@@ -66,8 +66,8 @@ export type OnceStatus<R> =
 
 /**
  * Runs something once, and gives its result to everybody who asks. **While a result is kept nobody runs it again; at most one runs
- * it at a time, and only who still has the right to stores a result.** Who asks while it runs, in whatever process, waits for the result and is told
- * at once.
+ * it at a time, by the clock of the server that has its slot, and only who still has the right to stores a result.** It is one thing for all who
+ * have the same namespace, name, tenant and id. Who asks while it runs, in whatever process, waits for the result and is told at once.
  *
  * - The function throws: nothing is stored, its caller gets the error, and the first of those who wait runs it.
  * - The process dies in the middle: after `ttlMs` the first of those who wait runs it **again**. So it is run at least once, and what it does

@@ -15,7 +15,7 @@ export interface CommonLocksOptions {
   readonly maxTtlMs?: number | undefined
   /** What others are told of the holder, up to 128 characters: a host, a job. @defaultValue nothing */
   readonly holder?: string | undefined
-  /** Hears of locks that were lost while in use, and of releases that Redis did not confirm. */
+  /** Hears of locks that were lost while in use, and of releases that Redis did not confirm. What it throws is ignored. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import acquireSource from '../../src/lock/acquire.lua.js'
+import ratchetSource from '../../src/lock/ratchet.lua.js'
 import releaseSource from '../../src/lock/release.lua.js'
 import type { LockViolationKind } from '../../src/testing/faults/index.js'
 import { rounds } from '../support/budget.js'
@@ -10,6 +11,7 @@ import {
   oneSlot,
   printedRedlock,
   redlock,
+  redlockWithoutValidity,
 } from '../support/lock-simulation/builds.js'
 import { quorumLock } from '../support/lock-simulation/quorum.js'
 import {
@@ -137,6 +139,30 @@ describe('through delays, losses, pauses, hung, emptied and replaced servers, an
     ['three nodes without the floor', ['token-order'], quorumLock(3, { ...all, floor: false })],
     ['three nodes without the check of validity', ['overlap'], quorumLock(3, { ...all, validity: false })],
     ['three nodes without the quarantine', ['overlap'], quorumLock(3, { ...all, quarantine: false })],
+    [
+      'the locks of three nodes, whose ratchet tells no later holder',
+      ['token-order'],
+      redlock(3, { scripts: [mistaken(ratchetSource, "redis.call('HSET', KEYS[2], 'h', ARGV[2])", '')] }),
+      { skewMs: 450 },
+    ],
+    [
+      'the locks of three nodes without the floor',
+      ['token-order'],
+      redlock(3, { scripts: [mistaken(acquireSource, next, '(tonumber(mark[1]) or 0) + 1')] }),
+      { weather: { restartMs: 3000 } },
+    ],
+    [
+      'the locks of three nodes without the check of validity',
+      ['overlap'],
+      redlockWithoutValidity(3),
+      { weather: { pauseMs: 200 } },
+    ],
+    [
+      'the locks of three nodes without the quarantine',
+      ['overlap'],
+      redlock(3, { quarantine: false }),
+      { weather: { ...storm, restartMs: 1500, failOverMs: 3000 } },
+    ],
   ]
   const list: string[] = []
   afterAll(() => console.info(['Caught:', ...list].join('\n')))

@@ -1,5 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import type { Authority } from '../../../src/lock/authority.js'
+import type { Clocks } from '../../../src/lock/deadline.js'
 import { Locks } from '../../../src/lock/index.js'
+import { slotOptions } from '../../../src/lock/one-slot.js'
+import { Quorum } from '../../../src/lock/quorum.js'
 import { defineScript, type Key, keyOf, type RedisPort, type ScriptSource } from '../../../src/redis/index.js'
 import type { Twin } from '../../../src/testing/lua/index.js'
 import { compiledTwin } from '../compiled-twin.js'
@@ -24,12 +28,47 @@ export const oneSlot = ({
 })
 
 /** The locks of this package, by a majority of nodes. */
-export const redlock = (nodes: number): LockBuild => ({
+export const redlock = (
+  nodes: number,
+  { quarantine = true, scripts }: { readonly quarantine?: boolean; readonly scripts?: readonly Twin[] } = {},
+): LockBuild => ({
   nodes,
+  scripts,
   checked: { exclusion: 'holders' },
   open: ({ ports, clocks }) => {
-    const options = { name: 'locks', maxTtlMs: MAX_TTL_MS, evictionCheck: 'off' } as const
+    const options = { name: 'locks', maxTtlMs: MAX_TTL_MS, quarantine, evictionCheck: 'off' } as const
     const locks = Locks.redlock(ports, options, clocks)
+    return { acquire: (resource, asked) => locks.acquire(resource, asked) }
+  },
+})
+
+/** The same, whose holders do not count how long they asked, and so never look whether anything is left of their time. */
+export const redlockWithoutValidity = (nodes: number): LockBuild => ({
+  ...redlock(nodes),
+  open: ({ ports, clocks }) => {
+    const options = { name: 'locks', maxTtlMs: MAX_TTL_MS, evictionCheck: 'off' } as const
+    let askedMs = 0
+    const majority = new Quorum(ports, clocks, { ...slotOptions(options, 'lock'), nodeTimeoutMs: undefined })
+    const stopped: Clocks = {
+      monotonicMs: () => clocks.monotonicMs() - askedMs,
+      wallMs: () => clocks.wallMs() - askedMs,
+      after: (ms, then) => clocks.after(ms, then),
+      onStep: (listener) => clocks.onStep(listener),
+    }
+    const timeless: Authority = {
+      ready: () => majority.ready(),
+      acquire: async (ask, call) => {
+        const from = clocks.monotonicMs()
+        return await majority.acquire(ask, call).finally(() => {
+          askedMs += clocks.monotonicMs() - from
+        })
+      },
+      extend: (...asked) => majority.extend(...asked),
+      release: (...asked) => majority.release(...asked),
+      turn: (...asked) => majority.turn(...asked),
+      close: () => majority.close(),
+    }
+    const locks = new Locks(ports[0] as RedisPort, options, stopped, timeless)
     return { acquire: (resource, asked) => locks.acquire(resource, asked) }
   },
 })
