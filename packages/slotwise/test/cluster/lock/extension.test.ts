@@ -89,7 +89,7 @@ describe('a lock that extends itself', () => {
 
   it('hears at the next extension that it was taken away', async () => {
     const resource = randomUUID()
-    const lock = await locks.acquire(resource, { ttlMs: 300, maxHoldMs: 60_000 })
+    const lock = await locks.acquire(resource, { ttlMs: 3000, maxHoldMs: 60_000 })
     const key = keyOf({ namespace: 'test', pattern: 'lock', name: 'held' }, resource)
     await port.call({ key, command: ['DEL', key] })
     await ended(lock)

@@ -237,14 +237,14 @@ describe('Locks', () => {
   })
 
   it('says that a body was not protected to its end', async () => {
-    const body = locks.using(something(), { ttlMs: 30 }, async (lock) => aborted(lock))
+    const body = locks.using(something(), { ttlMs: 200 }, async (lock) => aborted(lock))
     await expect(body).rejects.toThrow(LockLostError)
   })
 
   it('reports at the end of a block that the lock was lost in it', async () => {
     const before = heard.length
     {
-      await using lock = await locks.acquire(something(), { ttlMs: 30 })
+      await using lock = await locks.acquire(something(), { ttlMs: 200 })
       await aborted(lock)
     }
     expect(heard.slice(before)).toMatchObject([{ code: 'LOCK_LOST' }])
