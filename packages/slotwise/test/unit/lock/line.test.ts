@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { CLOCKS } from '../../../src/lock/deadline.js'
 import { Line } from '../../../src/lock/line.js'
+import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 
 const key = keyOf({ namespace: '', pattern: 'lock', name: 'line' }, 'a')
 const ownerOf = (name: string) => name.padEnd(22, '-')
