@@ -267,7 +267,10 @@ export const MUTANTS_OF_MARKS: Readonly<Record<string, Mutant>> = {
   'repeats nothing for who is blocked': decide('if found then\n', 'if found and not blocked then\n'),
   'repeats what it refused': decide("elseif keep and verdict == '1' then", 'elseif keep then'),
   'tells of what is repeated that it was now': decide('marks, found - 8) - keep)', 'marks, found - 8))'),
-  'begins a block when the clock has caught up': block('if now < written then', 'if now < written - 1e18 then'),
+  'begins a block when the clock has caught up': block(
+    'if now < written then',
+    'if now < written - 1e18 then',
+  ),
   'leaves the moment of the record when it blocks': block('if not isKnown then', 'if true then'),
   'forgets all but the block': block('record .. block .. rest', 'record .. block'),
   'ends a record with its block': block('math.max(1, ttl, ms)', 'math.max(1, ms)'),

@@ -430,8 +430,8 @@ export class Play {
     assert.equal(told, isRenewed ? 1 : 0, 'whether it goes on')
     if (!isRenewed) return
     if (isKnown || this.#steppedBack > 0n) this.#rewrite()
-    this.#oracles = passed?.map((oracle, i) => renewed?.[i] ?? oracle)
-    const lasts = models.map(({ widthUs }, i) => (renewed?.[i] === undefined ? 0 : Math.ceil(widthUs / 1000)))
+    this.#oracles = passed?.map((oracle, i) => renewed[i] ?? oracle)
+    const lasts = models.map(({ widthUs }, i) => (renewed[i] === undefined ? 0 : Math.ceil(widthUs / 1000)))
     assert.equal(await this.#subject.pttl(this.#now), Math.max(left, ...lasts), 'the end of what goes on')
     // By the same id something new could be under way beside it, once its mark has ended.
     const at = this.#kept.findIndex((one) => one.id.equals(id))
