@@ -62,7 +62,7 @@ export default defineConfig({
         {
           // Of memory, of bytes on the way, of rights, of who listens, of several processes, of what a failover loses and of what it tells unasked, only a server knows.
           exclude: [
-            '**/{listening,memory-usage,lease-processes,rights}.test.ts',
+            '**/{asking-processes,lease-processes,listening,lost-replies,memory-usage,rights}.test.ts',
             '**/lost-change.test.ts',
             '**/writebehind/{durability,memory-room}.test.ts',
             '**/{audit,everywhere,hot,local,local-tags,local-trace,rarely-read,seed-levels,suspect,track-changes}.test.ts',

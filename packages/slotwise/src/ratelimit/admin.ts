@@ -146,7 +146,8 @@ export class RateLimitAdmin<N extends string> {
         'what is kept of this subject is of other limits than those that were told; a reset forgets it',
       )
     }
-    const args = [new Policy(tiers, known).plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 })]
+    const { plan } = new Policy(tiers, known)
+    const args = [plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 }), plan.bytes([])]
     await this.#deciding(tiers).run(blockSource, key, args, within(options))
   }
 

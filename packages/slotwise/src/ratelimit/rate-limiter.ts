@@ -383,7 +383,8 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   async block(subject: S, { forMs, by, ...call }: BlockOptions): Promise<void> {
     this.#refuseClosed()
     const { key, policy } = this.#layerOf(subject, by)
-    const args = [policy.plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 })]
+    const { plan } = policy
+    const args = [plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 }), plan.bytes([])]
     await this.ready(call)
     this.#deciding.forget(key)
     await this.#deciding.run(blockSource, key, args, call)

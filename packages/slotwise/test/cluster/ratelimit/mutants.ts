@@ -267,7 +267,11 @@ export const MUTANTS_OF_MARKS: Readonly<Record<string, Mutant>> = {
   'repeats nothing for who is blocked': decide('if found then\n', 'if found and not blocked then\n'),
   'repeats what it refused': decide("elseif keep and verdict == '1' then", 'elseif keep then'),
   'tells of what is repeated that it was now': decide('marks, found - 8) - keep)', 'marks, found - 8))'),
-  'begins a block when the clock has caught up': block('if age < 0 then', 'if age < -1e18 then'),
+  'begins a block when the clock has caught up': block(
+    'if now < written then',
+    'if now < written - 1e18 then',
+  ),
+  'leaves the moment of the record when it blocks': block('if not isKnown then', 'if true then'),
   'forgets all but the block': block('record .. block .. rest', 'record .. block'),
   'ends a record with its block': block('math.max(1, ttl, ms)', 'math.max(1, ms)'),
   'blocks twice': block('if isBlocked then rest = string.sub(rest, 17) end', ''),
@@ -288,8 +292,8 @@ export const MUTANTS_OF_RENEWALS: Readonly<Record<string, Mutant>> = {
   'ends the record before it': renew('math.max(ttl, math.ceil(width / 1000))', 'ttl', LEASES),
   'leaves the moment of the record': renew('if not isKnown then', 'if true then', LEASES),
   'leaves ends where they were when the clock has stepped back': renew('+ now - written)', ')', LEASES),
-  'forgets what follows the lists': renew('lists .. string.sub(saved, list)', 'lists', BUCKET),
-  'forgets a block': renew('lists = string.sub(saved, list, list + 15)', "lists = ''", BUCKET),
+  'forgets what follows the lists': renew('lists .. string.sub(entries, list)', 'lists', BUCKET),
+  'forgets a block': renew('lists = string.sub(entries, 1, 16)', "lists = ''", BUCKET),
   'gives a bucket nothing back for the time until then': renew('math.max(0, debt - age)', 'debt', BUCKET),
   'fills no steps for the time until then': renew(
     "struct.unpack('>d', part) - filled",

@@ -390,7 +390,9 @@ export class Play {
     const left = isKnown ? await this.#subject.pttl(this.#now) : 0
     await this.#subject.block(this.#policy, ms, this.#now)
     if (ms === 0 && (!isKnown || this.#blockEnds === 0n)) return
-    if (this.#steppedBack > 0n) this.#rewrite()
+    if (this.#written !== undefined && this.#written < this.#now)
+      this.#oracles = this.#oracles?.map((oracle) => oracle.pass(this.#written as bigint, this.#now))
+    this.#rewrite()
     this.#blockEnds = ms > 0 ? this.#now + BigInt(1000 * ms) : 0n
     assert.equal(await this.#subject.pttl(this.#now), Math.max(1, left, ms), 'the end of a blocked record')
   }

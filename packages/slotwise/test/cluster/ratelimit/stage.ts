@@ -196,8 +196,9 @@ export class Subject {
     return Number(await this.#stage.run(this.#scripts.renew, this.key, args, nowUs))
   }
 
-  async block(policy: Policy<string>, forMs: number, nowUs: bigint): Promise<void> {
-    await this.#stage.run(this.#scripts.block, this.key, [policy.plan.empty, forMs], nowUs)
+  async block(policy: Policy<string>, forMs: number, nowUs: bigint, ownUs = nowUs): Promise<void> {
+    const plan = policy.plan.bytes([], false, Number(ownUs < 0n ? 0n : ownUs))
+    await this.#stage.run(this.#scripts.block, this.key, [policy.plan.empty, forMs, plan], nowUs)
   }
 
   pttl(nowUs: bigint): Promise<number> {

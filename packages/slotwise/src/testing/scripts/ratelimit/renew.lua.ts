@@ -3,41 +3,31 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/renew',
-sha1: 'f14227e0f274cc181d3c39c9a8efe751816561b3',
+sha1: 'fe707d3df56e9de8a48ecbff649be24dee7ac380',
 run(redis) {
-let plan: lua.Value = lua.index(redis.ARGV, 1)
-let lease: lua.Value = lua.index(redis.ARGV, 2)
-let [mode, parts, layout, place]: lua.Value[] = [...lua.unpackStruct(">BBI4", plan)]
+const pass: lua.Value = lua.fn((_: lua.Value, ARGV: lua.Value) => {
+let saved: lua.Value = lua.index(ARGV, 1)
+let plan: lua.Value = lua.index(ARGV, 2)
+let now: lua.Value = lua.index(ARGV, 3)
+let [mode, parts, _$2, place]: lua.Value[] = [...lua.unpackStruct(">BBI4", plan)]
 let at: lua.Value = 13
 let list: lua.Value = (13 + lua.num((lua.num(parts) * 8)))
-let saved: lua.Value = redis.call("GET", lua.index(redis.KEYS, 1))
-if (((!lua.yes(saved) || lua.yes(lua.lt(lua.len(saved), (lua.num(list) - 1)))) || lua.yes(!lua.eq(lua.unpackStruct(">I4", saved)[0], layout)))) {
-return 0
-}
-let time: lua.Value = redis.call("TIME")
-let now: lua.Value = (lua.num((lua.num((lua.num(lua.index(time, 1)) * 1000000)) + lua.num(lua.index(time, 2)))) - 1704067200000000)
-let [_, written]: lua.Value[] = [...lua.unpackStruct(">I4d", saved)]
+let isKnown: lua.Value = true
+let [_$3, written]: lua.Value[] = [...lua.unpackStruct(">I4d", saved)]
 let age: lua.Value = lua.max(0, (lua.num(now) - lua.num(written)))
+let entries: lua.Value = lua.sub(saved, list)
 if (lua.yes(lua.lt(now, written))) {
 let ends: lua.Value = lua.table([])
 for (let entry of lua.steps(list, lua.len(saved), 16)) {
 lua.set(ends, (lua.num(lua.len(ends)) + 1), lua.concat(lua.pack(">d", (lua.num((lua.num(lua.unpackStruct(">d", saved, entry)[0]) + lua.num(now))) - lua.num(written))), lua.sub(saved, (lua.num(entry) + 8), (lua.num(entry) + 15))))
 }
 {
-const all: lua.Value[] = [lua.concat(lua.sub(saved, 1, (lua.num(list) - 1)), lua.join(ends)), now]
-saved = all[0]
+const all: lua.Value[] = [lua.join(ends), now]
+entries = all[0]
 written = all[1]
 }
 }
-let ttl: lua.Value = redis.call("PTTL", lua.index(redis.KEYS, 1))
-let renewed: lua.Value = 0
-let isKnown: lua.Value = true
-let record: lua.Value = ""
-let lists: lua.Value = ""
-if (lua.yes(lua.eq(lua.sub(saved, (lua.num(list) + 8), (lua.num(list) + 15)), "\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000"))) {
-lists = lua.sub(saved, list, (lua.num(list) + 15))
-list = (lua.num(list) + 16)
-}
+let record: lua.Value = lua.concat(lua.sub(saved, 1, 4), lua.pack(">d", now))
 while (lua.yes(lua.lt(place, lua.len(plan)))) {
 let kind: lua.Value = lua.byte(plan, place)
 let [width, unit]: lua.Value[] = [...lua.unpackStruct(">I6I3", plan, (lua.num(place) + 6))]
@@ -55,7 +45,7 @@ let [debt, interval]: lua.Value[] = [...lua.unpackStruct(">dd", part)]
 part = lua.pack(">dd", lua.max(0, (lua.num(debt) - lua.num(age))), interval)
 } else if (lua.yes(lua.lt(kind, 4))) {
 let form: lua.Value = lua.or(lua.and(lua.eq(kind, 2), () => ">I4I4"), () => ">dd")
-let [_$2, current]: lua.Value[] = [...lua.unpackStruct(form, part)]
+let [_$4, current]: lua.Value[] = [...lua.unpackStruct(form, part)]
 if (lua.yes(lua.lt(written, start))) {
 part = lua.pack(form, lua.or(lua.and(lua.ge(written, (lua.num(start) - lua.num(width))), () => current), () => 0), 0)
 }
@@ -91,17 +81,50 @@ part = lua.pack(">d", 0)
 } else if (lua.yes(lua.eq(kind, 7))) {
 let filled: lua.Value = (lua.num((lua.num((lua.num(start) - lua.num((lua.num(written) - lua.num(lua.mod(lua.num(written), lua.num(width))))))) / lua.num(width))) * lua.num(unit))
 part = lua.pack(">d", lua.max(0, (lua.num(lua.unpackStruct(">d", part)[0]) - lua.num(filled))))
-} else {
-let count$2: lua.Value = lua.unpackStruct(">I4", part)[0]
-let last$2: lua.Value = (lua.num(list) + lua.num((16 * lua.num(count$2))))
+}
+record = lua.concat(record, part)
+}
+if (!lua.yes(isKnown)) {
+record = lua.sub(saved, 1, (lua.num(list) - 1))
+}
+return [record, entries]
+})
+let plan$2: lua.Value = lua.index(redis.ARGV, 1)
+let lease: lua.Value = lua.index(redis.ARGV, 2)
+let [mode$2, parts$2, layout, place$2]: lua.Value[] = [...lua.unpackStruct(">BBI4", plan$2)]
+let saved$2: lua.Value = redis.call("GET", lua.index(redis.KEYS, 1))
+if (((!lua.yes(saved$2) || lua.yes(lua.lt(lua.len(saved$2), (12 + lua.num((lua.num(parts$2) * 8)))))) || lua.yes(!lua.eq(lua.unpackStruct(">I4", saved$2)[0], layout)))) {
+return 0
+}
+let time: lua.Value = redis.call("TIME")
+let now$2: lua.Value = (lua.num((lua.num((lua.num(lua.index(time, 1)) * 1000000)) + lua.num(lua.index(time, 2)))) - 1704067200000000)
+let [record$2, entries$2]: lua.Value[] = [...lua.invoke(pass, [lua.table([]), lua.table([saved$2, plan$2, now$2])])]
+let ttl: lua.Value = redis.call("PTTL", lua.index(redis.KEYS, 1))
+let renewed: lua.Value = 0
+let at$2: lua.Value = 13
+let list$2: lua.Value = 1
+let lists: lua.Value = ""
+if (lua.yes(lua.eq(lua.sub(entries$2, 9, 16), "\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000"))) {
+lists = lua.sub(entries$2, 1, 16)
+list$2 = 17
+}
+while (lua.yes(lua.lt(place$2, lua.len(plan$2)))) {
+let kind$2: lua.Value = lua.byte(plan$2, place$2)
+let width$2: lua.Value = lua.unpackStruct(">I6", plan$2, (lua.num(place$2) + 6))[0]
+place$2 = (lua.num(place$2) + lua.num(lua.or(lua.and(lua.eq(kind$2, 6), () => 32), () => 20)))
+if (lua.yes(lua.gt(mode$2, 1))) {
+at$2 = (lua.num(at$2) + 8)
+}
+if (lua.yes(lua.gt(kind$2, 7))) {
+let last$2: lua.Value = (lua.num(list$2) + lua.num((16 * lua.num(lua.unpackStruct(">I4", record$2, at$2)[0]))))
 let renewal: lua.Value = ""
-for (let entry$2 of lua.steps(list, (lua.num(last$2) - 1), 16)) {
-let text: lua.Value = lua.sub(saved, entry$2, (lua.num(entry$2) + 15))
-let ends$2: lua.Value = lua.or(lua.and(lua.and(lua.and(lua.eq(kind, 9), () => lua.eq(renewal, "")), () => lua.eq(lua.sub(text, 11), lease)), () => lua.unpackStruct(">d", text)[0]), () => 0)
-if (lua.yes(lua.gt(ends$2, now))) {
-renewal = lua.concat(lua.pack(">d", (lua.num(now) + lua.num(width))), lua.sub(text, 9))
+for (let entry$2 of lua.steps(list$2, (lua.num(last$2) - 1), 16)) {
+let text: lua.Value = lua.sub(entries$2, entry$2, (lua.num(entry$2) + 15))
+let ends$2: lua.Value = lua.or(lua.and(lua.and(lua.and(lua.eq(kind$2, 9), () => lua.eq(renewal, "")), () => lua.eq(lua.sub(text, 11), lease)), () => lua.unpackStruct(">d", text)[0]), () => 0)
+if (lua.yes(lua.gt(ends$2, now$2))) {
+renewal = lua.concat(lua.pack(">d", (lua.num(now$2) + lua.num(width$2))), lua.sub(text, 9))
 {
-const all: lua.Value[] = [lua.max(ttl, lua.ceil((lua.num(width) / 1000))), 1]
+const all: lua.Value[] = [lua.max(ttl, lua.ceil((lua.num(width$2) / 1000))), 1]
 ttl = all[0]
 renewed = all[1]
 }
@@ -111,20 +134,16 @@ lists = lua.concat(lists, text)
 }
 {
 const all: lua.Value[] = [last$2, lua.concat(lists, renewal)]
-list = all[0]
+list$2 = all[0]
 lists = all[1]
 }
 }
-record = lua.concat(record, part)
+at$2 = (lua.num(at$2) + lua.num(lua.or(lua.and(lua.or(lua.or(lua.eq(kind$2, 1), () => lua.eq(kind$2, 3)), () => lua.eq(kind$2, 4)), () => 16), () => 8)))
 }
 if (lua.yes(lua.eq(renewed, 0))) {
 return 0
 }
-let head: lua.Value = lua.concat(lua.sub(saved, 1, 4), lua.concat(lua.pack(">d", now), record))
-if (!lua.yes(isKnown)) {
-head = lua.sub(saved, 1, (12 + lua.num((lua.num(parts) * 8))))
-}
-redis.call("SET", lua.index(redis.KEYS, 1), lua.concat(head, lua.concat(lists, lua.sub(saved, list))), "PX", lua.max(1, ttl))
+redis.call("SET", lua.index(redis.KEYS, 1), lua.concat(record$2, lua.concat(lists, lua.sub(entries$2, list$2))), "PX", lua.max(1, ttl))
 return 1
 },
 }
