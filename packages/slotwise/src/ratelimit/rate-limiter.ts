@@ -285,9 +285,10 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
       return
     }
     const taken = this.#taken(receipt)
-    if (taken === undefined || taken.isRefunded) return
+    if (taken === undefined) return
     const { key, policy } = taken
     const given = policy.costs(cost)
+    if (taken.isRefunded) return
     const costs = policy.tiers.map(({ kind }, i) => (kind === 'concurrency' ? taken.costs[i] : given[i]) ?? 0)
     const marks = taken.settling(costs)
     const less = costs.map((actual, i) =>

@@ -258,6 +258,8 @@ describe('a cost that is none', () => {
       // And what was asked for wrongly can still be asked for.
       await limiter.settle(reserved.receipt, { cost: 1 })
       expect(await limiter.peek(subject)).toMatchObject([{ remaining: 4 }])
+      await limiter.refund(reserved.receipt)
+      await expect(limiter.settle(reserved.receipt, { cost })).rejects.toThrow(ConfigurationError)
     },
   )
 
