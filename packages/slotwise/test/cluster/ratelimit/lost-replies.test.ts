@@ -19,7 +19,7 @@ const LIMIT = 10
 /** None of which gives anything back by itself while a test runs. */
 const TIERS: Readonly<Record<string, Tier>> = {
   bucket: tokenBucket({ capacity: LIMIT, refillPerSecond: 0.001 }),
-  steps: tokenBucket({ capacity: LIMIT, refill: { tokens: 1, everyMs: 365 * DAY } }),
+  steps: tokenBucket({ capacity: LIMIT, refill: { tokens: LIMIT, everyMs: 365 * DAY } }),
   first: fixedWindow({ limit: LIMIT, windowMs: DAY }),
   clock: fixedWindow({ limit: LIMIT, windowMs: 365 * DAY, align: 'clock' }),
   month: fixedWindow({ limit: LIMIT, align: { period: 'month', timeZone: 'Europe/Zurich' } }),
