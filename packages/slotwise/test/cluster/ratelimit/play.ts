@@ -183,7 +183,10 @@ export class Play {
     const isOver = isFresh && this.#blocked <= this.#now
     assert(isOver || this.#isForgotten, 'a record ended before its time')
     // A refund leaves the end of its record, and with it ends its mark.
-    const isKept = this.#kept.some(({ id }) => this.#markOf(id) !== undefined)
+    const ids = this.#kept.map(({ id }) => id)
+    const isKept = this.#liveMarks.some(
+      (mark) => mark.ends > this.#now && ids.some((id) => id.equals(mark.id)),
+    )
     assert(!isKept, 'a record ended before what it keeps')
     this.#oracles = undefined
     this.#written = undefined
