@@ -280,7 +280,7 @@ export class Play {
 
   /** The record is written as of this moment. */
   #rewrite(): void {
-    this.#blockEnds = this.#blocked
+    if (this.#blockEnds !== 0n) this.#blockEnds = this.#blocked
     this.#marks = this.#liveMarks
     this.#written = this.#now
   }
