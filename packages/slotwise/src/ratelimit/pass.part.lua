@@ -49,9 +49,12 @@ while place < #plan do
       local ending, last
       ending, last, place = struct.unpack('>I6I6', plan, place)
       start, ending, last = width * 1000, ending * 1000, last * 1000
-      -- The next decision will know which day it is.
-      if now < start or now >= last then isKnown = age == 0 end
-      if now >= ending then start = ending end
+      if now < start or now >= last then
+        -- The next decision will know which day it is.
+        start, isKnown = 0, age == 0
+      elseif now >= ending then
+        start = ending
+      end
     end
     if written < start then part = struct.pack('>d', 0) end
   elseif kind == 7 then

@@ -50,5 +50,5 @@ it.each([
   ),
 ])('a script that %s is caught', { timeout: 60_000 }, async (_, { script, from, to, ...where }, kinds) => {
   const scripts = { ...SCRIPTS, [script]: mutant(SCRIPTS[script], from, to) }
-  await expect(play(scripts, where, kinds)).rejects.toThrow('Property failed')
+  await expect(play(scripts, where, kinds, 2000)).rejects.toThrow('Property failed')
 })

@@ -306,8 +306,9 @@ export const MUTANTS_OF_RENEWALS: Readonly<Record<string, Mutant>> = {
     '',
     CLOCK,
   ),
-  'takes a day along into the next': renew('if now >= ending then start = ending end', '', CALENDAR),
-  'does not mind what day it is': renew('isKnown = age == 0', 'isKnown = true', CALENDAR),
+  'takes a day along into the next': renew('start = ending\n', 'start = start\n', CALENDAR),
+  'forgets a day that it does not know': renew('start, isKnown = 0, age', 'isKnown = age', CALENDAR),
+  'does not mind what day it is': renew('start, isKnown = 0, age == 0', 'start, isKnown = 0, true', CALENDAR),
   'forgets the window before': renew('and current or 0, 0)', 'and 0 or 0, 0)', ESTIMATE),
   'takes one along that is long over': renew(
     'written >= start - width and current or 0',

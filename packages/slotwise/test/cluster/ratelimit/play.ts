@@ -490,7 +490,12 @@ export const histories = (kinds: readonly Step['kind'][]): fc.Arbitrary<readonly
   const others: Readonly<Record<Exclude<Step['kind'], 'consume'>, fc.Arbitrary<Step>>> = {
     penalize: fc.record({ kind: fc.constant('penalize' as const), wait, costs }),
     refund: fc.record({ kind: fc.constant('refund' as const), wait, which: fc.nat(9) }),
-    renew: fc.record({ kind: fc.constant('renew' as const), wait, which: fc.nat(3), skew }),
+    renew: fc.record({
+      kind: fc.constant('renew' as const),
+      wait,
+      which: fc.nat(3),
+      skew: fc.constantFrom(0, -300, -600, -1000, 1000),
+    }),
     turn: fc.record({ kind: fc.constant('turn' as const), wait: fc.integer({ min: -3000, max: 3000 }) }),
     change: fc.record({ kind: fc.constant('change' as const) }),
     repeat: fc.record({ kind: fc.constant('repeat' as const), wait, which: fc.nat(9), isLate: fc.boolean() }),

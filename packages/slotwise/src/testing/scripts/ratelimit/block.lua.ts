@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/block',
-sha1: '04a2dc5499c84455b00b16843200f677d67e15a4',
+sha1: '63aa482c55456ffa547f0ab1e79a7ef27d3c72ad',
 run(redis) {
 const pass: lua.Value = lua.fn((_: lua.Value, ARGV: lua.Value) => {
 let saved: lua.Value = lua.index(ARGV, 1)
@@ -69,9 +69,12 @@ ending = all[1]
 last = all[2]
 }
 if ((lua.yes(lua.lt(now, start)) || lua.yes(lua.ge(now, last)))) {
-isKnown = lua.eq(age, 0)
+{
+const all: lua.Value[] = [0, lua.eq(age, 0)]
+start = all[0]
+isKnown = all[1]
 }
-if (lua.yes(lua.ge(now, ending))) {
+} else if (lua.yes(lua.ge(now, ending))) {
 start = ending
 }
 }

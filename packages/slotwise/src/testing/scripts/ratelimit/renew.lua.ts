@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'ratelimit/renew',
-sha1: 'fe707d3df56e9de8a48ecbff649be24dee7ac380',
+sha1: '8262719e814da56fb64a1cdf712972ee8a07c986',
 run(redis) {
 const pass: lua.Value = lua.fn((_: lua.Value, ARGV: lua.Value) => {
 let saved: lua.Value = lua.index(ARGV, 1)
@@ -69,9 +69,12 @@ ending = all[1]
 last = all[2]
 }
 if ((lua.yes(lua.lt(now, start)) || lua.yes(lua.ge(now, last)))) {
-isKnown = lua.eq(age, 0)
+{
+const all: lua.Value[] = [0, lua.eq(age, 0)]
+start = all[0]
+isKnown = all[1]
 }
-if (lua.yes(lua.ge(now, ending))) {
+} else if (lua.yes(lua.ge(now, ending))) {
 start = ending
 }
 }
