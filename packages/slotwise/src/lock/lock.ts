@@ -93,6 +93,7 @@ export class HeldLock implements Lock {
   #end: LockLostError['reason'] | undefined
   #error: LockLostError | undefined
   #released: Promise<boolean> | undefined
+  #isEnding = false
 
   constructor(grant: Grant, keeper: Keeper) {
     this.resource = grant.resource
@@ -140,6 +141,8 @@ export class HeldLock implements Lock {
     const verdict = await this.#keeper.extend(ttl, { ...options, deadlineMs }).finally(() => {
       asked.isAnswered = true
     })
+    // Whoever ends it may have done so already.
+    if (verdict !== 'done' && this.#isEnding) return
     if (verdict !== 'done') this.#lose(verdict === 'over' ? 'expired' : 'taken')
     // Granted too late to be used: nobody is to wait for it.
     else if (this.remainingMs() === 0) void this.release()
@@ -166,6 +169,12 @@ export class HeldLock implements Lock {
   release(): Promise<boolean> {
     this.#released ??= this.#release()
     return this.#released
+  }
+
+  /** Asks for no more time: it is about to be freed by what is written, which is no loss. */
+  ending(): void {
+    this.#isEnding = true
+    this.#cancelExtension()
   }
 
   /** Redis has freed it already. */
@@ -204,6 +213,7 @@ export class HeldLock implements Lock {
   }
 
   #extendLater(ms: number): void {
+    if (this.#isEnding) return
     this.#cancelExtension = this.#keeper.clocks.after(Math.ceil(ms), () => void this.#extendItself())
   }
 
