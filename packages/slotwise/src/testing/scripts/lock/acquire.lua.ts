@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '76715c0bbbdaa28d97bb45ada75ad8a5eb21244f',
+sha1: '26b9163c46e36aef373e958ad07d168c15e391d7',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m")
@@ -112,11 +112,11 @@ redis.call("PEXPIRE", lua.index(redis.KEYS, 1), keep)
 return lua.table([0, (lua.num(ends) - lua.num(now$2)), place, lua.or(lua.index(saved, 4), () => ""), now$2])
 }
 let keep$2: lua.Value = ttl
-if (lua.yes(!lua.eq(line, ""))) {
-keep$2 = lua.max(keep$2, redis.call("PTTL", lua.index(redis.KEYS, 1)))
-}
 if (lua.yes(lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)))) {
 keep$2 = (lua.num(keep$2) + lua.num(RETAIN_MS))
+}
+if (lua.yes(!lua.eq(line, ""))) {
+keep$2 = lua.max(keep$2, redis.call("PTTL", lua.index(redis.KEYS, 1)))
 }
 redis.call("HDEL", lua.index(redis.KEYS, 1), "b", "q", "v", "d")
 redis.call("HSET", lua.index(redis.KEYS, 1), "o", owner, "e", lua.format("%.0f", (lua.num(now$2) + lua.num(ttl))), "f", token)
