@@ -70,6 +70,19 @@ describe('a server that may have forgotten locks', () => {
     expect((await tried('c')).acquired).toBe(true)
   })
 
+  it('waits for the longest of every name, though locks of a shorter one were given there before', async () => {
+    const shorter = new Locks(redis.connect(), { name: 'shorter', maxTtlMs: 1000 })
+    const held = await locks.tryAcquire('a', { ttlMs: 10_000 })
+    expect.assert(held.acquired)
+    redis.restartEmpty()
+    clock.advance(4000)
+    // Up for longer than any of this name: the same slot, and the same marker.
+    expect((await shorter.tryAcquire('a', { ttlMs: 1000 })).acquired).toBe(true)
+    expect(await tried('a')).toMatchObject({ reason: 'quarantined', retryAfterMs: 7000 })
+    clock.advance(7000)
+    expect((await tried('a')).acquired).toBe(true)
+  })
+
   it('gives the first lock of a slot at once where it was never a replica and is up for longer', async () => {
     expect((await tried('a')).acquired).toBe(true)
   })

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '26b9163c46e36aef373e958ad07d168c15e391d7',
+sha1: '1d3f81efe615e4a2ecb6cf51cfe3d2d2a915d39e',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m")
@@ -26,7 +26,7 @@ let up: lua.Value = (lua.num(lua.find(server, "uptime_in_seconds:", 1, true)[0])
 let uptime: lua.Value = lua.tonumber(lua.sub(server, up, (lua.num(lua.find(server, "\r", up, true)[0]) - 1)))
 let never: lua.Value = lua.concat("master_replid2:", lua.rep("0", 40))
 if ((lua.yes(lua.gt((lua.num((lua.num(uptime) - 1)) * 1000), longest)) && lua.yes(lua.find(redis.call("INFO", "replication"), never, 1, true)[0]))) {
-since = 0
+since = (lua.num(now) - lua.num((lua.num((lua.num(uptime) - 1)) * 1000)))
 }
 }
 }

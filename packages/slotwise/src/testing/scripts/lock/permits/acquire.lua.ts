@@ -3,7 +3,7 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/permits/acquire',
-sha1: '4bcb706d9bd4311fa920b730237fc57a69c5c2f5',
+sha1: '56ccb21a116a3f045a5303d1401e56dae1f644bd',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m")
@@ -26,7 +26,7 @@ let up: lua.Value = (lua.num(lua.find(server, "uptime_in_seconds:", 1, true)[0])
 let uptime: lua.Value = lua.tonumber(lua.sub(server, up, (lua.num(lua.find(server, "\r", up, true)[0]) - 1)))
 let never: lua.Value = lua.concat("master_replid2:", lua.rep("0", 40))
 if ((lua.yes(lua.gt((lua.num((lua.num(uptime) - 1)) * 1000), longest)) && lua.yes(lua.find(redis.call("INFO", "replication"), never, 1, true)[0]))) {
-since = 0
+since = (lua.num(now) - lua.num((lua.num((lua.num(uptime) - 1)) * 1000)))
 }
 }
 }
