@@ -38,14 +38,14 @@ export async function carryingLocks<R>(
   let why = ''
   // Whoever stops the operation means the next move, and not what this one leaves to do.
   const unstopped = { signal: new AbortController().signal }
-  const afterLosslessMove: OperateOptions['afterLosslessMove'] = async (slots, _node, from) => {
+  const afterLosslessMove: OperateOptions['afterLosslessMove'] = async (slots, to, from) => {
     try {
       const { lockNamespaces, renewMarkers } = await import('slotwise/lock')
       // A fresh look at the cluster: who serves what has just changed.
       await withPort(connection, unstopped, async (port) => {
         namespaces ??= await lockNamespaces(port, { deadlineMs: RENEWAL_MS })
         if (namespaces.length > 0)
-          await renewMarkers(port, slots, from, { namespaces, deadlineMs: RENEWAL_MS })
+          await renewMarkers(port, slots, from, { namespaces, to, deadlineMs: RENEWAL_MS })
       })
     } catch (error) {
       left += slots.length

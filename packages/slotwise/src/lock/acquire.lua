@@ -84,8 +84,8 @@ if live then
 end
 
 local keep = ttl
-if line ~= '' then keep = math.max(keep, redis.call('PTTL', KEYS[1])) end
 if KEYS[1] == KEYS[2] then keep = keep + RETAIN_MS end
+if line ~= '' then keep = math.max(keep, redis.call('PTTL', KEYS[1])) end
 -- A server whose memory is full lets a script go on that has begun with what needs none, and those who make room may have to
 -- hold something for it.
 redis.call('HDEL', KEYS[1], 'b', 'q', 'v', 'd')

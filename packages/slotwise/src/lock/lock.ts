@@ -62,6 +62,14 @@ export interface Grant {
   readonly deadline: { remainingMs(): number }
 }
 
+/** A request for more time. */
+interface Asked {
+  readonly number: number
+  /** When the lock is over if that is what the server does last. */
+  readonly ends: { remainingMs(): number }
+  isAnswered: boolean
+}
+
 const nothing = () => {}
 
 export class HeldLock implements Lock {
@@ -74,12 +82,18 @@ export class HeldLock implements Lock {
   /** On the monotonic clock: it extends itself up to here. */
   readonly #holdUntil: number
   #deadline: { remainingMs(): number }
+  /** Requests for more time, in the order in which they were sent, that may yet decide when it is over. */
+  readonly #asked = new Set<Asked>()
+  /** Number of the last of them that was granted. */
+  #granted = 0
+  #sent = 0
   #cancelDeadline = nothing
   #cancelExtension = nothing
   readonly #unwatch: () => void
   #end: LockLostError['reason'] | undefined
   #error: LockLostError | undefined
   #released: Promise<boolean> | undefined
+  #isEnding = false
 
   constructor(grant: Grant, keeper: Keeper) {
     this.resource = grant.resource
@@ -122,18 +136,45 @@ export class HeldLock implements Lock {
       this.#deadline = sooner
       this.#arm()
     }
-    const verdict = await this.#keeper.extend(ttl, { ...options, deadlineMs })
+    const asked: Asked = { number: ++this.#sent, ends: sooner, isAnswered: false }
+    this.#asked.add(asked)
+    const verdict = await this.#keeper.extend(ttl, { ...options, deadlineMs }).finally(() => {
+      asked.isAnswered = true
+    })
+    // Whoever ends it may have done so already.
+    if (verdict !== 'done' && this.#isEnding) return
     if (verdict !== 'done') this.#lose(verdict === 'over' ? 'expired' : 'taken')
     // Granted too late to be used: nobody is to wait for it.
     else if (this.remainingMs() === 0) void this.release()
     this.assertHeld()
-    this.#deadline = counted(ttl)
+    this.#deadline = this.#settled(asked)
     this.#arm()
+  }
+
+  /**
+   * When it is over, now that this was granted. Others may be under way, or were sent later and got no answer: whichever the server
+   * has done last counts there, so the one that is over first counts here.
+   */
+  #settled(granted: Asked): { remainingMs(): number } {
+    const possible = [granted.ends]
+    if (granted.number < this.#granted) possible.push(this.#deadline)
+    this.#granted = Math.max(this.#granted, granted.number)
+    for (const one of this.#asked) {
+      if (one.isAnswered && one.number <= this.#granted) this.#asked.delete(one)
+      else possible.push(one.ends)
+    }
+    return possible.reduce((first, one) => (one.remainingMs() < first.remainingMs() ? one : first))
   }
 
   release(): Promise<boolean> {
     this.#released ??= this.#release()
     return this.#released
+  }
+
+  /** Asks for no more time: it is about to be freed by what is written, which is no loss. */
+  ending(): void {
+    this.#isEnding = true
+    this.#cancelExtension()
   }
 
   /** Redis has freed it already. */
@@ -172,6 +213,7 @@ export class HeldLock implements Lock {
   }
 
   #extendLater(ms: number): void {
+    if (this.#isEnding) return
     this.#cancelExtension = this.#keeper.clocks.after(Math.ceil(ms), () => void this.#extendItself())
   }
 

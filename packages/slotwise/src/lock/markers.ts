@@ -117,6 +117,11 @@ export async function lockNamespaces(port: RedisPort, options: CallOptions = {})
 export interface RenewMarkersOptions extends CallOptions {
   /** Whose locks; {@link lockNamespaces} finds them. @defaultValue that of the port */
   readonly namespaces?: readonly string[] | undefined
+  /**
+   * The node that the slots came to, so that no other is renewed should it take over meanwhile without having heard of all locks.
+   * @defaultValue whichever has them; a lost connection is an `OutcomeUnknownError` then
+   */
+  readonly to?: Place | undefined
 }
 
 /** So many markers are renewed at a time. */
@@ -148,7 +153,7 @@ interface Place {
  * const redis = await connect({ nodes, namespace: 'shop' })
  * await rebalance({
  *   nodes,
- *   afterLosslessMove: async (slots, to, from) => void (await renewMarkers(redis, slots, from)),
+ *   afterLosslessMove: async (slots, to, from) => void (await renewMarkers(redis, slots, from, { to })),
  * })
  * ```
  */
@@ -156,15 +161,19 @@ export async function renewMarkers(
   port: RedisPort,
   slots: readonly number[],
   from: Place,
-  { namespaces = [port.namespace], ...options }: RenewMarkersOptions = {},
+  { namespaces = [port.namespace], to, ...options }: RenewMarkersOptions = {},
 ): Promise<number> {
-  const run = await runOf(port, from, options)
+  const args = {
+    from: await runOf(port, from, options),
+    to: to === undefined ? '' : await runOf(port, to, options),
+  }
+  const repeat = to === undefined ? 'unsafe' : 'safe'
   const markers = namespaces.flatMap((namespace) => slots.map((slot) => markerOf(namespace, slot)))
   let renewed = 0
   for (let at = 0; at < markers.length; at += AT_ONCE) {
     const calls = markers
       .slice(at, at + AT_ONCE)
-      .map((marker) => scripts.renew.call({ marker }, { from: run }))
+      .map((marker) => ({ ...scripts.renew.call({ marker }, args), repeat }) as const)
     for (const answer of await port.pipeline(calls, options)) {
       if (answer.status === 'rejected') throw answer.reason
       renewed += scripts.renew.decode(answer.value)

@@ -14,6 +14,7 @@ import type { LocksOptions } from './options.js'
 import { checkedLongest, freshOwner, Requests } from './requests.js'
 import * as scripts from './scripts.js'
 
+const DEFAULT_RUN_MS = 600_000
 const LONGEST_KEPT_MS = 100 * 365 * 86_400_000
 
 /** How results become text and come back: `JSON`, superjson and others. */
@@ -41,7 +42,7 @@ export interface OnceOptions extends Omit<LocksOptions, 'maxTtlMs'> {
 export interface RunOptions extends CallOptions {
   /** How long to wait for somebody else who runs it, in milliseconds. @defaultValue `30000` */
   readonly waitMs?: number | undefined
-  /** How long the function may take; after that its `signal` aborts and others may run it. @defaultValue `600000` */
+  /** How long the function may take; after that its `signal` aborts and others may run it. @defaultValue `600000`, or `ttlMs` where that is more */
   readonly maxRunMs?: number | undefined
 }
 
@@ -141,7 +142,8 @@ export class Once<R> {
   ): Promise<R> {
     const [options, fn] = typeof first === 'function' ? [{}, first] : [first, second]
     if (fn === undefined) throw new TypeError('run takes a function as its last argument')
-    const { waitMs = 30_000, maxRunMs = 600_000, signal, deadlineMs } = options
+    const { waitMs = 30_000, signal, deadlineMs } = options
+    const maxRunMs = options.maxRunMs ?? Math.max(DEFAULT_RUN_MS, this.#ttlMs)
     const owner = freshOwner()
     const asking = { ttlMs: this.#ttlMs, maxHoldMs: maxRunMs, waitMs, signal, deadlineMs, owner }
     const sought = await this.#requests.seek(id, asking)
@@ -190,6 +192,7 @@ export class Once<R> {
 
   async #store(lock: HeldLock, owner: string, result: string): Promise<void> {
     lock.assertHeld()
+    lock.ending()
     const args = { owner, result, keep_ms: this.#resultTtlMs }
     const deadlineMs = Math.max(1, Math.ceil(lock.remainingMs()))
     const name = nameOf(lock.resource)

@@ -98,8 +98,8 @@ describe('a slot that has moved', () => {
       ...options,
       to,
       slots: [[slotFor(one), slotFor(one)]],
-      afterLosslessMove: async (slots, _node, from) =>
-        void (renewed += await renewMarkers(port, slots, from)),
+      afterLosslessMove: async (slots, node, from) =>
+        void (renewed += await renewMarkers(port, slots, from, { to: node })),
     })
     expect(renewed).toBe(1)
     await held.extend()
@@ -128,7 +128,7 @@ describe('a planned failover', () => {
     await failover({
       ...options,
       from: `${owner?.host}:${owner?.port}`,
-      afterLosslessMove: async (slots, _node, from) => void (await renewMarkers(port, slots, from)),
+      afterLosslessMove: async (slots, to, from) => void (await renewMarkers(port, slots, from, { to })),
     })
     await vi.waitFor(() => expect(ownerOf(one)?.id).not.toBe(owner?.id), { timeout: 10_000 })
     expect(await tried(one)).toMatchObject({ reason: 'busy' })

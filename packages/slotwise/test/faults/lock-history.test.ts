@@ -37,8 +37,8 @@ const slotFor = (resource: string) =>
 const primary = () => port.topology().ownerOf(slotFor(any(RESOURCES))) as ClusterNode
 const indexOf = ({ port: at }: ClusterNode) => cluster.nodes.findIndex((node) => node.port === at)
 const renewing = {
-  afterLosslessMove: async (slots: readonly number[], _to: unknown, from: ClusterPlace) =>
-    void (await renewMarkers(port, slots, from).catch(() => {})),
+  afterLosslessMove: async (slots: readonly number[], to: ClusterPlace, from: ClusterPlace) =>
+    void (await renewMarkers(port, slots, from, { to }).catch(() => {})),
 }
 type ClusterPlace = Parameters<typeof renewMarkers>[2]
 

@@ -73,8 +73,8 @@ if mine then held = string.sub(held, 1, mine - 1) .. string.sub(held, mine + 55)
 local ends = string.sub('000000000000' .. string.format('%.0f', now + ttl), -13)
 held = held .. owner .. ends .. string.sub('000000000000000' .. token, -16) .. string.sub('000' .. ARGV[7], -4)
 local keep_ms = math.max(ttl, latest - now)
-if line ~= '' then keep_ms = math.max(keep_ms, redis.call('PTTL', KEYS[1])) end
 if KEYS[1] == KEYS[2] then keep_ms = keep_ms + RETAIN_MS end
+if line ~= '' then keep_ms = math.max(keep_ms, redis.call('PTTL', KEYS[1])) end
 -- Those who make room in a full memory may have to hold something for it.
 redis.call('HDEL', KEYS[1], 'b')
 keep({ KEYS[1] }, { held, line, permits, keep_ms, told })

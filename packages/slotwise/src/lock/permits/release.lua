@@ -28,7 +28,8 @@ else
 end
 
 local held, waiting, _, _, latest, told = turns({}, { holders, line, permits, now })
-redis.call('HDEL', KEYS[1], 'b')
+-- The label is the holder's: who only waited leaves it.
+redis.call('HDEL', KEYS[1], mine and 'b' or 'w')
 if held ~= '' or waiting ~= '' then
   keep({ KEYS[1] }, { held, waiting, permits, math.max(latest - now, redis.call('PTTL', KEYS[1])), told })
 elseif saved[4] then

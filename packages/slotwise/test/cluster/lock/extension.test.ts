@@ -112,6 +112,62 @@ describe('a lock that extends itself', () => {
     await ended(lock)
   })
 
+  it.each([
+    { first: 5000, second: 1500 },
+    { first: 1500, second: 5000 },
+  ])(
+    'believes in the shorter of two times that were asked for at once, $first and $second, where that one was not confirmed',
+    async ({ first, second }) => {
+      let heard = () => {}
+      const isLost = new Promise<void>((resolve) => {
+        heard = resolve
+      })
+      const deaf = portWith(port, {
+        call: async (...[call, options]: Parameters<RedisPort['call']>) => {
+          const reply = await port.call(call, options)
+          if (!('script' in call && call.script.name === 'lock/extend')) return reply
+          // The other answer comes while this one is waited for.
+          if (call.args[1] === 1500) await isLost.then(() => Promise.reject(new Error('the answer was lost')))
+          return reply
+        },
+      })
+      const lock = await new Locks(deaf, { name: 'held', quarantine: false }).acquire(randomUUID(), {
+        ttlMs: 3000,
+      })
+      const asked = [lock.extend(first), lock.extend(second)]
+      await asked[first === 1500 ? 1 : 0]
+      expect(lock.remainingMs()).toBeLessThan(1500)
+      heard()
+      await expect(asked[first === 1500 ? 0 : 1]).rejects.toThrow('the answer was lost')
+      expect(lock.remainingMs()).toBeLessThan(1500)
+      await ended(lock)
+    },
+  )
+
+  it('has the time that was asked for last, in whatever order the answers come', async () => {
+    const late: (() => void)[] = []
+    const slow = portWith(port, {
+      call: async (...[call, options]: Parameters<RedisPort['call']>) => {
+        const reply = await port.call(call, options)
+        if ('script' in call && call.args[1] === 5000)
+          await new Promise<void>((resolve) => late.push(resolve))
+        return reply
+      },
+    })
+    const lock = await new Locks(slow, { name: 'held', quarantine: false }).acquire(randomUUID(), {
+      ttlMs: 2000,
+    })
+    const longer = lock.extend(5000)
+    await lock.extend(1500)
+    await vi.waitFor(() => expect(late).toHaveLength(1), { interval: 2 })
+    late[0]?.()
+    await longer
+    expect(lock.remainingMs()).toBeLessThan(1500)
+    await lock.extend(4000)
+    expect(lock.remainingMs()).toBeGreaterThan(2000)
+    await lock.release()
+  })
+
   it('does not take away what it was given by hand', async () => {
     const lock = await locks.acquire(randomUUID(), { ttlMs: 100, maxHoldMs: 60_000 })
     await lock.extend(5000)

@@ -261,6 +261,36 @@ describe('what is run once', () => {
     expect(await several[0].status(id)).toEqual({ state: 'absent' })
   })
 
+  it('is no loss where it is stored while its time would be extended', async () => {
+    const stored = gate()
+    const slow = portWith(ports[0], {
+      call: async (...[call, options]: Parameters<RedisPort['call']>) => {
+        const reply = await ports[0].call(call, options)
+        if ('script' in call && call.script.name === 'lock/once/finish') await stored.promise
+        return reply
+      },
+    })
+    let end: AbortSignal | undefined
+    let startedAt = Number.POSITIVE_INFINITY
+    const running = onceOf({ ttlMs: 3000 }, slow).run(randomUUID(), async ({ signal }) => {
+      end = signal
+      startedAt = performance.now()
+      return 'stored'
+    })
+    // A third of its time: it would be extended then.
+    await vi.waitFor(() => expect(performance.now() - startedAt).toBeGreaterThan(1200), {
+      timeout: 10_000,
+      interval: 20,
+    })
+    stored.open()
+    expect(await running).toBe('stored')
+    expect(end?.aborted).toBe(false)
+  })
+
+  it('may be given a time that is longer than what a run may take unless told', async () => {
+    expect(await onceOf({ ttlMs: 900_000 }).run(randomUUID(), async () => 'long')).toBe('long')
+  })
+
   it('is stored once where the answer was lost and it is asked for again', async () => {
     const id = randomUUID()
     let sent = 0

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { LockUnavailableError } from '../../../src/errors.js'
 import { Locks, renewMarkers, Semaphore } from '../../../src/lock/index.js'
-import { keyOf, slotOf } from '../../../src/redis/index.js'
+import { keyOf, type RedisPort, slotOf } from '../../../src/redis/index.js'
 import { MemoryRedis, TestClock } from '../../../src/testing/index.js'
 import { portWith } from '../../support/port-with.js'
 
@@ -68,6 +68,19 @@ describe('a server that may have forgotten locks', () => {
     // Up for longer than any lock by now.
     clock.advance(2000)
     expect((await tried('c')).acquired).toBe(true)
+  })
+
+  it('waits for the longest of every name, though locks of a shorter one were given there before', async () => {
+    const shorter = new Locks(redis.connect(), { name: 'shorter', maxTtlMs: 1000 })
+    const held = await locks.tryAcquire('a', { ttlMs: 10_000 })
+    expect.assert(held.acquired)
+    redis.restartEmpty()
+    clock.advance(4000)
+    // Up for longer than any of this name: the same slot, and the same marker.
+    expect((await shorter.tryAcquire('a', { ttlMs: 1000 })).acquired).toBe(true)
+    expect(await tried('a')).toMatchObject({ reason: 'quarantined', retryAfterMs: 7000 })
+    clock.advance(7000)
+    expect((await tried('a')).acquired).toBe(true)
   })
 
   it('gives the first lock of a slot at once where it was never a replica and is up for longer', async () => {
@@ -181,6 +194,33 @@ describe('a slot that comes to another server without a loss', () => {
     forgetting()
     // Nobody has asked since: the marker is that of the server that is gone.
     expect(await renewMarkers(port, slotsOf('a'), node)).toBe(0)
+    expect(await tried('a')).toMatchObject({ reason: 'quarantined' })
+  })
+
+  it('stays in quarantine where yet another server has it by the time that the renewal is asked for again', async () => {
+    const port = redis.connect()
+    const info = String(await port.onNode(node.id, ['INFO', 'server']))
+    const first = await tried('a')
+    expect.assert(first.acquired)
+    await first.lock.release()
+    redis.failOver()
+    redis.holdReplication()
+    let renewals = 0
+    const renewing = portWith(port, {
+      onNode: (...[id, ...rest]: Parameters<RedisPort['onNode']>) =>
+        id === 'gone:7000' ? Promise.resolve(info) : port.onNode(id, ...rest),
+      pipeline: async (...asked: Parameters<RedisPort['pipeline']>) => {
+        await port.pipeline(...asked)
+        renewals++
+        // Renewed, and in use again; its answer is lost with the server, whose replica had not heard of it.
+        expect((await tried('a')).acquired).toBe(true)
+        redis.failOver()
+        return await port.pipeline(...asked)
+      },
+    })
+    const from = { id: 'gone', host: 'gone', port: 7000 }
+    expect(await renewMarkers(renewing, slotsOf('a'), from, { to: node })).toBe(0)
+    expect(renewals).toBe(1)
     expect(await tried('a')).toMatchObject({ reason: 'quarantined' })
   })
 })

@@ -167,6 +167,20 @@ describe('a lock for many readers and one writer', () => {
     expect(await there.tryWrite(resource, { ttlMs: 1000 })).toMatchObject({ holder: undefined })
   })
 
+  it('still tells who writes when somebody who waited has given up', async () => {
+    const resource = randomUUID()
+    const writing = await several[0].write(resource, { ...long, holder: 'the importer' })
+    const leaving = new AbortController()
+    const { lock } = await inLine(resource, () =>
+      several[1].read(resource, { ...long, signal: leaving.signal }),
+    )
+    leaving.abort(new Error('enough'))
+    await expect(lock).rejects.toThrow('enough')
+    await vi.waitFor(async () => expect(await lineOf(resource)).toBe(0), { interval: 2 })
+    expect(await several[1].tryRead(resource, { ttlMs: 100 })).toMatchObject({ holder: 'the importer' })
+    await writing.release()
+  })
+
   it('says that a body was not protected to its end, and keeps tenants apart', async () => {
     const [here] = several
     const lost = here.usingWrite(randomUUID(), { ttlMs: 400 }, async ({ signal }) => {

@@ -104,6 +104,27 @@ describe('a semaphore', () => {
     await Promise.all(waiting.slice(3).map(async (one) => (await one).release()))
   })
 
+  it('does not keep its record for longer, however often a permit changes hands', async () => {
+    const resource = randomUUID()
+    const key = keyOfPermits(resource)
+    const one = semaphoreOf(1)
+    const first = await one.acquire(resource, { ttlMs: 5000 })
+    const kept: number[] = []
+    const all: Promise<unknown>[] = []
+    for (let i = 0; i < 5; i++) {
+      const serve = async () => {
+        kept.push(Number(await ports[0].call({ key, command: ['PTTL', key] })))
+      }
+      all.push(one.using(resource, { ttlMs: 5000, waitMs: 20_000 }, serve))
+      await vi.waitFor(async () => expect(await lineOf(resource)).toBe(i + 1), { interval: 2 })
+    }
+    await first.release()
+    await Promise.all(all)
+    expect(kept).toHaveLength(5)
+    // The time of a permit, and a minute for its token.
+    expect(Math.max(...kept)).toBeLessThanOrEqual(65_000)
+  })
+
   it('is asked once for each who gets in, and not while all are taken', async () => {
     const resource = randomUUID()
     let asked = 0

@@ -185,6 +185,27 @@ describe('those who wait for a lock', () => {
     expect(await locksOf(1).tryAcquire(resource, { ttlMs: 5000 })).toMatchObject({ holder: undefined })
   })
 
+  it('do not keep the record for longer, however often it changes hands', async () => {
+    const resource = randomUUID()
+    const key = keyOfLock(resource)
+    const first = await locksOf(0).acquire(resource, { ttlMs: 5000 })
+    const kept: number[] = []
+    const all: Promise<unknown>[] = []
+    for (let i = 0; i < 5; i++) {
+      const { lock } = await waiter(resource, i)
+      const serve = async (held: Lock) => {
+        kept.push(Number(await (ports[0] as RedisPort).call({ key, command: ['PTTL', key] })))
+        await held.release()
+      }
+      all.push(lock.then(serve))
+    }
+    await first.release()
+    await Promise.all(all)
+    expect(kept).toHaveLength(5)
+    // The time of a lock, and a minute for its token.
+    expect(Math.max(...kept)).toBeLessThanOrEqual(65_000)
+  })
+
   it('leave nothing behind: no record, and nobody who listens', async () => {
     const resource = randomUUID()
     await using locks = new Locks(ports[0] as RedisPort, { name: 'swept', maxTtlMs: 50, quarantine: true })

@@ -287,7 +287,7 @@ const PATTERNS: Readonly<
   ],
   'lock-marker': [
     [raiseLongest, [token, orNone]],
-    [renewMarker, [token]],
+    [renewMarker, [token, fc.constantFrom('', 'another')]],
   ],
   writebehind: [
     [acceptRow, change(fc.constantFrom('s', 'd'), fc.constantFrom('', 'idle'))],

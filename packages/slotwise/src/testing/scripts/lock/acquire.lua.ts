@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '76715c0bbbdaa28d97bb45ada75ad8a5eb21244f',
+sha1: '1d3f81efe615e4a2ecb6cf51cfe3d2d2a915d39e',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m")
@@ -26,7 +26,7 @@ let up: lua.Value = (lua.num(lua.find(server, "uptime_in_seconds:", 1, true)[0])
 let uptime: lua.Value = lua.tonumber(lua.sub(server, up, (lua.num(lua.find(server, "\r", up, true)[0]) - 1)))
 let never: lua.Value = lua.concat("master_replid2:", lua.rep("0", 40))
 if ((lua.yes(lua.gt((lua.num((lua.num(uptime) - 1)) * 1000), longest)) && lua.yes(lua.find(redis.call("INFO", "replication"), never, 1, true)[0]))) {
-since = 0
+since = (lua.num(now) - lua.num((lua.num((lua.num(uptime) - 1)) * 1000)))
 }
 }
 }
@@ -112,11 +112,11 @@ redis.call("PEXPIRE", lua.index(redis.KEYS, 1), keep)
 return lua.table([0, (lua.num(ends) - lua.num(now$2)), place, lua.or(lua.index(saved, 4), () => ""), now$2])
 }
 let keep$2: lua.Value = ttl
-if (lua.yes(!lua.eq(line, ""))) {
-keep$2 = lua.max(keep$2, redis.call("PTTL", lua.index(redis.KEYS, 1)))
-}
 if (lua.yes(lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)))) {
 keep$2 = (lua.num(keep$2) + lua.num(RETAIN_MS))
+}
+if (lua.yes(!lua.eq(line, ""))) {
+keep$2 = lua.max(keep$2, redis.call("PTTL", lua.index(redis.KEYS, 1)))
 }
 redis.call("HDEL", lua.index(redis.KEYS, 1), "b", "q", "v", "d")
 redis.call("HSET", lua.index(redis.KEYS, 1), "o", owner, "e", lua.format("%.0f", (lua.num(now$2) + lua.num(ttl))), "f", token)

@@ -3,7 +3,7 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/permits/acquire',
-sha1: 'cea2993056a56de4ff9620e18853d5d501e4adc1',
+sha1: '56ccb21a116a3f045a5303d1401e56dae1f644bd',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m")
@@ -26,7 +26,7 @@ let up: lua.Value = (lua.num(lua.find(server, "uptime_in_seconds:", 1, true)[0])
 let uptime: lua.Value = lua.tonumber(lua.sub(server, up, (lua.num(lua.find(server, "\r", up, true)[0]) - 1)))
 let never: lua.Value = lua.concat("master_replid2:", lua.rep("0", 40))
 if ((lua.yes(lua.gt((lua.num((lua.num(uptime) - 1)) * 1000), longest)) && lua.yes(lua.find(redis.call("INFO", "replication"), never, 1, true)[0]))) {
-since = 0
+since = (lua.num(now) - lua.num((lua.num((lua.num(uptime) - 1)) * 1000)))
 }
 }
 }
@@ -159,11 +159,11 @@ held$2 = lua.concat(lua.sub(held$2, 1, (lua.num(mine) - 1)), lua.sub(held$2, (lu
 let ends$2: lua.Value = lua.sub(lua.concat("000000000000", lua.format("%.0f", (lua.num(now$3) + lua.num(ttl)))), -13)
 held$2 = lua.concat(held$2, lua.concat(owner, lua.concat(ends$2, lua.concat(lua.sub(lua.concat("000000000000000", token$2), -16), lua.sub(lua.concat("000", lua.index(redis.ARGV, 7)), -4)))))
 let keep_ms: lua.Value = lua.max(ttl, (lua.num(latest$2) - lua.num(now$3)))
-if (lua.yes(!lua.eq(line$3, ""))) {
-keep_ms = lua.max(keep_ms, redis.call("PTTL", lua.index(redis.KEYS, 1)))
-}
 if (lua.yes(lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)))) {
 keep_ms = (lua.num(keep_ms) + lua.num(RETAIN_MS))
+}
+if (lua.yes(!lua.eq(line$3, ""))) {
+keep_ms = lua.max(keep_ms, redis.call("PTTL", lua.index(redis.KEYS, 1)))
 }
 redis.call("HDEL", lua.index(redis.KEYS, 1), "b")
 lua.invoke(keep, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([held$2, line$3, permits$2, keep_ms, told$3])])[0]

@@ -3,7 +3,7 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/permits/release',
-sha1: 'ee7fdd05982fb963195cc052257981b9b670036f',
+sha1: 'e0c5a9b918c0d3d028adf495493a1fb5b90e571b',
 run(redis) {
 const turns: lua.Value = lua.fn((_: lua.Value, ARGV: lua.Value) => {
 let CLAIM_MS: lua.Value = 1000
@@ -84,7 +84,7 @@ return -1
 line$3 = lua.concat(lua.sub(line$3, 1, (lua.num(place) - 1)), lua.sub(line$3, (lua.num(place) + 39)))
 }
 let [held$2, waiting, _$2, _$3, latest$2, told$3]: lua.Value[] = [...lua.invoke(turns, [lua.table([]), lua.table([holders$2, line$3, permits$2, now$2])])]
-redis.call("HDEL", lua.index(redis.KEYS, 1), "b")
+redis.call("HDEL", lua.index(redis.KEYS, 1), lua.or(lua.and(mine, () => "b"), () => "w"))
 if ((lua.yes(!lua.eq(held$2, "")) || lua.yes(!lua.eq(waiting, "")))) {
 lua.invoke(keep, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([held$2, waiting, permits$2, lua.max((lua.num(latest$2) - lua.num(now$2)), redis.call("PTTL", lua.index(redis.KEYS, 1))), told$3])])[0]
 } else if (lua.yes(lua.index(saved, 4))) {
