@@ -173,11 +173,13 @@ describe('Locks', () => {
 
   it('tells within 10 ms of the event loop running again that its time went by meanwhile', async () => {
     const lock = await locks.acquire(something(), { ttlMs: 150 })
+    // Called as soon as the loop runs again, or as late as a busy machine calls all.
+    const runsAgain = sleep(200)
     const blockedUntil = performance.now() + 300
     while (performance.now() < blockedUntil) continue
-    const runsAgain = performance.now()
-    const { at, lateMs } = await abortOf(lock)
-    expect(at - runsAgain).toBeLessThan(10 + lateMs)
+    await runsAgain
+    await sleep(10)
+    expect(lock.signal.aborted).toBe(true)
     expect(lock.signal.reason).toMatchObject({ code: 'LOCK_LOST', reason: 'expired' })
     await lock.release()
   })
