@@ -118,9 +118,9 @@ describe('a lock that extends itself', () => {
   ])(
     'believes in the shorter of two times that were asked for at once, $first and $second, where that one was not confirmed',
     async ({ first, second }) => {
-      let heard = () => {}
+      let lose = () => {}
       const isLost = new Promise<void>((resolve) => {
-        heard = resolve
+        lose = resolve
       })
       const deaf = portWith(port, {
         call: async (...[call, options]: Parameters<RedisPort['call']>) => {
@@ -137,7 +137,7 @@ describe('a lock that extends itself', () => {
       const asked = [lock.extend(first), lock.extend(second)]
       await asked[first === 1500 ? 1 : 0]
       expect(lock.remainingMs()).toBeLessThan(1500)
-      heard()
+      lose()
       await expect(asked[first === 1500 ? 0 : 1]).rejects.toThrow('the answer was lost')
       expect(lock.remainingMs()).toBeLessThan(1500)
       await ended(lock)
