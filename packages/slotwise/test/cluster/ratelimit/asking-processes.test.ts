@@ -1,23 +1,12 @@
-import { type ChildProcess, fork } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, inject, it } from 'vitest'
 import type { AskingDone, AskingTask, Span } from '../../support/asking-child.js'
+import { inProcesses } from '../../support/in-processes.js'
 
 const LIMIT = 10
 const WINDOW_MS = 400
 const PLACES = 8
 const LEASE = { capacity: 100, refillPerSecond: 100, epsilon: 0.2 }
-const script = fileURLToPath(new URL('../../support/asking-child.ts', import.meta.url))
-
-/** What it says next. */
-async function said(child: ChildProcess): Promise<unknown> {
-  const ended = once(child, 'exit').then(([code]) => {
-    throw new Error(`ended with ${code}`)
-  })
-  return await Promise.race([once(child, 'message').then(([message]) => message as unknown), ended])
-}
 
 /** What 64 callers in two processes had of each tier. */
 async function asked(more: Pick<AskingTask, 'losesEvery' | 'isNaive'>) {
@@ -33,23 +22,13 @@ async function asked(more: Pick<AskingTask, 'losesEvery' | 'isNaive'>) {
     lease: LEASE,
     ...more,
   }
-  const children = [1, 2].map(() =>
-    fork(script, [JSON.stringify(task)], {
-      execArgv: ['--import', 'tsx', '--conditions', 'slotwise-source'],
-    }),
-  )
-  try {
-    await Promise.all(children.map(said))
-    for (const child of children) child.send('go')
-    const all = (await Promise.all(children.map(said))) as readonly AskingDone[]
-    return {
-      of: (name: string): readonly Span[] => all.flatMap(({ spans }) => spans[name] ?? []),
-      refused: (name: string): number => all.reduce((sum, { refused }) => sum + (refused[name] ?? 0), 0),
-      lost: all.reduce((sum, { lost }) => sum + lost, 0),
-      spent: Math.min(...all.map(({ spent }) => spent)),
-    }
-  } finally {
-    for (const child of children) child.kill()
+  const { told } = await inProcesses(2, './asking-child.ts', task)
+  const all = told as readonly AskingDone[]
+  return {
+    of: (name: string): readonly Span[] => all.flatMap(({ spans }) => spans[name] ?? []),
+    refused: (name: string): number => all.reduce((sum, { refused }) => sum + (refused[name] ?? 0), 0),
+    lost: all.reduce((sum, { lost }) => sum + lost, 0),
+    spent: Math.min(...all.map(({ spent }) => spent)),
   }
 }
 
