@@ -236,6 +236,22 @@ describe('an election', () => {
     expect(messages).toEqual(['listener', 'late', 'listener'])
   })
 
+  it('is led to its end though whoever is told of errors throws', async () => {
+    const told: unknown[] = []
+    const elections = electionsOf({
+      onEvent: () => {
+        throw new Error('listener')
+      },
+      onError: (error) => {
+        told.push(error)
+        throw new Error('cannot be told')
+      },
+    })
+    let led = 0
+    await elections.campaign(randomUUID(), {}, async () => void led++)
+    expect([led, told.length]).toEqual([1, 2])
+  })
+
   it('is told to whoever listens to the channel', async () => {
     const id = randomUUID()
     const events: unknown[] = []

@@ -223,6 +223,20 @@ describe('a slot that comes to another server without a loss', () => {
     expect(renewals).toBe(1)
     expect(await tried('a')).toMatchObject({ reason: 'quarantined' })
   })
+
+  it('is asked for again by the port only where it is told which server that is for', async () => {
+    const port = redis.connect()
+    const repeats: unknown[] = []
+    const counting = portWith(port, {
+      pipeline: async (...asked: Parameters<RedisPort['pipeline']>) => {
+        repeats.push(...asked[0].map((call) => ('script' in call ? call.repeat : undefined)))
+        return await port.pipeline(...asked)
+      },
+    })
+    await renewMarkers(counting, slotsOf('a'), node)
+    await renewMarkers(counting, slotsOf('a'), node, { to: node })
+    expect(repeats).toEqual(['unsafe', 'safe'])
+  })
 })
 
 describe('clocks that disagree', () => {
