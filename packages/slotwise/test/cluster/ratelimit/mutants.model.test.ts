@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { histories, type Step } from './histories.js'
 import { MODELS } from './models.js'
 import { MUTANTS, MUTANTS_OF_MARKS, MUTANTS_OF_RENEWALS, type Mutant } from './mutants.js'
-import { histories, Play, type Step } from './play.js'
+import { Play } from './play.js'
 import { memoryStage, mutant, SCRIPTS, type Scripts } from './stage.js'
 
 const some = fc.oneof(...Object.values(MODELS))

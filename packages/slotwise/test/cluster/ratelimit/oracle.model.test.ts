@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { rounds } from '../../support/budget.js'
+import { histories, type Step } from './histories.js'
 import { MODELS, type Pair } from './models.js'
-import { histories, Play, type Step } from './play.js'
+import { Play } from './play.js'
 import { anyStage, SCRIPTS, type Stage } from './stage.js'
 import { Tally } from './tally.js'
 

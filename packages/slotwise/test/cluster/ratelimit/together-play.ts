@@ -5,9 +5,10 @@ import { keyWithin } from '../../../src/keys.js'
 import type { Answer } from '../../../src/ratelimit/plan.js'
 import type { Policy } from '../../../src/ratelimit/policy.js'
 import { type Key, keyOf } from '../../../src/redis/index.js'
+import { costs as someCosts, wait } from './histories.js'
 import type { Pair } from './models.js'
 import type { Oracle } from './oracles.js'
-import { compare, expected, KEEP_US, START_US, costs as someCosts, wait } from './play.js'
+import { compare, expected, KEEP_US, START_US } from './play.js'
 import { type Asked, policyOf, type Scripts, type Stage, Subject } from './stage.js'
 
 /** What happens to two users of a tenant. Waits are parts in a thousand of the longest window. */
