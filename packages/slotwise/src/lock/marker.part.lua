@@ -1,16 +1,20 @@
 -- What the marker of a slot, one for all locks of it, says to whoever wants one: for how long none is given, and the next token.
 --
 -- The marker is a hash: h the largest token, r the run of the server that knows of all grants, s since when, m the longest time
--- that anybody may hold a lock. A server that was started or promoted since may have forgotten grants: it gives none until those
--- are over, and notes when it has seen that first. Whoever gives the token writes it to h.
+-- that anybody may hold a lock; and behind an l, for each name of locks, the s since which somebody has looked at its longest time.
+-- A server that was started or promoted since may have forgotten grants: it gives none until those are over, and notes when it has
+-- seen that first. For how long, only who has looked since can say: another process may have raised the longest time after this one
+-- had looked, held a lock, and be forgotten. Whoever gives the token writes it to h.
 --
 -- @key marker
 -- @arg longest_ms  how long any lock may be held without being extended; 0 gives locks after a restart too
 -- @arg least       least token, if the server's clock is not to be it; 0 for none
 -- @arg now_us      the server's clock
--- @return ms for which no lock is given, 0 for none; the next token
-local mark = redis.call('HMGET', KEYS[1], 'h', 'r', 's', 'm')
-local longest, least, clock = ARGV[1], ARGV[2], ARGV[3]
+-- @arg name        of the locks
+-- @arg looked      the s that was answered before the longest time was looked at; empty for none, * where others are asked as well
+-- @return ms for which no lock is given, 0 for none, -1 until the longest time has been looked at; the next token, or s
+local longest, least, clock, name = ARGV[1], ARGV[2], ARGV[3], 'l' .. ARGV[4]
+local mark = redis.call('HMGET', KEYS[1], 'h', 'r', 's', 'm', name)
 
 if longest > 0 then
   local now = math.floor(clock / 1000)
@@ -34,10 +38,15 @@ if longest > 0 then
       end
     end
   end
-  if begins or known < longest then
+  local told = string.format('%.0f', since)
+  local isLooked = not begins and (mark[5] == told or ARGV[5] == told)
+  local isNews = isLooked and mark[5] ~= told
+  if begins or known < longest or isNews then
     redis.call('HDEL', KEYS[1], 'w')
-    redis.call('HSET', KEYS[1], 'r', run, 's', string.format('%.0f', since), 'm', longest)
+    redis.call('HSET', KEYS[1], 'r', run, 's', told, 'm', longest)
+    if isNews then redis.call('HSET', KEYS[1], name, told) end
   end
+  if not isLooked and ARGV[5] ~= '*' then return -1, told end
   if since > 0 and since + longest > now then return since + longest - now, 0 end
 end
 

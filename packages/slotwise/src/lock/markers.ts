@@ -41,7 +41,8 @@ interface Known {
 }
 
 /**
- * Raises the longest time that locks of a kind and name may be held, and gives what it is then, which is never less than before.
+ * Raises the longest time that locks of a kind and name may be held, and gives what it is then, which is never less than before;
+ * `undefined` where nobody answers.
  * Those that answer count. That nobody does is reported where there is a quarantine: they give no locks either.
  *
  * @throws ConfigurationError such locks are used with the other setting of `quarantine`: their tokens are kept elsewhere
@@ -51,7 +52,7 @@ export async function raisedTo(
   longestMs: number,
   { knownAs, quarantine, report }: Known,
   options: CallOptions,
-): Promise<number> {
+): Promise<number | undefined> {
   const space = { namespace: port.namespace, pattern: 'lock-marker', name: 'longest' }
   const args = { name: knownAs, ms: quarantine ? longestMs : 0 }
   const calls = PLACES.map((slot) => scripts.raise.call({ longest: keyOf(space, tagOf(slot)) }, args))
@@ -72,7 +73,7 @@ export async function raisedTo(
   }
   // Without a quarantine nothing hangs on it but that somebody is told of another setting.
   if (known.length === 0 && quarantine) report(failure)
-  return Math.max(longestMs, ...known)
+  return known.length === 0 ? undefined : Math.max(longestMs, ...known)
 }
 
 /** A slot of a large cluster has some thousand keys; one that has more does not keep a node busy, and the others tell. */

@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../errors.js'
+import { ConfigurationError, RedisUnavailableError } from '../errors.js'
 import { type Key, plainName } from '../keys.js'
 import { type CallOptions, oneOf, shown } from '../options.js'
 import { checkEviction, type EvictionCheck } from '../redis/eviction.js'
@@ -9,6 +9,7 @@ import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
 import type { Clocks } from './deadline.js'
 import { refuseUnknownRuns } from './independence.js'
 import { Line } from './line.js'
+import { Looks } from './looks.js'
 import { markerOf, raisedTo } from './markers.js'
 import { type LocksOptions, reporter } from './options.js'
 import { checkedLongest } from './requests.js'
@@ -30,6 +31,8 @@ export interface OneSlotOptions {
 
 /** A look at the servers is not to cost more than the request it is made for. */
 const LOOK_MS = 1000
+/** A server that changes its mind so often meanwhile is asked another time. */
+const MOST_LOOKS = 3
 
 /** Locks in one slot of a cluster: its primary gives them. */
 export class OneSlot implements Authority {
@@ -37,10 +40,13 @@ export class OneSlot implements Authority {
   readonly #clocks: Clocks
   readonly #options: OneSlotOptions
   readonly #readiness: Readiness
+  readonly #looks: Looks
   readonly #line: Line
   readonly #scripts: Pick<typeof scripts, 'extend' | 'release'>
   /** How long any lock of this name may be held without being extended, in any process: only ever raised. */
   #longestMs: number
+  /** Whether any server has been told how long that is: it may be asked for it when another has forgotten the locks. */
+  #isTold = false
 
   constructor(port: RedisPort, clocks: Clocks, options: OneSlotOptions) {
     this.#port = port
@@ -53,6 +59,10 @@ export class OneSlot implements Authority {
         ? { extend: scripts.extend, release: scripts.release }
         : { extend: scripts.extendPermits, release: scripts.releasePermits }
     this.#readiness = new Readiness(() => this.#look(), options.report)
+    this.#looks = new Looks(async () => {
+      if (await this.#raise()) return
+      throw new RedisUnavailableError('no server says for how long locks may be held')
+    })
   }
 
   ready(): Promise<void> {
@@ -71,16 +81,39 @@ export class OneSlot implements Authority {
     await this.#raise()
   }
 
-  /** Where nobody answers, nobody gives locks either. */
-  async #raise(): Promise<void> {
+  /** Whether anybody answers: where nobody does, nobody gives locks either. */
+  async #raise(): Promise<boolean> {
     const { maxTtlMs } = this.#options
     const longest = await raisedTo(this.#port, maxTtlMs, this.#options, { deadlineMs: LOOK_MS })
-    this.#longestMs = Math.max(this.#longestMs, longest)
+    this.#longestMs = Math.max(this.#longestMs, longest ?? 0)
+    this.#isTold ||= longest !== undefined
+    return longest !== undefined
   }
 
-  async acquire({ key, owner, ttlMs, waitMs, holder, shares }: Ask, options: CallOptions): Promise<Answer> {
-    const { quarantine, permits } = this.#options
+  async acquire(ask: Ask, options: CallOptions): Promise<Answer> {
+    const { quarantine } = this.#options
+    if (quarantine && !this.#isTold) await this.#looks.anew()
     const clock = new ServerClock(this.#port, this.#clocks)
+    let answer = await this.#ask(ask, '', options)
+    // Another process may have raised the longest time since this one looked, and the server have forgotten its locks.
+    for (let looks = 0; answer.kind === 'unseen'; looks++) {
+      if (looks === MOST_LOOKS) throw new RedisUnavailableError('the server changes while it is asked')
+      await this.#looks.anew()
+      answer = await this.#ask(ask, answer.since, options)
+    }
+    // Tokens that grow after a loss take clocks that agree: a server's that cannot be believed is not believed once.
+    const wrong =
+      answer.kind === 'held' && quarantine ? clock.wrong(answer.nowMs, this.#longestMs) : undefined
+    if (wrong !== undefined) throw wrong
+    return answer
+  }
+
+  #ask(
+    { key, owner, ttlMs, waitMs, holder, shares }: Ask,
+    looked: string,
+    options: CallOptions,
+  ): Promise<scripts.Granted | scripts.Refused> {
+    const { quarantine, permits, knownAs } = this.#options
     const keys = { lock: key, marker: quarantine ? markerOf(this.#port.namespace, slotOf(key)) : key }
     const args = {
       owner,
@@ -89,17 +122,12 @@ export class OneSlot implements Authority {
       least: 0,
       wait_ms: waitMs,
       label: holder,
+      name: knownAs,
+      looked,
     }
-    const answer =
-      permits === undefined
-        ? await scripts.acquire.run(this.#port, keys, args, options)
-        : await scripts.acquirePermits.run(this.#port, keys, { ...args, shares, permits }, options)
-    if (answer.kind === 'quarantined') await this.#raise()
-    // Tokens that grow after a loss take clocks that agree: a server's that cannot be believed is not believed once.
-    const wrong =
-      answer.kind === 'held' && quarantine ? clock.wrong(answer.nowMs, this.#longestMs) : undefined
-    if (wrong !== undefined) throw wrong
-    return answer
+    return permits === undefined
+      ? scripts.acquire.run(this.#port, keys, args, options)
+      : scripts.acquirePermits.run(this.#port, keys, { ...args, shares, permits }, options)
   }
 
   extend(key: Key, owner: string, ttlMs: number, options: CallOptions): Promise<Verdict> {

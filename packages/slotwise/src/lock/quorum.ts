@@ -139,7 +139,8 @@ export class Quorum implements Authority {
 
   /** A node that forgot is told again what the others know. */
   async #raise({ port }: Voter): Promise<void> {
-    this.#longestMs = await raisedTo(port, this.#longestMs, this.#options, { deadlineMs: LOOK_MS })
+    const longest = await raisedTo(port, this.#longestMs, this.#options, { deadlineMs: LOOK_MS })
+    this.#longestMs = Math.max(this.#longestMs, longest ?? 0)
   }
 
   async acquire(ask: Ask, { signal, deadlineMs = ask.ttlMs }: CallOptions): Promise<Answer> {
@@ -208,11 +209,13 @@ export class Quorum implements Authority {
           least,
           wait_ms: 0,
           label: holder,
+          name: this.#options.knownAs,
+          looked: '*',
         },
         { deadlineMs },
       )
       if (answer.kind === 'quarantined') this.#raise(voter).catch(this.#options.report)
-      if (answer.kind === 'done' || answer.kind === 'conflict')
+      if (answer.kind === 'done' || answer.kind === 'conflict' || answer.kind === 'unseen')
         throw new UnexpectedReplyError('a request for a lock was answered with something else')
       if (answer.kind !== 'held') return { holder: '', cause: undefined, ...answer }
       // It would give tokens, and end locks, at a time of its own.

@@ -139,6 +139,33 @@ describe('a planned failover', () => {
 })
 
 describe('a primary that comes back empty', () => {
+  it('gives nothing to a process that has not heard for how long another one holds it', {
+    timeout: 60_000,
+  }, async () => {
+    const [resource] = pair()
+    const settings = { name: `${name}-raised`, onError: () => {} }
+    const late = new Locks(port, { ...settings, maxTtlMs: 500 })
+    await late.ready()
+    const longer = new Locks(port, { ...settings, maxTtlMs: 2 * TTL_MS })
+    const key = keyOf({ namespace: '', pattern: 'lock', name: settings.name }, resource)
+    const owner = indexOf(port.topology().ownerOf(slotOf(key))?.port)
+    const held = await longer.acquire(resource, { ttlMs: 2 * TTL_MS, waitMs: 3 * TTL_MS })
+    await cluster.restartEmpty(owner)
+    await cluster.whenHealthy()
+    // Up for longer than any lock lasts that the other knows of.
+    await upFor(port, 2)
+    const answer = await vi.waitFor(
+      async () => {
+        const outcome = await late.tryAcquire(resource, { ttlMs: 500 })
+        if (!outcome.acquired && outcome.reason === 'unavailable') throw outcome.cause
+        return outcome
+      },
+      { timeout: 5000, interval: 20 },
+    )
+    held.assertHeld()
+    expect(answer).toMatchObject({ reason: 'quarantined' })
+  })
+
   it('gives nothing too early', { timeout: 60_000 }, async () => {
     const [resource] = pair()
     const held = await granted(resource)

@@ -324,7 +324,16 @@ describe('acquiring, by a clock of ours', () => {
         for (const { stepMs, owner, ttlMs } of history) {
           now += BigInt(stepMs) * 1000n
           const nowMs = Number(now / 1000n)
-          const args = { owner, ttl_ms: ttlMs, longest_ms: 0, least: 0, wait_ms: 0, label: '' }
+          const args = {
+            owner,
+            ttl_ms: ttlMs,
+            longest_ms: 0,
+            least: 0,
+            wait_ms: 0,
+            label: '',
+            name: '',
+            looked: '',
+          }
           const keys = { lock: key, marker: key }
           const [held, token = '0'] = await acquire.run(port, keys, { ...args, clock_us: String(now) })
           const free = holder === undefined || holder.endsMs <= nowMs

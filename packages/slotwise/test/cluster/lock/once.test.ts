@@ -468,7 +468,7 @@ describe('results, by a clock of ours', () => {
       if (running !== undefined && running.until <= now) running = undefined
       const fresh = kept !== undefined && kept.until > now ? kept : undefined
       if (kind === 'begin') {
-        const [what, text] = (await run(acquire, owner, ms, 0, 0, 0, '')) as readonly unknown[]
+        const [what, text] = (await run(acquire, owner, ms, 0, 0, 0, '', '', '')) as readonly unknown[]
         if (fresh !== undefined) expect([what, text]).toEqual([2, fresh.result])
         else if (running === undefined) {
           expect(what).toBe(1)

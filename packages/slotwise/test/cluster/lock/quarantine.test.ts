@@ -144,6 +144,30 @@ describe('the longest time of a lock', () => {
     clock.advance(10_000)
     expect(await tried('a')).toMatchObject({ reason: 'quarantined', retryAfterMs: 15_000 })
   })
+
+  it.each([
+    ['the same', 'q'],
+    ['another', 'other'],
+  ])(
+    'that was raised since a process looked counts for it too, where locks of %s name have begun the quarantine',
+    async (_, name) => {
+      const late = new Locks(redis.connect(), { name: 'q', maxTtlMs: 10_000 })
+      const first = new Locks(redis.connect(), { name, maxTtlMs: 10_000 })
+      await Promise.all([late.ready(), first.ready()])
+      const longer = new Locks(redis.connect(), { name: 'q', maxTtlMs: 25_000 })
+      await longer.ready()
+      redis.holdReplication()
+      const held = await longer.tryAcquire('a', { ttlMs: 25_000 })
+      expect.assert(held.acquired)
+      forgetting()
+      redis.resumeReplication()
+      // It begins the quarantine of the slot, and asks no more.
+      await first.tryAcquire('a', { ttlMs: 5000 })
+      clock.advance(11_000)
+      expect(held.lock.signal.aborted).toBe(false)
+      expect(await tried('a', late)).toMatchObject({ reason: 'quarantined', retryAfterMs: 14_000 })
+    },
+  )
 })
 
 describe('locks of one name', () => {

@@ -215,6 +215,8 @@ const change = (
   fc.oneof(fc.constant(''), rowLayout),
 ]
 
+const lockName = fc.constantFrom('lock:a', 'lock:b')
+
 /** How each script is called; what belongs to one pattern meets at one key. */
 const PATTERNS: Readonly<
   Record<string, readonly (readonly [ScriptSource, readonly fc.Arbitrary<Argument>[]])[]>
@@ -255,7 +257,7 @@ const PATTERNS: Readonly<
     [expireNext, [token, ms]],
   ],
   lock: [
-    [acquireLock, [owner, ms, fc.constant(0), orNone, orNone, fc.constantFrom('', 'me')]],
+    [acquireLock, [owner, ms, fc.constant(0), orNone, orNone, fc.constantFrom('', 'me'), lockName, orNone]],
     [extendLock, [owner, ms]],
     [ratchetLock, [owner, fc.integer({ min: START_US - 20_000, max: START_US + 900_000 })]],
     [releaseLock, [owner]],
@@ -276,6 +278,8 @@ const PATTERNS: Readonly<
         fc.constantFrom('', 'me'),
         fc.integer({ min: 1, max: 2 }),
         fc.constantFrom(2, 2, 3),
+        lockName,
+        orNone,
       ],
     ],
     [extendPermits, [owner, ms]],

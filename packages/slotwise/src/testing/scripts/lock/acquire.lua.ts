@@ -3,13 +3,14 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '1d3f81efe615e4a2ecb6cf51cfe3d2d2a915d39e',
+sha1: '4064b8e2c8d5fedae0ce024cf92a5d70bed33954',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
-let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m")
 let longest: lua.Value = lua.index(ARGV, 1)
 let least: lua.Value = lua.index(ARGV, 2)
 let clock: lua.Value = lua.index(ARGV, 3)
+let name: lua.Value = lua.concat("l", lua.index(ARGV, 4))
+let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", name)
 if (lua.yes(lua.gt(longest, 0))) {
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
 let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
@@ -30,9 +31,18 @@ since = (lua.num(now) - lua.num((lua.num((lua.num(uptime) - 1)) * 1000)))
 }
 }
 }
-if ((lua.yes(begins) || lua.yes(lua.lt(known, longest)))) {
+let told: lua.Value = lua.format("%.0f", since)
+let isLooked: lua.Value = lua.and(!lua.yes(begins), () => lua.or(lua.eq(lua.index(mark, 5), told), () => lua.eq(lua.index(ARGV, 5), told)))
+let isNews: lua.Value = lua.and(isLooked, () => !lua.eq(lua.index(mark, 5), told))
+if (((lua.yes(begins) || lua.yes(lua.lt(known, longest))) || lua.yes(isNews))) {
 redis.call("HDEL", lua.index(KEYS, 1), "w")
-redis.call("HSET", lua.index(KEYS, 1), "r", run, "s", lua.format("%.0f", since), "m", longest)
+redis.call("HSET", lua.index(KEYS, 1), "r", run, "s", told, "m", longest)
+if (lua.yes(isNews)) {
+redis.call("HSET", lua.index(KEYS, 1), name, told)
+}
+}
+if ((!lua.yes(isLooked) && lua.yes(!lua.eq(lua.index(ARGV, 5), "*")))) {
+return [-1, told]
 }
 if ((lua.yes(lua.gt(since, 0)) && lua.yes(lua.gt((lua.num(since) + lua.num(longest)), now)))) {
 return [(lua.num((lua.num(since) + lua.num(longest))) - lua.num(now)), 0]
@@ -66,9 +76,12 @@ return lua.table([2, lua.index(saved, 6)])
 if (((lua.yes(live) && lua.yes(lua.eq(holder, owner))) && lua.yes(lua.index(saved, 3)))) {
 return lua.table([1, lua.index(saved, 3), (lua.num(ends) - lua.num(now$2)), now$2])
 }
-let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us])])]
+let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 7), lua.index(redis.ARGV, 8)])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$2])
+}
+if (lua.yes(lua.lt(forgetful_ms, 0))) {
+return lua.table([-4, token])
 }
 let line: lua.Value = lua.or(lua.index(saved, 5), () => "")
 if (!lua.yes(live)) {
