@@ -217,12 +217,10 @@ export class Borrowing {
     // A command that was given up may block the connection still, or take an element from a list for nobody.
     const giveUp = () => connection.close()
     signal?.addEventListener('abort', giveUp, { once: true })
+    const sentAt = performance.now()
     try {
-      const replies = await connection.raw(
-        commands(connection.node),
-        Math.max(1, deadlineAt - performance.now()),
-      )
-      await this.#settings.witness.confirm(connection.node, slot, deadlineAt)
+      const replies = await connection.raw(commands(connection.node), Math.max(1, deadlineAt - sentAt))
+      await this.#settings.witness.confirm(connection.node, slot, sentAt, deadlineAt)
       return { replies, connection }
     } catch (error) {
       connection.close()

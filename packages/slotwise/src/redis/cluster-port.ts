@@ -119,8 +119,8 @@ export class ClusterPort implements RedisPort {
     }
     this.#dispatcher = new Dispatcher(surroundings)
     const witness = {
-      confirm: (address: string, slot: number | undefined, deadlineAt: number) =>
-        this.#confirm(address, slot, deadlineAt),
+      confirm: (address: string, slot: number | undefined, sentAt: number, deadlineAt: number) =>
+        this.#confirm(address, slot, sentAt, deadlineAt),
       moved: surroundings.moved,
       refresh: surroundings.refresh,
     }
@@ -376,16 +376,22 @@ export class ClusterPort implements RedisPort {
   }
 
   /** Whatever a node said on a connection of its own counts if it was the owner for certain. */
-  async #confirm(address: string, slot: number | undefined, deadlineAt: number): Promise<void> {
+  async #confirm(
+    address: string,
+    slot: number | undefined,
+    sentAt: number,
+    deadlineAt: number,
+  ): Promise<void> {
     const queue = this.#nodes.queueOf(address)
-    if (slot === undefined || queue.isCertain() || this.#watch.table.nodes.length < 2) return
+    if (slot === undefined || this.#watch.table.nodes.length < 2) return
     const unknown = (why: string) =>
       new OutcomeUnknownError(`${address} answered, but ${why}`, { node: address })
-    do {
+    if (queue.isCertain() && sentAt >= queue.believedAt) return
+    while (!queue.isCertain()) {
       if (performance.now() > deadlineAt) throw unknown('it may have been replaced')
       this.#watch.refresh()
       await sleep(2, undefined, { ref: false })
-    } while (!queue.isCertain())
+    }
     if (this.#ownerOf(slot) !== address) throw unknown('it had been replaced')
   }
 

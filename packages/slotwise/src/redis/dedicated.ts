@@ -27,8 +27,8 @@ export interface DedicatedSettings {
 
 /** What a connection asks about its node. */
 export interface NodeWitness {
-  /** Resolves when the node is certain to have been the owner of the slot when it answered, or rejects. */
-  confirm(address: string, slot: number | undefined, deadlineAt: number): Promise<void>
+  /** Resolves when the node is certain to have been the owner of the slot when it did what was sent then, or rejects. */
+  confirm(address: string, slot: number | undefined, sentAt: number, deadlineAt: number): Promise<void>
   /** A redirection told where a slot went. */
   moved(slot: number, to: Endpoint): void
   refresh(): void
@@ -104,7 +104,7 @@ export class DedicatedConnection implements BorrowedConnection {
     signal?.addEventListener('abort', giveUp, { once: true })
     try {
       const replies = await this.#open.pipeline(commands, deadlineMs)
-      await this.#witness.confirm(this.node, this.#slot, deadlineAt)
+      await this.#witness.confirm(this.node, this.#slot, startedAt, deadlineAt)
       const results = replies.map((reply) => this.#result(reply, binary))
       this.#tell(commands, startedAt, signal, (index) => reasonOf(results[index]))
       return results

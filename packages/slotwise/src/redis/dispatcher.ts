@@ -163,11 +163,8 @@ export class Dispatcher implements FlightOwner {
     queue.suspect(sentAt)
   }
 
-  /** A question to one node is about that node, whoever owns the slots. */
   #isDoubtful(flight: Flight, queue: NodeQueue): boolean {
-    return (
-      queue.doubtfulSince !== undefined && flight.request.slot !== undefined && flight.prefix !== 'readonly'
-    )
+    return queue.doubtfulSince !== undefined && isForOwner(flight)
   }
 
   /** Another node was asked who owns what, and this one can be believed again. */
@@ -200,8 +197,12 @@ export class Dispatcher implements FlightOwner {
   /** How an attempt ended. */
   ended(flight: Flight, attempt: number, outcome: Outcome, queue: NodeQueue): void {
     if (flight.settled || flight.attempt !== attempt) return
-    if (this.#isDoubtful(flight, queue) && isAnswer(outcome))
-      return this.#hold(flight, attempt, outcome, queue)
+    if (isForOwner(flight) && isAnswer(outcome)) {
+      if (queue.doubtfulSince !== undefined) return this.#hold(flight, attempt, outcome, queue)
+      // What a node said that may have been replaced counts if it is still the owner, and else is as good as lost.
+      if (flight.sentAt < queue.believedAt && !this.#isOwner(flight, queue))
+        return this.#lost(flight, 'lost', new Error(`${queue.address} had been replaced when it answered`))
+    }
     if (outcome.kind === 'reply') return answer(flight, outcome.reply)
     if (outcome.kind === 'unreadable') return unreadable(flight, outcome.reason)
     if (outcome.kind === 'unsent') return this.#await(flight, outcome.cause)
@@ -209,18 +210,19 @@ export class Dispatcher implements FlightOwner {
     this.#refused(flight, outcome.message)
   }
 
-  /** What a node said that may have been replaced counts if it is still the owner, and else is as good as lost. */
+  /** Until another node has been asked. */
   #hold(flight: Flight, attempt: number, outcome: Outcome, queue: NodeQueue): void {
     const release = () => {
       this.#held.delete(flight)
-      if (flight.settled || flight.attempt !== attempt) return
-      const isOwner = this.#surroundings.ownerOf(flight.request.slot ?? 0) === queue.address
-      // The target of a half-moved slot answers for keys it does not own yet.
-      if (isOwner || flight.prefix === 'asking') this.ended(flight, attempt, outcome, queue)
-      else this.#lost(flight, 'lost', new Error(`${queue.address} had been replaced when it answered`))
+      this.ended(flight, attempt, outcome, queue)
     }
     this.#held.set(flight, { queue, release })
     this.#surroundings.refresh()
+  }
+
+  #isOwner({ request, prefix }: Flight, queue: NodeQueue): boolean {
+    // The target of a half-moved slot answers for keys it does not own yet.
+    return prefix === 'asking' || this.#surroundings.ownerOf(request.slot ?? 0) === queue.address
   }
 
   #refused(flight: Flight, message: string): void {
@@ -300,6 +302,11 @@ function listen(flight: Flight, signal: AbortSignal): void {
   flight.unlisten = () => {
     signal.removeEventListener('abort', onAbort)
   }
+}
+
+/** A question to one node is about that node, whoever owns the slots, and a replica may be behind. */
+function isForOwner({ request, prefix }: Flight): boolean {
+  return request.slot !== undefined && prefix !== 'readonly'
 }
 
 /** Nothing else says what a node holds. */

@@ -71,6 +71,8 @@ export class NodeQueue {
   #waiting: Attempt[] = []
   #underWay = 0
   #lastHeardAt = performance.now()
+  /** When it was asked what it has answered: it lived then, and an answer may have lain in the socket since. */
+  #aliveAt = performance.now()
   #answers = false
   #pingedAt: number | undefined
   #connections = 0
@@ -83,6 +85,8 @@ export class NodeQueue {
    * nothing it says counts until another node has been asked.
    */
   doubtfulSince: number | undefined
+  /** When such a doubt was last settled. What was asked before counts from the owner only, even if it comes after. */
+  believedAt = Number.NEGATIVE_INFINITY
   /** Why the node cannot be reached; `undefined` while it can. */
   downBecause: unknown = NOT_YET
   /** Since when; in the time of `performance.now()`. */
@@ -121,11 +125,9 @@ export class NodeQueue {
     return this.#answers && this.#link.ready
   }
 
-  /** What it says now can be believed: it is in no doubt, and was heard of lately. */
+  /** What it says now can be believed: it is in no doubt, and lived lately. */
   isCertain(): boolean {
-    return (
-      this.doubtfulSince === undefined && performance.now() - this.#lastHeardAt <= this.#settings.silenceMs()
-    )
+    return this.doubtfulSince === undefined && performance.now() - this.#aliveAt <= this.#settings.silenceMs()
   }
 
   /** Whether an answer is still to come. */
@@ -176,6 +178,7 @@ export class NodeQueue {
 
   believe(): void {
     this.doubtfulSince = undefined
+    this.believedAt = performance.now()
   }
 
   close(): void {
@@ -269,8 +272,9 @@ export class NodeQueue {
   #heard(sentAt: number): void {
     const now = performance.now()
     // What was asked before a silence may have been done during it, however many answers came in between.
-    const silentMs = now - Math.min(sentAt, this.#lastHeardAt)
+    const silentMs = now - Math.min(sentAt, this.#aliveAt)
     this.#lastHeardAt = now
+    this.#aliveAt = Math.max(this.#aliveAt, sentAt)
     if (silentMs > this.#settings.silenceMs()) this.#doubt()
   }
 

@@ -113,7 +113,8 @@ export class Nodes {
    */
   looked(startedAt: number, answered: Look['answered'], replaced: ReadonlySet<string>): void {
     const queues = [...this.#queues.values()]
-    const certain = queues.filter((queue) => queue.ready && queue.doubtfulSince === undefined)
+    // One that hangs is no witness, even if nobody was elected in its place.
+    const certain = queues.filter((queue) => queue.ready && queue.isCertain())
     for (const queue of queues) {
       if (queue.doubtfulSince === undefined) continue
       // It was this process that stood still, when all of them seem to have been silent.

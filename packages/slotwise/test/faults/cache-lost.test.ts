@@ -104,8 +104,9 @@ it('a process that stood still as long as a primary that was replaced is not tol
       .toBe(theirs.length)
     const readBefore = tallies[0]?.reads ?? 0
     stalled.child.kill('SIGCONT')
-    // Reads that begin now are on their way to the one that hangs, which answers them as soon as it goes on.
-    await sleep(30)
+    // Reads that begin now are on their way to the one that hangs as the others say who owns what; it answers them as soon
+    // as it goes on.
+    await sleep(100)
     await cluster.resume(primary)
     // Without which nothing would be shown here: the old one does answer with what it held.
     const held = (await plainly).map((bytes) => bytes && Number(JSON.parse(bytes.subarray(29).toString())))

@@ -28,6 +28,8 @@ export class ScriptedNode {
   epoch: number
   /** What it answers to a command instead of carrying it out. */
   instead: (line: string) => Answer | undefined = () => undefined
+  /** What it waits for before it looks at a command, and at those that come behind it on that connection. */
+  gate: (line: string) => Promise<void> | undefined = () => undefined
   port = 0
   readonly #cluster: ScriptedCluster
   readonly #server: Server
@@ -88,9 +90,19 @@ export class ScriptedNode {
     const session = { name: '', queued: undefined as string[][] | undefined }
     this.#sessions.add(session)
     socket.on('close', () => this.#sessions.delete(session))
+    let before: Promise<void> | undefined
     const parser = new RespParser((command) => {
       const words = Array.isArray(command) ? command.map(String) : []
-      socket.write(encoded(this.#inSession(session, words)))
+      const answer = () => {
+        socket.write(encoded(this.#inSession(session, words)))
+      }
+      const gate = this.gate(words.join(' '))
+      if (before === undefined && gate === undefined) return answer()
+      const mine = Promise.all([before, gate]).then(() => {
+        answer()
+        if (before === mine) before = undefined
+      })
+      before = mine
     })
     socket.on('data', (chunk) => parser.push(chunk))
   }

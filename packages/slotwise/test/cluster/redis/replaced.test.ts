@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type CommandCall, keyOf, type RedisPort, slotOf } from '../../../src/redis/index.js'
+import { ADAPTERS } from '../../support/adapters.js'
+import { ScriptedCluster, type ScriptedNode } from '../../support/scripted-cluster.js'
+
+const space = { namespace: '', pattern: 'test', name: 'replaced' }
+const key = keyOf(space, 'a')
+const readOf = (what: string) =>
+  ({ key, command: ['HGET', key, what], repeat: 'safe' }) as const satisfies CommandCall
+
+const isRead = (line: string) => /^hget /i.test(line)
+
+const NODE_TIMEOUT_MS = 600
+/** A node that was silent for so long may have been replaced. */
+const SILENT_MS = NODE_TIMEOUT_MS / 2 + 100
+
+/** This whole process stands still, and its clock goes on. */
+function standStill(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SILENT_MS)
+}
+
+/** Something to wait for until it is opened. */
+function door() {
+  let open: () => void = () => {}
+  const opened = new Promise<void>((resolve) => (open = resolve))
+  return { opened, open: () => open() }
+}
+
+describe.each(ADAPTERS)('over %s, a primary that does not know that it was replaced', (_, connect) => {
+  let cluster: ScriptedCluster
+  let port: RedisPort
+  let old: ScriptedNode
+  let taker: ScriptedNode
+  beforeEach(async () => {
+    cluster = await ScriptedCluster.start('none', 'none', 'none')
+    // Looks come only when the port asks for them itself.
+    const options = { nodeTimeoutMs: NODE_TIMEOUT_MS, topologyRefreshMs: 60_000 }
+    port = await connect({ ...options, nodes: cluster.addresses, retryBackoffMs: { min: 1, max: 4 } })
+    const known = cluster.nodes.find((node) => node.owned.has(slotOf(key)))
+    const other = cluster.nodes.find((node) => node !== known)
+    expect.assert(known !== undefined && other !== undefined)
+    ;[old, taker] = [known, other]
+    for (const [node, value] of [
+      [old, 'old'],
+      [taker, 'new'],
+    ] as const)
+      node.instead = (line) => (isRead(line) ? value : undefined)
+  })
+  afterEach(async () => {
+    await port.close()
+    await cluster[Symbol.asyncDispose]()
+  })
+
+  const takeOver = () => {
+    cluster.assign([...old.owned], taker.id)
+    taker.epoch = ++cluster.epochKnown
+  }
+  const readInBorrowed = (what: string) =>
+    port.borrow({ key }, (connection) => connection.call(readOf(what).command))
+
+  it('is not believed for an answer of before, which lay in the socket while this process stood still', async () => {
+    const hangs = door()
+    let late: Promise<unknown> | undefined
+    old.instead = (line) => {
+      if (!isRead(line)) return undefined
+      if (late !== undefined) return 'old'
+      standStill()
+      takeOver()
+      old.gate = () => hangs.opened
+      late = port.call(readOf('late'))
+      return 'old'
+    }
+    const asked = taker.asked('CLUSTER NODES')
+    expect(await port.call(readOf('early'))).toBe('new')
+    // It hangs still, and is no witness that the others would have to wait for.
+    expect(taker.asked('CLUSTER NODES') - asked).toBeLessThan(6)
+    hangs.open()
+    expect(await late).toBe('new')
+  })
+
+  it('is doubted again by its silence, which that answer did not end', async () => {
+    const hangs = door()
+    let isStill = false
+    old.instead = (line) => {
+      if (!isRead(line)) return undefined
+      if (isStill) return 'old'
+      isStill = true
+      standStill()
+      old.gate = () => hangs.opened
+      return 'old'
+    }
+    // It is the owner still when the others are asked.
+    expect(await port.call(readOf('early'))).toBe('old')
+    const late = port.call(readOf('late'))
+    await sleep(20)
+    takeOver()
+    hangs.open()
+    expect(await late).toBe('new')
+  })
+
+  it.each([
+    ['a call', (what: string) => port.call(readOf(what))],
+    ['a call on a connection of its own', readInBorrowed],
+  ])(
+    'is not believed for what was asked before the others were, however late it answers %s',
+    async (_what, read) => {
+      // A connection of its own that is there.
+      expect(await read('first')).toBe('old')
+      const [hangs, latest] = [door(), door()]
+      old.gate = (line) => (line.endsWith('late') ? latest.opened : hangs.opened)
+      standStill()
+      const early = port.call(readOf('early'))
+      const late = read('late').catch((error: unknown) => error)
+      takeOver()
+      await sleep(20)
+      hangs.open()
+      expect(await early).toBe('new')
+      latest.open()
+      expect(await late).not.toBe('old')
+    },
+  )
+
+  it('is not believed for what it answers after a silence, nor before the others are asked', async () => {
+    const hangs = door()
+    old.gate = () => hangs.opened
+    const call = port.call(readOf('call'))
+    takeOver()
+    await sleep(SILENT_MS)
+    hangs.open()
+    expect(await call).toBe('new')
+  })
+})
