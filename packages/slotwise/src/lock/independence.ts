@@ -28,14 +28,26 @@ export async function identityOf(port: RedisPort, options: CallOptions): Promise
   }
 }
 
+/** In which reign each primary is, by its id: what replication calls a history of writes, from a start or promotion on. */
+export type Reigns = ReadonlyMap<string, string>
+
 /**
- * Whether every primary that answers tells which run of a server it is, by which the scripts know that it may have forgotten.
+ * In which reign the primaries that answer are, by which the scripts know that they may have forgotten.
  *
  * @throws ConfigurationError one will not say
  */
-export async function refuseUnknownRuns(port: RedisPort, options: CallOptions): Promise<void> {
-  await ask(port, ['INFO', 'server'], WAS_RESTARTED, options)
+export async function reignsOf(port: RedisPort, options: CallOptions): Promise<Reigns> {
+  const known = new Map<string, string>()
+  for (const { id, text } of await askEach(port, ['INFO', 'replication'], WAS_RESTARTED, options)) {
+    const reign = reignIn(text)
+    if (reign !== undefined) known.set(id, reign)
+  }
+  return known
 }
+
+/** The reign in what a server tells of its replication. */
+export const reignIn = (replication: string): string | undefined =>
+  /master_replid:(\w{40})/.exec(replication)?.[1]
 
 /** What is not known of a server that refuses a command, and what to do about it. */
 interface Unknown {
@@ -50,15 +62,21 @@ const WAS_RESTARTED: Unknown = {
 }
 
 async function ask(
+  ...asked: readonly [RedisPort, readonly [string, ...string[]], Unknown, CallOptions]
+): Promise<readonly string[]> {
+  return (await askEach(...asked)).map(({ text }) => text)
+}
+
+async function askEach(
   port: RedisPort,
   command: readonly [string, ...string[]],
   { whether, remedy }: Unknown,
   options: CallOptions,
-): Promise<readonly string[]> {
+): Promise<readonly { readonly id: string; readonly text: string }[]> {
   const answers = await port.onEachPrimary(command, options)
-  const said: string[] = []
+  const said: { id: string; text: string }[] = []
   for (const { node, result } of answers) {
-    if (result.status === 'fulfilled') said.push(textOf(result.value))
+    if (result.status === 'fulfilled') said.push({ id: node.id, text: textOf(result.value) })
     else if (result.reason instanceof ReplyError) {
       throw new ConfigurationError(
         `whether ${node.host}:${node.port} ${whether} is not known, since it refuses ${command.join(' ')}; ${remedy}`,

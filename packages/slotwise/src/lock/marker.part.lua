@@ -1,52 +1,53 @@
 -- What the marker of a slot, one for all locks of it, says to whoever wants one: for how long none is given, and the next token.
 --
--- The marker is a hash: h the largest token, r the run of the server that knows of all grants, s since when, m the longest time
--- that anybody may hold a lock; and behind an l, for each name of locks, the s since which somebody has looked at its longest time.
--- A server that was started or promoted since may have forgotten grants: it gives none until those are over, and notes when it has
--- seen that first. For how long, only who has looked since can say: another process may have raised the longest time after this one
--- had looked, held a lock, and be forgotten. Whoever gives the token writes it to h.
+-- The marker is a hash: h the largest token, r the reign of the primary that knows of all grants, p the run of its process, s since
+-- when, m the longest time that anybody may hold a lock.
+-- A reign is what replication calls a history of writes: every start and every promotion of a primary begins one. Whoever is in
+-- another than the marker names may have forgotten grants: it gives none until those are over, and notes when it has seen that
+-- first. For how long, only who has looked since can say: another process may have raised the longest time after this one had
+-- looked, held a lock, and be forgotten. Whoever gives the token writes it to h.
 --
 -- @key marker
 -- @arg longest_ms  how long any lock may be held without being extended; 0 gives locks after a restart too
 -- @arg least       least token, if the server's clock is not to be it; 0 for none
 -- @arg now_us      the server's clock
--- @arg name        of the locks
--- @arg looked      the s that was answered before the longest time was looked at; empty for none, * where others are asked as well
--- @return ms for which no lock is given, 0 for none, -1 until the longest time has been looked at; the next token, or s
-local longest, least, clock, name = ARGV[1], ARGV[2], ARGV[3], 'l' .. ARGV[4]
-local mark = redis.call('HMGET', KEYS[1], 'h', 'r', 's', 'm', name)
+-- @arg looked      a reign that was known before the longest time was looked at; empty for none
+-- @return ms for which no lock is given, 0 for none, -1 until the longest time has been looked at; the next token, or the reign
+local longest, least, clock, looked = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local mark = redis.call('HMGET', KEYS[1], 'h', 'r', 's', 'm', 'p')
 
 if longest > 0 then
   local now = math.floor(clock / 1000)
   local known = tonumber(mark[4]) or 0
   longest = math.max(longest, known)
-  local server = redis.call('INFO', 'server')
-  local at = string.find(server, 'run_id:', 1, true)
-  local run = string.sub(server, at + 7, at + 46)
-  local since = tonumber(mark[3]) or 0
-  local begins = mark[2] ~= run or since > now
-  if begins then
-    since = now
-    -- The first lock of this slot, or all is forgotten: only a server that was up all the time, and never a replica, can tell.
-    if not mark[2] then
-      local up = string.find(server, 'uptime_in_seconds:', 1, true) + 18
-      local uptime = tonumber(string.sub(server, up, string.find(server, '\r', up, true) - 1))
-      local never = 'master_replid2:' .. string.rep('0', 40)
-      -- What it may have forgotten is from before its start: locks of another name may be held for longer than these.
-      if (uptime - 1) * 1000 > longest and string.find(redis.call('INFO', 'replication'), never, 1, true) then
-        since = now - (uptime - 1) * 1000
+  local replication = redis.call('INFO', 'replication')
+  local at = string.find(replication, 'master_replid:', 1, true)
+  local reign = string.sub(replication, at + 14, at + 53)
+  local since, run = tonumber(mark[3]) or 0, mark[5] or ''
+  if mark[2] ~= reign or since > now then
+    local server = redis.call('INFO', 'server')
+    local never = string.find(replication, 'master_replid2:' .. string.rep('0', 40), 1, true)
+    at = string.find(server, 'run_id:', 1, true)
+    -- A primary without replicas gives its reign another name after an hour (repl-backlog-ttl), and no earlier name then.
+    local same = never and since <= now and string.sub(server, at + 7, at + 46) == run
+    run = string.sub(server, at + 7, at + 46)
+    if not same then
+      since = now
+      -- The first lock of this slot, or all is forgotten: only a server that was up all the time, and never a replica, can tell.
+      if not mark[2] and never then
+        local up = string.find(server, 'uptime_in_seconds:', 1, true) + 18
+        local uptime = tonumber(string.sub(server, up, string.find(server, '\r', up, true) - 1))
+        -- What it may have forgotten is from before its start: locks of another name may be held for longer than these.
+        if (uptime - 1) * 1000 > longest then since = now - (uptime - 1) * 1000 end
       end
     end
+    known = 0
   end
-  local told = string.format('%.0f', since)
-  local isLooked = not begins and (mark[5] == told or ARGV[5] == told)
-  local isNews = isLooked and mark[5] ~= told
-  if begins or known < longest or isNews then
+  if known < longest then
     redis.call('HDEL', KEYS[1], 'w')
-    redis.call('HSET', KEYS[1], 'r', run, 's', told, 'm', longest)
-    if isNews then redis.call('HSET', KEYS[1], name, told) end
+    redis.call('HSET', KEYS[1], 'r', reign, 'p', run, 's', string.format('%.0f', since), 'm', longest)
   end
-  if not isLooked and ARGV[5] ~= '*' then return -1, told end
+  if looked ~= reign then return -1, reign end
   if since > 0 and since + longest > now then return since + longest - now, 0 end
 end
 

@@ -3,6 +3,7 @@ import { type Key, keyOf, readKey } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import type { RedisPort, Reply } from '../redis/port.js'
 import { SLOTS, slotOf } from '../slots.js'
+import { reignIn } from './independence.js'
 import * as scripts from './scripts.js'
 
 let tags: readonly string[] | undefined
@@ -164,9 +165,14 @@ export async function renewMarkers(
   from: Place,
   { namespaces = [port.namespace], to, ...options }: RenewMarkersOptions = {},
 ): Promise<number> {
+  const taker = to ?? port.topology().ownerOf(slots[0] ?? 0)
+  const reign = taker && (await lineageOf(port, taker, options))
+  const before = await lineageOf(port, from, options)
   const args = {
-    from: await runOf(port, from, options),
-    to: to === undefined ? '' : await runOf(port, to, options),
+    // Whoever handed over in a failover is a replica by now, and in the reign of the one that took over.
+    from: (before.isPrimary ? before.reign : reign?.earlier) ?? '',
+    run: before.isPrimary && before.earlier === NEVER ? before.run : '',
+    to: to === undefined ? '' : (reign?.reign ?? ''),
   }
   const repeat = to === undefined ? 'unsafe' : 'safe'
   const markers = namespaces.flatMap((namespace) => slots.map((slot) => markerOf(namespace, slot)))
@@ -183,9 +189,29 @@ export async function renewMarkers(
   return renewed
 }
 
-async function runOf(port: RedisPort, { id, host, port: at }: Place, options: CallOptions): Promise<string> {
+/** No reign: what a primary that never was a replica says of the one before. */
+const NEVER = '0'.repeat(40)
+
+interface Lineage {
+  readonly isPrimary: boolean
+  readonly run: string
+  readonly reign: string
+  /** The reign that its own began in. */
+  readonly earlier: string | undefined
+}
+
+async function lineageOf(
+  port: RedisPort,
+  { id, host, port: at }: Place,
+  options: CallOptions,
+): Promise<Lineage> {
   const node = port.topology().nodes.some((one) => one.id === id) ? id : `${host}:${at}`
-  const run = /run_id:(\w{40})/.exec(String(await port.onNode(node, ['INFO', 'server'], options)))?.[1]
-  if (run === undefined) throw new ConfigurationError(`${host}:${at} does not say which run it is`)
-  return run
+  const info = async (section: string) => String(await port.onNode(node, ['INFO', section], options))
+  const [server, replication] = await Promise.all([info('server'), info('replication')])
+  const run = /run_id:(\w{40})/.exec(server)?.[1]
+  const reign = reignIn(replication)
+  if (run === undefined || reign === undefined)
+    throw new ConfigurationError(`${host}:${at} does not say which run it is, or in which reign`)
+  const isPrimary = /role:master/.test(replication)
+  return { isPrimary, run, reign, earlier: /master_replid2:(\w{40})/.exec(replication)?.[1] }
 }

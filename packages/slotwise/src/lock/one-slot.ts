@@ -7,9 +7,9 @@ import { Readiness } from '../redis/readiness.js'
 import { slotOf } from '../slots.js'
 import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
 import type { Clocks } from './deadline.js'
-import { refuseUnknownRuns } from './independence.js'
+import { type Reigns, reignsOf } from './independence.js'
 import { Line } from './line.js'
-import { Looks } from './looks.js'
+import { LOOK_MS, Looks } from './looks.js'
 import { markerOf, raisedTo } from './markers.js'
 import { type LocksOptions, reporter } from './options.js'
 import { checkedLongest } from './requests.js'
@@ -29,8 +29,7 @@ export interface OneSlotOptions {
   readonly report: (error: unknown) => void
 }
 
-/** A look at the servers is not to cost more than the request it is made for. */
-const LOOK_MS = 1000
+const NONE: Reigns = new Map()
 /** A server that changes its mind so often meanwhile is asked another time. */
 const MOST_LOOKS = 3
 
@@ -45,8 +44,8 @@ export class OneSlot implements Authority {
   readonly #scripts: Pick<typeof scripts, 'extend' | 'release'>
   /** How long any lock of this name may be held without being extended, in any process: only ever raised. */
   #longestMs: number
-  /** Whether any server has been told how long that is: it may be asked for it when another has forgotten the locks. */
-  #isTold = false
+  /** By primary: in which it was known to be before that was looked at last. */
+  readonly #reigns = new Map<string, string>()
 
   constructor(port: RedisPort, clocks: Clocks, options: OneSlotOptions) {
     this.#port = port
@@ -71,14 +70,15 @@ export class OneSlot implements Authority {
 
   async #look(): Promise<void> {
     const { evictionCheck, quarantine, report } = this.#options
-    if (quarantine) await refuseUnknownRuns(this.#port, { deadlineMs: LOOK_MS })
+    const reigns = quarantine ? await reignsOf(this.#port, { deadlineMs: LOOK_MS }) : NONE
     await checkEviction(this.#port, 'locks', {
       check: evictionCheck,
       report,
       deadlineMs: LOOK_MS,
       ends: true,
     })
-    await this.#raise()
+    if (!(await this.#raise())) return
+    for (const [id, reign] of reigns) this.#reigns.set(id, reign)
   }
 
   /** Whether anybody answers: where nobody does, nobody gives locks either. */
@@ -86,20 +86,20 @@ export class OneSlot implements Authority {
     const { maxTtlMs } = this.#options
     const longest = await raisedTo(this.#port, maxTtlMs, this.#options, { deadlineMs: LOOK_MS })
     this.#longestMs = Math.max(this.#longestMs, longest ?? 0)
-    this.#isTold ||= longest !== undefined
     return longest !== undefined
   }
 
   async acquire(ask: Ask, options: CallOptions): Promise<Answer> {
     const { quarantine } = this.#options
-    if (quarantine && !this.#isTold) await this.#looks.anew()
+    const owner = this.#port.topology().ownerOf(slotOf(ask.key))?.id ?? ''
     const clock = new ServerClock(this.#port, this.#clocks)
-    let answer = await this.#ask(ask, '', options)
+    let answer = await this.#ask(ask, this.#reigns.get(owner) ?? '', options)
     // Another process may have raised the longest time since this one looked, and the server have forgotten its locks.
     for (let looks = 0; answer.kind === 'unseen'; looks++) {
       if (looks === MOST_LOOKS) throw new RedisUnavailableError('the server changes while it is asked')
       await this.#looks.anew()
-      answer = await this.#ask(ask, answer.since, options)
+      this.#reigns.set(owner, answer.reign)
+      answer = await this.#ask(ask, answer.reign, options)
     }
     // Tokens that grow after a loss take clocks that agree: a server's that cannot be believed is not believed once.
     const wrong =
@@ -113,7 +113,7 @@ export class OneSlot implements Authority {
     looked: string,
     options: CallOptions,
   ): Promise<scripts.Granted | scripts.Refused> {
-    const { quarantine, permits, knownAs } = this.#options
+    const { quarantine, permits } = this.#options
     const keys = { lock: key, marker: quarantine ? markerOf(this.#port.namespace, slotOf(key)) : key }
     const args = {
       owner,
@@ -122,7 +122,6 @@ export class OneSlot implements Authority {
       least: 0,
       wait_ms: waitMs,
       label: holder,
-      name: knownAs,
       looked,
     }
     return permits === undefined

@@ -1,5 +1,4 @@
 import {
-  ConfigurationError,
   LockUnavailableError,
   type NodeRefusal,
   RedisUnavailableError,
@@ -7,20 +6,18 @@ import {
 } from '../errors.js'
 import { type Key, readKey } from '../keys.js'
 import type { CallOptions } from '../options.js'
-import { checkEviction } from '../redis/eviction.js'
 import type { RedisPort } from '../redis/port.js'
-import { Readiness } from '../redis/readiness.js'
 import { slotOf } from '../slots.js'
 import { publish } from '../telemetry.js'
 import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
 import { type Clocks, pause } from './deadline.js'
-import { Debts } from './debts.js'
-import { type Identity, identityOf, refuseSame } from './independence.js'
-import { markerOf, raisedTo } from './markers.js'
+import { LOOK_MS } from './looks.js'
+import { markerOf } from './markers.js'
 import type { OneSlotOptions } from './one-slot.js'
 import * as scripts from './scripts.js'
 import { ServerClock } from './server-clock.js'
 import { freeAfter, tally } from './tally.js'
+import { type Voter, Voters } from './voters.js'
 
 /** Settings of {@link Quorum}. */
 export interface QuorumOptions extends OneSlotOptions {
@@ -28,8 +25,6 @@ export interface QuorumOptions extends OneSlotOptions {
   readonly nodeTimeoutMs: number | undefined
 }
 
-/** A look at the servers is not to cost more than the request it is made for. */
-const LOOK_MS = 1000
 /** How long a node has: far less than the lock lasts, so that one that hangs costs little of it. */
 const ANSWER_MS = { most: 50, enough: 10 }
 /** Who was turned away asks again within so long, at any time of it: those who met do not meet again. */
@@ -49,16 +44,6 @@ type Vote =
 type Refused = Exclude<Vote, { kind: 'held' }>
 type Counted = Vote & { readonly node: number }
 
-/** One server, or what a port takes for one. */
-interface Voter {
-  readonly port: RedisPort
-  readonly index: number
-  readonly debts: Debts
-  /** Once it was looked at: before that it has no vote. */
-  identity: Identity | undefined
-  looking: Promise<void> | undefined
-}
-
 /** A request while some have not answered it. */
 interface Attempt {
   readonly ask: Ask
@@ -73,74 +58,25 @@ interface Attempt {
  * other, and which tells the later holder a token above that of the earlier one.
  */
 export class Quorum implements Authority {
-  readonly #voters: readonly Voter[]
+  readonly #voters: Voters
   readonly #namespace: string
   readonly #clocks: Clocks
   readonly #options: QuorumOptions
-  readonly #quorum: number
-  readonly #readiness: Readiness
   /** Those that are not answered by all, by owner. */
   readonly #attempts = new Map<string, Attempt>()
-  /** How long any lock of this name may be held without being extended, in any process: only ever raised. */
-  #longestMs: number
   /** The largest token there was. */
   #seen = 0
-  /** What a look found when nobody waited for it. */
-  #wrong: ConfigurationError | undefined
 
   /** @throws ConfigurationError too few nodes, one twice, or of different namespaces */
   constructor(ports: readonly RedisPort[], clocks: Clocks, options: QuorumOptions) {
-    if (ports.length < 3)
-      throw new ConfigurationError(
-        `a majority takes at least three independent nodes, got ${ports.length}: with fewer, one that is away is an outage, and one that forgets is two holders`,
-      )
-    if (new Set(ports).size < ports.length)
-      throw new ConfigurationError('a node was given twice: it would vote twice')
-    const [first] = ports
-    this.#namespace = first?.namespace ?? ''
-    if (ports.some(({ namespace }) => namespace !== this.#namespace))
-      throw new ConfigurationError('all ports must have the same namespace: a lock has one key on all nodes')
+    this.#voters = new Voters(ports, clocks, options)
+    this.#namespace = ports[0]?.namespace ?? ''
     this.#clocks = clocks
     this.#options = options
-    this.#longestMs = options.maxTtlMs
-    this.#quorum = Math.floor(ports.length / 2) + 1
-    this.#voters = ports.map((port, index) => {
-      const debts = new Debts(port, clocks)
-      return { port, index, debts, identity: undefined, looking: undefined }
-    })
-    this.#readiness = new Readiness(() => this.#look(), options.report)
   }
 
-  async ready(): Promise<void> {
-    await this.#readiness.ready()
-    if (this.#wrong === undefined) return
-    // Looked at anew: it may have been put right.
-    await this.#look()
-  }
-
-  async #look(): Promise<void> {
-    await Promise.all(this.#voters.map((voter) => this.#lookAt(voter)))
-    this.#wrong = undefined
-  }
-
-  /** One that does not answer has no vote until it was looked at; the others go on. */
-  async #lookAt(voter: Voter): Promise<void> {
-    const { port } = voter
-    const identity = await identityOf(port, { deadlineMs: LOOK_MS })
-    if (identity === undefined) return
-    const { evictionCheck, report } = this.#options
-    await checkEviction(port, 'locks', { check: evictionCheck, report, deadlineMs: LOOK_MS, ends: true })
-    const all = this.#voters.map((other) => (other === voter ? identity : other.identity))
-    refuseSame(all)
-    // From here on it is compared with: of two that are looked at together the second finds the first.
-    voter.identity = identity
-    await this.#raise(voter)
-  }
-
-  /** A node that forgot is told again what the others know. */
-  async #raise({ port }: Voter): Promise<void> {
-    const longest = await raisedTo(port, this.#longestMs, this.#options, { deadlineMs: LOOK_MS })
-    this.#longestMs = Math.max(this.#longestMs, longest ?? 0)
+  ready(): Promise<void> {
+    return this.#voters.ready()
   }
 
   async acquire(ask: Ask, { signal, deadlineMs = ask.ttlMs }: CallOptions): Promise<Answer> {
@@ -160,12 +96,13 @@ export class Quorum implements Authority {
     this.#seen = Math.max(this.#seen, Number(token))
     const isAgreed = isGranted && (await this.#agree(attempt, answers, token, signal))
     const refused = counted.flatMap((one) => (one.kind === 'held' ? [] : [one]))
-    const rounds = !isGranted || granted.filter((one) => one.token === token).length >= this.#quorum ? 1 : 2
+    const rounds =
+      !isGranted || granted.filter((one) => one.token === token).length >= this.#voters.quorum ? 1 : 2
     // Who hangs is to be seen, though it be decided without it.
     void Promise.all(votes).then((all) => this.#tell(all, rounds))
     if (isAgreed) {
       const longestFirst = granted.map(({ remainingMs }) => remainingMs).toSorted((a, b) => b - a)
-      return { kind: 'held', token, remainingMs: longestFirst[this.#quorum - 1] ?? 0 }
+      return { kind: 'held', token, remainingMs: longestFirst[this.#voters.quorum - 1] ?? 0 }
     }
     this.#giveBack(attempt)
     signal?.throwIfAborted()
@@ -175,7 +112,7 @@ export class Quorum implements Authority {
   #askAll(attempt: Attempt, deadlineMs: number): readonly Promise<Vote>[] {
     const { ask, answers } = attempt
     const least = Math.max(Math.floor(this.#clocks.wallMs() * 1000), this.#seen + 1)
-    const asked = this.#voters.map((voter) => this.#ask(voter, ask, least, deadlineMs))
+    const asked = this.#voters.all.map((voter) => this.#ask(voter, ask, least, deadlineMs))
     this.#attempts.set(ask.owner, attempt)
     const heard = asked.map(async (answer, i) => {
       answers[i] = await answer
@@ -194,50 +131,43 @@ export class Quorum implements Authority {
     // It tries to reach it by itself.
     if (breaker.state === 'open') return unreachable(new RedisUnavailableError(breaker.reason))
     try {
-      if (voter.identity === undefined && !(await this.#lookNow(voter)))
+      if (voter.identity === undefined && !(await this.#voters.lookAt(voter)))
         return unreachable(new RedisUnavailableError('it did not say yet which server it is'))
       voter.debts.settle(key)
       const { quarantine } = this.#options
       const clock = new ServerClock(port, this.#clocks)
-      const answer = await scripts.acquire.run(
-        port,
-        { lock: key, marker: this.#markerOf(key) },
-        {
-          owner,
-          ttl_ms: ttlMs,
-          longest_ms: quarantine ? this.#longestMs : 0,
-          least,
-          wait_ms: 0,
-          label: holder,
-          name: this.#options.knownAs,
-          looked: '*',
-        },
-        { deadlineMs },
-      )
-      if (answer.kind === 'quarantined') this.#raise(voter).catch(this.#options.report)
-      if (answer.kind === 'done' || answer.kind === 'conflict' || answer.kind === 'unseen')
+      const primary = port.topology().ownerOf(slotOf(key))?.id ?? ''
+      const request = () =>
+        scripts.acquire.run(
+          port,
+          { lock: key, marker: this.#markerOf(key) },
+          {
+            owner,
+            ttl_ms: ttlMs,
+            longest_ms: quarantine ? this.#voters.longestMs : 0,
+            least,
+            wait_ms: 0,
+            label: holder,
+            looked: voter.reigns.get(primary) ?? '',
+          },
+          { deadlineMs },
+        )
+      let answer = await request()
+      if (answer.kind === 'unseen') {
+        await this.#voters.hear([{ voter, reigns: new Map([[primary, answer.reign]]) }])
+        answer = await request()
+      }
+      if (answer.kind === 'unseen')
+        return unreachable(new RedisUnavailableError('too few say for how long locks may be held'))
+      if (answer.kind === 'done' || answer.kind === 'conflict')
         throw new UnexpectedReplyError('a request for a lock was answered with something else')
       if (answer.kind !== 'held') return { holder: '', cause: undefined, ...answer }
       // It would give tokens, and end locks, at a time of its own.
-      const cause = quarantine ? clock.wrong(answer.nowMs, this.#longestMs) : undefined
+      const cause = quarantine ? clock.wrong(answer.nowMs, this.#voters.longestMs) : undefined
       return cause === undefined ? answer : { kind: 'clock', remainingMs: 0, holder: '', cause }
     } catch (cause) {
       return unreachable(cause)
     }
-  }
-
-  /** Whether it may vote now. */
-  async #lookNow(voter: Voter): Promise<boolean> {
-    voter.looking ??= this.#lookAt(voter).finally(() => {
-      voter.looking = undefined
-    })
-    try {
-      await voter.looking
-    } catch (error) {
-      if (error instanceof ConfigurationError) this.#wrong = error
-      throw error
-    }
-    return voter.identity !== undefined
   }
 
   #markerOf(key: Key): Key {
@@ -263,7 +193,7 @@ export class Quorum implements Authority {
 
   /** Whether a majority says yes; `false` as soon as the caller has given up. */
   async #decided(votes: readonly Promise<boolean>[], signal: AbortSignal | undefined): Promise<boolean> {
-    const decided = tally(votes, this.#quorum)
+    const decided = tally(votes, this.#voters.quorum)
     if (signal === undefined) return await decided
     let stop = () => {}
     const given = new Promise<false>((resolve) => {
@@ -285,7 +215,7 @@ export class Quorum implements Authority {
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
     const { key, owner } = attempt.ask
-    const raised = this.#voters.map(async ({ port }, i) => {
+    const raised = this.#voters.all.map(async ({ port }, i) => {
       const vote = await answers[i]
       if (attempt.isOver || vote?.kind !== 'held') return false
       if (vote.token >= token) return true
@@ -305,7 +235,7 @@ export class Quorum implements Authority {
   /** Frees it wherever it may be held; of nodes that have not answered yet once more when they have. */
   #giveBack(attempt: Attempt): void {
     attempt.isOver = true
-    for (const { index } of this.#voters) this.#undo(index, attempt.ask, attempt.answers[index])
+    for (const { index } of this.#voters.all) this.#undo(index, attempt.ask, attempt.answers[index])
   }
 
   #undo(node: number, { key, owner, ttlMs }: Ask, vote: Vote | undefined): void {
@@ -316,7 +246,7 @@ export class Quorum implements Authority {
 
   /** Never rejects. */
   async #free(node: number, key: Key, owner: string, forMs: number, isUnsure: boolean): Promise<void> {
-    const { port, debts } = this.#voters[node] as Voter
+    const { port, debts } = this.#voters.all[node] as Voter
     const freed = scripts.release.run(port, { lock: key }, { owner }, { deadlineMs: LOOK_MS })
     const verdict = await freed.catch(() => undefined)
     if (verdict === undefined || (isUnsure && verdict === 'not-ours'))
@@ -324,7 +254,7 @@ export class Quorum implements Authority {
   }
 
   #refusal(key: Key, refused: readonly (Refused & { node: number })[], isGranted: boolean): Answer {
-    const spared = this.#voters.length - this.#quorum
+    const spared = this.#voters.all.length - this.#voters.quorum
     const busy = refused.filter(({ kind }) => kind === 'busy')
     const quarantined = refused.filter(({ kind }) => kind === 'quarantined')
     const away = refused.length - busy.length - quarantined.length
@@ -349,7 +279,7 @@ export class Quorum implements Authority {
   }
 
   #refusalOf(node: number, key: Key, reason: NodeRefusal['reason'], cause: unknown): NodeRefusal {
-    const owner = this.#voters[node]?.port.topology().ownerOf(slotOf(key))
+    const owner = this.#voters.all[node]?.port.topology().ownerOf(slotOf(key))
     const name = owner === undefined ? `node ${node}` : `${owner.host}:${owner.port}`
     return { node: name, reason, ...(cause === undefined ? {} : { cause }) }
   }
@@ -368,20 +298,20 @@ export class Quorum implements Authority {
     ttlMs: number,
     { signal, deadlineMs = ttlMs }: CallOptions,
   ): Promise<Verdict> {
-    const said = this.#voters.map(({ port }) =>
+    const said = this.#voters.all.map(({ port }) =>
       scripts.extend.run(port, { lock: key }, { owner, ttl_ms: ttlMs }, { deadlineMs }),
     )
     const verdict = await this.#verdict(key, said, signal)
     // A minority may have been extended.
     if (verdict !== 'done')
-      for (const { index } of this.#voters) void this.#free(index, key, owner, ttlMs, false)
+      for (const { index } of this.#voters.all) void this.#free(index, key, owner, ttlMs, false)
     return verdict
   }
 
   release(key: Key, owner: string, deadlineMs: number): Promise<Verdict> {
     const attempt = this.#attempts.get(owner)
     if (attempt !== undefined) attempt.isOver = true
-    const said = this.#voters.map(async ({ port, debts }) => {
+    const said = this.#voters.all.map(async ({ port, debts }) => {
       try {
         return await scripts.release.run(port, { lock: key }, { owner }, { deadlineMs })
       } catch (error) {
@@ -408,7 +338,7 @@ export class Quorum implements Authority {
     })
     if (await this.#decided(votes, signal)) return 'done'
     signal?.throwIfAborted()
-    if (lost.length <= this.#voters.length - this.#quorum)
+    if (lost.length <= this.#voters.all.length - this.#voters.quorum)
       throw new LockUnavailableError(named(key), { cause: refused[0]?.cause, nodes: refused })
     return lost.includes('not-ours') ? 'not-ours' : 'over'
   }

@@ -1,11 +1,11 @@
 // Generated from renew.lua by `npm run generate`: change that file, not this one.
 import type { ScriptSource } from '../redis/script.js'
 
-const script: ScriptSource<'marker', 'from' | 'to'> = {
+const script: ScriptSource<'marker', 'from' | 'run' | 'to'> = {
   name: 'lock/renew',
   keys: ['marker'],
-  args: ['from', 'to'],
-  sha1: '0d452e71e8fba647e9c376fd84a1600efdc38bce',
-  source: "\n\n\n\n\n\n\n\nif redis.call('HGET', KEYS[1], 'r') ~= ARGV[1] then return 0 end\nlocal server = redis.call('INFO', 'server')\nlocal at = string.find(server, 'run_id:', 1, true)\nlocal run = string.sub(server, at + 7, at + 46)\nif ARGV[2] ~= '' and ARGV[2] ~= run then return 0 end\nredis.call('HDEL', KEYS[1], 'w')\nredis.call('HSET', KEYS[1], 'r', run)\nreturn 1\n",
+  args: ['from', 'run', 'to'],
+  sha1: '273c205ed6cceaf954b043dc23943164f02f6dff',
+  source: "\n\n\n\n\n\n\n\n\nlocal mark = redis.call('HMGET', KEYS[1], 'r', 'p')\nif not mark[1] or mark[1] ~= ARGV[1] and mark[2] ~= ARGV[2] then return 0 end\nlocal replication = redis.call('INFO', 'replication')\nlocal at = string.find(replication, 'master_replid:', 1, true)\nlocal reign = string.sub(replication, at + 14, at + 53)\nif ARGV[3] ~= '' and ARGV[3] ~= reign then return 0 end\nlocal server = redis.call('INFO', 'server')\nat = string.find(server, 'run_id:', 1, true)\nredis.call('HDEL', KEYS[1], 'w')\nredis.call('HSET', KEYS[1], 'r', reign, 'p', string.sub(server, at + 7, at + 46))\nreturn 1\n",
 }
 export default script

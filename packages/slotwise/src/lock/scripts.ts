@@ -28,8 +28,8 @@ export type Granted = { readonly nowMs: number } & (
 export type Refused =
   | { readonly kind: 'done'; readonly result: string }
   | { readonly kind: 'conflict'; readonly permits: number }
-  /** It may have forgotten locks, and nobody has looked since for how long they may be held. */
-  | { readonly kind: 'unseen'; readonly since: string }
+  /** It may have forgotten locks by its beginning, and whoever asks has not looked since for how long they may be held. */
+  | { readonly kind: 'unseen'; readonly reign: string }
 
 /** What is to be seen at a lock. */
 export type Seen =
@@ -88,7 +88,7 @@ function granted(reply: Reply): Granted | Refused {
     const [what] = rest
     if (kind === 2 && typeof what === 'string') return { kind: 'done', result: what }
     if (kind === -3 && typeof what === 'number') return { kind: 'conflict', permits: what }
-    if (kind === -4 && typeof what === 'string') return { kind: 'unseen', since: what }
+    if (kind === -4 && typeof what === 'string') return { kind: 'unseen', reign: what }
   }
   throw new UnexpectedReplyError('a request for a lock was answered with something else')
 }

@@ -19,14 +19,18 @@ for at = 23, #line, 35 do
   if tonumber(string.sub(line, at, at + 12)) > now then waiting = waiting + 1 end
 end
 
-local mark = redis.call('HMGET', KEYS[2], 'r', 's', 'm')
+local mark = redis.call('HMGET', KEYS[2], 'r', 's', 'm', 'p')
 local quarantine = 0
 if mark[1] and mark[3] then
-  local server = redis.call('INFO', 'server')
-  local at = string.find(server, 'run_id:', 1, true)
+  local replication = redis.call('INFO', 'replication')
   local since = tonumber(mark[2]) or 0
-  -- The server is another one than gave the last lock: the quarantine begins with the next request.
-  if mark[1] ~= string.sub(server, at + 7, at + 46) or since > now then since = now end
+  local same = string.find(replication, 'master_replid:' .. mark[1], 1, true)
+  -- Its reign was given another name, as marker.part.lua says.
+  if not same and string.find(replication, 'master_replid2:' .. string.rep('0', 40), 1, true) then
+    same = string.find(redis.call('INFO', 'server'), 'run_id:' .. (mark[4] or ''), 1, true)
+  end
+  -- The primary is another one than gave the last lock: the quarantine begins with the next request.
+  if not same or since > now then since = now end
   if since > 0 then quarantine = math.max(0, since + tonumber(mark[3]) - now) end
 end
 

@@ -57,7 +57,10 @@ const runId = (): string => randomBytes(20).toString('hex')
 function infoOf({ run, bornMs, wasReplica }: Life, nowMs: number): string {
   const uptime = Math.max(0, Math.floor((nowMs - bornMs) / 1000))
   const before = (wasReplica ? '1' : '0').repeat(40)
-  return `run_id:${run}\r\nuptime_in_seconds:${uptime}\r\nmaster_replid2:${before}\r\nmaxmemory:0\r\n`
+  const server = `run_id:${run}\r\nuptime_in_seconds:${uptime}\r\n`
+  // A promotion and a start end the one as well as the other.
+  const replication = `role:master\r\nmaster_replid:${run}\r\nmaster_replid2:${before}\r\n`
+  return `${server}${replication}maxmemory:0\r\n`
 }
 
 /** Repeats of what is harmless to repeat, as `connect` has them by default. */

@@ -50,6 +50,12 @@ const granted = (resource: string, from = locks) =>
     { timeout: 30_000, interval: 20 },
   )
 
+const others = (resource: string) => {
+  const owner = ownerOf(resource)
+  const to = port.topology().nodes.find(({ role, id }) => role === 'primary' && id !== owner?.id)
+  return { from: owner, to: `${to?.host}:${to?.port}` }
+}
+
 describe('a primary that dies while its replica had not heard of a lock', () => {
   const forgetful = async (resource: string, from: Locks) => {
     await (await granted(resource, from)).release()
@@ -83,12 +89,6 @@ describe('a primary that dies while its replica had not heard of a lock', () => 
 })
 
 describe('a slot that has moved', () => {
-  const others = (resource: string) => {
-    const owner = ownerOf(resource)
-    const to = port.topology().nodes.find(({ role, id }) => role === 'primary' && id !== owner?.id)
-    return { from: owner, to: `${to?.host}:${to?.port}` }
-  }
-
   it('gives locks at once by our hands, and keeps those that are held', { timeout: 60_000 }, async () => {
     const [one, two] = pair()
     const held = await granted(one)
@@ -135,6 +135,61 @@ describe('a planned failover', () => {
     expect((await tried(two)).acquired).toBe(true)
     await held.extend()
     expect(await held.release()).toBe(true)
+  })
+})
+
+describe('a primary that was replaced, and is a primary again without having been started anew', () => {
+  it('gives nothing that the one between gave, of which it had not heard', { timeout: 60_000 }, async () => {
+    const [resource] = pair()
+    await (await granted(resource)).release()
+    const owner = ownerOf(resource)
+    const once = indexOf(owner?.port)
+    const other = indexOf(port.topology().replicasOf(owner?.id ?? '')[0]?.port)
+    await failover({ ...options, from: `${owner?.host}:${owner?.port}` })
+    await vi.waitFor(() => expect(indexOf(ownerOf(resource)?.port)).toBe(other), { timeout: 10_000 })
+    await cluster.cutReplication(once)
+    const first = await granted(resource)
+    await cluster.kill(other)
+    const second = await granted(resource)
+    expect(indexOf(ownerOf(resource)?.port)).toBe(once)
+    expect(first.remainingMs()).toBe(0)
+    expect(second.token).toBeGreaterThan(first.token)
+    await second.release()
+    await cluster.heal()
+    await cluster.restart(other)
+  })
+})
+
+describe('a primary whose replicas are gone for so long that it calls its reign by another name', () => {
+  it('goes on giving locks, and so does whoever gets its slots', { timeout: 60_000 }, async () => {
+    const info = (id: string) => port.onNode(id, ['INFO', 'replication']).then(String)
+    const primaries = port.topology().nodes.filter(({ role }) => role === 'primary')
+    const infos = await Promise.all(primaries.map(({ id }) => info(id)))
+    const owner = primaries[infos.findIndex((text) => text.includes(`master_replid2:${'0'.repeat(40)}`))]
+    expect.assert(owner !== undefined)
+    const here = () => {
+      let found = pair()
+      while (ownerOf(found[0])?.id !== owner.id) found = pair()
+      return found
+    }
+    const [[moves], [stays]] = [here(), here()]
+    for (const resource of [moves, stays]) await (await granted(resource)).release()
+    const reign = async () => /master_replid:(\w+)/.exec(await info(owner.id))?.[1]
+    const before = await reign()
+    const replica = indexOf(port.topology().replicasOf(owner.id)[0]?.port)
+    await port.onNode(owner.id, ['CONFIG', 'SET', 'repl-backlog-ttl', 1])
+    await cluster.kill(replica)
+    await vi.waitFor(async () => expect(await reign()).not.toBe(before), { timeout: 20_000 })
+    await port.onNode(owner.id, ['CONFIG', 'SET', 'repl-backlog-ttl', 3600])
+    await cluster.restart(replica)
+    await cluster.whenHealthy()
+    await moveSlots({
+      ...options,
+      to: others(moves).to,
+      slots: [[slotFor(moves), slotFor(moves)]],
+      afterLosslessMove: async (slots, to, from) => void (await renewMarkers(port, slots, from, { to })),
+    })
+    for (const resource of [moves, stays]) expect((await tried(resource)).acquired).toBe(true)
   })
 })
 

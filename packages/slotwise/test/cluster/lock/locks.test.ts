@@ -331,7 +331,6 @@ describe('acquiring, by a clock of ours', () => {
             least: 0,
             wait_ms: 0,
             label: '',
-            name: '',
             looked: '',
           }
           const keys = { lock: key, marker: key }

@@ -170,6 +170,28 @@ describe('the longest time of a lock', () => {
   )
 })
 
+it('the longest time is looked at once, and again after each loss that there may have been, not with the first lock of a slot', async () => {
+  const port = redis.connect()
+  let looks = 0
+  const counting = portWith(port, {
+    pipeline: async (...asked: Parameters<RedisPort['pipeline']>) => {
+      looks++
+      return await port.pipeline(...asked)
+    },
+  })
+  const counted = new Locks(counting, { name: 'q', maxTtlMs: 10_000 })
+  await counted.ready()
+  const tryAll = async () => {
+    const outcomes = []
+    for (let i = 0; i < 50; i++) outcomes.push(await counted.tryAcquire(`r${i}`, { ttlMs: 5000 }))
+    return outcomes.filter(({ acquired }) => acquired).length
+  }
+  expect([await tryAll(), looks]).toEqual([50, 1])
+  forgetting()
+  // Once for each of the three primaries.
+  expect([await tryAll(), looks]).toEqual([0, 4])
+})
+
 describe('locks of one name', () => {
   const reckless = () => new Locks(redis.connect(), { name: 'q', maxTtlMs: 10_000, quarantine: false })
 

@@ -24,7 +24,7 @@ describe('a user who may not ask which run of the server it is', () => {
   const refusal = {
     code: 'CONFIGURATION',
     message: expect.stringMatching(
-      /forgot locks is not known.* INFO server; .*\+info.*quarantine: false/,
+      /forgot locks is not known.* INFO replication; .*\+info.*quarantine: false/,
     ) as string,
     cause: { replyCode: 'NOPERM' },
   }

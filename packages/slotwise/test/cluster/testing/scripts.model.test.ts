@@ -215,7 +215,6 @@ const change = (
   fc.oneof(fc.constant(''), rowLayout),
 ]
 
-const lockName = fc.constantFrom('lock:a', 'lock:b')
 
 /** How each script is called; what belongs to one pattern meets at one key. */
 const PATTERNS: Readonly<
@@ -257,7 +256,7 @@ const PATTERNS: Readonly<
     [expireNext, [token, ms]],
   ],
   lock: [
-    [acquireLock, [owner, ms, fc.constant(0), orNone, orNone, fc.constantFrom('', 'me'), lockName, orNone]],
+    [acquireLock, [owner, ms, fc.constant(0), orNone, orNone, fc.constantFrom('', 'me'), orNone]],
     [extendLock, [owner, ms]],
     [ratchetLock, [owner, fc.integer({ min: START_US - 20_000, max: START_US + 900_000 })]],
     [releaseLock, [owner]],
@@ -278,7 +277,6 @@ const PATTERNS: Readonly<
         fc.constantFrom('', 'me'),
         fc.integer({ min: 1, max: 2 }),
         fc.constantFrom(2, 2, 3),
-        lockName,
         orNone,
       ],
     ],
@@ -291,7 +289,7 @@ const PATTERNS: Readonly<
   ],
   'lock-marker': [
     [raiseLongest, [token, orNone]],
-    [renewMarker, [token, fc.constantFrom('', 'another')]],
+    [renewMarker, [token, fc.constantFrom('', 'another'), fc.constantFrom('', 'another')]],
   ],
   writebehind: [
     [acceptRow, change(fc.constantFrom('s', 'd'), fc.constantFrom('', 'idle'))],

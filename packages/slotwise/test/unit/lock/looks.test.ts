@@ -4,7 +4,7 @@ import { Looks } from '../../../src/lock/looks.js'
 describe('looks', () => {
   it('begin after they are asked for, and are shared by those who ask while one is under way', async () => {
     const ends: (() => void)[] = []
-    const looks = new Looks(() => new Promise((resolve) => void ends.push(resolve)))
+    const looks = new Looks(() => new Promise<void>((resolve) => void ends.push(resolve)))
     const first = looks.anew()
     await expect.poll(() => ends.length).toBe(1)
     const others = [looks.anew(), looks.anew()]

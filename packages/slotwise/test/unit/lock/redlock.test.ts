@@ -333,6 +333,23 @@ describe('a majority of independent nodes', () => {
     expect(next.token).toBeGreaterThan(lock.token)
   })
 
+  it.each([3, 5])(
+    'counts that another process holds locks for longer, which set this after it had looked, though a majority of %i forgets',
+    async (count) => {
+      const { contender, nodes, ports, time } = world(count, 5000)
+      const late = await contender()
+      const longer = Locks.redlock(ports, { name: 'test', maxTtlMs: 25_000 }, time.clocks())
+      const held = await longer.acquire('r', { ttlMs: 25_000 })
+      for (const { redis } of nodes.slice(0, (count + 1) / 2)) redis.restartEmpty()
+      await time.advance(100)
+      expect(await late.tryAcquire('r', { ttlMs: 5000 })).toMatchObject({ acquired: false })
+      await time.advance(7000)
+      held.assertHeld()
+      expect(await late.tryAcquire('r', { ttlMs: 5000 })).toMatchObject({ acquired: false })
+      expect(await late.tryAcquire('another', { ttlMs: 5000 })).toMatchObject({ reason: 'quarantined' })
+    },
+  )
+
   it('does not count a node that has forgotten the lock, so that no second majority forms around it', async () => {
     const { contender, set, nodes, time } = world(3, 5000)
     const locks = await contender()

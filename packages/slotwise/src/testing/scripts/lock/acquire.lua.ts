@@ -3,46 +3,47 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '4064b8e2c8d5fedae0ce024cf92a5d70bed33954',
+sha1: '997de1dee9fc109582bb2dc7c4636aa328a2d400',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let longest: lua.Value = lua.index(ARGV, 1)
 let least: lua.Value = lua.index(ARGV, 2)
 let clock: lua.Value = lua.index(ARGV, 3)
-let name: lua.Value = lua.concat("l", lua.index(ARGV, 4))
-let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", name)
+let looked: lua.Value = lua.index(ARGV, 4)
+let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p")
 if (lua.yes(lua.gt(longest, 0))) {
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
 let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
 longest = lua.max(longest, known)
-let server: lua.Value = redis.call("INFO", "server")
-let at: lua.Value = lua.find(server, "run_id:", 1, true)[0]
-let run: lua.Value = lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46))
+let replication: lua.Value = redis.call("INFO", "replication")
+let at: lua.Value = lua.find(replication, "master_replid:", 1, true)[0]
+let reign: lua.Value = lua.sub(replication, (lua.num(at) + 14), (lua.num(at) + 53))
 let since: lua.Value = lua.or(lua.tonumber(lua.index(mark, 3)), () => 0)
-let begins: lua.Value = lua.or(!lua.eq(lua.index(mark, 2), run), () => lua.gt(since, now))
-if (lua.yes(begins)) {
+let run: lua.Value = lua.or(lua.index(mark, 5), () => "")
+if ((lua.yes(!lua.eq(lua.index(mark, 2), reign)) || lua.yes(lua.gt(since, now)))) {
+let server: lua.Value = redis.call("INFO", "server")
+let never: lua.Value = lua.find(replication, lua.concat("master_replid2:", lua.rep("0", 40)), 1, true)[0]
+at = lua.find(server, "run_id:", 1, true)[0]
+let same: lua.Value = lua.and(lua.and(never, () => lua.le(since, now)), () => lua.eq(lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46)), run))
+run = lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46))
+if (!lua.yes(same)) {
 since = now
-if (!lua.yes(lua.index(mark, 2))) {
+if ((!lua.yes(lua.index(mark, 2)) && lua.yes(never))) {
 let up: lua.Value = (lua.num(lua.find(server, "uptime_in_seconds:", 1, true)[0]) + 18)
 let uptime: lua.Value = lua.tonumber(lua.sub(server, up, (lua.num(lua.find(server, "\r", up, true)[0]) - 1)))
-let never: lua.Value = lua.concat("master_replid2:", lua.rep("0", 40))
-if ((lua.yes(lua.gt((lua.num((lua.num(uptime) - 1)) * 1000), longest)) && lua.yes(lua.find(redis.call("INFO", "replication"), never, 1, true)[0]))) {
+if (lua.yes(lua.gt((lua.num((lua.num(uptime) - 1)) * 1000), longest))) {
 since = (lua.num(now) - lua.num((lua.num((lua.num(uptime) - 1)) * 1000)))
 }
 }
 }
-let told: lua.Value = lua.format("%.0f", since)
-let isLooked: lua.Value = lua.and(!lua.yes(begins), () => lua.or(lua.eq(lua.index(mark, 5), told), () => lua.eq(lua.index(ARGV, 5), told)))
-let isNews: lua.Value = lua.and(isLooked, () => !lua.eq(lua.index(mark, 5), told))
-if (((lua.yes(begins) || lua.yes(lua.lt(known, longest))) || lua.yes(isNews))) {
+known = 0
+}
+if (lua.yes(lua.lt(known, longest))) {
 redis.call("HDEL", lua.index(KEYS, 1), "w")
-redis.call("HSET", lua.index(KEYS, 1), "r", run, "s", told, "m", longest)
-if (lua.yes(isNews)) {
-redis.call("HSET", lua.index(KEYS, 1), name, told)
+redis.call("HSET", lua.index(KEYS, 1), "r", reign, "p", run, "s", lua.format("%.0f", since), "m", longest)
 }
-}
-if ((!lua.yes(isLooked) && lua.yes(!lua.eq(lua.index(ARGV, 5), "*")))) {
-return [-1, told]
+if (lua.yes(!lua.eq(looked, reign))) {
+return [-1, reign]
 }
 if ((lua.yes(lua.gt(since, 0)) && lua.yes(lua.gt((lua.num(since) + lua.num(longest)), now)))) {
 return [(lua.num((lua.num(since) + lua.num(longest))) - lua.num(now)), 0]
@@ -76,7 +77,7 @@ return lua.table([2, lua.index(saved, 6)])
 if (((lua.yes(live) && lua.yes(lua.eq(holder, owner))) && lua.yes(lua.index(saved, 3)))) {
 return lua.table([1, lua.index(saved, 3), (lua.num(ends) - lua.num(now$2)), now$2])
 }
-let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 7), lua.index(redis.ARGV, 8)])])]
+let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 7)])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$2])
 }

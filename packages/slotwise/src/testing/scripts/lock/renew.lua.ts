@@ -3,19 +3,22 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/renew',
-sha1: '0d452e71e8fba647e9c376fd84a1600efdc38bce',
+sha1: '273c205ed6cceaf954b043dc23943164f02f6dff',
 run(redis) {
-if (lua.yes(!lua.eq(redis.call("HGET", lua.index(redis.KEYS, 1), "r"), lua.index(redis.ARGV, 1)))) {
+let mark: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "r", "p")
+if ((!lua.yes(lua.index(mark, 1)) || (lua.yes(!lua.eq(lua.index(mark, 1), lua.index(redis.ARGV, 1))) && lua.yes(!lua.eq(lua.index(mark, 2), lua.index(redis.ARGV, 2)))))) {
+return 0
+}
+let replication: lua.Value = redis.call("INFO", "replication")
+let at: lua.Value = lua.find(replication, "master_replid:", 1, true)[0]
+let reign: lua.Value = lua.sub(replication, (lua.num(at) + 14), (lua.num(at) + 53))
+if ((lua.yes(!lua.eq(lua.index(redis.ARGV, 3), "")) && lua.yes(!lua.eq(lua.index(redis.ARGV, 3), reign)))) {
 return 0
 }
 let server: lua.Value = redis.call("INFO", "server")
-let at: lua.Value = lua.find(server, "run_id:", 1, true)[0]
-let run: lua.Value = lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46))
-if ((lua.yes(!lua.eq(lua.index(redis.ARGV, 2), "")) && lua.yes(!lua.eq(lua.index(redis.ARGV, 2), run)))) {
-return 0
-}
+at = lua.find(server, "run_id:", 1, true)[0]
 redis.call("HDEL", lua.index(redis.KEYS, 1), "w")
-redis.call("HSET", lua.index(redis.KEYS, 1), "r", run)
+redis.call("HSET", lua.index(redis.KEYS, 1), "r", reign, "p", lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46)))
 return 1
 },
 }

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/show',
-sha1: '9b560e8540f3bf854bc79caf839c26a29509baf2',
+sha1: '4a03bcb053459bbcca588cdcc34d94cb9f610911',
 run(redis) {
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
@@ -20,13 +20,16 @@ if (lua.yes(lua.gt(lua.tonumber(lua.sub(line, at, (lua.num(at) + 12))), now))) {
 waiting = (lua.num(waiting) + 1)
 }
 }
-let mark: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 2), "r", "s", "m")
+let mark: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 2), "r", "s", "m", "p")
 let quarantine: lua.Value = 0
 if ((lua.yes(lua.index(mark, 1)) && lua.yes(lua.index(mark, 3)))) {
-let server: lua.Value = redis.call("INFO", "server")
-let at$2: lua.Value = lua.find(server, "run_id:", 1, true)[0]
+let replication: lua.Value = redis.call("INFO", "replication")
 let since: lua.Value = lua.or(lua.tonumber(lua.index(mark, 2)), () => 0)
-if ((lua.yes(!lua.eq(lua.index(mark, 1), lua.sub(server, (lua.num(at$2) + 7), (lua.num(at$2) + 46)))) || lua.yes(lua.gt(since, now)))) {
+let same: lua.Value = lua.find(replication, lua.concat("master_replid:", lua.index(mark, 1)), 1, true)[0]
+if ((!lua.yes(same) && lua.yes(lua.find(replication, lua.concat("master_replid2:", lua.rep("0", 40)), 1, true)[0]))) {
+same = lua.find(redis.call("INFO", "server"), lua.concat("run_id:", lua.or(lua.index(mark, 4), () => "")), 1, true)[0]
+}
+if ((!lua.yes(same) || lua.yes(lua.gt(since, now)))) {
 since = now
 }
 if (lua.yes(lua.gt(since, 0))) {

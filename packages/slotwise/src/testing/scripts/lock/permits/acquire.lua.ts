@@ -3,46 +3,47 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/permits/acquire',
-sha1: '5634435f30a1c40f3d35cf8b73b4da1fe8e9e57c',
+sha1: '881448540497f8879322dcc4c1efb2a081031931',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let longest: lua.Value = lua.index(ARGV, 1)
 let least: lua.Value = lua.index(ARGV, 2)
 let clock: lua.Value = lua.index(ARGV, 3)
-let name: lua.Value = lua.concat("l", lua.index(ARGV, 4))
-let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", name)
+let looked: lua.Value = lua.index(ARGV, 4)
+let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p")
 if (lua.yes(lua.gt(longest, 0))) {
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
 let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
 longest = lua.max(longest, known)
-let server: lua.Value = redis.call("INFO", "server")
-let at: lua.Value = lua.find(server, "run_id:", 1, true)[0]
-let run: lua.Value = lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46))
+let replication: lua.Value = redis.call("INFO", "replication")
+let at: lua.Value = lua.find(replication, "master_replid:", 1, true)[0]
+let reign: lua.Value = lua.sub(replication, (lua.num(at) + 14), (lua.num(at) + 53))
 let since: lua.Value = lua.or(lua.tonumber(lua.index(mark, 3)), () => 0)
-let begins: lua.Value = lua.or(!lua.eq(lua.index(mark, 2), run), () => lua.gt(since, now))
-if (lua.yes(begins)) {
+let run: lua.Value = lua.or(lua.index(mark, 5), () => "")
+if ((lua.yes(!lua.eq(lua.index(mark, 2), reign)) || lua.yes(lua.gt(since, now)))) {
+let server: lua.Value = redis.call("INFO", "server")
+let never: lua.Value = lua.find(replication, lua.concat("master_replid2:", lua.rep("0", 40)), 1, true)[0]
+at = lua.find(server, "run_id:", 1, true)[0]
+let same: lua.Value = lua.and(lua.and(never, () => lua.le(since, now)), () => lua.eq(lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46)), run))
+run = lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46))
+if (!lua.yes(same)) {
 since = now
-if (!lua.yes(lua.index(mark, 2))) {
+if ((!lua.yes(lua.index(mark, 2)) && lua.yes(never))) {
 let up: lua.Value = (lua.num(lua.find(server, "uptime_in_seconds:", 1, true)[0]) + 18)
 let uptime: lua.Value = lua.tonumber(lua.sub(server, up, (lua.num(lua.find(server, "\r", up, true)[0]) - 1)))
-let never: lua.Value = lua.concat("master_replid2:", lua.rep("0", 40))
-if ((lua.yes(lua.gt((lua.num((lua.num(uptime) - 1)) * 1000), longest)) && lua.yes(lua.find(redis.call("INFO", "replication"), never, 1, true)[0]))) {
+if (lua.yes(lua.gt((lua.num((lua.num(uptime) - 1)) * 1000), longest))) {
 since = (lua.num(now) - lua.num((lua.num((lua.num(uptime) - 1)) * 1000)))
 }
 }
 }
-let told: lua.Value = lua.format("%.0f", since)
-let isLooked: lua.Value = lua.and(!lua.yes(begins), () => lua.or(lua.eq(lua.index(mark, 5), told), () => lua.eq(lua.index(ARGV, 5), told)))
-let isNews: lua.Value = lua.and(isLooked, () => !lua.eq(lua.index(mark, 5), told))
-if (((lua.yes(begins) || lua.yes(lua.lt(known, longest))) || lua.yes(isNews))) {
+known = 0
+}
+if (lua.yes(lua.lt(known, longest))) {
 redis.call("HDEL", lua.index(KEYS, 1), "w")
-redis.call("HSET", lua.index(KEYS, 1), "r", run, "s", told, "m", longest)
-if (lua.yes(isNews)) {
-redis.call("HSET", lua.index(KEYS, 1), name, told)
+redis.call("HSET", lua.index(KEYS, 1), "r", reign, "p", run, "s", lua.format("%.0f", since), "m", longest)
 }
-}
-if ((!lua.yes(isLooked) && lua.yes(!lua.eq(lua.index(ARGV, 5), "*")))) {
-return [-1, told]
+if (lua.yes(!lua.eq(looked, reign))) {
+return [-1, reign]
 }
 if ((lua.yes(lua.gt(since, 0)) && lua.yes(lua.gt((lua.num(since) + lua.num(longest)), now)))) {
 return [(lua.num((lua.num(since) + lua.num(longest))) - lua.num(now)), 0]
@@ -67,7 +68,7 @@ let held: lua.Value = ""
 let used: lua.Value = 0
 let soonest: lua.Value = 0
 let latest: lua.Value = now$2
-let told$2: lua.Value = ""
+let told: lua.Value = ""
 let from: lua.Value = 1
 for (let at$2 of lua.steps(1, lua.len(holders), 55)) {
 let ends: lua.Value = lua.tonumber(lua.sub(holders, (lua.num(at$2) + 22), (lua.num(at$2) + 34)))
@@ -97,19 +98,19 @@ if ((lua.yes(lua.eq(soonest, 0)) || lua.yes(lua.lt((lua.num(now$2) + lua.num(CLA
 soonest = (lua.num(now$2) + lua.num(CLAIM_MS))
 }
 latest = lua.max(latest, (lua.num(now$2) + lua.num(CLAIM_MS)))
-told$2 = lua.concat(told$2, first)
+told = lua.concat(told, first)
 }
 line = lua.sub(line, 40)
 }
-return [held, line, used, soonest, latest, told$2]
+return [held, line, used, soonest, latest, told]
 })
 const keep: lua.Value = lua.fn((KEYS$2: lua.Value, ARGV$3: lua.Value) => {
 let line$2: lua.Value = lua.index(ARGV$3, 2)
-let told$3: lua.Value = lua.index(ARGV$3, 5)
+let told$2: lua.Value = lua.index(ARGV$3, 5)
 redis.call("HSET", lua.index(KEYS$2, 1), "o", lua.index(ARGV$3, 1), "q", line$2, "p", lua.index(ARGV$3, 3))
 redis.call("PEXPIRE", lua.index(KEYS$2, 1), lua.index(ARGV$3, 4))
-for (let at$3 of lua.steps(1, lua.len(told$3), 22)) {
-redis.pcall("SPUBLISH", lua.index(KEYS$2, 1), lua.concat(lua.sub(told$3, at$3, (lua.num(at$3) + 21)), lua.sub(line$2, 1, 22)))
+for (let at$3 of lua.steps(1, lua.len(told$2), 22)) {
+redis.pcall("SPUBLISH", lua.index(KEYS$2, 1), lua.concat(lua.sub(told$2, at$3, (lua.num(at$3) + 21)), lua.sub(line$2, 1, 22)))
 }
 return []
 })
@@ -124,7 +125,7 @@ let now_us: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 10
 let now$3: lua.Value = lua.floor((lua.num(now_us) / 1000))
 let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "q", "p", "b")
 let permits$2: lua.Value = lua.tonumber(lua.or(lua.index(saved, 3), () => lua.index(redis.ARGV, 8)))
-let [held$2, line$3, used$2, soonest$2, latest$2, told$4]: lua.Value[] = [...lua.invoke(turns, [lua.table([]), lua.table([lua.or(lua.index(saved, 1), () => ""), lua.or(lua.index(saved, 2), () => ""), permits$2, now$3])])]
+let [held$2, line$3, used$2, soonest$2, latest$2, told$3]: lua.Value[] = [...lua.invoke(turns, [lua.table([]), lua.table([lua.or(lua.index(saved, 1), () => ""), lua.or(lua.index(saved, 2), () => ""), permits$2, now$3])])]
 let mine: lua.Value = lua.find(held$2, owner, 1, true)[0]
 if (lua.yes(mine)) {
 let token: lua.Value = lua.sub(held$2, (lua.num(mine) + 35), (lua.num(mine) + 50))
@@ -138,7 +139,7 @@ permits$2 = lua.tonumber(lua.index(redis.ARGV, 8))
 if (lua.yes(!lua.eq(permits$2, lua.tonumber(lua.index(redis.ARGV, 8))))) {
 return lua.table([-3, permits$2])
 }
-let [forgetful_ms, token$2]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 9), lua.index(redis.ARGV, 10)])])]
+let [forgetful_ms, token$2]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 9)])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$3])
 }
@@ -159,7 +160,7 @@ place = (lua.num(lua.len(line$3)) / 39)
 }
 if (lua.yes(!lua.eq(line$3, lua.or(lua.index(saved, 2), () => "")))) {
 redis.call("HDEL", lua.index(redis.KEYS, 1), "w")
-lua.invoke(keep, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([held$2, line$3, permits$2, lua.max((lua.num(latest$2) - lua.num(now$3)), wait, redis.call("PTTL", lua.index(redis.KEYS, 1))), told$4])])[0]
+lua.invoke(keep, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([held$2, line$3, permits$2, lua.max((lua.num(latest$2) - lua.num(now$3)), wait, redis.call("PTTL", lua.index(redis.KEYS, 1))), told$3])])[0]
 }
 if (lua.yes(lua.gt(shares, 1))) {
 soonest$2 = latest$2
@@ -179,7 +180,7 @@ if (lua.yes(!lua.eq(line$3, ""))) {
 keep_ms = lua.max(keep_ms, redis.call("PTTL", lua.index(redis.KEYS, 1)))
 }
 redis.call("HDEL", lua.index(redis.KEYS, 1), "b")
-lua.invoke(keep, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([held$2, line$3, permits$2, keep_ms, told$4])])[0]
+lua.invoke(keep, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([held$2, line$3, permits$2, keep_ms, told$3])])[0]
 if ((lua.yes(!lua.eq(lua.index(redis.ARGV, 6), "")) && lua.yes(lua.eq(shares, permits$2)))) {
 redis.call("HSET", lua.index(redis.KEYS, 1), "b", lua.index(redis.ARGV, 6))
 }
