@@ -24,7 +24,7 @@ export interface Lock extends AsyncDisposable {
   /** @throws LockLostError if it is not held any more */
   assertHeld(): void
   /**
-   * Counts the time anew from now on. Never brings back a lock whose time is over.
+   * Counts the time anew from now on, where it does not last for longer anyway. Never brings back a lock whose time is over.
    *
    * @param ttlMs as much as it was acquired with, unless told
    * @throws LockLostError if it is not held any more
@@ -62,14 +62,6 @@ export interface Grant {
   readonly deadline: { remainingMs(): number }
 }
 
-/** A request for more time. */
-interface Asked {
-  readonly number: number
-  /** When the lock is over if that is what the server does last. */
-  readonly ends: { remainingMs(): number }
-  isAnswered: boolean
-}
-
 const nothing = () => {}
 
 export class HeldLock implements Lock {
@@ -82,11 +74,6 @@ export class HeldLock implements Lock {
   /** On the monotonic clock: it extends itself up to here. */
   readonly #holdUntil: number
   #deadline: { remainingMs(): number }
-  /** Requests for more time, in the order in which they were sent, that may yet decide when it is over. */
-  readonly #asked = new Set<Asked>()
-  /** Number of the last of them that was granted. */
-  #granted = 0
-  #sent = 0
   #cancelDeadline = nothing
   #cancelExtension = nothing
   readonly #unwatch: () => void
@@ -130,40 +117,17 @@ export class HeldLock implements Lock {
       1,
       Math.min(options.deadlineMs ?? Number.POSITIVE_INFINITY, this.remainingMs()),
     )
-    // The answer may be lost, and the shorter time granted.
-    const sooner = counted(ttl)
-    if (sooner.remainingMs() < this.remainingMs()) {
-      this.#deadline = sooner
-      this.#arm()
-    }
-    const asked: Asked = { number: ++this.#sent, ends: sooner, isAnswered: false }
-    this.#asked.add(asked)
-    const verdict = await this.#keeper.extend(ttl, { ...options, deadlineMs }).finally(() => {
-      asked.isAnswered = true
-    })
+    const verdict = await this.#keeper.extend(ttl, { ...options, deadlineMs })
     // Whoever ends it may have done so already.
     if (verdict !== 'done' && this.#isEnding) return
     if (verdict !== 'done') this.#lose(verdict === 'over' ? 'expired' : 'taken')
     // Granted too late to be used: nobody is to wait for it.
     else if (this.remainingMs() === 0) void this.release()
     this.assertHeld()
-    this.#deadline = this.#settled(asked)
+    const granted = counted(ttl)
+    if (granted.remainingMs() <= this.remainingMs()) return
+    this.#deadline = granted
     this.#arm()
-  }
-
-  /**
-   * When it is over, now that this was granted. Others may be under way, or were sent later and got no answer: whichever the server
-   * has done last counts there, so the one that is over first counts here.
-   */
-  #settled(granted: Asked): { remainingMs(): number } {
-    const possible = [granted.ends]
-    if (granted.number < this.#granted) possible.push(this.#deadline)
-    this.#granted = Math.max(this.#granted, granted.number)
-    for (const one of this.#asked) {
-      if (one.isAnswered && one.number <= this.#granted) this.#asked.delete(one)
-      else possible.push(one.ends)
-    }
-    return possible.reduce((first, one) => (one.remainingMs() < first.remainingMs() ? one : first))
   }
 
   release(): Promise<boolean> {
@@ -223,7 +187,6 @@ export class HeldLock implements Lock {
     if (leftMs <= remainingMs) return
     const ttlMs = Math.min(this.#ttlMs, leftMs)
     try {
-      // A shorter time than there is would take some away.
       if (ttlMs > remainingMs) await this.extend(ttlMs, { deadlineMs: Math.ceil(this.#ttlMs / 4) })
       this.#extendLater(this.#ttlMs / 3)
     } catch {

@@ -131,7 +131,8 @@ export class OneSlot implements Authority {
 
   extend(key: Key, owner: string, ttlMs: number, options: CallOptions): Promise<Verdict> {
     const { extend } = this.#scripts
-    return extend.run(this.#port, { lock: key }, { owner, ttl_ms: ttlMs }, options)
+    const args = { owner, ttl_ms: ttlMs, longest_ms: this.#longestMs }
+    return extend.run(this.#port, { lock: key }, args, options)
   }
 
   release(key: Key, owner: string, deadlineMs: number): Promise<Verdict> {

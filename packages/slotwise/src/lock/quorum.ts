@@ -298,8 +298,9 @@ export class Quorum implements Authority {
     ttlMs: number,
     { signal, deadlineMs = ttlMs }: CallOptions,
   ): Promise<Verdict> {
+    const args = { owner, ttl_ms: ttlMs, longest_ms: this.#voters.longestMs }
     const said = this.#voters.all.map(({ port }) =>
-      scripts.extend.run(port, { lock: key }, { owner, ttl_ms: ttlMs }, { deadlineMs }),
+      scripts.extend.run(port, { lock: key }, args, { deadlineMs }),
     )
     const verdict = await this.#verdict(key, said, signal)
     // A minority may have been extended.

@@ -90,7 +90,7 @@ class PlainPermits {
   extend(owner: string, ttlMs: number): boolean {
     const mine = this.#holders.find((one) => one.owner === owner && one.token !== undefined)
     if (mine === undefined || mine.endsMs <= now) return false
-    mine.endsMs = now + ttlMs
+    mine.endsMs = Math.max(mine.endsMs, now + ttlMs)
     return true
   }
 
@@ -119,6 +119,7 @@ type Step = {
   readonly all: boolean
   readonly ttlMs: number
 }
+const LONGEST_MS = 3000
 const steps = fc.array(
   fc.record<Step>({
     kind: fc.constantFrom('ask', 'ask', 'ask', 'ask', 'try', 'extend', 'release', 'release', 'resize'),
@@ -126,7 +127,7 @@ const steps = fc.array(
     afterMs: fc.oneof({ weight: 5, arbitrary: fc.nat(400) }, { weight: 1, arbitrary: fc.nat(4000) }),
     who: fc.nat(6),
     all: fc.boolean(),
-    ttlMs: fc.integer({ min: 10, max: 3000 }),
+    ttlMs: fc.integer({ min: 10, max: LONGEST_MS }),
   }),
   { minLength: 20, maxLength: 40 },
 )
@@ -165,7 +166,11 @@ async function play(
       if (model.waiting > 0) seen.waited++
       if (model.used === model.permits) seen.full++
     } else if (kind === 'extend') {
-      assert.equal((await run(scripts.extend, owner, ttlMs)) === 1, model.extend(owner, ttlMs), 'extended')
+      assert.equal(
+        (await run(scripts.extend, owner, ttlMs, LONGEST_MS)) === 1,
+        model.extend(owner, ttlMs),
+        'extended',
+      )
     } else if (kind === 'release') {
       assert.equal((await run(scripts.release, owner)) === 1, model.release(owner), 'freed while held')
     } else if (permits > 2) {
@@ -218,6 +223,15 @@ describe('permits, by a clock of ours', () => {
     'brings back who is over': {
       acquire,
       extend: mutant(extend, '<= now then return 0', '<= 0 then return 0'),
+      release,
+    },
+    'takes away what was given, where it is asked for less': {
+      acquire,
+      extend: mutant(
+        extend,
+        'math.max(now + tonumber(ARGV[2]), math.min(before',
+        'math.min(now + tonumber(ARGV[2]), math.max(before',
+      ),
       release,
     },
     'does not call those behind who gives up': {

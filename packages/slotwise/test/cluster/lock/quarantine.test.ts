@@ -299,6 +299,16 @@ describe('clocks that disagree', () => {
     },
   )
 
+  it('leave nobody more than the longest time where one is set back and the lock extended', async () => {
+    const held = await tried('a')
+    expect.assert(held.acquired)
+    clock.advance(-60_000)
+    await held.lock.extend()
+    const other = await tried('a', new Locks(redis.connect(), { name: 'q', maxTtlMs: 10_000 }))
+    expect.assert(!other.acquired && other.reason === 'busy')
+    expect(other.retryAfterMs).toBeLessThanOrEqual(10_000)
+  })
+
   it('never make tokens go back, as long as the marker is there', async () => {
     const marked = new Locks(redis.connect(), { name: 'q', maxTtlMs: 3_600_000 * 24 })
     let last = 0n

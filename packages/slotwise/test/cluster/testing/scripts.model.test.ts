@@ -257,7 +257,7 @@ const PATTERNS: Readonly<
   ],
   lock: [
     [acquireLock, [owner, ms, fc.constant(0), orNone, orNone, fc.constantFrom('', 'me'), orNone]],
-    [extendLock, [owner, ms]],
+    [extendLock, [owner, ms, ms]],
     [ratchetLock, [owner, fc.integer({ min: START_US - 20_000, max: START_US + 900_000 })]],
     [releaseLock, [owner]],
     [showLock, []],
@@ -280,7 +280,7 @@ const PATTERNS: Readonly<
         orNone,
       ],
     ],
-    [extendPermits, [owner, ms]],
+    [extendPermits, [owner, ms, ms]],
     [releasePermits, [owner]],
     [resizePermits, [fc.constantFrom(2, 3)]],
   ],

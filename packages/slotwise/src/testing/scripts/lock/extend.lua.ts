@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/extend',
-sha1: '0b3520d4eeb5d9e834c7f98939de4725fb112226',
+sha1: '18adc94a4ff0a2e3add8a180dff6531234a540ca',
 run(redis) {
 let RETAIN_MS: lua.Value = 60000
 let ttl: lua.Value = lua.tonumber(lua.index(redis.ARGV, 2))
@@ -20,7 +20,8 @@ if (lua.yes(lua.index(saved, 4))) {
 ttl = (lua.num(ttl) + lua.num(RETAIN_MS))
 }
 redis.call("PEXPIRE", lua.index(redis.KEYS, 1), lua.max(ttl, redis.call("PTTL", lua.index(redis.KEYS, 1))))
-redis.call("HSET", lua.index(redis.KEYS, 1), "e", lua.format("%.0f", (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 2))))))
+let ends: lua.Value = lua.max((lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 2)))), lua.min(lua.tonumber(lua.index(saved, 2)), (lua.num(now) + lua.num(lua.tonumber(lua.index(redis.ARGV, 3))))))
+redis.call("HSET", lua.index(redis.KEYS, 1), "e", lua.format("%.0f", ends))
 return 1
 },
 }
