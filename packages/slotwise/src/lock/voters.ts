@@ -96,7 +96,7 @@ export class Voters {
     let answered = await this.#looks.anew()
     if (answered.size < this.quorum) {
       // Of some it may not have been known yet which servers they are.
-      await Promise.allSettled(this.all.map(({ identifying }) => identifying))
+      await Promise.allSettled(this.all.flatMap(({ identifying }) => identifying ?? []))
       answered = await this.#looks.anew()
     }
     if (answered.size < this.quorum) return

@@ -215,7 +215,6 @@ const change = (
   fc.oneof(fc.constant(''), rowLayout),
 ]
 
-
 /** How each script is called; what belongs to one pattern meets at one key. */
 const PATTERNS: Readonly<
   Record<string, readonly (readonly [ScriptSource, readonly fc.Arbitrary<Argument>[]])[]>
