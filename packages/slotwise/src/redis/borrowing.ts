@@ -9,7 +9,7 @@ import {
 import { slotOf } from '../slots.js'
 import { ABORTED, CallRecord, retried } from './call-events.js'
 import { unserved } from './connect-errors.js'
-import type { DedicatedConnection, NodeWitness } from './dedicated.js'
+import { type DedicatedConnection, isAnswer, type NodeWitness } from './dedicated.js'
 import type { Endpoint } from './link.js'
 import type { NodeQueue } from './node-queue.js'
 import type { Pool } from './pool.js'
@@ -156,7 +156,7 @@ export class Borrowing {
       const sent = (at: string) => [...head, ...tail(at)]
       let outcome: Attempt
       try {
-        outcome = await this.#attempt(way, where, sent, slot, deadlineAt, signal)
+        outcome = await this.#attempt(way, where, { sent, at: prefix.length }, slot, deadlineAt, signal)
       } catch (error) {
         signal?.throwIfAborted()
         if (!(error instanceof OutcomeUnknownError)) throw given(error)
@@ -206,7 +206,7 @@ export class Borrowing {
   async #attempt(
     way: Way,
     where: () => string,
-    commands: (node: string) => readonly Command[],
+    { sent, at }: { readonly sent: (node: string) => readonly Command[]; readonly at: number },
     slot: number | undefined,
     deadlineAt: number,
     signal: AbortSignal | undefined,
@@ -219,8 +219,9 @@ export class Borrowing {
     signal?.addEventListener('abort', giveUp, { once: true })
     const sentAt = performance.now()
     try {
-      const replies = await connection.raw(commands(connection.node), Math.max(1, deadlineAt - sentAt))
-      await this.#settings.witness.confirm(connection.node, slot, sentAt, deadlineAt)
+      const replies = await connection.raw(sent(connection.node), Math.max(1, deadlineAt - sentAt))
+      if (isAnswer(replies[at]))
+        await this.#settings.witness.confirm(connection.node, slot, sentAt, deadlineAt)
       return { replies, connection }
     } catch (error) {
       connection.close()

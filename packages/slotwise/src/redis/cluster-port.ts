@@ -382,11 +382,14 @@ export class ClusterPort implements RedisPort {
     sentAt: number,
     deadlineAt: number,
   ): Promise<void> {
-    const queue = this.#nodes.queueOf(address)
     if (slot === undefined || this.#watch.table.nodes.length < 2) return
     const unknown = (why: string) =>
       new OutcomeUnknownError(`${address} answered, but ${why}`, { node: address })
-    if (queue.isCertain() && sentAt >= queue.believedAt) return
+    const queue = this.#nodes.known(address)
+    if (queue === undefined) throw unknown('it had been replaced')
+    // A node of a cluster that knows of its successor says so; one that sentinels replaced may not have been told for seconds.
+    const isTold = this.#settings.sentinel === undefined
+    if (isTold && queue.isCertain() && sentAt >= queue.believedAt) return
     while (!queue.isCertain()) {
       if (performance.now() > deadlineAt) throw unknown('it may have been replaced')
       this.#watch.refresh()

@@ -88,7 +88,7 @@ export class ClusterSource implements TopologySource {
           // One that has been reset or never met the others has nothing to say about them.
           const isOurs = known.length === 0 || known.some(({ id }) => view.some((node) => node.id === id))
           ;(isOurs ? views : strangers).push(view)
-          answered.add(address)
+          if (isOurs) answered.add(address)
         })
         void asking.catch(() => undefined).finally(ended)
       }

@@ -12,7 +12,7 @@ import { authOf, type Credentials } from './credentials.js'
 import type { Endpoint } from './link.js'
 import type { BorrowedConnection, CommandCall, PortCallOptions, Reply } from './port.js'
 import type { WireReply } from './resp.js'
-import { targetOf, verdictOf } from './retry.js'
+import { isFinal, targetOf, verdictOf } from './retry.js'
 import { WireClient, type WireOptions } from './wire.js'
 
 /** What a dedicated connection is made with. */
@@ -104,7 +104,7 @@ export class DedicatedConnection implements BorrowedConnection {
     signal?.addEventListener('abort', giveUp, { once: true })
     try {
       const replies = await this.#open.pipeline(commands, deadlineMs)
-      await this.#witness.confirm(this.node, this.#slot, startedAt, deadlineAt)
+      if (replies.some(isAnswer)) await this.#witness.confirm(this.node, this.#slot, startedAt, deadlineAt)
       const results = replies.map((reply) => this.#result(reply, binary))
       this.#tell(commands, startedAt, signal, (index) => reasonOf(results[index]))
       return results
@@ -209,6 +209,11 @@ export class DedicatedConnection implements BorrowedConnection {
 
 const reasonOf = (result: PromiseSettledResult<Reply> | undefined): unknown =>
   result?.status === 'rejected' ? result.reason : undefined
+
+/** Whether it says what the node holds. */
+export function isAnswer(reply: WireReply | undefined): boolean {
+  return !(reply instanceof ReplyError) || isFinal(reply.message)
+}
 
 function errorIn(reply: WireReply): ReplyError | undefined {
   if (reply instanceof ReplyError) return reply

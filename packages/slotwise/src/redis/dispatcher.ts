@@ -8,7 +8,7 @@ import type { NodeQueue, Prefix } from './node-queue.js'
 import type { PortCallOptions, Reply } from './port.js'
 import { flawOf, inBytes } from './reply.js'
 import { asText, type Request } from './request.js'
-import { type Backoff, backoffMs, targetOf, verdictOf } from './retry.js'
+import { type Backoff, backoffMs, isFinal, targetOf, verdictOf } from './retry.js'
 
 /** What flights need to know of the cluster, and whom they tell that something looks wrong. */
 export interface Surroundings {
@@ -274,9 +274,10 @@ export class Dispatcher implements FlightOwner {
     for (const [flight, again] of Array.from(this.#paused)) if (which(flight)) again()
   }
 
-  /** Whether a call waits for the node. */
+  /** Whether a call waits for the node, or an answer of it for being believed. */
   waitsFor(address: string): boolean {
     for (const flight of this.#paused.keys()) if (flight.node === address) return true
+    for (const { queue } of this.#held.values()) if (queue.address === address) return true
     return false
   }
 
@@ -311,7 +312,7 @@ function isForOwner({ request, prefix }: Flight): boolean {
 
 /** Nothing else says what a node holds. */
 function isAnswer(outcome: Outcome): boolean {
-  if (outcome.kind === 'refused') return verdictOf(outcome.message).kind === 'final'
+  if (outcome.kind === 'refused') return isFinal(outcome.message)
   return outcome.kind === 'reply' || outcome.kind === 'unreadable'
 }
 

@@ -288,7 +288,7 @@ export class NodeQueue {
 
   readonly #ended = ({ flight, attempt, sentAt }: Attempt, outcome: Outcome): void => {
     this.#underWay--
-    if (outcome.kind === 'reply' || outcome.kind === 'refused') this.#heard(sentAt)
+    if (outcome.kind !== 'lost' && outcome.kind !== 'unsent') this.#heard(sentAt)
     this.#events.ended(flight, attempt, outcome, this)
   }
 

@@ -40,6 +40,11 @@ export class Nodes {
     this.#events = events
   }
 
+  /** The queue of a node that is one still. */
+  known(address: string): NodeQueue | undefined {
+    return this.#queues.get(address)
+  }
+
   isReady(address: string): boolean {
     return this.#queues.get(address)?.ready === true
   }

@@ -44,6 +44,11 @@ export function verdictOf(message: string): Verdict {
   }
 }
 
+/** Whether an error reply says what the node holds: none does that sends elsewhere, or says to come again. */
+export function isFinal(message: string): boolean {
+  return verdictOf(message).kind === 'final'
+}
+
 /** Where a redirection leads to; an empty host is the host that was asked. */
 export function targetOf({ host, port }: Endpoint, asked: string): Endpoint {
   return { host: host === '' ? endpointOf(asked).host : host, port }

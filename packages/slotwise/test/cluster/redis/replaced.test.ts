@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type CommandCall, keyOf, type RedisPort, slotOf } from '../../../src/redis/index.js'
 import { ADAPTERS } from '../../support/adapters.js'
 import { ScriptedCluster, type ScriptedNode } from '../../support/scripted-cluster.js'
@@ -120,6 +120,27 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
       expect(await late).not.toBe('old')
     },
   )
+
+  it('is believed that it has handed a slot over, so that what it did not do is done where the slot is', async () => {
+    const [hangs, latest] = [door(), door()]
+    let waits = false
+    old.gate = (line) => {
+      if (!isRead(line)) return undefined
+      waits ||= line.endsWith('late')
+      return line.endsWith('late') ? latest.opened : hangs.opened
+    }
+    const late = port.call({ ...readOf('late'), repeat: 'unsafe' }, { dedicated: true })
+    await vi.waitFor(() => expect(waits).toBe(true), { interval: 1 })
+    standStill()
+    const early = port.call(readOf('early'))
+    takeOver()
+    hangs.open()
+    expect(await early).toBe('new')
+    old.instead = (line) =>
+      isRead(line) ? new Error(`MOVED ${slotOf(key)} 127.0.0.1:${taker.port}`) : undefined
+    latest.open()
+    expect(await late).toBe('new')
+  })
 
   it('is not believed for what it answers after a silence, nor before the others are asked', async () => {
     const hangs = door()
