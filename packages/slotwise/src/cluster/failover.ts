@@ -3,6 +3,8 @@ import { oneOf } from '../options.js'
 import { addressOf } from '../redis/address.js'
 import { accepted, takeOver } from './accepted.js'
 import { Fleet, type FleetNode, type OperateOptions, placeOf } from './fleet.js'
+import { historyOf, isHandedOver, type Lineage, lineageOf } from './lineage.js'
+import type { Member } from './observe.js'
 import { unsettled } from './settled.js'
 import { type NodeView, slotsOf } from './view.js'
 
@@ -29,6 +31,7 @@ export interface FailedOver {
   /** Who took it; where nothing had to be done, the node that was named. */
   readonly to: FleetNode
   readonly changed: boolean
+  /** Planned, and both say that nothing was lost. */
   readonly lossless: boolean
   readonly tookMs: number
 }
@@ -61,16 +64,16 @@ export async function failover(options: FailoverOptions): Promise<FailedOver> {
     const began = performance.now()
     const views =
       mode === 'planned' ? await fleet.agreed(Math.min(timeoutMs, 5000), signal) : await fleet.look()
-    const lossless = mode === 'planned'
+    const isPlanned = mode === 'planned'
     const took = () => Math.round(performance.now() - began)
     const choice = successor(fleet, views, options)
     if ('replaced' in choice) {
-      if (!lossless && !dryRun) await accepted(fleet, { signal })
-      return { from: undefined, to: choice.replaced, changed: false, lossless, tookMs: took() }
+      if (!isPlanned && !dryRun) await accepted(fleet, { signal })
+      return { from: undefined, to: choice.replaced, changed: false, lossless: isPlanned, tookMs: took() }
     }
     const { replica } = choice
     const from = followedBy(replica, views)
-    const result = { from, to: placeOf(replica), changed: true, lossless }
+    const result = { from, to: placeOf(replica), changed: true, lossless: isPlanned }
     if (dryRun) return { ...result, tookMs: took() }
     onProgress?.({
       step: `${replica.node} takes the place of ${from === undefined ? 'its primary' : addressOf(from)}`,
@@ -79,18 +82,42 @@ export async function failover(options: FailoverOptions): Promise<FailedOver> {
       keysMoved: 0,
     })
     const order = async () => {
-      if (lossless) await fleet.order(replica, ['CLUSTER', 'FAILOVER'])
+      if (isPlanned) await fleet.order(replica, ['CLUSTER', 'FAILOVER'])
       else await takeOver(fleet, replica)
     }
+    const former = isPlanned ? views.find(({ self }) => self.id === from?.id) : undefined
+    const ends = former && ([fleet.memberOf(former), fleet.memberOf(replica)] as const)
+    const before = ends && (await lineageOf(ends[0]))
     await order()
-    const slots = await promoted(fleet, replica, { isAgreed: lossless, again: order, timeoutMs, signal })
-    if (!lossless) await accepted(fleet, { successor: replica, signal })
+    const slots = await promoted(fleet, replica, { isAgreed: isPlanned, again: order, timeoutMs, signal })
+    if (!isPlanned) await accepted(fleet, { successor: replica, signal })
     const tookMs = took()
-    if (lossless && from !== undefined) await afterLosslessMove?.(slots, placeOf(replica), from)
-    return { ...result, tookMs }
+    if (from === undefined || ends === undefined || before === undefined) return { ...result, tookMs }
+    const lossless = await wasHandedOver(ends, before)
+    if (lossless) await afterLosslessMove?.(slots, placeOf(replica), { ...from, ...historyOf(before) })
+    return { ...result, lossless, tookMs }
   }
   // Nodes that do not answer are what a takeover is for, and no reason to refuse it.
   return await Fleet.with(options, act, mode === 'takeover' ? 'left-out' : 'refused')
+}
+
+/** What one that handed over gets to follow its successor. */
+const FOLLOWS_MS = 5000
+
+/**
+ * Whether the successor got everything: both agree where one history ended and the next began. An order that came to nothing may
+ * be followed by an ordinary election, after which the same node is a primary.
+ */
+async function wasHandedOver(ends: readonly [Member, Member], before: Lineage): Promise<boolean> {
+  const deadline = performance.now() + FOLLOWS_MS
+  for (;;) {
+    const both = await Promise.all(ends.map(lineageOf)).catch(() => undefined)
+    const [from, to] = both ?? []
+    if (from === undefined || to === undefined) return false
+    if (isHandedOver(before, from, to)) return true
+    if (performance.now() > deadline || (from.role !== 'master' && from.reign === to.reign)) return false
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
 }
 
 /** Who is to take over, or who was named, where nothing is to be done: it is a primary, or none any more. */

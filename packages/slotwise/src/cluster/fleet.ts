@@ -34,7 +34,7 @@ export interface OperateOptions {
    * proof that its server has not been restarted empty, which `renewMarkers` of `slotwise/lock` takes along.
    */
   readonly afterLosslessMove?:
-    | ((slots: readonly number[], node: FleetNode, from: FleetNode) => Promise<void> | void)
+    | ((slots: readonly number[], node: FleetNode, from: FormerOwner) => Promise<void> | void)
     | undefined
 }
 
@@ -52,6 +52,14 @@ export interface FleetNode {
   readonly id: string
   readonly host: string
   readonly port: number
+}
+
+/** A node that has handed slots over, and as what it had them. */
+export interface FormerOwner extends FleetNode {
+  /** The history of writes that it was in: its `master_replid`. */
+  readonly reign?: string | undefined
+  /** The `run_id` of its process, if that had never followed another. */
+  readonly run?: string | undefined
 }
 
 interface AgreementOptions {

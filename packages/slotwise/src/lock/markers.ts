@@ -162,17 +162,14 @@ interface Place {
 export async function renewMarkers(
   port: RedisPort,
   slots: readonly number[],
-  from: Place,
+  from: Former,
   { namespaces = [port.namespace], to, ...options }: RenewMarkersOptions = {},
 ): Promise<number> {
-  const taker = to ?? port.topology().ownerOf(slots[0] ?? 0)
-  const reign = taker && (await lineageOf(port, taker, options))
-  const before = await lineageOf(port, from, options)
   const args = {
-    // Whoever handed over in a failover is a replica by now, and in the reign of the one that took over.
-    from: (before.isPrimary ? before.reign : reign?.earlier) ?? '',
-    run: before.isPrimary && before.earlier === NEVER ? before.run : '',
-    to: to === undefined ? '' : (reign?.reign ?? ''),
+    ...(from.reign === undefined
+      ? await formerly(port, from, to, options)
+      : { from: from.reign, run: from.run ?? '' }),
+    to: to === undefined ? '' : (await lineageOf(port, to, options)).reign,
   }
   const repeat = to === undefined ? 'unsafe' : 'safe'
   const markers = namespaces.flatMap((namespace) => slots.map((slot) => markerOf(namespace, slot)))
@@ -187,6 +184,27 @@ export async function renewMarkers(
     }
   }
   return renewed
+}
+
+/** A node that has handed slots over, and as what it had them, which `afterLosslessMove` is told. */
+interface Former extends Place {
+  readonly reign?: string | undefined
+  readonly run?: string | undefined
+}
+
+/** As what a node had the slots, where nobody noted it: as what it is, or as the primary that its successor names. */
+async function formerly(
+  port: RedisPort,
+  from: Place,
+  to: Place | undefined,
+  options: CallOptions,
+): Promise<{ readonly from: string; readonly run: string }> {
+  const before = await lineageOf(port, from, options)
+  if (before.isPrimary) return { from: before.reign, run: before.earlier === NEVER ? before.run : '' }
+  const after = to === undefined ? undefined : await lineageOf(port, to, options)
+  const isSuccessor = after?.isPrimary === true && after.reign === before.reign
+  // Of anybody else it is not known what it has from whom: nothing is renewed.
+  return { from: (isSuccessor ? after.earlier : undefined) ?? NEVER, run: '' }
 }
 
 /** No reign: what a primary that never was a replica says of the one before. */

@@ -3,7 +3,7 @@ import { failover, moveSlots, type OperateOptions } from '../../src/cluster/inde
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
 import { type Acquisition, Locks, renewMarkers } from '../../src/lock/index.js'
-import { keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
+import { keyOf, type RedisPort, SLOTS, slotOf } from '../../src/redis/index.js'
 import { upFor } from '../support/up-for.js'
 
 const TTL_MS = 6000
@@ -229,5 +229,30 @@ describe('a primary that comes back empty', () => {
     expect(held.remainingMs()).toBe(0)
     expect(next.token).toBeGreaterThan(held.token)
     await next.release()
+  })
+})
+
+// Last, since it leaves the cluster with a primary less.
+describe('a primary that gives its last slot away, and follows who got it', () => {
+  it('leaves the locks of all its slots to be given at once', { timeout: 60_000 }, async () => {
+    const [one] = pair()
+    await (await granted(one)).release()
+    const { from, to } = others(one)
+    const ranges: [number, number][] = []
+    for (let slot = 0; slot < SLOTS; slot++) {
+      if (port.topology().ownerOf(slot)?.id !== from?.id) continue
+      const last = ranges.at(-1)
+      if (last?.[1] === slot - 1) last[1] = slot
+      else ranges.push([slot, slot])
+    }
+    await moveSlots({
+      ...options,
+      to,
+      slots: ranges,
+      afterLosslessMove: async (slots, node, before) =>
+        void (await renewMarkers(port, slots, before, { to: node })),
+    })
+    expect(port.topology().nodes.find(({ id }) => id === from?.id)?.role).toBe('replica')
+    expect((await tried(one)).acquired).toBe(true)
   })
 })

@@ -270,6 +270,39 @@ describe('a slot that comes to another server without a loss', () => {
     expect(await tried('a')).toMatchObject({ reason: 'quarantined' })
   })
 
+  it('stays in quarantine where the one before follows another than it came to, and nobody noted as what it had it', async () => {
+    const port = redis.connect()
+    const first = await tried('a')
+    expect.assert(first.acquired)
+    await first.lock.release()
+    const text = String(await port.onNode(node.id, ['INFO', 'replication']))
+    const reign = /master_replid:(\w+)/.exec(text)?.[1] ?? ''
+    redis.failOver()
+    const told = (info: string, earlier: string) =>
+      info.replace(/master_replid2:\w+/, `master_replid2:${earlier}`)
+    const stubbed = (follows: string) =>
+      portWith(port, {
+        onNode: async (...[id, ...rest]: Parameters<RedisPort['onNode']>) => {
+          const info = told(String(await port.onNode(node.id, ...rest)), reign)
+          return id === node.id
+            ? info
+            : info
+                .replace('role:master', 'role:slave')
+                .replace(/master_replid:\w+/, `master_replid:${follows}`)
+        },
+      })
+    const from = { id: 'gone', host: 'gone', port: 7000 }
+    const now =
+      /master_replid:(\w+)/.exec(String(await port.onNode(node.id, ['INFO', 'replication'])))?.[1] ?? ''
+    expect(await renewMarkers(stubbed('f'.repeat(40)), slotsOf('a'), from, { to: node })).toBe(0)
+    expect(await renewMarkers(stubbed(now), slotsOf('a'), from)).toBe(0)
+    expect(await renewMarkers(stubbed(now), slotsOf('a'), from, { to: node })).toBe(1)
+    // As it is told by those who moved the slot.
+    redis.failOver()
+    expect(await renewMarkers(port, slotsOf('a'), { ...from, reign: now }, { to: node })).toBe(1)
+    expect((await tried('a')).acquired).toBe(true)
+  })
+
   it('is asked for again by the port only where it is told which server that is for', async () => {
     const port = redis.connect()
     const repeats: unknown[] = []
