@@ -18,7 +18,8 @@
 -- @arg wait_ms     how long to stay in the line; 0 takes no place
 -- @arg label       what to tell others of the holder; empty for nothing
 -- @arg looked      see marker.part.lua
--- @return {1, token, ms, now} held | {2, result} it is done | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long | {-4, reign} look at the longest time first
+-- @arg looked_ms   see marker.part.lua
+-- @return {1, token, ms, now} held | {2, result} it is done | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first
 -- include: marker.part.lua
 local CLAIM_MS = 1000
 local LONGEST_LINE = 35 * 1000
@@ -37,9 +38,9 @@ local live = holder and ends > now
 if saved[6] and ends > now then return { 2, saved[6] } end
 if live and holder == owner and saved[3] then return { 1, saved[3], ends - now, now } end
 
-local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, ARGV[7] })
+local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, ARGV[7], tonumber(ARGV[8]) })
 if forgetful_ms > 0 then return { -2, forgetful_ms, now } end
-if forgetful_ms < 0 then return { -4, token } end
+if forgetful_ms < 0 then return { -4, token, now } end
 
 local line = saved[5] or ''
 if not live then

@@ -1,6 +1,7 @@
 import { ConfigurationError, ReplyError } from '../errors.js'
 import type { CallOptions } from '../options.js'
 import type { RedisPort, Reply } from '../redis/port.js'
+import type { Heard } from './scripts.js'
 
 /** Which servers a port reaches. */
 export interface Identity {
@@ -28,8 +29,8 @@ export async function identityOf(port: RedisPort, options: CallOptions): Promise
   }
 }
 
-/** In which reign each primary is, by its id: what replication calls a history of writes, from a start or promotion on. */
-export type Reigns = ReadonlyMap<string, string>
+/** What each primary says of its reign, by its id. */
+export type Reigns = ReadonlyMap<string, Heard>
 
 /**
  * In which reign the primaries that answer are, by which the scripts know that they may have forgotten.
@@ -37,10 +38,17 @@ export type Reigns = ReadonlyMap<string, string>
  * @throws ConfigurationError one will not say
  */
 export async function reignsOf(port: RedisPort, options: CallOptions): Promise<Reigns> {
-  const known = new Map<string, string>()
-  for (const { id, text } of await askEach(port, ['INFO', 'replication'], WAS_RESTARTED, options)) {
+  const [infos, times] = await Promise.all([
+    askEach(port, ['INFO', 'replication'], WAS_RESTARTED, options),
+    port.onEachPrimary(['TIME'], options),
+  ])
+  const known = new Map<string, Heard>()
+  for (const { id, text } of infos) {
     const reign = reignIn(text)
-    if (reign !== undefined) known.set(id, reign)
+    const time = times.find(({ node }) => node.id === id)?.result
+    if (reign === undefined || time?.status !== 'fulfilled' || !Array.isArray(time.value)) continue
+    const [seconds, micros] = time.value.map(Number)
+    known.set(id, { reign, atMs: (seconds ?? 0) * 1000 + Math.floor((micros ?? 0) / 1000) })
   }
   return known
 }

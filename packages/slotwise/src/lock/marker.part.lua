@@ -5,15 +5,16 @@
 -- A reign is what replication calls a history of writes: every start and every promotion of a primary begins one. Whoever is in
 -- another than the marker names may have forgotten grants: it gives none until those are over, and notes when it has seen that
 -- first. For how long, only who has looked since can say: another process may have raised the longest time after this one had
--- looked, held a lock, and be forgotten. Whoever gives the token writes it to h.
+-- looked, held a lock, and be forgotten, here or where the slot was before. Whoever gives the token writes it to h.
 --
 -- @key marker
 -- @arg longest_ms  how long any lock may be held without being extended; 0 gives locks after a restart too
 -- @arg least       least token, if the server's clock is not to be it; 0 for none
 -- @arg now_us      the server's clock
 -- @arg looked      a reign that was known before the longest time was looked at; empty for none
+-- @arg looked_ms   the server's clock then
 -- @return ms for which no lock is given, 0 for none, -1 until the longest time has been looked at; the next token, or the reign
-local longest, least, clock, looked = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local longest, least, clock, looked, looked_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local mark = redis.call('HMGET', KEYS[1], 'h', 'r', 's', 'm', 'p')
 
 if longest > 0 then
@@ -47,7 +48,7 @@ if longest > 0 then
     redis.call('HDEL', KEYS[1], 'w')
     redis.call('HSET', KEYS[1], 'r', reign, 'p', run, 's', string.format('%.0f', since), 'm', longest)
   end
-  if looked ~= reign then return -1, reign end
+  if looked ~= reign or looked_ms < since then return -1, reign end
   if since > 0 and since + longest > now then return since + longest - now, 0 end
 end
 

@@ -45,7 +45,7 @@ export class OneSlot implements Authority {
   /** How long any lock of this name may be held without being extended, in any process: only ever raised. */
   #longestMs: number
   /** By primary: in which it was known to be before that was looked at last. */
-  readonly #reigns = new Map<string, string>()
+  readonly #reigns = new Map<string, scripts.Heard>()
 
   constructor(port: RedisPort, clocks: Clocks, options: OneSlotOptions) {
     this.#port = port
@@ -78,7 +78,7 @@ export class OneSlot implements Authority {
       ends: true,
     })
     if (!(await this.#raise())) return
-    for (const [id, reign] of reigns) this.#reigns.set(id, reign)
+    for (const [id, heard] of reigns) this.#reigns.set(id, heard)
   }
 
   /** Whether anybody answers: where nobody does, nobody gives locks either. */
@@ -93,13 +93,13 @@ export class OneSlot implements Authority {
     const { quarantine } = this.#options
     const owner = this.#port.topology().ownerOf(slotOf(ask.key))?.id ?? ''
     const clock = new ServerClock(this.#port, this.#clocks)
-    let answer = await this.#ask(ask, this.#reigns.get(owner) ?? '', options)
+    let answer = await this.#ask(ask, this.#reigns.get(owner), options)
     // Another process may have raised the longest time since this one looked, and the server have forgotten its locks.
     for (let looks = 0; answer.kind === 'unseen'; looks++) {
       if (looks === MOST_LOOKS) throw new RedisUnavailableError('the server changes while it is asked')
       await this.#looks.anew()
-      this.#reigns.set(owner, answer.reign)
-      answer = await this.#ask(ask, answer.reign, options)
+      this.#reigns.set(owner, answer)
+      answer = await this.#ask(ask, answer, options)
     }
     // Tokens that grow after a loss take clocks that agree: a server's that cannot be believed is not believed once.
     const wrong =
@@ -110,7 +110,7 @@ export class OneSlot implements Authority {
 
   #ask(
     { key, owner, ttlMs, waitMs, holder, shares }: Ask,
-    looked: string,
+    heard: scripts.Heard | undefined,
     options: CallOptions,
   ): Promise<scripts.Granted | scripts.Refused> {
     const { quarantine, permits } = this.#options
@@ -122,7 +122,8 @@ export class OneSlot implements Authority {
       least: 0,
       wait_ms: waitMs,
       label: holder,
-      looked,
+      looked: heard?.reign ?? '',
+      looked_ms: heard?.atMs ?? 0,
     }
     return permits === undefined
       ? scripts.acquire.run(this.#port, keys, args, options)

@@ -137,8 +137,9 @@ export class Quorum implements Authority {
       const { quarantine } = this.#options
       const clock = new ServerClock(port, this.#clocks)
       const primary = port.topology().ownerOf(slotOf(key))?.id ?? ''
-      const request = () =>
-        scripts.acquire.run(
+      const request = () => {
+        const heard = voter.reigns.get(primary)
+        return scripts.acquire.run(
           port,
           { lock: key, marker: this.#markerOf(key) },
           {
@@ -148,13 +149,15 @@ export class Quorum implements Authority {
             least,
             wait_ms: 0,
             label: holder,
-            looked: voter.reigns.get(primary) ?? '',
+            looked: heard?.reign ?? '',
+            looked_ms: heard?.atMs ?? 0,
           },
           { deadlineMs },
         )
+      }
       let answer = await request()
       if (answer.kind === 'unseen') {
-        await this.#voters.hear([{ voter, reigns: new Map([[primary, answer.reign]]) }])
+        await this.#voters.hear([{ voter, reigns: new Map([[primary, answer]]) }])
         answer = await request()
       }
       if (answer.kind === 'unseen')

@@ -24,12 +24,19 @@ export type Granted = { readonly nowMs: number } & (
   | { readonly kind: 'quarantined'; readonly remainingMs: number }
 )
 
+/** In which reign a primary is: what replication calls a history of writes, from a start or promotion on. */
+export interface Heard {
+  readonly reign: string
+  /** When it said so, by its clock. */
+  readonly atMs: number
+}
+
 /** What it says where there is nothing to be had. */
 export type Refused =
   | { readonly kind: 'done'; readonly result: string }
   | { readonly kind: 'conflict'; readonly permits: number }
   /** It may have forgotten locks by its beginning, and whoever asks has not looked since for how long they may be held. */
-  | { readonly kind: 'unseen'; readonly reign: string }
+  | ({ readonly kind: 'unseen' } & Heard)
 
 /** What is to be seen at a lock. */
 export type Seen =
@@ -85,10 +92,10 @@ function granted(reply: Reply): Granted | Refused {
       const [remainingMs, nowMs] = rest
       if (typeof remainingMs === 'number') return { kind: 'quarantined', remainingMs, nowMs: Number(nowMs) }
     }
-    const [what] = rest
+    const [what, nowMs] = rest
     if (kind === 2 && typeof what === 'string') return { kind: 'done', result: what }
     if (kind === -3 && typeof what === 'number') return { kind: 'conflict', permits: what }
-    if (kind === -4 && typeof what === 'string') return { kind: 'unseen', reign: what }
+    if (kind === -4 && typeof what === 'string') return { kind: 'unseen', reign: what, atMs: Number(nowMs) }
   }
   throw new UnexpectedReplyError('a request for a lock was answered with something else')
 }

@@ -8,6 +8,7 @@ import { type Identity, identityOf, type Reigns, refuseSame, reignsOf } from './
 import { LOOK_MS, Looks } from './looks.js'
 import { raisedTo } from './markers.js'
 import type { OneSlotOptions } from './one-slot.js'
+import type { Heard } from './scripts.js'
 
 /** One server, or what a port takes for one. */
 export interface Voter {
@@ -17,7 +18,7 @@ export interface Voter {
   /** Once it was looked at: before that it has no vote. */
   identity: Identity | undefined
   /** By primary: in which it was known to be before a majority was asked last for how long locks may be held. */
-  readonly reigns: Map<string, string>
+  readonly reigns: Map<string, Heard>
   identifying: Promise<Reigns> | undefined
 }
 
@@ -102,7 +103,7 @@ export class Voters {
     if (answered.size < this.quorum) return
     for (const { voter, reigns } of heard) {
       if (!answered.has(voter)) continue
-      for (const [id, reign] of reigns) voter.reigns.set(id, reign)
+      for (const [id, one] of reigns) voter.reigns.set(id, one)
     }
   }
 

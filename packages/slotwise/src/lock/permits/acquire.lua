@@ -19,7 +19,8 @@
 -- @arg shares      how many, up to all
 -- @arg permits     how many there are, up to 1000
 -- @arg looked      see marker.part.lua
--- @return {1, token, ms, now} held | {0, ms, place, label, now} too few for so long | {-2, ms, now} none for so long | {-4, reign} look at the longest time first | {-3, permits} there is another number of them
+-- @arg looked_ms   see marker.part.lua
+-- @return {1, token, ms, now} held | {0, ms, place, label, now} too few for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first | {-3, permits} there is another number of them
 -- include: ../marker.part.lua
 -- include: turns.part.lua
 -- include: keep.part.lua
@@ -46,9 +47,9 @@ end
 if held == '' and line == '' then permits = tonumber(ARGV[8]) end
 if permits ~= tonumber(ARGV[8]) then return { -3, permits } end
 
-local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, ARGV[9] })
+local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, ARGV[9], tonumber(ARGV[10]) })
 if forgetful_ms > 0 then return { -2, forgetful_ms, now } end
-if forgetful_ms < 0 then return { -4, token } end
+if forgetful_ms < 0 then return { -4, token, now } end
 
 if not mine and (line ~= '' or used + shares > permits) then
   local place = 0

@@ -332,6 +332,7 @@ describe('acquiring, by a clock of ours', () => {
             wait_ms: 0,
             label: '',
             looked: '',
+            looked_ms: 0,
           }
           const keys = { lock: key, marker: key }
           const [held, token = '0'] = await acquire.run(port, keys, { ...args, clock_us: String(now) })

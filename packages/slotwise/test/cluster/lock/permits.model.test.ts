@@ -159,7 +159,7 @@ async function play(
     if (kind === 'ask' || kind === 'try') {
       const shares = all ? model.permits : 1
       const waitMs = kind === 'ask' ? 3000 : 0
-      const told = await run(scripts.acquire, owner, ttlMs, 0, 0, waitMs, '', shares, model.permits, '')
+      const told = await run(scripts.acquire, owner, ttlMs, 0, 0, waitMs, '', shares, model.permits, '', 0)
       model.acquire(owner, shares, ttlMs, waitMs, told as readonly unknown[])
       const [what] = told as readonly unknown[]
       if (what === 1) seen.granted++

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { LockUnavailableError } from '../../../src/errors.js'
 import { Locks, renewMarkers, Semaphore } from '../../../src/lock/index.js'
+import { markerOf } from '../../../src/lock/markers.js'
 import { keyOf, type RedisPort, slotOf } from '../../../src/redis/index.js'
 import { MemoryRedis, TestClock } from '../../../src/testing/index.js'
 import { portWith } from '../../support/port-with.js'
@@ -170,6 +171,19 @@ describe('the longest time of a lock', () => {
   )
 })
 
+it('the longest time is looked at anew where a slot comes from a server that may have forgotten to one that was known before', async () => {
+  const port = redis.connect()
+  const late = new Locks(port, { name: 'q', maxTtlMs: 10_000 })
+  await late.ready()
+  await new Locks(redis.connect(), { name: 'q', maxTtlMs: 25_000 }).ready()
+  // As the server before left it, without what it had forgotten.
+  const marker = markerOf('', slotOf(keyOf({ namespace: '', pattern: 'lock', name: 'q' }, 'a')))
+  const other = 'f'.repeat(40)
+  await port.call({ key: marker, command: ['HSET', marker, 'r', other, 'p', other, 's', 1, 'm', 10_000] })
+  clock.advance(1)
+  expect(await tried('a', late)).toMatchObject({ reason: 'quarantined', retryAfterMs: 25_000 })
+})
+
 it('the longest time is looked at once, and again after each loss that there may have been, not with the first lock of a slot', async () => {
   const port = redis.connect()
   let looks = 0
@@ -188,8 +202,11 @@ it('the longest time is looked at once, and again after each loss that there may
   }
   expect([await tryAll(), looks]).toEqual([50, 1])
   forgetting()
-  // Once for each of the three primaries.
-  expect([await tryAll(), looks]).toEqual([0, 4])
+  // Once for each quarantine that begins, which costs as much.
+  expect(await tryAll()).toBe(0)
+  const after = looks
+  expect(await tryAll()).toBe(0)
+  expect(looks).toBe(after)
 })
 
 describe('locks of one name', () => {

@@ -255,7 +255,7 @@ const PATTERNS: Readonly<
     [expireNext, [token, ms]],
   ],
   lock: [
-    [acquireLock, [owner, ms, fc.constant(0), orNone, orNone, fc.constantFrom('', 'me'), orNone]],
+    [acquireLock, [owner, ms, fc.constant(0), orNone, orNone, fc.constantFrom('', 'me'), orNone, ms]],
     [extendLock, [owner, ms, ms]],
     [ratchetLock, [owner, fc.integer({ min: START_US - 20_000, max: START_US + 900_000 })]],
     [releaseLock, [owner]],
@@ -277,6 +277,7 @@ const PATTERNS: Readonly<
         fc.integer({ min: 1, max: 2 }),
         fc.constantFrom(2, 2, 3),
         orNone,
+        ms,
       ],
     ],
     [extendPermits, [owner, ms, ms]],

@@ -3,13 +3,14 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '997de1dee9fc109582bb2dc7c4636aa328a2d400',
+sha1: '532d377e81624ebcc91c1b006d78f17ec5c5c326',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let longest: lua.Value = lua.index(ARGV, 1)
 let least: lua.Value = lua.index(ARGV, 2)
 let clock: lua.Value = lua.index(ARGV, 3)
 let looked: lua.Value = lua.index(ARGV, 4)
+let looked_ms: lua.Value = lua.index(ARGV, 5)
 let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p")
 if (lua.yes(lua.gt(longest, 0))) {
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
@@ -42,7 +43,7 @@ if (lua.yes(lua.lt(known, longest))) {
 redis.call("HDEL", lua.index(KEYS, 1), "w")
 redis.call("HSET", lua.index(KEYS, 1), "r", reign, "p", run, "s", lua.format("%.0f", since), "m", longest)
 }
-if (lua.yes(!lua.eq(looked, reign))) {
+if ((lua.yes(!lua.eq(looked, reign)) || lua.yes(lua.lt(looked_ms, since)))) {
 return [-1, reign]
 }
 if ((lua.yes(lua.gt(since, 0)) && lua.yes(lua.gt((lua.num(since) + lua.num(longest)), now)))) {
@@ -77,12 +78,12 @@ return lua.table([2, lua.index(saved, 6)])
 if (((lua.yes(live) && lua.yes(lua.eq(holder, owner))) && lua.yes(lua.index(saved, 3)))) {
 return lua.table([1, lua.index(saved, 3), (lua.num(ends) - lua.num(now$2)), now$2])
 }
-let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 7)])])]
+let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 7), lua.tonumber(lua.index(redis.ARGV, 8))])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$2])
 }
 if (lua.yes(lua.lt(forgetful_ms, 0))) {
-return lua.table([-4, token])
+return lua.table([-4, token, now$2])
 }
 let line: lua.Value = lua.or(lua.index(saved, 5), () => "")
 if (!lua.yes(live)) {

@@ -3,13 +3,14 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/permits/acquire',
-sha1: '881448540497f8879322dcc4c1efb2a081031931',
+sha1: 'eaf5533efc9b7f802f13038cb50d5151a5bd1b08',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let longest: lua.Value = lua.index(ARGV, 1)
 let least: lua.Value = lua.index(ARGV, 2)
 let clock: lua.Value = lua.index(ARGV, 3)
 let looked: lua.Value = lua.index(ARGV, 4)
+let looked_ms: lua.Value = lua.index(ARGV, 5)
 let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p")
 if (lua.yes(lua.gt(longest, 0))) {
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
@@ -42,7 +43,7 @@ if (lua.yes(lua.lt(known, longest))) {
 redis.call("HDEL", lua.index(KEYS, 1), "w")
 redis.call("HSET", lua.index(KEYS, 1), "r", reign, "p", run, "s", lua.format("%.0f", since), "m", longest)
 }
-if (lua.yes(!lua.eq(looked, reign))) {
+if ((lua.yes(!lua.eq(looked, reign)) || lua.yes(lua.lt(looked_ms, since)))) {
 return [-1, reign]
 }
 if ((lua.yes(lua.gt(since, 0)) && lua.yes(lua.gt((lua.num(since) + lua.num(longest)), now)))) {
@@ -139,12 +140,12 @@ permits$2 = lua.tonumber(lua.index(redis.ARGV, 8))
 if (lua.yes(!lua.eq(permits$2, lua.tonumber(lua.index(redis.ARGV, 8))))) {
 return lua.table([-3, permits$2])
 }
-let [forgetful_ms, token$2]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 9)])])]
+let [forgetful_ms, token$2]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 9), lua.tonumber(lua.index(redis.ARGV, 10))])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$3])
 }
 if (lua.yes(lua.lt(forgetful_ms, 0))) {
-return lua.table([-4, token$2])
+return lua.table([-4, token$2, now$3])
 }
 if ((!lua.yes(mine) && (lua.yes(!lua.eq(line$3, "")) || lua.yes(lua.gt((lua.num(used$2) + lua.num(shares)), permits$2))))) {
 let place: lua.Value = 0
