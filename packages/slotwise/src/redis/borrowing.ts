@@ -221,7 +221,7 @@ export class Borrowing {
     try {
       const replies = await connection.raw(sent(connection.node), Math.max(1, deadlineAt - sentAt))
       if (isAnswer(replies[at]))
-        await this.#settings.witness.confirm(connection.node, slot, sentAt, deadlineAt)
+        await this.#settings.witness.confirm(connection.node, slot, sentAt, deadlineAt, at > 0)
       return { replies, connection }
     } catch (error) {
       connection.close()

@@ -28,7 +28,13 @@ export interface DedicatedSettings {
 /** What a connection asks about its node. */
 export interface NodeWitness {
   /** Resolves when the node is certain to have been the owner of the slot when it did what was sent then, or rejects. */
-  confirm(address: string, slot: number | undefined, sentAt: number, deadlineAt: number): Promise<void>
+  confirm(
+    address: string,
+    slot: number | undefined,
+    sentAt: number,
+    deadlineAt: number,
+    isAsking?: boolean,
+  ): Promise<void>
   /** A redirection told where a slot went. */
   moved(slot: number, to: Endpoint): void
   refresh(): void

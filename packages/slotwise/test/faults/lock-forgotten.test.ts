@@ -252,7 +252,10 @@ describe('a primary that gives its last slot away, and follows who got it', () =
       afterLosslessMove: async (slots, node, before) =>
         void (await renewMarkers(port, slots, before, { to: node })),
     })
-    expect(port.topology().nodes.find(({ id }) => id === from?.id)?.role).toBe('replica')
+    await vi.waitFor(
+      () => expect(port.topology().nodes.find(({ id }) => id === from?.id)?.role).toBe('replica'),
+      { timeout: 5000 },
+    )
     expect((await tried(one)).acquired).toBe(true)
   })
 })
