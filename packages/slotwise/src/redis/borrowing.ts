@@ -18,6 +18,9 @@ import { asText, type Request } from './request.js'
 import type { WireReply } from './resp.js'
 import { type Backoff, backoffMs, targetOf, verdictOf } from './retry.js'
 
+/** "Certainly not executed" is worth more than a try whose answer would come too late. */
+const LAST_MS = 25
+
 /** What callers with a connection of their own need to know of the cluster. */
 export interface BorrowingSettings {
   readonly commandTimeoutMs: number
@@ -297,7 +300,7 @@ export class Borrowing {
   async #pause(attempt: number, deadlineAt: number, cause: unknown): Promise<void> {
     const ms = backoffMs(attempt, this.#settings.retryBackoffMs)
     const leftMs = deadlineAt - performance.now()
-    if (ms < leftMs) {
+    if (ms < leftMs - LAST_MS) {
       await sleep(ms, undefined, { ref: false })
       return
     }
