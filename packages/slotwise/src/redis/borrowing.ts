@@ -223,8 +223,9 @@ export class Borrowing {
     const sentAt = performance.now()
     try {
       const replies = await connection.raw(sent(connection.node), Math.max(1, deadlineAt - sentAt))
+      const isAsking = at > 0
       if (isAnswer(replies[at]))
-        await this.#settings.witness.confirm(connection.node, slot, sentAt, deadlineAt, at > 0)
+        await this.#settings.witness.confirm({ address: connection.node, slot, sentAt, isAsking }, deadlineAt)
       return { replies, connection }
     } catch (error) {
       connection.close()

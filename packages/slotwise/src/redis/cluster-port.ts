@@ -9,7 +9,7 @@ import { ClusterSource } from './cluster-source.js'
 import { unserved } from './connect-errors.js'
 import { type CheckedOptions, readEndpoint } from './connect-options.js'
 import { Login } from './credentials.js'
-import type { NodeWitness } from './dedicated.js'
+import type { SentTo } from './dedicated.js'
 import { Dispatcher } from './dispatcher.js'
 import { Disks } from './fsync.js'
 import type { Endpoint, OpenLink } from './link.js'
@@ -120,7 +120,7 @@ export class ClusterPort implements RedisPort {
     }
     this.#dispatcher = new Dispatcher(surroundings)
     const witness = {
-      confirm: (...asked: Parameters<NodeWitness['confirm']>) => this.#confirm(...asked),
+      confirm: (sent: SentTo, deadlineAt: number) => this.#confirm(sent, deadlineAt),
       moved: surroundings.moved,
       refresh: surroundings.refresh,
     }
@@ -291,7 +291,7 @@ export class ClusterPort implements RedisPort {
           this.#dispatcher.believed(queue)
           this.#subscriber.wake()
         },
-        isAlone: () => this.#watch.table.nodes.length < 2,
+        isAlone: () => this.#isAlone(),
       },
     )
   }
@@ -376,14 +376,8 @@ export class ClusterPort implements RedisPort {
   }
 
   /** Whatever a node said on a connection of its own counts if it was the owner for certain. */
-  async #confirm(
-    address: string,
-    slot: number | undefined,
-    sentAt: number,
-    deadlineAt: number,
-    isAsking = false,
-  ): Promise<void> {
-    if (slot === undefined || this.#watch.table.nodes.length < 2) return
+  async #confirm({ address, slot, sentAt, isAsking }: SentTo, deadlineAt: number): Promise<void> {
+    if (slot === undefined || this.#isAlone()) return
     const unknown = (why: string) =>
       new OutcomeUnknownError(`${address} answered, but ${why}`, { node: address })
     const queue = this.#nodes.known(address)
@@ -398,6 +392,11 @@ export class ClusterPort implements RedisPort {
     }
     // The target of a half-moved slot answers for keys it does not own yet.
     if (!isAsking && this.#ownerOf(slot) !== address) throw unknown('it had been replaced')
+  }
+
+  /** Nobody could have been elected in its place. Sentinels may know of one that is away at the moment. */
+  #isAlone(): boolean {
+    return this.#settings.sentinel === undefined && this.#watch.table.nodes.length < 2
   }
 
   #ownerOf(slot: number): string | undefined {

@@ -25,16 +25,20 @@ export interface DedicatedSettings {
   readonly commandTimeoutMs: number
 }
 
+/** What was sent on a connection of its own, and answered. */
+export interface SentTo {
+  readonly address: string
+  readonly slot: number | undefined
+  /** In the time of `performance.now()`. */
+  readonly sentAt: number
+  /** Behind ASKING, to a node that need not own the slot yet. */
+  readonly isAsking: boolean
+}
+
 /** What a connection asks about its node. */
 export interface NodeWitness {
-  /** Resolves when the node is certain to have been the owner of the slot when it did what was sent then, or rejects. */
-  confirm(
-    address: string,
-    slot: number | undefined,
-    sentAt: number,
-    deadlineAt: number,
-    isAsking?: boolean,
-  ): Promise<void>
+  /** Resolves when the node is certain to have been the owner of the slot when it did that, or rejects. */
+  confirm(sent: SentTo, deadlineAt: number): Promise<void>
   /** A redirection told where a slot went. */
   moved(slot: number, to: Endpoint): void
   refresh(): void
@@ -110,7 +114,8 @@ export class DedicatedConnection implements BorrowedConnection {
     signal?.addEventListener('abort', giveUp, { once: true })
     try {
       const replies = await this.#open.pipeline(commands, deadlineMs)
-      if (replies.some(isAnswer)) await this.#witness.confirm(this.node, this.#slot, startedAt, deadlineAt)
+      const sent = { address: this.node, slot: this.#slot, sentAt: startedAt, isAsking: false }
+      if (replies.some(isAnswer)) await this.#witness.confirm(sent, deadlineAt)
       const results = replies.map((reply) => this.#result(reply, binary))
       this.#tell(commands, startedAt, signal, (index) => reasonOf(results[index]))
       return results

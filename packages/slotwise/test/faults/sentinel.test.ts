@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ConfigurationError, SlotwiseError } from '../../src/errors.js'
+import { ConfigurationError, OutcomeUnknownError, SlotwiseError } from '../../src/errors.js'
 import { keyOf, type RedisPort } from '../../src/redis/index.js'
 import { ADAPTERS } from '../support/adapters.js'
 import { startWatched, type Watched } from '../support/sentinels.js'
@@ -47,6 +47,34 @@ describe.each(ADAPTERS)('behind sentinels, over %s', (_, connect) => {
     await expect(refused).rejects.toThrow(/is no sentinel/)
   })
 })
+
+it.each(ADAPTERS)(
+  'over %s, a primary that was replaced is not believed on a connection of its own, though it takes itself for one still',
+  async (_, connect) => {
+    const options = { nodes: watched.sentinels, sentinel: { primaryName: 'main' }, commandTimeoutMs: 20_000 }
+    await using port = await connect(options)
+    // Both are there, so that another can be chosen.
+    await expect.poll(() => port.topology().nodes.length, { timeout: 20_000 }).toBe(2)
+    const before = port.topology().ownerOf(0)
+    const hung = watched.servers.find((server) => server.port === before?.port)
+    expect.assert(hung !== undefined)
+    await port.writeThenWait({ key, command: ['SET', key, 'old'] }, { replicas: 1 })
+    await port.borrow({ key }, async (connection) => {
+      expect(await connection.call(['GET', key])).toBe('old')
+      process.kill(hung.process.pid, 'SIGSTOP')
+      try {
+        // It lies in the socket.
+        const late = connection.call(['GET', key]).catch((error: unknown) => error)
+        await expect.poll(() => port.topology().ownerOf(0)?.port, { timeout: 20_000 }).not.toBe(before?.port)
+        expect(await port.call({ key, command: ['SET', key, 'new'], repeat: 'safe' })).toBe('OK')
+        process.kill(hung.process.pid, 'SIGCONT')
+        expect(await late).toBeInstanceOf(OutcomeUnknownError)
+      } finally {
+        process.kill(hung.process.pid, 'SIGCONT')
+      }
+    })
+  },
+)
 
 it('over both adapters, the sentinels are followed when the primary hangs and is replaced, and it is believed no more', async () => {
   const options = { nodes: watched.sentinels, sentinel: { primaryName: 'main' }, commandTimeoutMs: 500 }
