@@ -102,9 +102,9 @@ export class ClusterPort implements RedisPort {
       refreshMs: settings.topologyRefreshMs,
       source: this.#makeSource(),
       changed: () => this.#follow(),
-      looked: (startedAt, { views, answered }) => {
-        const replaced = new Set(beingReplaced(views).map((node) => this.#reach(node)))
-        this.#nodes.looked(startedAt, answered, replaced)
+      looked: (startedAt, look) => {
+        const replaced = new Set(beingReplaced(look.views).map((node) => this.#reach(node)))
+        this.#nodes.looked(startedAt, look, replaced)
       },
       onError: settings.onError,
       nameOf: (node) => this.#reach(node),

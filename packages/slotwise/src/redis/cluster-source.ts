@@ -73,26 +73,28 @@ export class ClusterSource implements TopologySource {
     const asked =
       ready.length >= ENOUGH ? ready : [...new Set([...ready, ...addresses, ...seeds.map(addressOf)])]
     const answered = new Set<string>()
+    const unknown = new Set<string>()
     return new Promise((resolve) => {
       const views: (readonly NodeView[])[] = []
       const strangers: (readonly NodeView[])[] = []
       let left = asked.length
       const ended = () => {
         left--
-        if (views.length >= ENOUGH) resolve({ views, answered })
+        if (views.length >= ENOUGH) resolve({ views, answered, strangers: unknown })
         // Where nobody knows any of our nodes, the cluster was made anew at its old addresses.
-        else if (left === 0) resolve({ views: views.length > 0 ? views : strangers, answered })
+        else if (left === 0)
+          resolve({ views: views.length > 0 ? views : strangers, answered, strangers: unknown })
       }
       for (const address of asked) {
         const asking = this.#view(address, timeoutMs).then((view) => {
           // One that has been reset or never met the others has nothing to say about them.
           const isOurs = known.length === 0 || known.some(({ id }) => view.some((node) => node.id === id))
           ;(isOurs ? views : strangers).push(view)
-          if (isOurs) answered.add(address)
+          ;(isOurs ? answered : unknown).add(address)
         })
         void asking.catch(() => undefined).finally(ended)
       }
-      if (left === 0) resolve({ views, answered })
+      if (left === 0) resolve({ views, answered, strangers: unknown })
     })
   }
 

@@ -116,10 +116,16 @@ export class Nodes {
    * A look that began after the doubt, and heard another node that is not in doubt itself, settles who owns the slots;
    * unless the doubted one is being replaced, which the other may hear of a moment later.
    */
-  looked(startedAt: number, answered: Look['answered'], replaced: ReadonlySet<string>): void {
+  looked(
+    startedAt: number,
+    { answered, strangers }: Pick<Look, 'answered' | 'strangers'>,
+    replaced: ReadonlySet<string>,
+  ): void {
     const queues = [...this.#queues.values()]
     // One that hangs is no witness, even if nobody was elected in its place.
-    const certain = queues.filter((queue) => queue.ready && queue.isCertain())
+    const certain = queues.filter(
+      (queue) => queue.ready && queue.isCertain() && !strangers.has(queue.address),
+    )
     for (const queue of queues) {
       if (queue.doubtfulSince === undefined) continue
       // It was this process that stood still, when all of them seem to have been silent.

@@ -49,7 +49,7 @@ export class SentinelSource implements TopologySource {
     const { sentinels, timeoutMs } = this.#settings
     const answers = await Promise.allSettled(sentinels.map((one) => this.#ask(one, timeoutMs)))
     const views = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
-    return { views: newest(views), answered: views.length > 0 ? 'others' : new Set() }
+    return { views: newest(views), answered: views.length > 0 ? 'others' : new Set(), strangers: new Set() }
   }
 
   close(): void {

@@ -10,6 +10,8 @@ export interface Look {
   readonly views: readonly (readonly NodeView[])[]
   /** `host:port` of the nodes that said so, or `'others'` for somebody who is none of the nodes. */
   readonly answered: ReadonlySet<string> | 'others'
+  /** Of those that answered, and know none of our nodes: they have been reset, or never met them. */
+  readonly strangers: ReadonlySet<string>
 }
 
 /** Whom to ask who owns what. */

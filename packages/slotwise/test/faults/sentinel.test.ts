@@ -65,10 +65,13 @@ it.each(ADAPTERS)(
       try {
         // It lies in the socket.
         const late = connection.call(['GET', key]).catch((error: unknown) => error)
+        const shared = port.call({ key, command: ['GET', key], repeat: 'safe' })
         await expect.poll(() => port.topology().ownerOf(0)?.port, { timeout: 20_000 }).not.toBe(before?.port)
         expect(await port.call({ key, command: ['SET', key, 'new'], repeat: 'safe' })).toBe('OK')
         process.kill(hung.process.pid, 'SIGCONT')
         expect(await late).toBeInstanceOf(OutcomeUnknownError)
+        // What may be repeated is, though that server is listed no more.
+        expect(await shared).toBe('new')
       } finally {
         process.kill(hung.process.pid, 'SIGCONT')
       }

@@ -24,6 +24,8 @@ export class ScriptedNode {
   readonly log: string[] = []
   /** Names of commands that the user may not run, such as `CLUSTER|MIGRATION`. */
   readonly forbidden = new Set<string>()
+  /** Whether the others list it. */
+  isKnown = true
   promotedFrom = '0'.repeat(40)
   epoch: number
   /** What it answers to a command instead of carrying it out. */
@@ -212,7 +214,8 @@ export class ScriptedNode {
   }
 
   #nodes(): string {
-    const lines = this.#cluster.nodes.map((node) => {
+    const listed = this.#cluster.nodes.filter((node) => node.isKnown || node === this)
+    const lines = listed.map((node) => {
       const flags = node === this ? 'myself,master' : 'master'
       const slots = rangesOf([...this.hears(node)]).map(([first, last]) =>
         first === last ? first : `${first}-${last}`,

@@ -32,8 +32,8 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
   let port: RedisPort
   let old: ScriptedNode
   let taker: ScriptedNode
-  beforeEach(async () => {
-    cluster = await ScriptedCluster.start('none', 'none', 'none')
+  const start = async (count: number) => {
+    cluster = await ScriptedCluster.start(...Array.from({ length: count }, () => 'none' as const))
     // Looks come only when the port asks for them itself.
     const options = { nodeTimeoutMs: NODE_TIMEOUT_MS, topologyRefreshMs: 60_000 }
     port = await connect({ ...options, nodes: cluster.addresses, retryBackoffMs: { min: 1, max: 4 } })
@@ -46,11 +46,13 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
       [taker, 'new'],
     ] as const)
       node.instead = (line) => (isRead(line) ? value : undefined)
-  })
-  afterEach(async () => {
+  }
+  beforeEach(() => start(3))
+  const stop = async () => {
     await port.close()
     await cluster[Symbol.asyncDispose]()
-  })
+  }
+  afterEach(stop)
 
   const takeOver = () => {
     cluster.assign([...old.owned], taker.id)
@@ -149,6 +151,45 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
     takeOver()
     await sleep(SILENT_MS)
     hangs.open()
+    expect(await call).toBe('new')
+  })
+
+  it('is not believed, and its answers are not kept, once the others do not list it any more', async () => {
+    // A look asks three, and it is hardly ever among them.
+    await stop()
+    await start(9)
+    const hangs = door()
+    old.gate = () => hangs.opened
+    const call = port.call(readOf('call'))
+    takeOver()
+    await sleep(SILENT_MS)
+    old.isKnown = false
+    hangs.open()
+    expect(await call).toBe('new')
+  })
+
+  it('is not believed on the word of a server that has been reset, and knows none of the nodes', async () => {
+    const [hangs, asked] = [door(), door()]
+    const other = cluster.nodes.find((node) => node !== old && node !== taker)
+    expect.assert(other !== undefined)
+    const own = `${'e'.repeat(40)} 127.0.0.1:${other.port}@1 myself,master - 0 0 0 connected\n`
+    let looks = 0
+    other.instead = (line) => {
+      if (!/^cluster nodes/i.test(line)) return undefined
+      looks++
+      return own
+    }
+    taker.gate = (line) => (/^cluster nodes/i.test(line) ? asked.opened : undefined)
+    old.gate = () => hangs.opened
+    let answer: unknown
+    const call = port.call(readOf('call'), { deadlineMs: 10_000 }).then((value) => (answer = value))
+    await sleep(SILENT_MS)
+    takeOver()
+    hangs.open()
+    // Twice: what is believed is so after the first.
+    await vi.waitFor(() => expect(looks).toBeGreaterThan(1), { timeout: 5000 })
+    expect(answer).toBeUndefined()
+    asked.open()
     expect(await call).toBe('new')
   })
 })
