@@ -61,7 +61,8 @@ export function addFailover(program: Command, runner: Runner): void {
             return `${placed(done.to)} is no primary any more: nothing to do.`
           if (!done.changed) return `${placed(done.to)} is a primary already.`
           if (flags.dryRun) return `${placed(done.to)} would take the place of ${replaced}. Nothing was done.`
-          const loss = done.lossless ? 'Nothing was lost.' : 'What it had not received is lost.'
+          const unless = flags.takeover ? 'is lost' : 'is lost, and whether that is anything is not known'
+          const loss = done.lossless ? 'Nothing was lost.' : `What it had not received ${unless}.`
           return `${placed(done.to)} has taken the place of ${replaced}, in ${duration(done.tookMs)}. ${loss}`
         },
       }
