@@ -1,9 +1,10 @@
 import { ConfigurationError, ImpossibleChangeError, UnhealthyClusterError } from '../errors.js'
 import { oneOf } from '../options.js'
 import { addressOf } from '../redis/address.js'
+import { type Lineage, reigning } from '../redis/lineage.js'
 import { accepted, takeOver } from './accepted.js'
 import { Fleet, type FleetNode, type OperateOptions, placeOf } from './fleet.js'
-import { historyOf, isHandedOver, type Lineage, lineageOf } from './lineage.js'
+import { isHandedOver, lineageOf } from './lineage.js'
 import type { Member } from './observe.js'
 import { unsettled } from './settled.js'
 import { type NodeView, slotsOf } from './view.js'
@@ -94,7 +95,7 @@ export async function failover(options: FailoverOptions): Promise<FailedOver> {
     const tookMs = took()
     if (from === undefined || ends === undefined || before === undefined) return { ...result, tookMs }
     const lossless = await wasHandedOver(ends, before)
-    if (lossless) await afterLosslessMove?.(slots, placeOf(replica), { ...from, ...historyOf(before) })
+    if (lossless) await afterLosslessMove?.(slots, placeOf(replica), { ...from, ...reigning(before) })
     return { ...result, lossless, tookMs }
   }
   // Nodes that do not answer are what a takeover is for, and no reason to refuse it.

@@ -2,6 +2,7 @@ import type { ConnectionOptions } from 'node:tls'
 import { ConfigurationError, UnhealthyClusterError } from '../errors.js'
 import { integer, shown } from '../options.js'
 import { addressOf } from '../redis/address.js'
+import type { Reigning } from '../redis/lineage.js'
 import type { Endpoint } from '../redis/link.js'
 import type { WireCommand } from '../redis/wire.js'
 import { join, type Member, observe, parseAddress } from './observe.js'
@@ -54,13 +55,8 @@ export interface FleetNode {
   readonly port: number
 }
 
-/** A node that has handed slots over, and as what it had them. */
-export interface FormerOwner extends FleetNode {
-  /** The history of writes that it was in: its `master_replid`. */
-  readonly reign?: string | undefined
-  /** The `run_id` of its process, if that had never followed another. */
-  readonly run?: string | undefined
-}
+/** A node that has handed slots over, and as what it had them, by its `master_replid` and `run_id`. */
+export interface FormerOwner extends FleetNode, Reigning {}
 
 interface AgreementOptions {
   /** Leaves out what finishing open moves will mend. */

@@ -1,44 +1,13 @@
-import { fields, type Member, observe } from './observe.js'
+import { type Lineage, readLineage } from '../redis/lineage.js'
+import { type Member, observe } from './observe.js'
 
-/**
- * What changes in a primary when another takes its place, and when it takes its place back. That it is the same
- * process is known by the connection, which never comes back once it is lost.
- */
-export interface Lineage {
-  readonly role: string | undefined
-  /** The history it took over when it was last promoted; zeros where it never was, or nobody follows it any more. */
-  readonly earlier: string | undefined
-  /** Where the earlier history ended. */
-  readonly earlierUntil: string | undefined
-  /** The history that it writes, or follows. */
-  readonly reign: string | undefined
-  /** Of its process. */
-  readonly run: string | undefined
-}
-
+/** That it is the same process is known by the connection too, which never comes back once it is lost. */
 export async function lineageOf({ client }: Member): Promise<Lineage> {
   const [replication, server] = await Promise.all([
     client.call(['INFO', 'replication']),
     client.call(['INFO', 'server']),
   ])
-  const info = fields(String(replication))
-  return {
-    role: info.get('role'),
-    earlier: info.get('master_replid2'),
-    earlierUntil: info.get('second_repl_offset'),
-    reign: info.get('master_replid'),
-    run: fields(String(server)).get('run_id'),
-  }
-}
-
-/** What `afterLosslessMove` is told of a node besides its place: as what it had the slots. */
-export function historyOf({ reign, run, earlier }: Lineage): {
-  readonly reign?: string
-  readonly run?: string
-} {
-  if (reign === undefined) return {}
-  // Whoever never followed another may have given its history another name meanwhile.
-  return run === undefined || !/^0+$/.test(earlier ?? '') ? { reign } : { reign, run }
+  return readLineage(String(replication), String(server))
 }
 
 /**

@@ -1,9 +1,10 @@
 import { ConfigurationError, SlotMigrationError } from '../errors.js'
+import { reigning } from '../redis/lineage.js'
 import { AtomicMove, atRest } from './atomic-move.js'
 import { ClassicMove } from './classic-move.js'
 import { outbids } from './epochs.js'
 import { type Fleet, type OperateOptions, placeOf, primariesOf } from './fleet.js'
-import { historyOf, lineageOf, stayed } from './lineage.js'
+import { lineageOf, stayed } from './lineage.js'
 import { dialectOf, type MigrationDialect, unlessForbidden } from './migration-dialect.js'
 import { rangesOf, type SlotMove } from './move-plan.js'
 import { type NodeView, type SlotRange, slotsOf } from './view.js'
@@ -142,7 +143,7 @@ export class Mover {
     if (isLossless && bothStayed)
       await this.#options.afterLosslessMove?.(all, placeOf(ends[1]), {
         ...placeOf(ends[0]),
-        ...(before[0] && historyOf(before[0])),
+        ...(before[0] && reigning(before[0])),
       })
     else tally.lossless = false
   }

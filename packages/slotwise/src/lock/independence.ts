@@ -1,5 +1,6 @@
 import { ConfigurationError, ReplyError } from '../errors.js'
 import type { CallOptions } from '../options.js'
+import { readLineage } from '../redis/lineage.js'
 import type { RedisPort, Reply } from '../redis/port.js'
 import type { Heard } from './scripts.js'
 
@@ -44,7 +45,7 @@ export async function reignsOf(port: RedisPort, options: CallOptions): Promise<R
   ])
   const known = new Map<string, Heard>()
   for (const { id, text } of infos) {
-    const reign = reignIn(text)
+    const { reign } = readLineage(text, '')
     const time = times.find(({ node }) => node.id === id)?.result
     if (reign === undefined || time?.status !== 'fulfilled' || !Array.isArray(time.value)) continue
     const [seconds, micros] = time.value.map(Number)
@@ -52,10 +53,6 @@ export async function reignsOf(port: RedisPort, options: CallOptions): Promise<R
   }
   return known
 }
-
-/** The reign in what a server tells of its replication. */
-export const reignIn = (replication: string): string | undefined =>
-  /master_replid:(\w{40})/.exec(replication)?.[1]
 
 /** What is not known of a server that refuses a command, and what to do about it. */
 interface Unknown {

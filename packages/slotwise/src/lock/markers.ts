@@ -1,9 +1,9 @@
 import { ConfigurationError } from '../errors.js'
 import { type Key, keyOf, readKey } from '../keys.js'
 import type { CallOptions } from '../options.js'
+import { type Lineage, type Reigning, readLineage, reigning } from '../redis/lineage.js'
 import type { RedisPort, Reply } from '../redis/port.js'
 import { SLOTS, slotOf } from '../slots.js'
-import { reignIn } from './independence.js'
 import * as scripts from './scripts.js'
 
 let tags: readonly string[] | undefined
@@ -126,6 +126,8 @@ export interface RenewMarkersOptions extends CallOptions {
   readonly to?: Place | undefined
 }
 
+/** No marker names it. */
+const NONE = '-'
 /** So many markers are renewed at a time. */
 const AT_ONCE = 512
 
@@ -162,15 +164,12 @@ interface Place {
 export async function renewMarkers(
   port: RedisPort,
   slots: readonly number[],
-  from: Former,
+  from: Place & Reigning,
   { namespaces = [port.namespace], to, ...options }: RenewMarkersOptions = {},
 ): Promise<number> {
-  const args = {
-    ...(from.reign === undefined
-      ? await formerly(port, from, to, options)
-      : { from: from.reign, run: from.run ?? '' }),
-    to: to === undefined ? '' : (await lineageOf(port, to, options)).reign,
-  }
+  const { reign = NONE, run = '' } = from.reign === undefined ? await formerly(port, from, to, options) : from
+  const taken = to && (await lineageOf(port, to, options)).reign
+  const args = { from: reign, run, to: taken ?? '' }
   const repeat = to === undefined ? 'unsafe' : 'safe'
   const markers = namespaces.flatMap((namespace) => slots.map((slot) => markerOf(namespace, slot)))
   let renewed = 0
@@ -186,36 +185,19 @@ export async function renewMarkers(
   return renewed
 }
 
-/** A node that has handed slots over, and as what it had them, which `afterLosslessMove` is told. */
-interface Former extends Place {
-  readonly reign?: string | undefined
-  readonly run?: string | undefined
-}
-
 /** As what a node had the slots, where nobody noted it: as what it is, or as the primary that its successor names. */
 async function formerly(
   port: RedisPort,
   from: Place,
   to: Place | undefined,
   options: CallOptions,
-): Promise<{ readonly from: string; readonly run: string }> {
+): Promise<Reigning> {
   const before = await lineageOf(port, from, options)
-  if (before.isPrimary) return { from: before.reign, run: before.earlier === NEVER ? before.run : '' }
+  if (before.role === 'master') return reigning(before)
   const after = to === undefined ? undefined : await lineageOf(port, to, options)
-  const isSuccessor = after?.isPrimary === true && after.reign === before.reign
+  const isSuccessor = after?.role === 'master' && after.reign === before.reign
   // Of anybody else it is not known what it has from whom: nothing is renewed.
-  return { from: (isSuccessor ? after.earlier : undefined) ?? NEVER, run: '' }
-}
-
-/** No reign: what a primary that never was a replica says of the one before. */
-const NEVER = '0'.repeat(40)
-
-interface Lineage {
-  readonly isPrimary: boolean
-  readonly run: string
-  readonly reign: string
-  /** The reign that its own began in. */
-  readonly earlier: string | undefined
+  return { reign: isSuccessor ? after.earlier : undefined }
 }
 
 async function lineageOf(
@@ -225,11 +207,7 @@ async function lineageOf(
 ): Promise<Lineage> {
   const node = port.topology().nodes.some((one) => one.id === id) ? id : `${host}:${at}`
   const info = async (section: string) => String(await port.onNode(node, ['INFO', section], options))
-  const [server, replication] = await Promise.all([info('server'), info('replication')])
-  const run = /run_id:(\w{40})/.exec(server)?.[1]
-  const reign = reignIn(replication)
-  if (run === undefined || reign === undefined)
-    throw new ConfigurationError(`${host}:${at} does not say which run it is, or in which reign`)
-  const isPrimary = /role:master/.test(replication)
-  return { isPrimary, run, reign, earlier: /master_replid2:(\w{40})/.exec(replication)?.[1] }
+  const lineage = readLineage(await info('replication'), await info('server'))
+  if (lineage.run !== undefined && lineage.reign !== undefined) return lineage
+  throw new ConfigurationError(`${host}:${at} does not say which run it is, or in which reign`)
 }

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { isHandedOver, type Lineage } from '../../src/cluster/lineage.js'
+import { isHandedOver } from '../../src/cluster/lineage.js'
+import type { Lineage } from '../../src/redis/lineage.js'
 
 const before: Lineage = { role: 'master', earlier: '0', earlierUntil: '-1', reign: 'old', run: 'a' }
 const from: Lineage = { role: 'slave', earlier: 'old', earlierUntil: '701', reign: 'new', run: 'a' }
