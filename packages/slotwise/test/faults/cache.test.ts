@@ -185,6 +185,8 @@ async function whileHalfMoved(
   for (const key of left) await port.onNode(source.id, ['MIGRATE', target.host, target.port, key, 0, 1000])
   for (const { id } of [target, source, ...cluster.nodes.slice(0, 1)])
     await port.onNode(id, ['CLUSTER', 'SETSLOT', slot, 'NODE', target.id])
+  // Whoever looks for a slot of the source is not to find this one.
+  await expect.poll(() => port.topology().ownerOf(slot)?.id, { timeout: 10_000 }).toBe(target.id)
 }
 
 describe('in a slot that is half moved', () => {
