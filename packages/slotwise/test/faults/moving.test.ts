@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { SlotMovingError } from '../../src/errors.js'
+import { OutcomeUnknownError, SlotMovingError } from '../../src/errors.js'
 import { connect } from '../../src/ioredis/index.js'
 import { keyWithin } from '../../src/keys.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
@@ -10,6 +10,7 @@ import { Locks, Once, ReadWriteLock, Semaphore } from '../../src/lock/index.js'
 import { RateLimiter, tokenBucket } from '../../src/ratelimit/index.js'
 import { type ClusterNode, type Key, keyOf, type RedisPort, slotOf } from '../../src/redis/index.js'
 import { ADAPTERS } from '../support/adapters.js'
+import { certain } from '../support/certain.js'
 import { upFor } from '../support/up-for.js'
 
 let cluster: LocalCluster
@@ -126,13 +127,23 @@ it('a limiter of two keys decides exactly, in a slot that is half moved, who has
       allowed: true,
       decidedBy: 'redis',
     })
-    const startedAt = performance.now()
     for (const user of ['moves', 'new']) {
-      expect(await limiter.consume(subject(user))).toMatchObject({ allowed: false, reason: 'unavailable' })
-      expect(errors.splice(0)).toEqual([expect.any(SlotMovingError)])
+      const refused = async () => {
+        const startedAt = performance.now()
+        const decision = await limiter.consume(subject(user))
+        return { decision, tookMs: performance.now() - startedAt, told: errors.splice(0) }
+      }
+      const { decision, tookMs, told } = await certain(refused, (result) => result.told[0])
+      expect(decision).toMatchObject({ allowed: false, reason: 'unavailable' })
+      expect(told).toEqual([expect.any(SlotMovingError)])
+      expect(tookMs).toBeLessThan(1000)
     }
-    expect(performance.now() - startedAt).toBeLessThan(2000)
-    expect(await made('allow').consume(subject('moves'))).toMatchObject({
+    const open = made('allow')
+    const allowed = await certain(
+      () => open.consume(subject('moves')),
+      (decision) => ('cause' in decision ? decision.cause : undefined),
+    )
+    expect(allowed).toMatchObject({
       allowed: true,
       decidedBy: 'policy',
       cause: expect.any(SlotMovingError),
@@ -190,7 +201,10 @@ it('a lock with a quarantine is extended and released in a slot that is half mov
   ]
   await (await locks.acquire(absent, { ttlMs: 1000, waitMs: 10_000 })).release()
   await halfMoved(keyFor(moves), async () => {
-    const outcome = await locks.tryAcquire(absent, { ttlMs: 1000, deadlineMs: 300 })
+    const outcome = await certain(
+      () => locks.tryAcquire(absent, { ttlMs: 1000, deadlineMs: 300 }),
+      (tried) => ('cause' in tried ? tried.cause : undefined),
+    )
     expect(outcome).toMatchObject({ acquired: false, reason: 'unavailable', cause: { code: 'SLOT_MOVING' } })
     for (const lock of held) await lock.extend()
     for (const lock of held) expect(await lock.release()).toBe(true)
@@ -314,7 +328,10 @@ it.each(ADAPTERS)(
     expect(failures).toEqual([])
     expect(longestMs).toBeLessThan(DEADLINE_MS + LATE_MS + loopDelay.max / 1e6)
     const errors = together.filter(({ error }) => error !== undefined)
-    expect(errors.filter(({ error }) => !(error instanceof SlotMovingError))).toEqual([])
+    // A read is sent as late as it may, so that its last attempt can be under way at the deadline.
+    const isTold = (error: unknown) =>
+      error instanceof SlotMovingError || error instanceof OutcomeUnknownError
+    expect(errors.filter(({ error }) => !isTold(error))).toEqual([])
     // Begun when it was half moved, or so shortly before that it met the half.
     expect(errors.every(({ startedAt }) => startedAt > from - DEADLINE_MS && startedAt < to)).toBe(true)
     for (const key of [stays, moves]) {
