@@ -28,6 +28,8 @@ export interface BorrowingSettings {
   readonly maxRetries: number
   readonly retryBackoffMs: Backoff
   ownerOf(slot: number): string | undefined
+  /** Whether a replica is reached there. */
+  isReplica(address: string): boolean
   /** `host:port` of a node by its id or address. */
   addressOf(node: string): string
   /** `host:port` at which a node is reached that calls itself so. */
@@ -43,6 +45,8 @@ type Command = CommandCall['command']
 interface Lease {
   readonly connection: DedicatedConnection
   readonly pool: Pool
+  /** When its node was the right one; in the time of `performance.now()`. */
+  readonly chosenAt: number
 }
 
 /** What is told of a call, if anybody listens. */
@@ -176,6 +180,9 @@ export class Borrowing {
       isMoving = false
       if (verdict?.kind === 'no-script' && script !== undefined && command === request.command) {
         command = asText(request)
+        // To whoever serves the slot by now, who will send it on: this node may have been replaced before it said so.
+        prefix = []
+        elsewhere = undefined
         continue
       }
       if (
@@ -190,14 +197,25 @@ export class Borrowing {
       elsewhere = undefined
       const why = verdict.kind === 'later' ? verdict.why : verdict.kind
       retried(way.record, way.node, why, reply instanceof ReplyError ? reply.message : '')
+      let isEager = attempt <= 5
       if (verdict.kind === 'moved')
         this.#settings.witness.moved(verdict.slot, targetOf(verdict, connection.node))
       else if (verdict.kind === 'ask') {
-        prefix = [['ASKING']]
-        elsewhere = this.#settings.reach(targetOf(verdict, connection.node))
-      } else if (verdict.refresh) this.#settings.witness.refresh()
-      if (verdict.kind === 'later') isMoving = verdict.moving
-      if (verdict.kind !== 'later' && attempt <= 5) continue
+        const target = this.#settings.reach(targetOf(verdict, connection.node))
+        if (this.#settings.isReplica(target)) {
+          // It was replaced, which whoever gives the slot away has not heard of, and itself perhaps neither.
+          this.#settings.witness.refresh()
+          isEager = false
+        } else {
+          prefix = [['ASKING']]
+          elsewhere = target
+        }
+      } else {
+        if (verdict.refresh) this.#settings.witness.refresh()
+        isMoving = verdict.moving
+        isEager = false
+      }
+      if (isEager) continue
       try {
         await this.#pause(attempt, deadlineAt, reply)
       } catch (error) {
@@ -214,18 +232,17 @@ export class Borrowing {
     deadlineAt: number,
     signal: AbortSignal | undefined,
   ): Promise<Attempt> {
-    const { connection, pool } = await this.#taken(where, deadlineAt, signal, way.record)
+    const { connection, pool, chosenAt } = await this.#taken(where, deadlineAt, signal, way.record)
     way.node = connection.node
     if (way.record !== undefined) way.record.sends++
     // A command that was given up may block the connection still, or take an element from a list for nobody.
     const giveUp = () => connection.close()
     signal?.addEventListener('abort', giveUp, { once: true })
-    const sentAt = performance.now()
     try {
-      const replies = await connection.raw(sent(connection.node), Math.max(1, deadlineAt - sentAt))
-      const isAsking = at > 0
-      if (isAnswer(replies[at]))
-        await this.#settings.witness.confirm({ address: connection.node, slot, sentAt, isAsking }, deadlineAt)
+      const leftMs = Math.max(1, deadlineAt - performance.now())
+      const replies = await connection.raw(sent(connection.node), leftMs)
+      const to = { address: connection.node, slot, chosenAt, isAsking: at > 0 }
+      if (isAnswer(replies[at])) await this.#settings.witness.confirm(to, deadlineAt)
       return { replies, connection }
     } catch (error) {
       connection.close()
@@ -245,9 +262,9 @@ export class Borrowing {
     const where = () => ('node' in target ? this.#settings.addressOf(target.node) : this.#ownerOf(slot ?? 0))
     for (let attempt = 0; ; attempt++) {
       const lease = await this.#taken(where, deadlineAt, signal)
-      const { connection, pool } = lease
+      const { connection, pool, chosenAt } = lease
       try {
-        await connection.lend(slot, onPush, Math.max(1, deadlineAt - performance.now()))
+        await connection.lend(slot, chosenAt, onPush, Math.max(1, deadlineAt - performance.now()))
         return lease
       } catch (error) {
         connection.close()
@@ -271,12 +288,13 @@ export class Borrowing {
       signal?.throwIfAborted()
       let cause: unknown
       try {
+        const chosenAt = performance.now()
         const address = where()
         const queue = this.#settings.queueOf(address)
         // What the shared connection knows spares a connection time-out for each caller.
         if (queue.ready) {
           const pool = this.#settings.poolOf(address)
-          return { pool, connection: await pool.take(deadlineAt - performance.now(), signal) }
+          return { pool, chosenAt, connection: await pool.take(deadlineAt - performance.now(), signal) }
         }
         cause = new RedisUnavailableError(`${address} cannot be reached`, {
           node: address,

@@ -113,6 +113,7 @@ export class ClusterPort implements RedisPort {
       ...settings,
       ownerOf: (slot: number) => this.#ownerOf(slot),
       readerOf: (slot: number) => this.#readerOf(slot),
+      isReplica: (address: string) => this.#isReplica(address),
       reach: (endpoint: Endpoint) => this.#reach(endpoint),
       queueOf: (address: string) => this.#nodes.queueOf(address),
       refresh: () => this.#watch.refresh(),
@@ -376,7 +377,7 @@ export class ClusterPort implements RedisPort {
   }
 
   /** Whatever a node said on a connection of its own counts if it was the owner for certain. */
-  async #confirm({ address, slot, sentAt, isAsking }: SentTo, deadlineAt: number): Promise<void> {
+  async #confirm({ address, slot, chosenAt, isAsking }: SentTo, deadlineAt: number): Promise<void> {
     if (slot === undefined || this.#isAlone()) return
     const unknown = (why: string) =>
       new OutcomeUnknownError(`${address} answered, but ${why}`, { node: address })
@@ -384,14 +385,19 @@ export class ClusterPort implements RedisPort {
     if (queue === undefined) throw unknown('it had been replaced')
     // A node of a cluster that knows of its successor says so; one that sentinels replaced may not have been told for seconds.
     const isTold = this.#settings.sentinel === undefined
-    if (isTold && queue.isCertain() && sentAt >= queue.believedAt) return
+    if (isTold && queue.isCertain() && chosenAt >= queue.believedAt) return
     while (!queue.isCertain()) {
       if (performance.now() > deadlineAt) throw unknown('it may have been replaced')
       this.#watch.refresh()
       await sleep(2, undefined, { ref: false })
     }
     // The target of a half-moved slot answers for keys it does not own yet.
-    if (!isAsking && this.#ownerOf(slot) !== address) throw unknown('it had been replaced')
+    const counts = isAsking ? !this.#isReplica(address) : this.#ownerOf(slot) === address
+    if (!counts) throw unknown('it had been replaced')
+  }
+
+  #isReplica(address: string): boolean {
+    return this.#watch.table.nodes.some((node) => node.role === 'replica' && this.#reach(node) === address)
   }
 
   /** Nobody could have been elected in its place. Sentinels may know of one that is away at the moment. */

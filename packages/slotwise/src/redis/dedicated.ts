@@ -29,8 +29,8 @@ export interface DedicatedSettings {
 export interface SentTo {
   readonly address: string
   readonly slot: number | undefined
-  /** In the time of `performance.now()`. */
-  readonly sentAt: number
+  /** When that node was chosen, before it was connected to or lent; in the time of `performance.now()`. */
+  readonly chosenAt: number
   /** Behind ASKING, to a node that need not own the slot yet. */
   readonly isAsking: boolean
 }
@@ -55,6 +55,7 @@ export class DedicatedConnection implements BorrowedConnection {
   #wire: WireClient | undefined
   #onPush: ((message: readonly Reply[]) => void) | undefined
   #slot: number | undefined
+  #chosenAt = 0
   /** When it was given back; in the time of `performance.now()`. */
   idleSince = 0
 
@@ -84,13 +85,15 @@ export class DedicatedConnection implements BorrowedConnection {
     return this.#ended.signal
   }
 
-  /** Prepares it for its next user. */
+  /** Prepares it for its next user, for whom it was chosen then. */
   async lend(
     slot: number | undefined,
+    chosenAt: number,
     onPush: ((message: readonly Reply[]) => void) | undefined,
     deadlineMs: number,
   ): Promise<void> {
     this.#slot = slot
+    this.#chosenAt = chosenAt
     this.#onPush = onPush
     // Answers to commands have the shapes of the shared connection unless pushes are asked for.
     if (onPush !== undefined) await this.#open.call(['HELLO', 3], deadlineMs)
@@ -114,7 +117,7 @@ export class DedicatedConnection implements BorrowedConnection {
     signal?.addEventListener('abort', giveUp, { once: true })
     try {
       const replies = await this.#open.pipeline(commands, deadlineMs)
-      const sent = { address: this.node, slot: this.#slot, sentAt: startedAt, isAsking: false }
+      const sent = { address: this.node, slot: this.#slot, chosenAt: this.#chosenAt, isAsking: false }
       if (replies.some(isAnswer)) await this.#witness.confirm(sent, deadlineAt)
       const results = replies.map((reply) => this.#result(reply, binary))
       this.#tell(commands, startedAt, signal, (index) => reasonOf(results[index]))

@@ -19,6 +19,8 @@ export interface Surroundings {
   ownerOf(slot: number): string | undefined
   /** Where a read of the slot goes that may be stale. */
   readerOf(slot: number): string | undefined
+  /** Whether a replica is reached there. */
+  isReplica(address: string): boolean
   /** `host:port` at which a node is reached that calls itself so. */
   reach(endpoint: Endpoint): string
   queueOf(address: string): NodeQueue
@@ -207,7 +209,7 @@ export class Dispatcher implements FlightOwner {
     if (outcome.kind === 'unreadable') return unreadable(flight, outcome.reason)
     if (outcome.kind === 'unsent') return this.#await(flight, outcome.cause)
     if (outcome.kind === 'lost') return this.#lost(flight, 'lost', outcome.cause)
-    this.#refused(flight, outcome.message)
+    this.#refused(flight, outcome.message, queue)
   }
 
   /** Until another node has been asked. */
@@ -222,14 +224,17 @@ export class Dispatcher implements FlightOwner {
 
   #isOwner({ request, prefix }: Flight, queue: NodeQueue): boolean {
     // The target of a half-moved slot answers for keys it does not own yet.
-    return prefix === 'asking' || this.#surroundings.ownerOf(request.slot ?? 0) === queue.address
+    if (prefix === 'asking') return !this.#surroundings.isReplica(queue.address)
+    return this.#surroundings.ownerOf(request.slot ?? 0) === queue.address
   }
 
-  #refused(flight: Flight, message: string): void {
+  #refused(flight: Flight, message: string, queue: NodeQueue): void {
     const verdict = verdictOf(message)
     const { node, script, slot } = flight.request
-    if (verdict.kind === 'no-script' && script !== undefined && flight.node !== undefined) {
-      return this.#send(flight, flight.node, flight.prefix, { text: true })
+    if (verdict.kind === 'no-script' && script !== undefined) {
+      // It may have been replaced before it said so, and would be believed for what it is asked from now on.
+      if (isForOwner(flight) && !this.#isOwner(flight, queue)) return this.#dispatch(flight)
+      return this.#send(flight, queue.address, flight.prefix, { text: true })
     }
     if (
       node !== undefined ||
@@ -252,7 +257,13 @@ export class Dispatcher implements FlightOwner {
       return this.#dispatch(flight)
     }
     if (flight.redirections++ >= EAGER_REDIRECTIONS) return this.#pause(flight, message)
-    this.#send(flight, this.#surroundings.reach(target), 'asking')
+    const address = this.#surroundings.reach(target)
+    // It was replaced, which whoever gives the slot away has not heard of, and itself perhaps neither.
+    if (this.#surroundings.isReplica(address)) {
+      this.#surroundings.refresh()
+      return this.#pause(flight, message)
+    }
+    this.#send(flight, address, 'asking')
   }
 
   #lost(flight: Flight, why: RetryReason, cause: unknown): void {

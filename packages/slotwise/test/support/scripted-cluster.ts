@@ -26,6 +26,8 @@ export class ScriptedNode {
   readonly forbidden = new Set<string>()
   /** Whether the others list it. */
   isKnown = true
+  /** Whose replica all nodes take it for. */
+  follows: ScriptedNode | undefined
   promotedFrom = '0'.repeat(40)
   epoch: number
   /** What it answers to a command instead of carrying it out. */
@@ -216,7 +218,8 @@ export class ScriptedNode {
   #nodes(): string {
     const listed = this.#cluster.nodes.filter((node) => node.isKnown || node === this)
     const lines = listed.map((node) => {
-      const flags = node === this ? 'myself,master' : 'master'
+      const role = node.follows === undefined ? 'master' : 'slave'
+      const flags = node === this ? `myself,${role}` : role
       const slots = rangesOf([...this.hears(node)]).map(([first, last]) =>
         first === last ? first : `${first}-${last}`,
       )
@@ -227,7 +230,7 @@ export class ScriptedNode {
               ...[...this.importing].map(([slot, peer]) => `[${slot}-<-${peer}]`),
             ]
           : []
-      const head = `${node.id} 127.0.0.1:${node.port}@${node.port + 10_000} ${flags} - 0 0 ${node.epoch} connected`
+      const head = `${node.id} 127.0.0.1:${node.port}@${node.port + 10_000} ${flags} ${node.follows?.id ?? '-'} 0 0 ${node.epoch} connected`
       return [head, ...slots, ...open].join(' ')
     })
     return `${lines.join('\n')}\n`

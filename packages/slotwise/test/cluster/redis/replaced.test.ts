@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { type CommandCall, keyOf, type RedisPort, slotOf } from '../../../src/redis/index.js'
+import { OutcomeUnknownError } from '../../../src/errors.js'
+import { type CommandCall, keyOf, type RedisPort, type ScriptCall, slotOf } from '../../../src/redis/index.js'
 import { ADAPTERS } from '../../support/adapters.js'
 import { ScriptedCluster, type ScriptedNode } from '../../support/scripted-cluster.js'
 
@@ -10,6 +11,13 @@ const readOf = (what: string) =>
   ({ key, command: ['HGET', key, what], repeat: 'safe' }) as const satisfies CommandCall
 
 const isRead = (line: string) => /^hget /i.test(line)
+
+const script = { name: 'test', source: 'return 1', sha1: 'a'.repeat(40), keys: [], args: ['what'] }
+const scriptOf = (what: string) =>
+  ({ script, keys: [key], args: [what], repeat: 'safe' }) as const satisfies ScriptCall
+
+const isScript = (line: string) => /^eval/i.test(line)
+const UNKNOWN_SCRIPT = new Error('NOSCRIPT No matching script. Please use EVAL.')
 
 const NODE_TIMEOUT_MS = 600
 /** A node that was silent for so long may have been replaced. */
@@ -122,6 +130,108 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
       expect(await late).not.toBe('old')
     },
   )
+
+  it.each([
+    ['a call', (what: string) => port.call(readOf(what))],
+    ['a call on a connection of its own', (what: string) => port.call(readOf(what), { dedicated: true })],
+    ['a script that it does not know', (what: string) => port.call(scriptOf(what))],
+    [
+      'a script that it does not know on a connection of its own',
+      (what: string) => port.call(scriptOf(what), { dedicated: true }),
+    ],
+  ])('is not believed for %s that was sent to it as the target of a half-moved slot', async (_what, ask) => {
+    const target = cluster.nodes.find((node) => node !== old && node !== taker)
+    expect.assert(target !== undefined)
+    const latest = door()
+    let isMoving = true
+    let asked = false
+    old.instead = (line) => {
+      if (!isRead(line) && !isScript(line)) return undefined
+      return isMoving ? new Error(`ASK ${slotOf(key)} 127.0.0.1:${target.port}`) : 'source'
+    }
+    target.instead = (line) => {
+      if (/^evalsha/i.test(line)) return UNKNOWN_SCRIPT
+      if (isRead(line) || isScript(line)) return 'target'
+      return /^asking/i.test(line) ? { ok: 'OK' } : undefined
+    }
+    target.gate = (line) => {
+      if (!line.endsWith('late')) return undefined
+      asked = true
+      return latest.opened
+    }
+    expect(await ask('early')).toBe('target')
+    const late = ask('late')
+    await vi.waitFor(() => expect(asked).toBe(true), { interval: 1 })
+    isMoving = false
+    target.follows = taker
+    standStill()
+    const roles = () => port.topology().nodes.map(({ role }) => role)
+    await vi.waitFor(() => expect(roles()).toContain('replica'), { interval: 1 })
+    latest.open()
+    expect(await late).toBe('source')
+  })
+
+  it('is not asked as the target of a half-moved slot, whatever the source says, once it is known for a replica', async () => {
+    const target = cluster.nodes.find((node) => node !== old && node !== taker)
+    expect.assert(target !== undefined)
+    let isMoving = true
+    const redirection = new Error(`ASK ${slotOf(key)} 127.0.0.1:${target.port}`)
+    old.instead = (line) => (isRead(line) ? (isMoving ? redirection : 'source') : undefined)
+    target.follows = taker
+    standStill()
+    const roles = () => port.topology().nodes.map(({ role }) => role)
+    await vi.waitFor(() => expect(roles()).toContain('replica'), { interval: 1 })
+    for (const how of [{}, { dedicated: true }]) {
+      isMoving = true
+      const asked = old.asked('HGET') + old.asked('hget')
+      const call = port.call({ ...readOf('call'), repeat: 'unsafe' }, how)
+      await vi.waitFor(() => expect(old.asked('HGET') + old.asked('hget')).toBeGreaterThan(asked + 6))
+      isMoving = false
+      expect(await call).toBe('source')
+    }
+    expect(target.asked('ASKING') + target.asked('asking')).toBe(0)
+  })
+
+  it('is not believed on a connection that was lent before, nor on one that was opened meanwhile', async () => {
+    const setUp = door()
+    let opening = false
+    await port.borrow({ key }, async (connection) => {
+      expect(await connection.call(readOf('first').command)).toBe('old')
+      old.gate = (line) => {
+        if (!/^client setname/i.test(line)) return undefined
+        opening = true
+        return setUp.opened
+      }
+      const opened = port.call(readOf('opened'), { dedicated: true })
+      await vi.waitFor(() => expect(opening).toBe(true), { interval: 1 })
+      takeOver()
+      standStill()
+      await vi.waitFor(() => expect(port.topology().ownerOf(slotOf(key))?.id).toBe(taker.id), { interval: 1 })
+      setUp.open()
+      expect(await opened).toBe('new')
+      await expect(connection.call(readOf('lent').command)).rejects.toThrow(OutcomeUnknownError)
+    })
+  })
+
+  it('is not sent the text of a script that it does not know, once another serves the slot', async () => {
+    const hangs = door()
+    const latest = door()
+    taker.instead = (line) => (isRead(line) || isScript(line) ? 'new' : undefined)
+    old.instead = (line) => {
+      if (/^evalsha/i.test(line)) return UNKNOWN_SCRIPT
+      return isRead(line) || isScript(line) ? 'old' : undefined
+    }
+    old.gate = (line) => (isScript(line) ? latest.opened : hangs.opened)
+    standStill()
+    const early = port.call(readOf('early'))
+    const late = port.call(scriptOf('late'))
+    takeOver()
+    await sleep(20)
+    hangs.open()
+    expect(await early).toBe('new')
+    latest.open()
+    expect(await late).toBe('new')
+  })
 
   it('is believed that it has handed a slot over, so that what it did not do is done where the slot is', async () => {
     const [hangs, latest] = [door(), door()]
