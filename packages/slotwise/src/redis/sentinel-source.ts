@@ -60,17 +60,22 @@ export class SentinelSource implements TopologySource {
   async #ask(sentinel: Endpoint, timeoutMs: number): Promise<readonly NodeView[]> {
     const { primaryName } = this.#settings.sentinel
     const client = await this.#client(sentinel, timeoutMs)
-    const [primary, replicas] = await client.pipeline(
+    const [primary, address, replicas] = await client.pipeline(
       [
         ['SENTINEL', 'MASTER', primaryName],
+        ['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', primaryName],
         ['SENTINEL', 'REPLICAS', primaryName],
       ],
       timeoutMs,
     )
-    if (primary instanceof ReplyError) throw this.#explained(sentinel, primary)
+    for (const reply of [primary, address]) {
+      if (reply instanceof ReplyError) throw this.#explained(sentinel, reply)
+    }
     const view = fieldsOf(primary === undefined ? null : asReply(primary, false))
     const epoch = Number(view.get('config-epoch') ?? 0)
-    const at = { host: view.get('ip') ?? '', port: Number(view.get('port')) }
+    // The leader of a failover lists the old address with the new epoch until all replicas have followed.
+    const [host, port] = textsOf(address === undefined ? null : asReply(address, false))
+    const at = { host: host ?? '', port: Number(port) }
     if (at.host === '' || !(at.port > 0)) throw this.#explained(sentinel, undefined)
     this.#settings.nodeTimeout(Number(view.get('down-after-milliseconds')))
     const id = addressOf(at)
@@ -78,6 +83,7 @@ export class SentinelSource implements TopologySource {
     const list = replicas === undefined || replicas instanceof ReplyError ? [] : asReply(replicas, false)
     const followers = (Array.isArray(list) ? list : []).map(fieldsOf).flatMap((one): NodeView[] => {
       const place = { host: one.get('ip') ?? '', port: Number(one.get('port')) }
+      if (addressOf(place) === id) return []
       // What is down, or is only remembered from a failover, would be no more than an address to try in vain.
       if (/s_down|o_down|disconnected/.test(one.get('flags') ?? '')) return []
       return [
@@ -145,8 +151,12 @@ function newest(views: readonly (readonly NodeView[])[]): readonly (readonly Nod
   return views.filter(([first]) => first?.epoch === latest)
 }
 
+function textsOf(reply: unknown): readonly string[] {
+  return Array.isArray(reply) ? reply.map(String) : []
+}
+
 function fieldsOf(reply: unknown): ReadonlyMap<string, string> {
-  const flat = Array.isArray(reply) ? reply.map(String) : []
+  const flat = textsOf(reply)
   return new Map(
     flat.flatMap((name, index) => (index % 2 === 0 ? [[name, flat[index + 1] ?? ''] as const] : [])),
   )

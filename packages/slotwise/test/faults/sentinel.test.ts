@@ -8,20 +8,22 @@ const key = keyOf({ namespace: '', pattern: 'test', name: 'sentinel' }, 'a')
 
 let watched: Watched
 beforeAll(async () => {
-  watched = await startWatched(500)
+  // Two replicas: the sentinel that leads a failover lists the primary of before for as long as the other has to follow.
+  watched = await startWatched(500, 2)
 }, 40_000)
 afterAll(() => watched[Symbol.asyncDispose]())
 
 describe.each(ADAPTERS)('behind sentinels, over %s', (_, connect) => {
-  it('finds the primary and its replica, every slot at the one', async () => {
+  it('finds the primary and its replicas, every slot at the one', async () => {
     await using port = await connect({ nodes: watched.sentinels, sentinel: { primaryName: 'main' } })
     const roles = () => port.topology().nodes.map(({ role }) => role)
     // On a busy machine a sentinel may take the replica for dead, until it answers in time again.
-    await expect.poll(() => roles().toSorted(), { timeout: 10_000 }).toEqual(['primary', 'replica'])
+    await expect
+      .poll(() => roles().toSorted(), { timeout: 10_000 })
+      .toEqual(['primary', 'replica', 'replica'])
     expect(await port.call({ key, command: ['SET', key, 'v'] })).toBe('OK')
-    expect(
-      (await port.writeThenWait({ key, command: ['SET', key, 'v'] }, { replicas: 1 })).acknowledgedBy,
-    ).toBe(1)
+    const waited = await port.writeThenWait({ key, command: ['SET', key, 'v'] }, { replicas: 1 })
+    expect(waited.acknowledgedBy).toBeGreaterThan(0)
   })
 
   it.each([
@@ -53,8 +55,8 @@ it.each(ADAPTERS)(
   async (_, connect) => {
     const options = { nodes: watched.sentinels, sentinel: { primaryName: 'main' }, commandTimeoutMs: 20_000 }
     await using port = await connect(options)
-    // Both are there, so that another can be chosen.
-    await expect.poll(() => port.topology().nodes.length, { timeout: 20_000 }).toBe(2)
+    // All are there, so that another can be chosen.
+    await expect.poll(() => port.topology().nodes.length, { timeout: 20_000 }).toBe(3)
     const before = port.topology().ownerOf(0)
     const hung = watched.servers.find((server) => server.port === before?.port)
     expect.assert(hung !== undefined)

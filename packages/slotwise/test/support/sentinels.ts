@@ -7,7 +7,7 @@ import { type Guarded, startGuarded } from '../../src/local/guard.js'
 import { freePorts } from '../../src/local/ports.js'
 import { WireClient } from '../../src/redis/wire.js'
 
-/** A primary and a replica without a cluster, watched by three sentinels. */
+/** A primary and its replicas without a cluster, watched by three sentinels. */
 export interface Watched extends AsyncDisposable {
   readonly sentinels: readonly string[]
   readonly servers: readonly { readonly port: number; readonly process: Guarded }[]
@@ -15,11 +15,12 @@ export interface Watched extends AsyncDisposable {
 
 const HOST = '127.0.0.1'
 
-export async function startWatched(downAfterMs: number): Promise<Watched> {
+export async function startWatched(downAfterMs: number, replicas = 1): Promise<Watched> {
   const found = await findServer()
   const dir = await mkdtemp(join(tmpdir(), 'slotwise-sentinel-'))
-  const ports = await freePorts(5)
-  const [primary = 0, replica = 0, ...watchers] = ports
+  const [primary = 0, ...others] = await freePorts(replicas + 4)
+  const followers = others.slice(0, replicas)
+  const watchers = others.slice(replicas)
   const start = async (port: number, lines: readonly string[], ...more: readonly string[]) => {
     const file = join(dir, `${port}.conf`)
     await writeFile(file, [`port ${port}`, `bind ${HOST}`, `dir "${dir}"`, ...lines].join('\n'))
@@ -34,11 +35,11 @@ export async function startWatched(downAfterMs: number): Promise<Watched> {
     })
   }
   const data = ['save ""', 'repl-diskless-sync-delay 0']
-  const processes = [
-    await start(primary, [...data, `dbfilename ${primary}.rdb`]),
-    await start(replica, [...data, `dbfilename ${replica}.rdb`, `replicaof ${HOST} ${primary}`]),
-  ]
-  await Promise.all([primary, replica].map(answers))
+  const processes = [await start(primary, [...data, `dbfilename ${primary}.rdb`])]
+  for (const port of followers) {
+    processes.push(await start(port, [...data, `dbfilename ${port}.rdb`, `replicaof ${HOST} ${primary}`]))
+  }
+  await Promise.all([primary, ...followers].map(answers))
   for (const port of watchers) {
     const watch = [
       `sentinel monitor main ${HOST} ${primary} 2`,
@@ -52,15 +53,16 @@ export async function startWatched(downAfterMs: number): Promise<Watched> {
   // Sentinels and replicas find each other by gossip.
   const isWhole = async () => {
     const watchedNow = String(await client.call(['SENTINEL', 'MASTER', 'main']))
-    expect(watchedNow).toMatch(/num-slaves,1,num-other-sentinels,2/)
-    // Heard of, it is disconnected until it has been reached.
-    expect(String(await client.call(['SENTINEL', 'REPLICAS', 'main']))).toMatch(/flags,slave,/)
+    expect(watchedNow).toContain(`num-slaves,${replicas},num-other-sentinels,2`)
+    // Heard of, one is disconnected until it has been reached.
+    const listed = String(await client.call(['SENTINEL', 'REPLICAS', 'main']))
+    expect(listed.match(/flags,slave,/g)).toHaveLength(replicas)
   }
   await vi.waitFor(isWhole, { timeout: 15_000 })
   client.close()
   return {
     sentinels: watchers.map((port) => `${HOST}:${port}`),
-    servers: [primary, replica].flatMap((port, i) => {
+    servers: [primary, ...followers].flatMap((port, i) => {
       const process = processes[i]
       return process === undefined ? [] : [{ port, process }]
     }),
