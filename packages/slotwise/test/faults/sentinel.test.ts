@@ -10,7 +10,7 @@ let watched: Watched
 beforeAll(async () => {
   // Two replicas: the sentinel that leads a failover lists the primary of before for as long as the other has to follow.
   watched = await startWatched(500, 2)
-}, 40_000)
+}, 60_000)
 afterAll(() => watched[Symbol.asyncDispose]())
 
 describe.each(ADAPTERS)('behind sentinels, over %s', (_, connect) => {
@@ -55,7 +55,7 @@ it.each(ADAPTERS)(
   async (_, connect) => {
     const options = { nodes: watched.sentinels, sentinel: { primaryName: 'main' }, commandTimeoutMs: 20_000 }
     await using port = await connect(options)
-    // All are there, so that another can be chosen.
+    await watched.whole()
     await expect.poll(() => port.topology().nodes.length, { timeout: 20_000 }).toBe(3)
     const before = port.topology().ownerOf(0)
     const hung = watched.servers.find((server) => server.port === before?.port)
@@ -82,6 +82,7 @@ it.each(ADAPTERS)(
 )
 
 it('over both adapters, the sentinels are followed when the primary hangs and is replaced, and it is believed no more', async () => {
+  await watched.whole()
   const options = { nodes: watched.sentinels, sentinel: { primaryName: 'main' }, commandTimeoutMs: 500 }
   const ports = await Promise.all(ADAPTERS.map(([, connect]) => connect(options)))
   const [first] = ports
