@@ -313,6 +313,7 @@ export class ClusterPort implements RedisPort {
       seeds: mapped,
       ask: (address, ms) => this.#ask(address, ['CLUSTER', 'NODES'], ms),
       isReady: (address) => this.#nodes.isReady(address),
+      isCertain: (address) => this.#nodes.isCertain(address),
       addressOf: (node) => this.#reach(node),
     })
   }

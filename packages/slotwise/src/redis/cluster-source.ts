@@ -17,6 +17,8 @@ export interface ClusterSourceSettings {
   /** Asks `host:port` for CLUSTER NODES. */
   readonly ask: (address: string, timeoutMs: number) => Promise<Reply>
   readonly isReady: (address: string) => boolean
+  /** What it says can be believed: nodes in doubt are, once one of these has been heard. */
+  readonly isCertain: (address: string) => boolean
   readonly addressOf: (node: ClusterNode) => string
 }
 
@@ -67,9 +69,11 @@ export class ClusterSource implements TopologySource {
 
   /** Resolves with the first few answers; with none when nobody answers in time. Never rejects. */
   look(known: readonly ClusterNode[]): Promise<Look> {
-    const { timeoutMs, isReady, seeds } = this.#settings
+    const { timeoutMs, isReady, isCertain, seeds } = this.#settings
     const addresses = known.map((node) => this.#settings.addressOf(node))
-    const ready = shuffled(addresses.filter(isReady)).slice(0, ASKED)
+    const reached = shuffled(addresses.filter(isReady))
+    // Among many nodes, chance would seldom meet the first few that are believed again after this process stood still.
+    const ready = [...new Set([...reached.filter(isCertain).slice(0, 1), ...reached])].slice(0, ASKED)
     const asked =
       ready.length >= ENOUGH ? ready : [...new Set([...ready, ...addresses, ...seeds.map(addressOf)])]
     const answered = new Set<string>()
