@@ -73,6 +73,8 @@ export class NodeQueue {
   #lastHeardAt = performance.now()
   /** When it was asked what it has answered: it lived then, and an answer may have lain in the socket since. */
   #aliveAt = performance.now()
+  /** By how much the wall clock was ahead at the last answer. While the machine is suspended, the other one stands still. */
+  #aheadMs = Date.now() - performance.now()
   #answers = false
   #pingedAt: number | undefined
   #connections = 0
@@ -127,7 +129,10 @@ export class NodeQueue {
 
   /** What it says now can be believed: it is in no doubt, and lived lately. */
   isCertain(): boolean {
-    return this.doubtfulSince === undefined && performance.now() - this.#aliveAt <= this.#settings.silenceMs()
+    if (this.doubtfulSince !== undefined) return false
+    const now = performance.now()
+    const silentMs = Math.max(now - this.#aliveAt, Date.now() - now - this.#aheadMs)
+    return silentMs <= this.#settings.silenceMs()
   }
 
   /** Whether an answer is still to come. */
@@ -271,10 +276,12 @@ export class NodeQueue {
 
   #heard(sentAt: number): void {
     const now = performance.now()
+    const aheadMs = Date.now() - now
     // What was asked before a silence may have been done during it, however many answers came in between.
-    const silentMs = now - Math.min(sentAt, this.#aliveAt)
+    const silentMs = Math.max(now - Math.min(sentAt, this.#aliveAt), aheadMs - this.#aheadMs)
     this.#lastHeardAt = now
     this.#aliveAt = Math.max(this.#aliveAt, sentAt)
+    this.#aheadMs = aheadMs
     if (silentMs > this.#settings.silenceMs()) this.#doubt()
   }
 

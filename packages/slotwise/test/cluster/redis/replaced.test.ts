@@ -192,6 +192,25 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
     expect(target.asked('ASKING') + target.asked('asking')).toBe(0)
   })
 
+  it.each([
+    ['a call', (what: string) => port.call(readOf(what))],
+    ['a call on a connection of its own', readInBorrowed],
+  ])(
+    'is not believed after this machine was suspended, for which only the wall clock went on, for %s',
+    async (_what, read) => {
+      expect(await read('first')).toBe('old')
+      const wallMs = Date.now
+      const clock = vi.spyOn(Date, 'now').mockImplementation(() => wallMs() + SILENT_MS)
+      try {
+        takeOver()
+        expect(await read('late').catch((error: unknown) => error)).not.toBe('old')
+        expect(await port.call(readOf('later'))).toBe('new')
+      } finally {
+        clock.mockRestore()
+      }
+    },
+  )
+
   it('is not believed on a connection that was lent before, nor on one that was opened meanwhile', async () => {
     const setUp = door()
     let opening = false
