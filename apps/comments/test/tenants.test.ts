@@ -149,8 +149,11 @@ describe('the limit of a plan', () => {
     const allowed = answers.filter(({ status }) => status === 200)
     const refused = answers.filter(({ status }) => status === 429)
     expect([allowed.length, refused.length]).toEqual([10, 50])
-    // 99 left, then 98 …: what the neighbour did is nowhere in it. A token comes back every 600 ms.
+    // 99 left, then 98 …: what the neighbour did is nowhere in it. A token comes back every 600 ms. An answer tells nothing where
+    // Redis had none in time, which on a busy machine happens.
+    expect(seen.some((remaining) => !Number.isNaN(remaining))).toBe(true)
     seen.forEach((remaining, i) => {
+      if (Number.isNaN(remaining)) return
       expect(remaining).toBeGreaterThanOrEqual(99 - i)
       expect(remaining).toBeLessThanOrEqual(99)
     })

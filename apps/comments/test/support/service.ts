@@ -73,7 +73,8 @@ export class Harness {
     const database = await makeDatabase()
     this.#config = loadConfig({ ...environmentFor(database.url), ...more })
     this.#service = await startService(this.#config, { logger: pino({ level: 'silent' }) })
-    this.#db = openDatabase(database.url)
+    // Not what is tested: a busy machine may take longer than a service waits.
+    this.#db = openDatabase(database.url, { connectTimeoutMs: 20_000 })
     this.#drop = database.drop
   }
 
