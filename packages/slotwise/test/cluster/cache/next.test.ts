@@ -361,7 +361,7 @@ describe('cacheHandler', () => {
     expect(segmentData).toBeInstanceOf(Map)
     expect(Buffer.isBuffer(rscData)).toBe(true)
     expect(found.cacheControl).toEqual(control.cacheControl)
-    expect(Math.abs(Date.now() - found.lastModified)).toBeLessThan(400)
+    expect(Math.abs(Date.now() - found.lastModified)).toBeLessThan(5000)
     const route = { kind: 'APP_ROUTE', body: Buffer.from([0, 255]), status: 201, headers: {} }
     await writer.set('/r', route, control)
     expect((await reader.get('/r', { kind: 'APP_ROUTE' }))?.value).toEqual(route)
@@ -577,10 +577,10 @@ describe('the connection', () => {
         { timeout: 5000 },
       )
       .toBe('v')
-    const hanging = new NextCache(() => new Promise(() => {}), { name: fresh(), buildId: 'b', budgetMs: 20 })
+    const hanging = new NextCache(() => new Promise(() => {}), { name: fresh(), buildId: 'b', budgetMs: 100 })
     const from = performance.now()
     for (let i = 0; i < 50; i++) expect(await textOf(hanging, `k${i}`)).toBeUndefined()
-    expect(performance.now() - from).toBeLessThan(500)
+    expect(performance.now() - from).toBeLessThan(2000)
     await hanging.close()
   })
 })

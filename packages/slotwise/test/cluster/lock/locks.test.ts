@@ -98,7 +98,7 @@ describe('Locks', () => {
     const before = performance.now()
     await using lock = await locks.acquire(resource, { ttlMs: 1000, waitMs: 5000 })
     expect(lock.token).toBeGreaterThan(0n)
-    expect(performance.now() - before).toBeLessThan(400)
+    expect(performance.now() - before).toBeLessThan(2000)
   })
 
   it('tells the holder within 10 ms that its time is over', async () => {

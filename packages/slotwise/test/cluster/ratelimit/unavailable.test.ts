@@ -53,7 +53,7 @@ describe('a limiter whose Redis does not answer', () => {
       const away = limiter(silent(redis.connect()))
       const startedAt = performance.now()
       const decision = await away.consume(someone())
-      expect(performance.now() - startedAt).toBeLessThan(150)
+      expect(performance.now() - startedAt).toBeLessThan(1000)
       const wanted = {
         allow: { allowed: true, decidedBy: 'policy' },
         deny: { allowed: false, reason: 'unavailable' },

@@ -309,15 +309,15 @@ describe.each([
     )
     proxy.drop()
     const from = performance.now()
-    const lost = port.call({ key, command: ['INCR', key] }, { deadlineMs: 300 })
+    const lost = port.call({ key, command: ['INCR', key] }, { deadlineMs: 1000 })
     const settled = await port.pipeline(
       others.map((other) => ({ key: other, command: ['SET', other, 'x', 'PX', 1000] })),
     )
     const othersMs = performance.now() - from
     expect(settled.filter(({ status }) => status === 'rejected')).toEqual([])
     await expect(lost).rejects.toBeInstanceOf(OutcomeUnknownError)
-    expect(performance.now() - from).toBeLessThan(450)
-    expect(othersMs).toBeLessThan(250)
+    expect(performance.now() - from).toBeLessThan(2000)
+    expect(othersMs).toBeLessThan(900)
     // The node is known to be silent by now: nothing is risked on it, and nothing has been executed.
     const refused = port.call({ key, command: ['INCR', key] }, { deadlineMs: 300 })
     await expect(refused).rejects.toBeInstanceOf(RedisUnavailableError)

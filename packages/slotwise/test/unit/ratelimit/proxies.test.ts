@@ -195,7 +195,7 @@ describe('Forwarded', () => {
     for (const part of ['for=', '"', ' ', 'for="\\', ';', ',', 'a=b;', 'for=1.1.1.1, ']) {
       const from = performance.now()
       forwardedFor(part.repeat(Math.ceil(60_000 / part.length)))
-      expect(performance.now() - from).toBeLessThan(500)
+      expect(performance.now() - from).toBeLessThan(2000)
     }
   })
 })
