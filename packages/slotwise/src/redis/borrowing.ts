@@ -28,8 +28,8 @@ export interface BorrowingSettings {
   readonly maxRetries: number
   readonly retryBackoffMs: Backoff
   ownerOf(slot: number): string | undefined
-  /** Whether a replica is reached there. */
-  isReplica(address: string): boolean
+  /** Whether what is reached there is a replica, or a primary in whose place one was elected. */
+  isReplaced(address: string): boolean
   /** `host:port` of a node by its id or address. */
   addressOf(node: string): string
   /** `host:port` at which a node is reached that calls itself so. */
@@ -202,7 +202,7 @@ export class Borrowing {
         this.#settings.witness.moved(verdict.slot, targetOf(verdict, connection.node))
       else if (verdict.kind === 'ask') {
         const target = this.#settings.reach(targetOf(verdict, connection.node))
-        if (this.#settings.isReplica(target)) {
+        if (this.#settings.isReplaced(target)) {
           // It was replaced, which whoever gives the slot away has not heard of, and itself perhaps neither.
           this.#settings.witness.refresh()
           isEager = false

@@ -113,7 +113,7 @@ export class ClusterPort implements RedisPort {
       ...settings,
       ownerOf: (slot: number) => this.#ownerOf(slot),
       readerOf: (slot: number) => this.#readerOf(slot),
-      isReplica: (address: string) => this.#isReplica(address),
+      isReplaced: (address: string) => this.#isReplaced(address),
       reach: (endpoint: Endpoint) => this.#reach(endpoint),
       queueOf: (address: string) => this.#nodes.queueOf(address),
       refresh: () => this.#watch.refresh(),
@@ -393,12 +393,15 @@ export class ClusterPort implements RedisPort {
       await sleep(2, undefined, { ref: false })
     }
     // The target of a half-moved slot answers for keys it does not own yet.
-    const counts = isAsking ? !this.#isReplica(address) : this.#ownerOf(slot) === address
+    const counts = isAsking ? !this.#isReplaced(address) : this.#ownerOf(slot) === address
     if (!counts) throw unknown('it had been replaced')
   }
 
-  #isReplica(address: string): boolean {
-    return this.#watch.table.nodes.some((node) => node.role === 'replica' && this.#reach(node) === address)
+  #isReplaced(address: string): boolean {
+    const { table } = this.#watch
+    // One that is gone may be listed still at the address of another.
+    const there = table.nodes.filter((node) => this.#reach(node) === address)
+    return there.length > 0 && there.every((node) => table.isReplaced(node))
   }
 
   /** Nobody could have been elected in its place. Sentinels may know of one that is away at the moment. */

@@ -76,6 +76,8 @@ export class ClusterSource implements TopologySource {
     const ready = [...new Set([...reached.filter(isCertain).slice(0, 1), ...reached])].slice(0, ASKED)
     const asked =
       ready.length >= ENOUGH ? ready : [...new Set([...ready, ...addresses, ...seeds.map(addressOf)])]
+    // Without their word, nodes in doubt stay so, however many others have answered.
+    const sure = asked.filter(isCertain)
     const answered = new Set<string>()
     const unknown = new Set<string>()
     return new Promise((resolve) => {
@@ -84,7 +86,8 @@ export class ClusterSource implements TopologySource {
       let left = asked.length
       const ended = () => {
         left--
-        if (views.length >= ENOUGH) resolve({ views, answered, strangers: unknown })
+        const isSure = sure.length === 0 || sure.some((address) => answered.has(address))
+        if (views.length >= ENOUGH && isSure) resolve({ views, answered, strangers: unknown })
         // Where nobody knows any of our nodes, the cluster was made anew at its old addresses.
         else if (left === 0)
           resolve({ views: views.length > 0 ? views : strangers, answered, strangers: unknown })

@@ -19,8 +19,8 @@ export interface Surroundings {
   ownerOf(slot: number): string | undefined
   /** Where a read of the slot goes that may be stale. */
   readerOf(slot: number): string | undefined
-  /** Whether a replica is reached there. */
-  isReplica(address: string): boolean
+  /** Whether what is reached there is a replica, or a primary in whose place one was elected. */
+  isReplaced(address: string): boolean
   /** `host:port` at which a node is reached that calls itself so. */
   reach(endpoint: Endpoint): string
   queueOf(address: string): NodeQueue
@@ -185,6 +185,7 @@ export class Dispatcher implements FlightOwner {
   #pause(flight: Flight, reason: unknown, moving = false): void {
     flight.attempt++
     flight.sent = false
+    flight.redirections = 0
     flight.delayedBy(reason, moving)
     const { attempt } = flight
     const again = () => {
@@ -224,13 +225,15 @@ export class Dispatcher implements FlightOwner {
 
   #isOwner({ request, prefix }: Flight, queue: NodeQueue): boolean {
     // The target of a half-moved slot answers for keys it does not own yet.
-    if (prefix === 'asking') return !this.#surroundings.isReplica(queue.address)
+    if (prefix === 'asking') return !this.#surroundings.isReplaced(queue.address)
     return this.#surroundings.ownerOf(request.slot ?? 0) === queue.address
   }
 
   #refused(flight: Flight, message: string, queue: NodeQueue): void {
     const verdict = verdictOf(message)
     const { node, script, slot } = flight.request
+    // None of these was executed: if no time is left for another attempt, that is certain.
+    flight.sent = false
     if (verdict.kind === 'no-script' && script !== undefined) {
       // It may have been replaced before it said so, and would be believed for what it is asked from now on.
       if (isForOwner(flight) && !this.#isOwner(flight, queue)) return this.#dispatch(flight)
@@ -259,7 +262,7 @@ export class Dispatcher implements FlightOwner {
     if (flight.redirections++ >= EAGER_REDIRECTIONS) return this.#pause(flight, message)
     const address = this.#surroundings.reach(target)
     // It was replaced, which whoever gives the slot away has not heard of, and itself perhaps neither.
-    if (this.#surroundings.isReplica(address)) {
+    if (this.#surroundings.isReplaced(address)) {
       this.#surroundings.refresh()
       return this.#pause(flight, message)
     }

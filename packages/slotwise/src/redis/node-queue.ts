@@ -87,8 +87,8 @@ export class NodeQueue {
    * nothing it says counts until another node has been asked.
    */
   doubtfulSince: number | undefined
-  /** When such a doubt was last settled. What was asked before counts from the owner only, even if it comes after. */
-  believedAt = Number.NEGATIVE_INFINITY
+  /** When such a doubt was last settled, or it became known. What was asked before counts from the owner only, even if it comes after. */
+  believedAt = performance.now()
   /** Why the node cannot be reached; `undefined` while it can. */
   downBecause: unknown = NOT_YET
   /** Since when; in the time of `performance.now()`. */
@@ -131,8 +131,8 @@ export class NodeQueue {
   isCertain(): boolean {
     if (this.doubtfulSince !== undefined) return false
     const now = performance.now()
-    const silentMs = Math.max(now - this.#aliveAt, Date.now() - now - this.#aheadMs)
-    return silentMs <= this.#settings.silenceMs()
+    const suspendedMs = Math.max(0, Date.now() - now - this.#aheadMs)
+    return now - this.#aliveAt + suspendedMs <= this.#settings.silenceMs()
   }
 
   /** Whether an answer is still to come. */
@@ -278,9 +278,10 @@ export class NodeQueue {
     const now = performance.now()
     const aheadMs = Date.now() - now
     // What was asked before a silence may have been done during it, however many answers came in between.
-    const silentMs = Math.max(now - Math.min(sentAt, this.#aliveAt), aheadMs - this.#aheadMs)
+    const suspendedMs = Math.max(0, aheadMs - this.#aheadMs)
+    const silentMs = now - Math.min(sentAt, this.#aliveAt) + suspendedMs
     this.#lastHeardAt = now
-    this.#aliveAt = Math.max(this.#aliveAt, sentAt)
+    this.#aliveAt = Math.max(this.#aliveAt, sentAt) - suspendedMs
     this.#aheadMs = aheadMs
     if (silentMs > this.#settings.silenceMs()) this.#doubt()
   }

@@ -95,6 +95,11 @@ export class SlotTable implements Topology {
   #version = 0
   #nodes: readonly ClusterNode[] = []
   #owners: readonly (ClusterNode | undefined)[] = []
+  /**
+   * Ids of primaries in whose place a replica was elected. Until they have heard of it, everybody lists them as primaries without
+   * slots, like those that slots are about to be moved to.
+   */
+  #replaced: ReadonlySet<string> = new Set()
 
   get version(): number {
     return this.#version
@@ -120,10 +125,36 @@ export class SlotTable implements Topology {
       owners.every((owner, slot) => owner?.id === this.#owners[slot]?.id)
     if (same) return undefined
     const changes = changesBetween({ nodes: this.#nodes, owners: this.#owners }, { nodes, owners })
+    this.#replaced = this.#replacedIn(nodes, owners)
     this.#nodes = nodes
     this.#owners = owners
     this.#version++
     return changes
+  }
+
+  /** Whether it is a replica, or a primary in whose place one was elected. */
+  isReplaced(node: ClusterNode): boolean {
+    return node.role === 'replica' || this.#replaced.has(node.id)
+  }
+
+  #replacedIn(
+    nodes: readonly ClusterNode[],
+    owners: readonly (ClusterNode | undefined)[],
+  ): ReadonlySet<string> {
+    const serving = new Set(owners.map((owner) => owner?.id))
+    const replaced = new Set(this.#replaced)
+    for (const before of this.#nodes) {
+      if (before.primary !== undefined && serving.has(before.id)) replaced.add(before.primary)
+    }
+    // They have heard of it, or are what they were.
+    const isOver = ({ id, role }: ClusterNode) => role === 'replica' || serving.has(id)
+    const present = new Map(nodes.map((node) => [node.id, node]))
+    return new Set(
+      [...replaced].filter((id) => {
+        const node = present.get(id)
+        return node !== undefined && !isOver(node)
+      }),
+    )
   }
 
   /** Believes a MOVED until the next whole table: the node that sent it knows better than we do. */

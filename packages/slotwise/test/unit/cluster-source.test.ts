@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { ClusterSource } from '../../src/redis/cluster-source.js'
 import type { ClusterNode } from '../../src/redis/index.js'
@@ -8,15 +9,16 @@ const nodes = Array.from(
 )
 const view = nodes.map(({ id, port }) => `${id} h:${port}@0 master - 0 0 1 connected`).join('\n')
 
-function sourceOf(isCertain: (address: string) => boolean) {
+function sourceOf(isCertain: (address: string) => boolean, awaited?: Promise<unknown>) {
   const asked: string[] = []
   const source = new ClusterSource({
     mode: 'cluster',
     timeoutMs: 100,
     seeds: [],
-    ask: (address) => {
+    ask: async (address) => {
       asked.push(address)
-      return Promise.resolve(view)
+      if (isCertain(address)) await awaited
+      return view
     },
     isReady: () => true,
     isCertain,
@@ -34,6 +36,18 @@ it('a look asks three nodes, one that is in no doubt among them though there is 
     expect(latest.size).toBe(3)
     expect(latest).toContain('h:7')
   }
+})
+
+it('a look waits for the one that is in no doubt, though the others answer first: without its word they stay in doubt', async () => {
+  let answer: (() => void) | undefined
+  const awaited = new Promise<void>((resolve) => (answer = resolve))
+  const { source } = sourceOf((address) => address === 'h:7', awaited)
+  let isOver = false
+  const look = source.look(nodes).finally(() => (isOver = true))
+  await setImmediate()
+  expect(isOver).toBe(false)
+  answer?.()
+  expect((await look).answered).toContain('h:7')
 })
 
 it('a look asks any three nodes where all are in doubt, or none is', async () => {

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { OutcomeUnknownError } from '../../../src/errors.js'
+import { OutcomeUnknownError, RedisUnavailableError } from '../../../src/errors.js'
 import { type CommandCall, keyOf, type RedisPort, type ScriptCall, slotOf } from '../../../src/redis/index.js'
 import { ADAPTERS } from '../../support/adapters.js'
+import { certainError } from '../../support/certain.js'
 import { ScriptedCluster, type ScriptedNode } from '../../support/scripted-cluster.js'
 
 const space = { namespace: '', pattern: 'test', name: 'replaced' }
@@ -24,8 +25,8 @@ const NODE_TIMEOUT_MS = 600
 const SILENT_MS = NODE_TIMEOUT_MS / 2 + 100
 
 /** This whole process stands still, and its clock goes on. */
-function standStill(): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SILENT_MS)
+function standStill(ms = SILENT_MS): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
 
 /** Something to wait for until it is opened. */
@@ -109,12 +110,15 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
     expect(await late).toBe('new')
   })
 
-  it.each([
-    ['a call', (what: string) => port.call(readOf(what))],
-    ['a call on a connection of its own', readInBorrowed],
-  ])(
+  /** How a read ends whose answer does not count: it is repeated where that is for the port to do. */
+  const reads = [
+    ['a call', (what: string) => port.call(readOf(what)), 'new'],
+    ['a call on a connection of its own', readInBorrowed, expect.any(OutcomeUnknownError)],
+  ] as const
+
+  it.each(reads)(
     'is not believed for what was asked before the others were, however late it answers %s',
-    async (_what, read) => {
+    async (_what, read, expected) => {
       // A connection of its own that is there.
       expect(await read('first')).toBe('old')
       const [hangs, latest] = [door(), door()]
@@ -127,11 +131,11 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
       hangs.open()
       expect(await early).toBe('new')
       latest.open()
-      expect(await late).not.toBe('old')
+      expect(await late).toEqual(expected)
     },
   )
 
-  it.each([
+  describe.each([
     ['a call', (what: string) => port.call(readOf(what))],
     ['a call on a connection of its own', (what: string) => port.call(readOf(what), { dedicated: true })],
     ['a script that it does not know', (what: string) => port.call(scriptOf(what))],
@@ -139,72 +143,147 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
       'a script that it does not know on a connection of its own',
       (what: string) => port.call(scriptOf(what), { dedicated: true }),
     ],
-  ])('is not believed for %s that was sent to it as the target of a half-moved slot', async (_what, ask) => {
+  ])('as the target of a half-moved slot, for %s', (_what, ask) => {
+    const roles = () => port.topology().nodes.map(({ role }) => role)
+    /** Asks it as such, and has it answer when another has taken its place and others have been asked. */
+    const isReplacedMeanwhile = async (target: ScriptedNode, replace: () => Promise<void>) => {
+      const latest = door()
+      let isMoving = true
+      let asked = false
+      old.instead = (line) => {
+        if (!isRead(line) && !isScript(line)) return undefined
+        return isMoving ? new Error(`ASK ${slotOf(key)} 127.0.0.1:${target.port}`) : 'source'
+      }
+      target.instead = (line) => {
+        if (/^evalsha/i.test(line)) return UNKNOWN_SCRIPT
+        if (isRead(line) || isScript(line)) return 'target'
+        return /^asking/i.test(line) ? { ok: 'OK' } : undefined
+      }
+      target.gate = (line) => {
+        if (!line.endsWith('late')) return undefined
+        asked = true
+        return latest.opened
+      }
+      expect(await ask('early')).toBe('target')
+      const late = ask('late')
+      await vi.waitFor(() => expect(asked).toBe(true), { interval: 1 })
+      isMoving = false
+      await replace()
+      latest.open()
+      expect(await late).toBe('source')
+    }
+    const third = () => {
+      const target = cluster.nodes.find((node) => node !== old && node !== taker)
+      expect.assert(target !== undefined)
+      return target
+    }
+
+    it('is not believed when it is listed as a replica', async () => {
+      const target = third()
+      await isReplacedMeanwhile(target, async () => {
+        target.follows = taker
+        standStill()
+        await vi.waitFor(() => expect(roles()).toContain('replica'), { interval: 1 })
+      })
+    })
+
+    it('is not believed when it has not heard of it, and others list it as a primary without slots', async () => {
+      const target = third()
+      cluster.assign([...taker.owned], old.id)
+      taker.follows = target
+      standStill()
+      await vi.waitFor(() => expect(roles()).toContain('replica'), { interval: 1 })
+      const slots = [...target.owned]
+      await isReplacedMeanwhile(target, async () => {
+        taker.follows = undefined
+        cluster.assign(slots, taker.id)
+        taker.epoch = ++cluster.epochKnown
+        standStill()
+        const owner = () => port.topology().ownerOf(slots[0] ?? 0)?.id
+        await vi.waitFor(() => expect(owner()).toBe(taker.id), { interval: 1 })
+      })
+    })
+  })
+
+  it('is not asked as the target of a half-moved slot, whatever the source says, for as long as it is known for a replica', async () => {
     const target = cluster.nodes.find((node) => node !== old && node !== taker)
     expect.assert(target !== undefined)
-    const latest = door()
-    let isMoving = true
-    let asked = false
-    old.instead = (line) => {
-      if (!isRead(line) && !isScript(line)) return undefined
-      return isMoving ? new Error(`ASK ${slotOf(key)} 127.0.0.1:${target.port}`) : 'source'
-    }
+    const redirection = new Error(`ASK ${slotOf(key)} 127.0.0.1:${target.port}`)
+    old.instead = (line) => (isRead(line) ? redirection : undefined)
     target.instead = (line) => {
-      if (/^evalsha/i.test(line)) return UNKNOWN_SCRIPT
-      if (isRead(line) || isScript(line)) return 'target'
+      if (isRead(line)) return 'target'
       return /^asking/i.test(line) ? { ok: 'OK' } : undefined
     }
-    target.gate = (line) => {
-      if (!line.endsWith('late')) return undefined
-      asked = true
-      return latest.opened
-    }
-    expect(await ask('early')).toBe('target')
-    const late = ask('late')
-    await vi.waitFor(() => expect(asked).toBe(true), { interval: 1 })
-    isMoving = false
-    target.follows = taker
-    standStill()
+    const asked = (node: ScriptedNode, name: string) => node.asked(name) + node.asked(name.toUpperCase())
     const roles = () => port.topology().nodes.map(({ role }) => role)
-    await vi.waitFor(() => expect(roles()).toContain('replica'), { interval: 1 })
-    latest.open()
-    expect(await late).toBe('source')
+    for (const how of [{}, { dedicated: true }]) {
+      const before = asked(target, 'asking')
+      target.follows = taker
+      standStill()
+      await vi.waitFor(() => expect(roles()).toContain('replica'), { interval: 1 })
+      const reads = asked(old, 'hget')
+      const call = port.call({ ...readOf('call'), repeat: 'unsafe' }, how)
+      await vi.waitFor(() => expect(asked(old, 'hget')).toBeGreaterThan(reads + 6))
+      expect(asked(target, 'asking')).toBe(before)
+      target.follows = undefined
+      expect(await call).toBe('target')
+    }
   })
 
-  it('is not asked as the target of a half-moved slot, whatever the source says, once it is known for a replica', async () => {
+  it('is asked as the target of a half-moved slot once it is reached again, however often that was tried in vain', async () => {
     const target = cluster.nodes.find((node) => node !== old && node !== taker)
     expect.assert(target !== undefined)
-    let isMoving = true
     const redirection = new Error(`ASK ${slotOf(key)} 127.0.0.1:${target.port}`)
-    old.instead = (line) => (isRead(line) ? (isMoving ? redirection : 'source') : undefined)
-    target.follows = taker
-    standStill()
-    const roles = () => port.topology().nodes.map(({ role }) => role)
-    await vi.waitFor(() => expect(roles()).toContain('replica'), { interval: 1 })
-    for (const how of [{}, { dedicated: true }]) {
-      isMoving = true
-      const asked = old.asked('HGET') + old.asked('hget')
-      const call = port.call({ ...readOf('call'), repeat: 'unsafe' }, how)
-      await vi.waitFor(() => expect(old.asked('HGET') + old.asked('hget')).toBeGreaterThan(asked + 6))
-      isMoving = false
-      expect(await call).toBe('source')
+    let reads = 0
+    old.instead = (line) => {
+      if (!isRead(line)) return undefined
+      reads++
+      return redirection
     }
-    expect(target.asked('ASKING') + target.asked('asking')).toBe(0)
+    const hangs = door()
+    target.instead = (line) => {
+      if (isRead(line)) return 'target'
+      return /^asking/i.test(line) ? { ok: 'OK' } : undefined
+    }
+    target.gate = () => hangs.opened
+    target.cutConnections()
+    await sleep(20)
+    const call = port.call({ ...readOf('call'), repeat: 'unsafe' })
+    await vi.waitFor(() => expect(reads).toBeGreaterThan(6))
+    hangs.open()
+    expect(await call).toBe('target')
   })
 
-  it.each([
-    ['a call', (what: string) => port.call(readOf(what))],
-    ['a call on a connection of its own', readInBorrowed],
-  ])(
-    'is not believed after this machine was suspended, for which only the wall clock went on, for %s',
-    async (_what, read) => {
+  it('is not said to have perhaps executed what it refused, where no time is left to go elsewhere', async () => {
+    old.instead = (line) =>
+      isRead(line) ? new Error(`MOVED ${slotOf(key)} 127.0.0.1:${taker.port}`) : undefined
+    // Where the timer below is late, its answer is still owed at the deadline.
+    const error = await certainError(async () => {
+      const hangs = door()
+      old.gate = (line) => (isRead(line) ? hangs.opened : undefined)
+      const call = port.call({ ...readOf('call'), repeat: 'unsafe' }, { deadlineMs: 1000 })
+      const late = sleep(985).then(hangs.open)
+      await call.finally(() => late)
+    })
+    expect(error).toBeInstanceOf(RedisUnavailableError)
+  })
+
+  it.each(
+    reads.flatMap(([what, read, expected]) => [
+      { what, read, expected, how: 'was suspended', suspendedMs: SILENT_MS, stillMs: 0 },
+      { what, read, expected, how: 'was suspended and stood still', suspendedMs: 240, stillMs: 240 },
+    ]),
+  )(
+    'is not believed for $what when this machine $how: of a suspension only the wall clock tells',
+    async (given) => {
+      const { read, expected, suspendedMs, stillMs } = given
       expect(await read('first')).toBe('old')
       const wallMs = Date.now
-      const clock = vi.spyOn(Date, 'now').mockImplementation(() => wallMs() + SILENT_MS)
+      const clock = vi.spyOn(Date, 'now').mockImplementation(() => wallMs() + suspendedMs)
       try {
         takeOver()
-        expect(await read('late').catch((error: unknown) => error)).not.toBe('old')
-        expect(await port.call(readOf('later'))).toBe('new')
+        standStill(stillMs)
+        expect(await read('late').catch((error: unknown) => error)).toEqual(expected)
       } finally {
         clock.mockRestore()
       }
