@@ -111,12 +111,12 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
   })
 
   /** How a read ends whose answer does not count: it is repeated where that is for the port to do. */
-  const reads = [
+  const readings = [
     ['a call', (what: string) => port.call(readOf(what)), 'new'],
     ['a call on a connection of its own', readInBorrowed, expect.any(OutcomeUnknownError)],
   ] as const
 
-  it.each(reads)(
+  it.each(readings)(
     'is not believed for what was asked before the others were, however late it answers %s',
     async (_what, read, expected) => {
       // A connection of its own that is there.
@@ -261,15 +261,18 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
     const error = await certainError(async () => {
       const hangs = door()
       old.gate = (line) => (isRead(line) ? hangs.opened : undefined)
-      const call = port.call({ ...readOf('call'), repeat: 'unsafe' }, { deadlineMs: 1000 })
       const late = sleep(985).then(hangs.open)
-      await call.finally(() => late)
+      try {
+        await port.call({ ...readOf('call'), repeat: 'unsafe' }, { deadlineMs: 1000 })
+      } finally {
+        await late
+      }
     })
     expect(error).toBeInstanceOf(RedisUnavailableError)
   })
 
   it.each(
-    reads.flatMap(([what, read, expected]) => [
+    readings.flatMap(([what, read, expected]) => [
       { what, read, expected, how: 'was suspended', suspendedMs: SILENT_MS, stillMs: 0 },
       { what, read, expected, how: 'was suspended and stood still', suspendedMs: 240, stillMs: 240 },
     ]),

@@ -5,10 +5,8 @@ import { type Answer, ScriptedCluster, type ScriptedNode } from '../../support/s
 
 const key = keyOf({ namespace: '', pattern: 'test', name: 'sentinel' }, 'a')
 
-const at = ({ port }: ScriptedNode, flags: string): Answer => [
-  ...['ip', '127.0.0.1', 'port', String(port), 'flags', flags],
-  ...['config-epoch', '1', 'down-after-milliseconds', '5000'],
-]
+const at = ({ port }: ScriptedNode, flags: string): Answer =>
+  `ip 127.0.0.1 port ${port} flags ${flags} config-epoch 1 down-after-milliseconds 5000`.split(' ')
 
 it.each(ADAPTERS)(
   'over %s, the sentinel that leads a failover is believed whom it has promoted, though it lists the primary of before with the new epoch',
