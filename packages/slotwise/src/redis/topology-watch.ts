@@ -46,6 +46,8 @@ export class TopologyWatch {
   readonly #settings: WatchSettings
   readonly #listeners = new Set<Listener>()
   #timer: NodeJS.Timeout | undefined
+  /** When the next look is due; in the time of `performance.now()`. */
+  #dueAt = 0
   #running = false
   #again = false
   #lastAt = Number.NEGATIVE_INFINITY
@@ -104,10 +106,15 @@ export class TopologyWatch {
     this.#settings.source.close()
   }
 
+  /** Moves a look that is due only to sooner: those who ask for one again and again would else put it off for good. */
   #schedule(ms = this.#settings.refreshMs * (0.75 + Math.random() / 2)): void {
-    clearTimeout(this.#timer)
     if (this.#closed || this.#settings.source.isFixed) return
+    const dueAt = performance.now() + ms
+    if (this.#timer !== undefined && dueAt >= this.#dueAt) return
+    clearTimeout(this.#timer)
+    this.#dueAt = dueAt
     this.#timer = setTimeout(() => {
+      this.#timer = undefined
       void this.#look()
     }, ms).unref()
   }
