@@ -16,10 +16,7 @@ import type { Pool } from './pool.js'
 import type { BorrowedConnection, BorrowTarget, CommandCall, PortCallOptions, Reply } from './port.js'
 import { asText, type Request } from './request.js'
 import type { WireReply } from './resp.js'
-import { type Backoff, backoffMs, targetOf, verdictOf } from './retry.js'
-
-/** "Certainly not executed" is worth more than a try whose answer would come too late. */
-const LAST_MS = 25
+import { type Backoff, backoffMs, LAST_MS, targetOf, verdictOf } from './retry.js'
 
 /** What callers with a connection of their own need to know of the cluster. */
 export interface BorrowingSettings {

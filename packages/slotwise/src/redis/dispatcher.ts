@@ -8,7 +8,7 @@ import type { NodeQueue, Prefix } from './node-queue.js'
 import type { PortCallOptions, Reply } from './port.js'
 import { flawOf, inBytes } from './reply.js'
 import { asText, type Request } from './request.js'
-import { type Backoff, backoffMs, isFinal, targetOf, verdictOf } from './retry.js'
+import { type Backoff, backoffMs, isFinal, LAST_MS, targetOf, verdictOf } from './retry.js'
 
 /** What flights need to know of the cluster, and whom they tell that something looks wrong. */
 export interface Surroundings {
@@ -30,9 +30,6 @@ export interface Surroundings {
 
 /** Redirections in a row that are followed at once; more means that two nodes disagree, and time will tell. */
 const EAGER_REDIRECTIONS = 5
-
-/** What is left of a deadline when a call that must not run twice is not sent again: a twentieth, at most. */
-const LAST_MS = 25
 
 /** Brings every call to the node that owns its slot, wherever that is by then, until it is answered or out of time. */
 export class Dispatcher implements FlightOwner {
@@ -71,6 +68,7 @@ export class Dispatcher implements FlightOwner {
     if (this.#closed && !isOwn) return reject(new ClosedError('this port has been closed'))
     const ms = options?.deadlineMs ?? this.#surroundings.commandTimeoutMs
     const flight = new Flight(request, now + ms, resolve, reject, isOwn, this)
+    // A twentieth, where that is less.
     flight.lastSendAt = now + ms - Math.min(LAST_MS, ms / 20)
     if (isOwn) this.#own.add(flight)
     else {

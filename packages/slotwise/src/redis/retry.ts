@@ -54,6 +54,12 @@ export function targetOf({ host, port }: Endpoint, asked: string): Endpoint {
   return { host: host === '' ? endpointOf(asked).host : host, port }
 }
 
+/**
+ * With less of its deadline left no call is sent again: "certainly not executed" is worth more than a try whose answer would come
+ * too late.
+ */
+export const LAST_MS = 25
+
 /** How long to wait before a repeat. */
 export interface Backoff {
   readonly min: number
