@@ -114,6 +114,7 @@ export class ClusterPort implements RedisPort {
       ownerOf: (slot: number) => this.#ownerOf(slot),
       readerOf: (slot: number) => this.#readerOf(slot),
       isReplaced: (address: string) => this.#isReplaced(address),
+      serves: (address: string, slot: number, isAsking: boolean) => this.#serves(address, slot, isAsking),
       reach: (endpoint: Endpoint) => this.#reach(endpoint),
       queueOf: (address: string) => this.#nodes.queueOf(address),
       refresh: () => this.#watch.refresh(),
@@ -392,9 +393,12 @@ export class ClusterPort implements RedisPort {
       this.#watch.refresh()
       await sleep(2, undefined, { ref: false })
     }
+    if (!this.#serves(address, slot, isAsking)) throw unknown('it had been replaced')
+  }
+
+  #serves(address: string, slot: number, isAsking: boolean): boolean {
     // The target of a half-moved slot answers for keys it does not own yet.
-    const counts = isAsking ? !this.#isReplaced(address) : this.#ownerOf(slot) === address
-    if (!counts) throw unknown('it had been replaced')
+    return isAsking ? !this.#isReplaced(address) : this.#ownerOf(slot) === address
   }
 
   #isReplaced(address: string): boolean {

@@ -21,6 +21,8 @@ export interface Surroundings {
   readerOf(slot: number): string | undefined
   /** Whether what is reached there is a replica, or a primary in whose place one was elected. */
   isReplaced(address: string): boolean
+  /** Whether what it says of the slot counts; `isAsking` of it as the target of a half-moved slot. */
+  serves(address: string, slot: number, isAsking: boolean): boolean
   /** `host:port` at which a node is reached that calls itself so. */
   reach(endpoint: Endpoint): string
   queueOf(address: string): NodeQueue
@@ -125,7 +127,6 @@ export class Dispatcher implements FlightOwner {
     if (flight.isOwn && queue.refusal !== undefined) return flight.reject(new ReplyError(queue.refusal))
     if (!queue.ready) return this.#await(flight, queue.downBecause)
     if (this.#isDoubtful(flight, queue)) return this.#await(flight, `${address} may have been replaced`)
-    // "Certainly not executed" is worth more than a try whose answer would come too late.
     if (flight.attempt > 0 && flight.request.repeat === 'unsafe' && now > flight.lastSendAt) return
     flight.attempt++
     if (flight.record !== undefined) flight.record.sends++
@@ -222,9 +223,7 @@ export class Dispatcher implements FlightOwner {
   }
 
   #isOwner({ request, prefix }: Flight, queue: NodeQueue): boolean {
-    // The target of a half-moved slot answers for keys it does not own yet.
-    if (prefix === 'asking') return !this.#surroundings.isReplaced(queue.address)
-    return this.#surroundings.ownerOf(request.slot ?? 0) === queue.address
+    return this.#surroundings.serves(queue.address, request.slot ?? 0, prefix === 'asking')
   }
 
   #refused(flight: Flight, message: string, queue: NodeQueue): void {
