@@ -67,6 +67,12 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
     cluster.assign([...old.owned], taker.id)
     taker.epoch = ++cluster.epochKnown
   }
+  /** Neither of those two. */
+  const third = () => {
+    const node = cluster.nodes.find((one) => one !== old && one !== taker)
+    expect.assert(node !== undefined)
+    return node
+  }
   const readInBorrowed = (what: string) =>
     port.borrow({ key }, (connection) => connection.call(readOf(what).command))
 
@@ -172,12 +178,6 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
       latest.open()
       expect(await late).toBe('source')
     }
-    const third = () => {
-      const target = cluster.nodes.find((node) => node !== old && node !== taker)
-      expect.assert(target !== undefined)
-      return target
-    }
-
     it('is not believed when it is listed as a replica', async () => {
       const target = third()
       await isReplacedMeanwhile(target, async () => {
@@ -206,8 +206,7 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
   })
 
   it('is not asked as the target of a half-moved slot, whatever the source says, for as long as it is known for a replica', async () => {
-    const target = cluster.nodes.find((node) => node !== old && node !== taker)
-    expect.assert(target !== undefined)
+    const target = third()
     const redirection = new Error(`ASK ${slotOf(key)} 127.0.0.1:${target.port}`)
     old.instead = (line) => (isRead(line) ? redirection : undefined)
     target.instead = (line) => {
@@ -231,8 +230,7 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
   })
 
   it('is asked as the target of a half-moved slot once it is reached again, however often that was tried in vain', async () => {
-    const target = cluster.nodes.find((node) => node !== old && node !== taker)
-    expect.assert(target !== undefined)
+    const target = third()
     const redirection = new Error(`ASK ${slotOf(key)} 127.0.0.1:${target.port}`)
     let reads = 0
     old.instead = (line) => {
@@ -381,8 +379,7 @@ describe.each(ADAPTERS)('over %s, a primary that does not know that it was repla
 
   it('is not believed on the word of a server that has been reset, and knows none of the nodes', async () => {
     const [hangs, asked] = [door(), door()]
-    const other = cluster.nodes.find((node) => node !== old && node !== taker)
-    expect.assert(other !== undefined)
+    const other = third()
     const own = `${'e'.repeat(40)} 127.0.0.1:${other.port}@1 myself,master - 0 0 0 connected\n`
     let looks = 0
     other.instead = (line) => {
