@@ -1,4 +1,5 @@
 import { CrossSlotError } from '../errors.js'
+import type { Key } from '../keys.js'
 import { slotOf } from '../slots.js'
 import { connectionFor } from './connection-kind.js'
 import type { Argument, CommandCall, PortCallOptions, Repeat, ScriptCall } from './port.js'
@@ -43,8 +44,9 @@ export function requestOf(call: CommandCall | ScriptCall, options?: PortCallOpti
   const repeat = call.repeat ?? 'unsafe'
   const { script, keys, args } = call
   const slot = slotOf(keys[0])
-  if (keys.some((key) => slotOf(key) !== slot)) {
-    throw new CrossSlotError(keys.map((key) => ({ key, slot: slotOf(key) })))
+  for (let i = 1; i < keys.length; i++) {
+    if (slotOf(keys[i] as Key) !== slot)
+      throw new CrossSlotError(keys.map((key) => ({ key, slot: slotOf(key) })))
   }
   const command: readonly [string, ...Argument[]] = ['EVALSHA', script.sha1, keys.length, ...keys, ...args]
   return {

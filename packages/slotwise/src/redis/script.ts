@@ -30,9 +30,9 @@ export function defineScript<K extends string, A extends string, R>(
   { repeat, decode }: { readonly repeat: Repeat; readonly decode: (reply: Reply) => R },
 ): Script<K, A, R> {
   const call = (keys: Readonly<Record<K, Key>>, args: Readonly<Record<A, Argument>>): ScriptCall => {
-    const [first, ...rest] = source.keys.map((name) => keys[name])
-    if (first === undefined) throw new TypeError(`${source.name}: a script needs at least one key`)
-    return { script: source, keys: [first, ...rest], args: source.args.map((name) => args[name]), repeat }
+    const inOrder = source.keys.map((name) => keys[name])
+    if (!isSome(inOrder)) throw new TypeError(`${source.name}: a script needs at least one key`)
+    return { script: source, keys: inOrder, args: source.args.map((name) => args[name]), repeat }
   }
   return {
     call,
@@ -40,3 +40,5 @@ export function defineScript<K extends string, A extends string, R>(
     run: async (port, keys, args, options) => decode(await port.call(call(keys, args), options)),
   }
 }
+
+const isSome = (keys: readonly Key[]): keys is [Key, ...Key[]] => keys.length > 0
