@@ -1,11 +1,12 @@
 -- Takes the lock for `owner` if nobody holds it, with a fencing token above every earlier one of its slot.
 --
--- The lock is one hash: o its owner, e when its time is over (server ms), f its token, b what the holder says of itself, q those
--- who wait, 35 characters each: owner and the server's time from which it waits no more. Without f it is kept for the first of
--- the line, who is told and claims it by asking again; nobody holds it then.
+-- The record of a lock is one text: 22 characters of its owner, 13 of when its time is over (server ms), 16 of its token; what it is, h
+-- held, c kept for the first of the line, who is told and claims it by asking again, d done, - nobody's; how long it is kept, 0 as
+-- long as the lock lasts, 1 perhaps longer, for those who wait, 2 longer, for its token, where no marker keeps it; 4 of how long what
+-- the holder says of itself is, and that; and those who wait, 35 each: owner and the server's time from which it waits no more. Of work
+-- that is done what came of it, in their place: then nobody needs the lock until its time is over.
 -- The marker, which marker.part.lua is about, keeps the largest token, and that the server may have forgotten grants. Where the
--- same key is given for both, a record keeps its own token, and nothing is known of the server.
--- v is what came of the work that the lock was for, until e: then nobody needs the lock.
+-- same key is given for both, nothing is known of the server.
 -- Asking again with the same owner gives the same answer, so this is harmless to repeat.
 -- Price: one round trip; a refusal writes nothing but a place in the line.
 --
@@ -21,6 +22,7 @@
 -- @arg looked_ms   see marker.part.lua
 -- @return {1, token, ms, now} held | {2, result} it is done | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first
 -- include: marker.part.lua
+-- include: put.part.lua
 local CLAIM_MS = 1000
 local LONGEST_LINE = 35 * 1000
 local RETAIN_MS = 60000
@@ -31,28 +33,35 @@ local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
 
-local saved = redis.call('HMGET', KEYS[1], 'o', 'e', 'f', 'b', 'q', 'v')
-local ends = tonumber(saved[2]) or 0
-local holder = saved[1]
-local live = holder and ends > now
-if saved[6] and ends > now then return { 2, saved[6] } end
-if live and holder == owner and saved[3] then return { 1, saved[3], ends - now, now } end
+local saved = redis.call('GET', KEYS[1])
+local holder, ends, last, label, line, state, keeping = '', 0, 0, '', '', '-', '0'
+if KEYS[1] == KEYS[2] then keeping = '2' end
+if saved then
+  holder, ends, last = string.sub(saved, 1, 22), tonumber(string.sub(saved, 23, 35)), tonumber(string.sub(saved, 36, 51))
+  state, keeping = string.sub(saved, 52, 52), string.sub(saved, 53, 53)
+  local from = 58 + tonumber(string.sub(saved, 54, 57))
+  label, line = string.sub(saved, 58, from - 1), string.sub(saved, from)
+end
+if state == 'd' then
+  if ends > now then return { 2, line } end
+  line = ''
+end
+local live = ends > now and (state == 'h' or state == 'c')
+if live and holder == owner and state == 'h' then return { 1, string.format('%.0f', last), ends - now, now } end
 
-local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, ARGV[7], tonumber(ARGV[8]) })
+local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, ARGV[7], tonumber(ARGV[8]), last })
 if forgetful_ms > 0 then return { -2, forgetful_ms, now } end
 if forgetful_ms < 0 then return { -4, token, now } end
 
-local line = saved[5] or ''
+local before = line
+local told = ''
 if not live then
   -- bound: the places in the line
   while line ~= '' and tonumber(string.sub(line, 23, 35)) <= now do line = string.sub(line, 36) end
-  holder = string.sub(line, 1, 22)
-  if line == '' or holder == owner then
-    live = false
-  else
+  if line ~= '' and string.sub(line, 1, 22) ~= owner then
     live = true
-    ends = now + CLAIM_MS
-    saved[4] = false
+    holder, told = string.sub(line, 1, 22), string.sub(line, 1, 22)
+    ends, state, label = now + CLAIM_MS, 'c', ''
   end
   line = string.sub(line, 36)
 elseif holder == owner then
@@ -66,35 +75,31 @@ if live then
     if found then
       place = (found + 34) / 35
     elseif #line < LONGEST_LINE then
-      line = line .. owner .. string.sub('000000000000' .. string.format('%.0f', now + wait), -13)
+      line = line .. owner .. string.format('%013.0f', now + wait)
       place = #line / 35
     end
   end
   -- Only where it changed.
-  if line ~= (saved[5] or '') or holder ~= saved[1] then
-    local keep = math.max(ends - now, wait, redis.call('PTTL', KEYS[1]))
-    redis.call('HDEL', KEYS[1], 'w')
-    if holder ~= saved[1] then
-      redis.call('HDEL', KEYS[1], 'f', 'b')
-      redis.call('HSET', KEYS[1], 'o', holder, 'e', string.format('%.0f', ends))
-      -- Whoever may not publish lets them ask.
-      redis.pcall('SPUBLISH', KEYS[1], holder .. string.sub(line, 1, 22))
-    end
-    redis.call('HSET', KEYS[1], 'q', line)
-    redis.call('PEXPIRE', KEYS[1], keep)
+  if line ~= before or told ~= '' then
+    if keeping == '0' then keeping = '1' end
+    local head = holder .. string.format('%013.0f%016.0f', ends, last) .. state .. keeping
+    put({ KEYS[1] }, { head .. string.format('%04d', #label) .. label .. line, math.max(ends - now, wait, redis.call('PTTL', KEYS[1])) })
+    -- Whoever may not publish lets them ask.
+    if told ~= '' then redis.pcall('SPUBLISH', KEYS[1], told .. string.sub(line, 1, 22)) end
   end
-  return { 0, ends - now, place, saved[4] or '', now }
+  return { 0, ends - now, place, label, now }
 end
 
 local keep = ttl
-if KEYS[1] == KEYS[2] then keep = keep + RETAIN_MS end
+if keeping == '2' then
+  keep = keep + RETAIN_MS
+elseif line == '' then
+  keeping = '0'
+else
+  keeping = '1'
+end
 if line ~= '' then keep = math.max(keep, redis.call('PTTL', KEYS[1])) end
--- A server whose memory is full lets a script go on that has begun with what needs none, and those who make room may have to
--- hold something for it.
-redis.call('HDEL', KEYS[1], 'b', 'q', 'v', 'd')
-redis.call('HSET', KEYS[1], 'o', owner, 'e', string.format('%.0f', now + ttl), 'f', token)
-if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'b', ARGV[6]) end
-if line ~= '' then redis.call('HSET', KEYS[1], 'q', line) end
-redis.call('PEXPIRE', KEYS[1], keep)
-redis.call('HSET', KEYS[2], 'h', token)
+local head = owner .. string.format('%013.0f', now + ttl) .. string.sub('000000000000000' .. token, -16) .. 'h' .. keeping
+put({ KEYS[1] }, { head .. string.format('%04d', #ARGV[6]) .. ARGV[6] .. line, keep })
+if keeping ~= '2' then redis.call('HSET', KEYS[2], 'h', token) end
 return { 1, token, ttl, now }

@@ -7,19 +7,21 @@
 -- @arg ttl_ms      how long it is held from now on, at least
 -- @arg longest_ms  and at most
 -- @return 1 extended | 0 its time was over | -1 somebody else's, or nobody's
+-- include: put.part.lua
 local RETAIN_MS = 60000
-local ttl = tonumber(ARGV[2])
+local saved = redis.call('GET', KEYS[1])
+-- Kept for somebody it is nobody's yet.
+if not saved or string.sub(saved, 1, 22) ~= ARGV[1] or string.sub(saved, 52, 52) ~= 'h' then return -1 end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local before = tonumber(string.sub(saved, 23, 35))
+if before <= now then return 0 end
 
-local saved = redis.call('HMGET', KEYS[1], 'o', 'e', 'f', 'h')
--- Without a token it is only kept for who is to have it.
-if saved[1] ~= ARGV[1] or not saved[3] then return -1 end
-if tonumber(saved[2]) <= now then return 0 end
-if saved[4] then ttl = ttl + RETAIN_MS end
--- Those who wait keep the record longer. Whoever has it keeps it where the memory is full too: a server lets a script go on that
--- has begun with what needs none.
-redis.call('PEXPIRE', KEYS[1], math.max(ttl, redis.call('PTTL', KEYS[1])))
-local ends = math.max(now + tonumber(ARGV[2]), math.min(tonumber(saved[2]), now + tonumber(ARGV[3])))
-redis.call('HSET', KEYS[1], 'e', string.format('%.0f', ends))
+local ends = math.max(now + tonumber(ARGV[2]), math.min(before, now + tonumber(ARGV[3])))
+local keeping = string.sub(saved, 53, 53)
+local keep = ends - now
+if keeping == '2' then keep = keep + RETAIN_MS end
+-- Those who wait keep the record longer.
+if keeping ~= '0' then keep = math.max(keep, redis.call('PTTL', KEYS[1])) end
+put({ KEYS[1] }, { string.sub(saved, 1, 22) .. string.format('%013.0f', ends) .. string.sub(saved, 36), keep })
 return 1

@@ -13,11 +13,14 @@
 -- @arg now_us      the server's clock
 -- @arg looked      a reign that was known before the longest time was looked at; empty for none
 -- @arg looked_ms   the server's clock then
+-- @arg last        the largest token of what is asked for, where no marker keeps it; else 0
 -- @return ms for which no lock is given, 0 for none, -1 until the longest time has been looked at; the next token, or the reign
 local longest, least, clock, looked, looked_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local mark = redis.call('HMGET', KEYS[1], 'h', 'r', 's', 'm', 'p')
+local last = ARGV[6]
 
 if longest > 0 then
+  local mark = redis.call('HMGET', KEYS[1], 'h', 'r', 's', 'm', 'p')
+  last = tonumber(mark[1]) or 0
   local now = math.floor(clock / 1000)
   local known = tonumber(mark[4]) or 0
   longest = math.max(longest, known)
@@ -59,4 +62,4 @@ if least > 0 then
   clock = math.min(least, clock + ahead)
 end
 -- tostring would keep 14 of its 16 digits.
-return 0, string.format('%.0f', math.max((tonumber(mark[1]) or 0) + 1, clock))
+return 0, string.format('%.0f', math.max(last + 1, clock))

@@ -5,7 +5,7 @@ const script: ScriptSource<'lock' | 'marker', 'owner' | 'token'> = {
   name: 'lock/ratchet',
   keys: ['lock', 'marker'],
   args: ['owner', 'token'],
-  sha1: '3743a74a3c03a7f2aefbc6f9da0b5f8f8c5e62dd',
-  source: "\n\n\n\n\n\n\n\nlocal token = tonumber(ARGV[2])\nlocal time = redis.call('TIME')\nlocal now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)\n\nlocal saved = redis.call('HMGET', KEYS[1], 'o', 'e', 'f')\nif saved[1] ~= ARGV[1] or not saved[3] then return -1 end\nif tonumber(saved[2]) <= now then return 0 end\n\nredis.call('HDEL', KEYS[1], 'w')\nif tonumber(saved[3]) < token then redis.call('HSET', KEYS[1], 'f', ARGV[2]) end\nif (tonumber(redis.call('HGET', KEYS[2], 'h')) or 0) < token then redis.call('HSET', KEYS[2], 'h', ARGV[2]) end\nreturn 1\n",
+  sha1: 'ab4a3e9649c0ff3bbd97e62a0f557adddb4fa31e',
+  source: "\n\n\n\n\n\n\n\nlocal function put(KEYS, ARGV)\n\n\n\n\n\n\n\n\nif redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]).err then\n  redis.call('PEXPIRE', KEYS[1], ARGV[2])\n  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\nend\n\nend\nlocal token = tonumber(ARGV[2])\nlocal time = redis.call('TIME')\nlocal now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)\n\nlocal saved = redis.call('GET', KEYS[1])\nif not saved or string.sub(saved, 1, 22) ~= ARGV[1] or string.sub(saved, 52, 52) ~= 'h' then return -1 end\nif tonumber(string.sub(saved, 23, 35)) <= now then return 0 end\nif tonumber(string.sub(saved, 36, 51)) < token then\n  local record = string.sub(saved, 1, 35) .. string.format('%016.0f', token) .. string.sub(saved, 52)\n  put({ KEYS[1] }, { record, math.max(1, redis.call('PTTL', KEYS[1])) })\nend\nif string.sub(saved, 53, 53) == '2' then return 1 end\n\nredis.call('HDEL', KEYS[2], 'w')\nif (tonumber(redis.call('HGET', KEYS[2], 'h')) or 0) < token then redis.call('HSET', KEYS[2], 'h', ARGV[2]) end\nreturn 1\n",
 }
 export default script

@@ -7,12 +7,18 @@
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
-local saved = redis.call('HMGET', KEYS[1], 'o', 'e', 'f', 'b', 'q')
-local left = (tonumber(saved[2]) or 0) - now
-local owner = ''
-if saved[1] and left > 0 then owner = saved[1] end
+local saved = redis.call('GET', KEYS[1])
+local owner, left, token, label, line = '', 0, '', '', ''
+-- What is no record of a lock is nobody's.
+if saved and tonumber(string.sub(saved, 54, 57)) then
+  local state = string.sub(saved, 52, 52)
+  local from = 58 + tonumber(string.sub(saved, 54, 57))
+  left = tonumber(string.sub(saved, 23, 35)) - now
+  if state ~= 'd' then line = string.sub(saved, from) end
+  if left > 0 and (state == 'h' or state == 'c') then owner, label = string.sub(saved, 1, 22), string.sub(saved, 58, from - 1) end
+  if left > 0 and state == 'h' then token = string.sub(saved, 36, 51) end
+end
 
-local line = saved[5] or ''
 local waiting = 0
 -- bound: the places in the line
 for at = 23, #line, 35 do
@@ -34,5 +40,5 @@ if mark[1] and mark[3] then
   if since > 0 then quarantine = math.max(0, since + tonumber(mark[3]) - now) end
 end
 
-if owner == '' then left, saved[3], saved[4] = 0, false, false end
-return { owner, left, saved[3] or '', saved[4] or '', waiting, quarantine, now }
+if owner == '' then left = 0 end
+return { owner, left, token, label, waiting, quarantine, now }

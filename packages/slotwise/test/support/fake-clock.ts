@@ -56,7 +56,12 @@ const PRELUDE = `
     local over = real.call('GET', key .. ':ends')
     if over and now > tonumber(over) then real.call('DEL', key, key .. ':ends') end
   end
-  local redis = { pcall = real.pcall, call = function(name, key, ...)
+  local redis = {}
+  redis.pcall = function(name, ...)
+    if name == 'SET' then return redis.call(name, ...) end
+    return real.pcall(name, ...)
+  end
+  redis.call = function(name, key, ...)
     if name == 'TIME' then return { string.sub(CLOCK, 1, -7), string.sub(CLOCK, -6) } end
     local there, ends = real.call('EXISTS', key) == 1, key .. ':ends'
     if name == 'PTTL' then
@@ -75,4 +80,4 @@ const PRELUDE = `
     local reply = real.call(name, key, ...)
     if real.call('EXISTS', key) == 0 then real.call('DEL', ends) end
     return reply
-  end }`
+  end`

@@ -3,16 +3,16 @@
 --
 -- @key lock
 -- @return 1 forgotten | 0 nothing was stored
+-- include: ../put.part.lua
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
-local saved = redis.call('HMGET', KEYS[1], 'v', 'e', 'h')
-if not saved[1] then return 0 end
-if saved[3] then
-  -- The largest token, where no marker keeps it.
-  redis.call('HDEL', KEYS[1], 'v', 'd', 'e', 'f')
+local saved = redis.call('GET', KEYS[1])
+if not saved or string.sub(saved, 52, 52) ~= 'd' then return 0 end
+if string.sub(saved, 53, 53) == '2' then
+  put({ KEYS[1] }, { string.sub(saved, 1, 51) .. '-20000', math.max(1, redis.call('PTTL', KEYS[1])) })
 else
   redis.call('DEL', KEYS[1])
 end
-if tonumber(saved[2]) > now then return 1 end
+if tonumber(string.sub(saved, 23, 35)) > now then return 1 end
 return 0

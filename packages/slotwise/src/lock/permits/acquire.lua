@@ -33,7 +33,7 @@ local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
 
-local saved = redis.call('HMGET', KEYS[1], 'o', 'q', 'p', 'b')
+local saved = redis.call('HMGET', KEYS[1], 'o', 'q', 'p', 'b', 'h')
 local permits = tonumber(saved[3] or ARGV[8])
 local held, line, used, soonest, latest, told = turns({}, { saved[1] or '', saved[2] or '', permits, now })
 
@@ -47,7 +47,7 @@ end
 if held == '' and line == '' then permits = tonumber(ARGV[8]) end
 if permits ~= tonumber(ARGV[8]) then return { -3, permits } end
 
-local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, ARGV[9], tonumber(ARGV[10]) })
+local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, ARGV[9], tonumber(ARGV[10]), tonumber(saved[5]) or 0 })
 if forgetful_ms > 0 then return { -2, forgetful_ms, now } end
 if forgetful_ms < 0 then return { -4, token, now } end
 

@@ -5,6 +5,7 @@ import { LockAdmin, type LockReport, Locks } from '../../../src/lock/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { MemoryRedis, TestClock } from '../../../src/testing/index.js'
 import { anyPort } from '../../support/any-port.js'
+import { letWait } from '../../support/lock-record.js'
 import { portWith } from '../../support/port-with.js'
 
 const namespace = `admin-${randomUUID().slice(0, 8)}`
@@ -194,10 +195,7 @@ describe('a quarantine', () => {
     const held = await ours.acquire('a', { ttlMs })
     const key = held.key as never
     // Who waits there and does not come.
-    await memory.call({
-      key,
-      command: ['HSET', key, 'q', `${'x'.repeat(22)}${String(clock.now() + 9000).padStart(13, '0')}`],
-    })
+    await letWait(memory, key, { x: clock.now() + 9000 })
     await held.release()
     expect(await theirs.show('a')).toMatchObject({ state: 'kept', token: undefined, waiting: 0 })
     expect(await theirs.release('a')).toMatchObject({ released: true, before: { state: 'kept' } })

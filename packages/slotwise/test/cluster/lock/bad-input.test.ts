@@ -7,6 +7,7 @@ import * as scripts from '../../../src/lock/scripts.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { memoryPort } from '../../../src/testing/index.js'
 import { anyPort } from '../../support/any-port.js'
+import { lockRecord } from '../../support/lock-record.js'
 
 const options = { name: 'input', maxTtlMs: 5000, quarantine: false } as const
 let port: RedisPort
@@ -139,7 +140,7 @@ describe('a release by somebody who is not the owner', () => {
     const resource = something()
     await using lock = await made.slot.acquire(resource, { ttlMs: 5000 })
     const key = keyOf({ namespace: 'test', pattern: 'lock', name: 'input' }, resource)
-    const owner = String(await port.call({ key, command: ['HGET', key, 'o'] }))
+    const { owner } = await lockRecord(port, key)
     expect(owner).toHaveLength(22)
     for (const other of [
       '',

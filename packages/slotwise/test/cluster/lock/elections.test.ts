@@ -12,6 +12,7 @@ import {
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { hear } from '../../../src/telemetry.js'
 import { twoPorts } from '../../support/any-port.js'
+import { waitingFor } from '../../support/lock-record.js'
 import { portWith } from '../../support/port-with.js'
 import { NaiveLeader } from './naive.js'
 
@@ -82,10 +83,7 @@ async function stopped(signal: AbortSignal): Promise<void> {
 const until = (condition: () => boolean) =>
   vi.waitFor(() => expect(condition()).toBe(true), { interval: 2, timeout: 10_000 })
 const keyOfOffice = (id: string) => keyOf({ namespace: 'test', pattern: 'election', name: 'test' }, id)
-const lineOf = async (id: string): Promise<number> => {
-  const key = keyOfOffice(id)
-  return String((await ports[0].call({ key, command: ['HGET', key, 'q'] })) ?? '').length / 35
-}
+const lineOf = (id: string): Promise<number> => waitingFor(ports[0], keyOfOffice(id))
 
 describe('an election', () => {
   it('has one leader at a time, and every candidate in its turn with a larger token', async () => {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { connect } from '../../../src/ioredis/index.js'
 import { Locks } from '../../../src/lock/index.js'
 import { keyOf, type RedisPort, slotOf } from '../../../src/redis/index.js'
+import { waitingFor } from '../../support/lock-record.js'
 import { portWith } from '../../support/port-with.js'
 
 const processes = ['a', 'b'].map((name) => `listening-${name}-${randomUUID().slice(0, 8)}`)
@@ -34,7 +35,7 @@ function server(resource: string) {
   const id = port.topology().ownerOf(slotOf(key))?.id ?? ''
   return {
     key,
-    waiting: async () => String((await port.call({ key, command: ['HGET', key, 'q'] })) ?? '').length / 35,
+    waiting: () => waitingFor(port, key),
     hearing: () => port.onNode(id, ['PUBSUB', 'SHARDNUMSUB', key]),
     /** Of each process, how many channels each of its connections for channels hears. */
     connections: async () => {

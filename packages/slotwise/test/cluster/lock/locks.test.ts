@@ -308,7 +308,7 @@ describe('acquiring, by a clock of ours', () => {
     fc.record({
       // Milliseconds; a promoted replica's clock may be behind.
       stepMs: fc.integer({ min: -2000, max: 3000 }),
-      owner: fc.constantFrom('a', 'b', 'c'),
+      owner: fc.constantFrom('a', 'b', 'c').map((name) => name.repeat(22)),
       ttlMs: fc.integer({ min: 10, max: 2000 }),
     }),
     { minLength: 20, maxLength: 30 },

@@ -4,6 +4,7 @@ import { ClosedError, LockBusyError } from '../../../src/errors.js'
 import { type Lock, Locks } from '../../../src/lock/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { twoPorts } from '../../support/any-port.js'
+import { letWait, waitingFor } from '../../support/lock-record.js'
 import { portWith } from '../../support/port-with.js'
 
 let ports: readonly RedisPort[]
@@ -16,10 +17,7 @@ afterAll(() => Promise.all(ports.map((port) => port.close())))
 
 const locksOf = (process: number): Locks => several[process % several.length] as Locks
 const keyOfLock = (resource: string) => keyOf({ namespace: 'test', pattern: 'lock', name: 'line' }, resource)
-const lineOf = async (resource: string): Promise<number> => {
-  const key = keyOfLock(resource)
-  return String((await (ports[0] as RedisPort).call({ key, command: ['HGET', key, 'q'] })) ?? '').length / 35
-}
+const lineOf = (resource: string): Promise<number> => waitingFor(ports[0] as RedisPort, keyOfLock(resource))
 /** Waits in line, and resolves once it has its place there. */
 async function waiter(resource: string, process: number, options = {}): Promise<{ lock: Promise<Lock> }> {
   const before = await lineOf(resource)
@@ -93,12 +91,9 @@ describe('those who wait for a lock', () => {
   it('that are gone are passed over after a second each, and those whose wait is over at once', async () => {
     const resource = randomUUID()
     const holder = await locksOf(0).acquire(resource, { ttlMs: 5000 })
-    const key = keyOfLock(resource)
-    const far = String(Date.now() + 60_000)
-    // A process that died in the line, and one that waits no more.
-    const dead = `${'dead'.padEnd(22, '-')}${far}`
-    const late = `${'late'.padEnd(22, '-')}${String(Date.now() - 1000)}`
-    await (ports[0] as RedisPort).call({ key, command: ['HSET', key, 'q', `${late}${dead}`] })
+    // One that waits no more, and a process that died in the line.
+    const others = { late: Date.now() - 1000, dead: Date.now() + 60_000 }
+    await letWait(ports[0] as RedisPort, keyOfLock(resource), others)
     const waiting = locksOf(1).acquire(resource, { ttlMs: 5000, waitMs: 20_000 })
     await vi.waitFor(async () => expect(await lineOf(resource)).toBe(3))
     const from = performance.now()

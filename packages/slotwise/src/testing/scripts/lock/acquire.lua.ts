@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '532d377e81624ebcc91c1b006d78f17ec5c5c326',
+sha1: '0f10801bb7b67b976061c9b3e98b11e1926d2c9c',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let longest: lua.Value = lua.index(ARGV, 1)
@@ -11,8 +11,10 @@ let least: lua.Value = lua.index(ARGV, 2)
 let clock: lua.Value = lua.index(ARGV, 3)
 let looked: lua.Value = lua.index(ARGV, 4)
 let looked_ms: lua.Value = lua.index(ARGV, 5)
-let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p")
+let last: lua.Value = lua.index(ARGV, 6)
 if (lua.yes(lua.gt(longest, 0))) {
+let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p")
+last = lua.or(lua.tonumber(lua.index(mark, 1)), () => 0)
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
 let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
 longest = lua.max(longest, known)
@@ -57,7 +59,14 @@ ahead = lua.min(ahead, (lua.num(longest) * 500))
 }
 clock = lua.min(least, (lua.num(clock) + lua.num(ahead)))
 }
-return [0, lua.format("%.0f", lua.max((lua.num(lua.or(lua.tonumber(lua.index(mark, 1)), () => 0)) + 1), clock))]
+return [0, lua.format("%.0f", lua.max((lua.num(last) + 1), clock))]
+})
+const put: lua.Value = lua.fn((KEYS$2: lua.Value, ARGV$2: lua.Value) => {
+if (lua.yes(lua.index(redis.pcall("SET", lua.index(KEYS$2, 1), lua.index(ARGV$2, 1), "PX", lua.index(ARGV$2, 2)), "err"))) {
+redis.call("PEXPIRE", lua.index(KEYS$2, 1), lua.index(ARGV$2, 2))
+redis.call("SET", lua.index(KEYS$2, 1), lua.index(ARGV$2, 1), "PX", lua.index(ARGV$2, 2))
+}
+return []
 })
 let CLAIM_MS: lua.Value = 1000
 let LONGEST_LINE: lua.Value = (35 * 1000)
@@ -68,35 +77,72 @@ let wait: lua.Value = lua.tonumber(lua.index(redis.ARGV, 5))
 let time: lua.Value = redis.call("TIME")
 let now_us: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000000)) + lua.num(lua.tonumber(lua.index(time, 2))))
 let now$2: lua.Value = lua.floor((lua.num(now_us) / 1000))
-let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "e", "f", "b", "q", "v")
-let ends: lua.Value = lua.or(lua.tonumber(lua.index(saved, 2)), () => 0)
-let holder: lua.Value = lua.index(saved, 1)
-let live: lua.Value = lua.and(holder, () => lua.gt(ends, now$2))
-if ((lua.yes(lua.index(saved, 6)) && lua.yes(lua.gt(ends, now$2)))) {
-return lua.table([2, lua.index(saved, 6)])
+let saved: lua.Value = redis.call("GET", lua.index(redis.KEYS, 1))
+let holder: lua.Value = ""
+let ends: lua.Value = 0
+let last$2: lua.Value = 0
+let label: lua.Value = ""
+let line: lua.Value = ""
+let state: lua.Value = "-"
+let keeping: lua.Value = "0"
+if (lua.yes(lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)))) {
+keeping = "2"
 }
-if (((lua.yes(live) && lua.yes(lua.eq(holder, owner))) && lua.yes(lua.index(saved, 3)))) {
-return lua.table([1, lua.index(saved, 3), (lua.num(ends) - lua.num(now$2)), now$2])
+if (lua.yes(saved)) {
+{
+const all: lua.Value[] = [lua.sub(saved, 1, 22), lua.tonumber(lua.sub(saved, 23, 35)), lua.tonumber(lua.sub(saved, 36, 51))]
+holder = all[0]
+ends = all[1]
+last$2 = all[2]
 }
-let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 7), lua.tonumber(lua.index(redis.ARGV, 8))])])]
+{
+const all: lua.Value[] = [lua.sub(saved, 52, 52), lua.sub(saved, 53, 53)]
+state = all[0]
+keeping = all[1]
+}
+let from: lua.Value = (58 + lua.num(lua.tonumber(lua.sub(saved, 54, 57))))
+{
+const all: lua.Value[] = [lua.sub(saved, 58, (lua.num(from) - 1)), lua.sub(saved, from)]
+label = all[0]
+line = all[1]
+}
+}
+if (lua.yes(lua.eq(state, "d"))) {
+if (lua.yes(lua.gt(ends, now$2))) {
+return lua.table([2, line])
+}
+line = ""
+}
+let live: lua.Value = lua.and(lua.gt(ends, now$2), () => lua.or(lua.eq(state, "h"), () => lua.eq(state, "c")))
+if (((lua.yes(live) && lua.yes(lua.eq(holder, owner))) && lua.yes(lua.eq(state, "h")))) {
+return lua.table([1, lua.format("%.0f", last$2), (lua.num(ends) - lua.num(now$2)), now$2])
+}
+let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 7), lua.tonumber(lua.index(redis.ARGV, 8)), last$2])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$2])
 }
 if (lua.yes(lua.lt(forgetful_ms, 0))) {
 return lua.table([-4, token, now$2])
 }
-let line: lua.Value = lua.or(lua.index(saved, 5), () => "")
+let before: lua.Value = line
+let told: lua.Value = ""
 if (!lua.yes(live)) {
 while ((lua.yes(!lua.eq(line, "")) && lua.yes(lua.le(lua.tonumber(lua.sub(line, 23, 35)), now$2)))) {
 line = lua.sub(line, 36)
 }
-holder = lua.sub(line, 1, 22)
-if ((lua.yes(lua.eq(line, "")) || lua.yes(lua.eq(holder, owner)))) {
-live = false
-} else {
+if ((lua.yes(!lua.eq(line, "")) && lua.yes(!lua.eq(lua.sub(line, 1, 22), owner)))) {
 live = true
-ends = (lua.num(now$2) + lua.num(CLAIM_MS))
-lua.set(saved, 4, false)
+{
+const all: lua.Value[] = [lua.sub(line, 1, 22), lua.sub(line, 1, 22)]
+holder = all[0]
+told = all[1]
+}
+{
+const all: lua.Value[] = [(lua.num(now$2) + lua.num(CLAIM_MS)), "c", ""]
+ends = all[0]
+state = all[1]
+label = all[2]
+}
 }
 line = lua.sub(line, 36)
 } else if (lua.yes(lua.eq(holder, owner))) {
@@ -109,40 +155,38 @@ let found: lua.Value = lua.find(line, owner, 1, true)[0]
 if (lua.yes(found)) {
 place = (lua.num((lua.num(found) + 34)) / 35)
 } else if (lua.yes(lua.lt(lua.len(line), LONGEST_LINE))) {
-line = lua.concat(line, lua.concat(owner, lua.sub(lua.concat("000000000000", lua.format("%.0f", (lua.num(now$2) + lua.num(wait)))), -13)))
+line = lua.concat(line, lua.concat(owner, lua.format("%013.0f", (lua.num(now$2) + lua.num(wait)))))
 place = (lua.num(lua.len(line)) / 35)
 }
 }
-if ((lua.yes(!lua.eq(line, lua.or(lua.index(saved, 5), () => ""))) || lua.yes(!lua.eq(holder, lua.index(saved, 1))))) {
-let keep: lua.Value = lua.max((lua.num(ends) - lua.num(now$2)), wait, redis.call("PTTL", lua.index(redis.KEYS, 1)))
-redis.call("HDEL", lua.index(redis.KEYS, 1), "w")
-if (lua.yes(!lua.eq(holder, lua.index(saved, 1)))) {
-redis.call("HDEL", lua.index(redis.KEYS, 1), "f", "b")
-redis.call("HSET", lua.index(redis.KEYS, 1), "o", holder, "e", lua.format("%.0f", ends))
-redis.pcall("SPUBLISH", lua.index(redis.KEYS, 1), lua.concat(holder, lua.sub(line, 1, 22)))
+if ((lua.yes(!lua.eq(line, before)) || lua.yes(!lua.eq(told, "")))) {
+if (lua.yes(lua.eq(keeping, "0"))) {
+keeping = "1"
 }
-redis.call("HSET", lua.index(redis.KEYS, 1), "q", line)
-redis.call("PEXPIRE", lua.index(redis.KEYS, 1), keep)
+let head: lua.Value = lua.concat(holder, lua.concat(lua.format("%013.0f%016.0f", ends, last$2), lua.concat(state, keeping)))
+lua.invoke(put, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([lua.concat(head, lua.concat(lua.format("%04d", lua.len(label)), lua.concat(label, line))), lua.max((lua.num(ends) - lua.num(now$2)), wait, redis.call("PTTL", lua.index(redis.KEYS, 1)))])])[0]
+if (lua.yes(!lua.eq(told, ""))) {
+redis.pcall("SPUBLISH", lua.index(redis.KEYS, 1), lua.concat(told, lua.sub(line, 1, 22)))
 }
-return lua.table([0, (lua.num(ends) - lua.num(now$2)), place, lua.or(lua.index(saved, 4), () => ""), now$2])
 }
-let keep$2: lua.Value = ttl
-if (lua.yes(lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)))) {
-keep$2 = (lua.num(keep$2) + lua.num(RETAIN_MS))
+return lua.table([0, (lua.num(ends) - lua.num(now$2)), place, label, now$2])
 }
-if (lua.yes(!lua.eq(line, ""))) {
-keep$2 = lua.max(keep$2, redis.call("PTTL", lua.index(redis.KEYS, 1)))
-}
-redis.call("HDEL", lua.index(redis.KEYS, 1), "b", "q", "v", "d")
-redis.call("HSET", lua.index(redis.KEYS, 1), "o", owner, "e", lua.format("%.0f", (lua.num(now$2) + lua.num(ttl))), "f", token)
-if (lua.yes(!lua.eq(lua.index(redis.ARGV, 6), ""))) {
-redis.call("HSET", lua.index(redis.KEYS, 1), "b", lua.index(redis.ARGV, 6))
+let keep: lua.Value = ttl
+if (lua.yes(lua.eq(keeping, "2"))) {
+keep = (lua.num(keep) + lua.num(RETAIN_MS))
+} else if (lua.yes(lua.eq(line, ""))) {
+keeping = "0"
+} else {
+keeping = "1"
 }
 if (lua.yes(!lua.eq(line, ""))) {
-redis.call("HSET", lua.index(redis.KEYS, 1), "q", line)
+keep = lua.max(keep, redis.call("PTTL", lua.index(redis.KEYS, 1)))
 }
-redis.call("PEXPIRE", lua.index(redis.KEYS, 1), keep$2)
+let head$2: lua.Value = lua.concat(owner, lua.concat(lua.format("%013.0f", (lua.num(now$2) + lua.num(ttl))), lua.concat(lua.sub(lua.concat("000000000000000", token), -16), lua.concat("h", keeping))))
+lua.invoke(put, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([lua.concat(head$2, lua.concat(lua.format("%04d", lua.len(lua.index(redis.ARGV, 6))), lua.concat(lua.index(redis.ARGV, 6), line))), keep])])[0]
+if (lua.yes(!lua.eq(keeping, "2"))) {
 redis.call("HSET", lua.index(redis.KEYS, 2), "h", token)
+}
 return lua.table([1, token, ttl, now$2])
 },
 }

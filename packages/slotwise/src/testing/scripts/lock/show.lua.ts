@@ -3,17 +3,34 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/show',
-sha1: '4a03bcb053459bbcca588cdcc34d94cb9f610911',
+sha1: '69a11cf0d5fde85c913402ee2f39a5d2ee4b43ec',
 run(redis) {
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
-let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "e", "f", "b", "q")
-let left: lua.Value = (lua.num(lua.or(lua.tonumber(lua.index(saved, 2)), () => 0)) - lua.num(now))
+let saved: lua.Value = redis.call("GET", lua.index(redis.KEYS, 1))
 let owner: lua.Value = ""
-if ((lua.yes(lua.index(saved, 1)) && lua.yes(lua.gt(left, 0)))) {
-owner = lua.index(saved, 1)
+let left: lua.Value = 0
+let token: lua.Value = ""
+let label: lua.Value = ""
+let line: lua.Value = ""
+if ((lua.yes(saved) && lua.yes(lua.tonumber(lua.sub(saved, 54, 57))))) {
+let state: lua.Value = lua.sub(saved, 52, 52)
+let from: lua.Value = (58 + lua.num(lua.tonumber(lua.sub(saved, 54, 57))))
+left = (lua.num(lua.tonumber(lua.sub(saved, 23, 35))) - lua.num(now))
+if (lua.yes(!lua.eq(state, "d"))) {
+line = lua.sub(saved, from)
 }
-let line: lua.Value = lua.or(lua.index(saved, 5), () => "")
+if ((lua.yes(lua.gt(left, 0)) && (lua.yes(lua.eq(state, "h")) || lua.yes(lua.eq(state, "c"))))) {
+{
+const all: lua.Value[] = [lua.sub(saved, 1, 22), lua.sub(saved, 58, (lua.num(from) - 1))]
+owner = all[0]
+label = all[1]
+}
+}
+if ((lua.yes(lua.gt(left, 0)) && lua.yes(lua.eq(state, "h")))) {
+token = lua.sub(saved, 36, 51)
+}
+}
 let waiting: lua.Value = 0
 for (let at of lua.steps(23, lua.len(line), 35)) {
 if (lua.yes(lua.gt(lua.tonumber(lua.sub(line, at, (lua.num(at) + 12))), now))) {
@@ -37,14 +54,9 @@ quarantine = lua.max(0, (lua.num((lua.num(since) + lua.num(lua.tonumber(lua.inde
 }
 }
 if (lua.yes(lua.eq(owner, ""))) {
-{
-const all: lua.Value[] = [0, false, false]
-left = all[0]
-lua.set(saved, 3, all[1])
-lua.set(saved, 4, all[2])
+left = 0
 }
-}
-return lua.table([owner, left, lua.or(lua.index(saved, 3), () => ""), lua.or(lua.index(saved, 4), () => ""), waiting, quarantine, now])
+return lua.table([owner, left, token, label, waiting, quarantine, now])
 },
 }
 export default twin

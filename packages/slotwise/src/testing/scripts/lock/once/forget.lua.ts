@@ -3,20 +3,27 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/once/forget',
-sha1: '3959e98155535a35b367994858f54f2af467a8e1',
+sha1: '8e64b0ff0fd8dd04a58424f2e77a0504b8e4ffdd',
 run(redis) {
+const put: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
+if (lua.yes(lua.index(redis.pcall("SET", lua.index(KEYS, 1), lua.index(ARGV, 1), "PX", lua.index(ARGV, 2)), "err"))) {
+redis.call("PEXPIRE", lua.index(KEYS, 1), lua.index(ARGV, 2))
+redis.call("SET", lua.index(KEYS, 1), lua.index(ARGV, 1), "PX", lua.index(ARGV, 2))
+}
+return []
+})
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
-let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "v", "e", "h")
-if (!lua.yes(lua.index(saved, 1))) {
+let saved: lua.Value = redis.call("GET", lua.index(redis.KEYS, 1))
+if ((!lua.yes(saved) || lua.yes(!lua.eq(lua.sub(saved, 52, 52), "d")))) {
 return 0
 }
-if (lua.yes(lua.index(saved, 3))) {
-redis.call("HDEL", lua.index(redis.KEYS, 1), "v", "d", "e", "f")
+if (lua.yes(lua.eq(lua.sub(saved, 53, 53), "2"))) {
+lua.invoke(put, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([lua.concat(lua.sub(saved, 1, 51), "-20000"), lua.max(1, redis.call("PTTL", lua.index(redis.KEYS, 1)))])])[0]
 } else {
 redis.call("DEL", lua.index(redis.KEYS, 1))
 }
-if (lua.yes(lua.gt(lua.tonumber(lua.index(saved, 2)), now))) {
+if (lua.yes(lua.gt(lua.tonumber(lua.sub(saved, 23, 35)), now))) {
 return 1
 }
 return 0

@@ -3,7 +3,7 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/permits/acquire',
-sha1: 'eaf5533efc9b7f802f13038cb50d5151a5bd1b08',
+sha1: '5b0a146decd72ad81fcfebf77f1ca8a28b2ed245',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let longest: lua.Value = lua.index(ARGV, 1)
@@ -11,8 +11,10 @@ let least: lua.Value = lua.index(ARGV, 2)
 let clock: lua.Value = lua.index(ARGV, 3)
 let looked: lua.Value = lua.index(ARGV, 4)
 let looked_ms: lua.Value = lua.index(ARGV, 5)
-let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p")
+let last: lua.Value = lua.index(ARGV, 6)
 if (lua.yes(lua.gt(longest, 0))) {
+let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p")
+last = lua.or(lua.tonumber(lua.index(mark, 1)), () => 0)
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
 let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
 longest = lua.max(longest, known)
@@ -57,7 +59,7 @@ ahead = lua.min(ahead, (lua.num(longest) * 500))
 }
 clock = lua.min(least, (lua.num(clock) + lua.num(ahead)))
 }
-return [0, lua.format("%.0f", lua.max((lua.num(lua.or(lua.tonumber(lua.index(mark, 1)), () => 0)) + 1), clock))]
+return [0, lua.format("%.0f", lua.max((lua.num(last) + 1), clock))]
 })
 const turns: lua.Value = lua.fn((_: lua.Value, ARGV$2: lua.Value) => {
 let CLAIM_MS: lua.Value = 1000
@@ -124,7 +126,7 @@ let shares: lua.Value = lua.tonumber(lua.index(redis.ARGV, 7))
 let time: lua.Value = redis.call("TIME")
 let now_us: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000000)) + lua.num(lua.tonumber(lua.index(time, 2))))
 let now$3: lua.Value = lua.floor((lua.num(now_us) / 1000))
-let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "q", "p", "b")
+let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "q", "p", "b", "h")
 let permits$2: lua.Value = lua.tonumber(lua.or(lua.index(saved, 3), () => lua.index(redis.ARGV, 8)))
 let [held$2, line$3, used$2, soonest$2, latest$2, told$3]: lua.Value[] = [...lua.invoke(turns, [lua.table([]), lua.table([lua.or(lua.index(saved, 1), () => ""), lua.or(lua.index(saved, 2), () => ""), permits$2, now$3])])]
 let mine: lua.Value = lua.find(held$2, owner, 1, true)[0]
@@ -140,7 +142,7 @@ permits$2 = lua.tonumber(lua.index(redis.ARGV, 8))
 if (lua.yes(!lua.eq(permits$2, lua.tonumber(lua.index(redis.ARGV, 8))))) {
 return lua.table([-3, permits$2])
 }
-let [forgetful_ms, token$2]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 9), lua.tonumber(lua.index(redis.ARGV, 10))])])]
+let [forgetful_ms, token$2]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 9), lua.tonumber(lua.index(redis.ARGV, 10)), lua.or(lua.tonumber(lua.index(saved, 5)), () => 0)])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$3])
 }
