@@ -1,5 +1,5 @@
 import { LockLostError } from '../errors.js'
-import type { Id } from '../keys.js'
+import type { Id, Key } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import type { Verdict } from './authority.js'
 import type { Clocks } from './deadline.js'
@@ -38,15 +38,15 @@ export interface Lock extends AsyncDisposable {
   release(): Promise<boolean>
 }
 
-/** What a {@link HeldLock} asks of whoever made it. */
+/** What a {@link HeldLock} asks of whoever made it: one for all locks. */
 export interface Keeper {
   readonly clocks: Clocks
   /** Asks for more time; resolves with what was said, and rejects when nothing was. */
-  extend(ttlMs: number, options: CallOptions): Promise<Verdict>
-  release(untilMs: number): Promise<boolean>
+  extend(grant: Grant, ttlMs: number, options: CallOptions): Promise<Verdict>
+  release(grant: Grant, untilMs: number): Promise<boolean>
   checkedTtl(ttlMs: number): number
   countFrom(): (ttlMs: number) => { remainingMs(): number }
-  lost(reason: 'expired' | 'taken'): void
+  lost(grant: Grant, reason: 'expired' | 'taken'): void
   /** Reports a loss that nobody else hears of. */
   report(error: unknown): void
 }
@@ -54,12 +54,15 @@ export interface Keeper {
 /** What a {@link HeldLock} is made of. */
 export interface Grant {
   readonly resource: Id
-  readonly key: string
+  readonly key: Key
+  readonly owner: string
   readonly token: bigint
   readonly ttlMs: number
   /** How long it extends itself at most, from its acquisition on; `undefined` for not at all. */
   readonly maxHoldMs: number | undefined
   readonly deadline: { remainingMs(): number }
+  /** On the monotonic clock; nothing once its end was told. */
+  heldSince: number | undefined
 }
 
 const nothing = () => {}
@@ -68,9 +71,10 @@ export class HeldLock implements Lock {
   readonly resource: Id
   readonly key: string
   readonly token: bigint
+  readonly #grant: Grant
   readonly #keeper: Keeper
-  readonly #controller = new AbortController()
-  readonly #ttlMs: number
+  /** Made for whoever asks for the signal: it costs as much as all else of a handle. */
+  #controller: AbortController | undefined
   /** On the monotonic clock: it extends itself up to here. */
   readonly #holdUntil: number
   #deadline: { remainingMs(): number }
@@ -86,7 +90,7 @@ export class HeldLock implements Lock {
     this.resource = grant.resource
     this.key = grant.key
     this.token = grant.token
-    this.#ttlMs = grant.ttlMs
+    this.#grant = grant
     this.#deadline = grant.deadline
     this.#keeper = keeper
     this.#holdUntil = keeper.clocks.monotonicMs() + (grant.maxHoldMs ?? 0)
@@ -96,6 +100,11 @@ export class HeldLock implements Lock {
   }
 
   get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#end !== undefined && this.#end !== 'released')
+        this.#controller.abort(this.#lostError(this.#end))
+    }
     return this.#controller.signal
   }
 
@@ -108,7 +117,7 @@ export class HeldLock implements Lock {
     if (this.#end !== undefined) throw this.#lostError(this.#end)
   }
 
-  async extend(ttlMs: number = this.#ttlMs, options: CallOptions = {}): Promise<void> {
+  async extend(ttlMs: number = this.#grant.ttlMs, options: CallOptions = {}): Promise<void> {
     const ttl = this.#keeper.checkedTtl(ttlMs)
     this.assertHeld()
     const counted = this.#keeper.countFrom()
@@ -117,7 +126,7 @@ export class HeldLock implements Lock {
       1,
       Math.min(options.deadlineMs ?? Number.POSITIVE_INFINITY, this.remainingMs()),
     )
-    const verdict = await this.#keeper.extend(ttl, { ...options, deadlineMs })
+    const verdict = await this.#keeper.extend(this.#grant, ttl, { ...options, deadlineMs })
     // Whoever ends it may have done so already.
     if (verdict !== 'done' && this.#isEnding) return
     if (verdict !== 'done') this.#lose(verdict === 'over' ? 'expired' : 'taken')
@@ -164,7 +173,7 @@ export class HeldLock implements Lock {
     this.#still()
     this.#end ??= 'released'
     // Also where its time is over: the record of an expired lock goes, if nobody has taken it.
-    const freed = await this.#keeper.release(Math.max(remainingMs, 1))
+    const freed = await this.#keeper.release(this.#grant, Math.max(remainingMs, 1))
     return wasHeld && freed
   }
 
@@ -185,13 +194,13 @@ export class HeldLock implements Lock {
     const leftMs = Math.floor(this.#holdUntil - this.#keeper.clocks.monotonicMs())
     const remainingMs = this.remainingMs()
     if (leftMs <= remainingMs) return
-    const ttlMs = Math.min(this.#ttlMs, leftMs)
+    const ttlMs = Math.min(this.#grant.ttlMs, leftMs)
     try {
-      if (ttlMs > remainingMs) await this.extend(ttlMs, { deadlineMs: Math.ceil(this.#ttlMs / 4) })
-      this.#extendLater(this.#ttlMs / 3)
+      if (ttlMs > remainingMs) await this.extend(ttlMs, { deadlineMs: Math.ceil(this.#grant.ttlMs / 4) })
+      this.#extendLater(this.#grant.ttlMs / 3)
     } catch {
       // Without an answer it is held still, and asks again; a loss is told by the signal.
-      if (this.#end === undefined) this.#extendLater(this.#ttlMs / 10)
+      if (this.#end === undefined) this.#extendLater(this.#grant.ttlMs / 10)
     }
   }
 
@@ -199,8 +208,8 @@ export class HeldLock implements Lock {
     if (this.#end !== undefined) return
     this.#still()
     this.#end = reason
-    this.#keeper.lost(reason)
-    this.#controller.abort(this.#lostError(reason))
+    this.#keeper.lost(this.#grant, reason)
+    this.#controller?.abort(this.#lostError(reason))
   }
 
   /** Made where somebody is told: with its stack it costs more than all else that a release does here. */

@@ -125,7 +125,10 @@ export class Locks {
    */
   async acquire(resource: Id, options: AcquireOptions): Promise<Lock> {
     const { within } = options
-    return within === undefined ? this.#requests.acquire(resource, options) : this.#nested(resource, within)
+    // Awaited: a promise that is returned from here as it is costs three turns.
+    return within === undefined
+      ? await this.#requests.acquire(resource, options)
+      : this.#nested(resource, within)
   }
 
   /** Takes the lock if nobody holds it and nobody waits for it, at once. */

@@ -31,6 +31,21 @@ export function markerOf(namespace: string, slot: number): Key {
   return keyOf({ namespace, pattern: 'lock-marker', name: 'slot' }, tagOf(slot))
 }
 
+/** Those of one namespace, each made once. */
+export class Markers {
+  readonly #namespace: string
+  readonly #made: (Key | undefined)[] = []
+
+  constructor(namespace: string) {
+    this.#namespace = namespace
+  }
+
+  of(slot: number): Key {
+    this.#made[slot] ??= markerOf(this.#namespace, slot)
+    return this.#made[slot]
+  }
+}
+
 /** Slots all over the primaries that keep the longest time of a lock: a server that forgets must not be the only one. */
 const PLACES = Array.from({ length: 8 }, (_, i) => (i * SLOTS) / 8)
 

@@ -10,7 +10,7 @@ import type { Clocks } from './deadline.js'
 import { type Reigns, reignsOf } from './independence.js'
 import { Line } from './line.js'
 import { LOOK_MS, Looks } from './looks.js'
-import { markerOf, raisedTo } from './markers.js'
+import { Markers, raisedTo } from './markers.js'
 import { type LocksOptions, reporter } from './options.js'
 import { checkedLongest } from './requests.js'
 import * as scripts from './scripts.js'
@@ -41,6 +41,7 @@ export class OneSlot implements Authority {
   readonly #readiness: Readiness
   readonly #looks: Looks
   readonly #line: Line
+  readonly #markers: Markers
   readonly #scripts: Pick<typeof scripts, 'extend' | 'release'>
   /** How long any lock of this name may be held without being extended, in any process: only ever raised. */
   #longestMs: number
@@ -53,6 +54,7 @@ export class OneSlot implements Authority {
     this.#options = options
     this.#longestMs = options.maxTtlMs
     this.#line = new Line(port, clocks)
+    this.#markers = new Markers(port.namespace)
     this.#scripts =
       options.permits === undefined
         ? { extend: scripts.extend, release: scripts.release }
@@ -91,15 +93,16 @@ export class OneSlot implements Authority {
 
   async acquire(ask: Ask, options: CallOptions): Promise<Answer> {
     const { quarantine } = this.#options
-    const owner = this.#port.topology().ownerOf(slotOf(ask.key))?.id ?? ''
+    const slot = slotOf(ask.key)
+    const owner = this.#port.topology().ownerOf(slot)?.id ?? ''
     const clock = new ServerClock(this.#port, this.#clocks)
-    let answer = await this.#ask(ask, this.#reigns.get(owner), options)
+    let answer = await this.#ask(ask, slot, this.#reigns.get(owner), options)
     // Another process may have raised the longest time since this one looked, and the server have forgotten its locks.
     for (let looks = 0; answer.kind === 'unseen'; looks++) {
       if (looks === MOST_LOOKS) throw new RedisUnavailableError('the server changes while it is asked')
       await this.#looks.anew()
       this.#reigns.set(owner, answer)
-      answer = await this.#ask(ask, answer, options)
+      answer = await this.#ask(ask, slot, answer, options)
     }
     // Tokens that grow after a loss take clocks that agree: a server's that cannot be believed is not believed once.
     const wrong =
@@ -110,11 +113,12 @@ export class OneSlot implements Authority {
 
   #ask(
     { key, owner, ttlMs, waitMs, holder, shares }: Ask,
+    slot: number,
     heard: scripts.Heard | undefined,
     options: CallOptions,
   ): Promise<scripts.Granted | scripts.Refused> {
     const { quarantine, permits } = this.#options
-    const keys = { lock: key, marker: quarantine ? markerOf(this.#port.namespace, slotOf(key)) : key }
+    const keys = { lock: key, marker: quarantine ? this.#markers.of(slot) : key }
     const args = {
       owner,
       ttl_ms: ttlMs,

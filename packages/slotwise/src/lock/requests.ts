@@ -12,7 +12,7 @@ import type { RedisPort } from '../redis/port.js'
 import { type Events, publish } from '../telemetry.js'
 import type { Answer, Ask, Authority, Verdict } from './authority.js'
 import { type Clocks, Deadline, pause } from './deadline.js'
-import { HeldLock, type Keeper, type Lock, nameOf } from './lock.js'
+import { type Grant, HeldLock, type Keeper, type Lock, nameOf } from './lock.js'
 import {
   type Acquisition,
   type CommonLocksOptions,
@@ -65,6 +65,7 @@ export class Requests {
   readonly #maxTtlMs: number
   readonly #holder: string
   readonly #report: (error: unknown) => void
+  readonly #keeper: Keeper
   #space: KeySpace
   /** Shared by all views, so that closing one closes the locks. */
   #life: { closed: boolean } = { closed: false }
@@ -82,6 +83,7 @@ export class Requests {
     this.#maxTtlMs = checkedLongest('maxTtlMs', options.maxTtlMs ?? 30_000)
     this.#holder = checkedHolder(options.holder)
     this.#report = reporter(options)
+    this.#keeper = this.#makeKeeper()
   }
 
   forTenant(tenant: string): Requests {
@@ -108,32 +110,32 @@ export class Requests {
   /** The lock, or what came of the work that it is for. */
   async seek(resource: Id, options: Asking): Promise<Sought> {
     const startedAt = this.#clocks.monotonicMs()
-    const told = (outcome: Events['slotwise:lock:wait']['outcome']) => {
-      const waitedMs = this.#clocks.monotonicMs() - startedAt
-      publish('slotwise:lock:wait', () => ({
-        name: this.#space.name,
-        resource: nameOf(resource),
-        outcome,
-        waitedMs,
-      }))
-    }
     try {
       const sought = await this.#seek(resource, options)
-      told('acquired')
+      this.#waited(resource, 'acquired', startedAt)
       return sought
     } catch (error) {
-      if (options.signal?.aborted === true) told('aborted')
-      else if (error instanceof LockBusyError) told('busy')
+      if (options.signal?.aborted === true) this.#waited(resource, 'aborted', startedAt)
+      else if (error instanceof LockBusyError) this.#waited(resource, 'busy', startedAt)
       else if (error instanceof LockUnavailableError)
-        told(error.retryAfterMs === undefined ? 'unavailable' : 'quarantined')
+        this.#waited(resource, error.retryAfterMs === undefined ? 'unavailable' : 'quarantined', startedAt)
       throw error
     }
+  }
+
+  #waited(resource: Id, outcome: Events['slotwise:lock:wait']['outcome'], startedAt: number): void {
+    publish('slotwise:lock:wait', () => ({
+      name: this.#space.name,
+      resource: nameOf(resource),
+      outcome,
+      waitedMs: this.#clocks.monotonicMs() - startedAt,
+    }))
   }
 
   async #seek(resource: Id, options: Asking): Promise<Sought> {
     const waitMs = integer('waitMs', options.waitMs ?? 300, { min: 0 })
     const { signal } = options
-    let ask = this.#ask(resource, options)
+    let ask = this.#ask(resource, options, waitMs)
     const until = this.#clocks.monotonicMs() + waitMs
     let isInLine = false
     const given = (error: unknown) => {
@@ -142,10 +144,12 @@ export class Requests {
     }
     for (;;) {
       const askedAt = this.#clocks.monotonicMs()
-      const waiting = { ...ask, waitMs: Math.max(0, Math.ceil(until - askedAt)) }
-      const outcome = await this.#try(resource, waiting, options).catch((error: unknown) => {
+      let outcome: Outcome
+      try {
+        outcome = await this.#try(resource, ask, options)
+      } catch (error) {
         throw given(error)
-      })
+      }
       if (outcome.kind === 'acquired' || outcome.kind === 'done') return outcome
       if (outcome.kind === 'conflict') throw given(conflict(resource, outcome.permits))
       const leftMs = until - this.#clocks.monotonicMs()
@@ -165,12 +169,13 @@ export class Requests {
       }
       if (signal?.aborted === true) throw given(signal.reason)
       // What is given back of one try must not be taken for the next one's.
-      if (!isInLine && options.owner === undefined) ask = { ...ask, owner: freshOwner() }
+      const owner = !isInLine && options.owner === undefined ? freshOwner() : ask.owner
+      ask = { ...ask, owner, waitMs: Math.max(0, Math.ceil(until - this.#clocks.monotonicMs())) }
     }
   }
 
   async tryAcquire(resource: Id, options: Asking): Promise<Acquisition> {
-    const outcome = await this.#try(resource, this.#ask(resource, options), options)
+    const outcome = await this.#try(resource, this.#ask(resource, options, 0), options)
     if (outcome.kind === 'acquired') return { acquired: true, lock: outcome.lock }
     if (outcome.kind === 'conflict') throw conflict(resource, outcome.permits)
     if (outcome.kind === 'done')
@@ -191,7 +196,7 @@ export class Requests {
     if (this.#life.closed) throw new ClosedError('these locks have been closed')
   }
 
-  #ask(resource: Id, options: Asking): Ask & Holding {
+  #ask(resource: Id, options: Asking, waitMs: number): Ask & Holding {
     const { ttlMs, maxHoldMs, holder } = options
     this.checkOpen()
     const ttl = this.#checkedTtl(ttlMs)
@@ -200,7 +205,7 @@ export class Requests {
       owner: options.owner ?? freshOwner(),
       ttlMs: ttl,
       maxHoldMs: maxHoldMs === undefined ? undefined : integer('maxHoldMs', maxHoldMs, { min: ttl }),
-      waitMs: 0,
+      waitMs,
       holder: holder === undefined ? this.#holder : checkedHolder(holder),
       shares: options.shares ?? 1,
     }
@@ -227,8 +232,18 @@ export class Requests {
       const deadline = counted(Math.min(ttlMs, answer.remainingMs))
       if (deadline.remainingMs() === 0) throw new Error('the answer came when the lock was over already')
       this.#publish(resource, 'acquired', startedAt)
-      const grant = { ...ask, resource, token: answer.token, deadline }
-      return { kind: 'acquired', lock: new HeldLock(grant, this.#keeper(resource, key, owner)) }
+      // Written out: spread, it costs as much as all else that happens here.
+      const grant = {
+        resource,
+        key,
+        owner,
+        token: answer.token,
+        ttlMs,
+        maxHoldMs: ask.maxHoldMs,
+        deadline,
+        heldSince: this.#clocks.monotonicMs(),
+      }
+      return { kind: 'acquired', lock: new HeldLock(grant, this.#keeper) }
     } catch (cause) {
       // It may have been granted, and nobody would release it until its time is over.
       void this.#giveBack(key, owner, ttlMs)
@@ -238,41 +253,39 @@ export class Requests {
     }
   }
 
-  #checkedTtl(ttlMs: number): number {
-    // Below 10 ms nothing would be left of it after the allowance for clocks.
-    return integer('ttlMs', ttlMs, { min: 10, max: this.#maxTtlMs })
-  }
-
-  #keeper(resource: Id, key: Key, owner: string): Keeper {
-    const heldSince = this.#clocks.monotonicMs()
-    let isOver = false
-    const end = (kind: 'released' | 'lost', startedAt: number, reason?: 'expired' | 'taken') => {
-      // A lock that was lost here may still be released there.
-      const heldMs = isOver ? undefined : this.#clocks.monotonicMs() - heldSince
-      isOver = true
-      this.#publish(resource, kind, startedAt, { heldMs, reason })
-    }
+  #makeKeeper(): Keeper {
     return {
       clocks: this.#clocks,
       checkedTtl: (ttlMs) => this.#checkedTtl(ttlMs),
       countFrom: () => Deadline.starting(this.#clocks),
-      extend: async (ttlMs, options) => {
+      extend: async ({ resource, key, owner }, ttlMs, options) => {
         const startedAt = this.#clocks.monotonicMs()
         const verdict = await this.#authority.extend(key, owner, ttlMs, options)
         if (verdict === 'done') this.#publish(resource, 'extended', startedAt)
         return verdict
       },
-      release: async (untilMs) => {
+      release: async (grant, untilMs) => {
         const startedAt = this.#clocks.monotonicMs()
-        const freed = (await this.#releaseUntil(key, owner, untilMs)) === 'done'
-        if (freed) end('released', startedAt)
+        const freed = (await this.#releaseUntil(grant.key, grant.owner, untilMs)) === 'done'
+        if (freed) this.#ended(grant, 'released', startedAt)
         return freed
       },
-      lost: (reason) => {
-        end('lost', this.#clocks.monotonicMs(), reason)
-      },
+      lost: (grant, reason) => this.#ended(grant, 'lost', this.#clocks.monotonicMs(), reason),
       report: this.#report,
     }
+  }
+
+  #ended(grant: Grant, kind: 'released' | 'lost', startedAt: number, reason?: 'expired' | 'taken'): void {
+    const { heldSince } = grant
+    // A lock that was lost here may still be released there.
+    grant.heldSince = undefined
+    const heldMs = heldSince === undefined ? undefined : this.#clocks.monotonicMs() - heldSince
+    this.#publish(grant.resource, kind, startedAt, { heldMs, reason })
+  }
+
+  #checkedTtl(ttlMs: number): number {
+    // Below 10 ms nothing would be left of it after the allowance for clocks.
+    return integer('ttlMs', ttlMs, { min: 10, max: this.#maxTtlMs })
   }
 
   /** Never rejects. */
