@@ -51,6 +51,8 @@ interface Attempt {
   readonly answers: (Vote | undefined)[]
   /** It has failed, or what it got is given back: who grants it from here on is told to free it. */
   isOver: boolean
+  /** Of each node whose release is under way: whether that frees what has been granted by now. */
+  freed: readonly (() => Promise<boolean>)[]
 }
 
 /**
@@ -80,7 +82,7 @@ export class Quorum implements Authority {
   }
 
   async acquire(ask: Ask, { signal, deadlineMs = ask.ttlMs }: CallOptions): Promise<Answer> {
-    const attempt: Attempt = { ask, answers: [], isOver: false }
+    const attempt: Attempt = { ask, answers: [], isOver: false, freed: [] }
     const answers = this.#askAll(attempt, deadlineMs)
     const votes = answers.map((answer) => this.#inTime<Vote>(answer, ask, LATE))
     const counted: Counted[] = []
@@ -117,7 +119,7 @@ export class Quorum implements Authority {
     const heard = asked.map(async (answer, i) => {
       answers[i] = await answer
       // Granted when nobody wanted it any more.
-      if (attempt.isOver) this.#undo(i, ask, answers[i])
+      if (attempt.isOver && !(await attempt.freed[i]?.())) this.#undo(i, ask, answers[i])
     })
     void Promise.all(heard).then(() => this.#attempts.delete(ask.owner))
     return asked
@@ -314,7 +316,6 @@ export class Quorum implements Authority {
 
   release(key: Key, owner: string, deadlineMs: number): Promise<Verdict> {
     const attempt = this.#attempts.get(owner)
-    if (attempt !== undefined) attempt.isOver = true
     const said = this.#voters.all.map(async ({ port, debts }) => {
       try {
         return await scripts.release.run(port, { lock: key }, { owner }, { deadlineMs })
@@ -323,6 +324,10 @@ export class Quorum implements Authority {
         throw error
       }
     })
+    if (attempt !== undefined) {
+      attempt.isOver = true
+      attempt.freed = said.map((one) => freedBy(one))
+    }
     return this.#verdict(key, said)
   }
 
@@ -356,6 +361,19 @@ export class Quorum implements Authority {
   close(): Promise<void> {
     return Promise.resolve()
   }
+}
+
+/** What is granted before the release is answered was granted before it, and freed by it; what is granted later may be granted anew. */
+function freedBy(release: Promise<Verdict>): () => Promise<boolean> {
+  let isAnswered = false
+  const isDone = release.then(
+    (verdict) => {
+      isAnswered = true
+      return verdict === 'done'
+    },
+    () => false,
+  )
+  return () => (isAnswered ? Promise.resolve(false) : isDone)
 }
 
 const LATE: Refused = { kind: 'late', remainingMs: 0, holder: '', cause: undefined }

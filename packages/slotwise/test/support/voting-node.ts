@@ -28,6 +28,8 @@ export class VotingNode {
   readonly redis: MemoryRedis
   readonly port: RedisPort
   mood: Mood = 'answers'
+  /** How many calls it was sent. */
+  sent = 0
   #goOn: (() => void)[] = []
   readonly #underway: (() => Promise<unknown>)[] = []
 
@@ -57,6 +59,7 @@ export class VotingNode {
     }
     const through = <R>(ask: () => Promise<R>, { deadlineMs = 1000 }: CallOptions = {}): Promise<R> =>
       new Promise((resolve, reject) => {
+        this.sent++
         const late = new OutcomeUnknownError('it has not answered', { node: 'memory' })
         const cancel = time.clocks().after(deadlineMs, () => reject(late))
         answer(ask).then(resolve, reject).finally(cancel)

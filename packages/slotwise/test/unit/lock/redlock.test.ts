@@ -212,6 +212,21 @@ describe('a majority of independent nodes', () => {
     expect(await holding()).toEqual([])
   })
 
+  it('asks a node that is a little slower than the others to free it once only', async () => {
+    const { contender, set, recover, holding, nodes, time } = world(3)
+    const locks = await contender()
+    await (await locks.acquire('r', { ttlMs: 5000 })).release()
+    await settled()
+    const before = nodes[2]?.sent ?? 0
+    set('is slow to say so', 2)
+    const lock = await locks.acquire('r', { ttlMs: 5000 })
+    await lock.release()
+    recover()
+    await time.advance(3000)
+    expect(await holding()).toEqual([])
+    expect(nodes[2]?.sent).toBe(before + 2)
+  })
+
   it('never hands out a lock whose time was over when the majority had answered', async () => {
     const { contender, set, recover, holding, time } = world(3)
     const locks = await contender()
