@@ -12,7 +12,7 @@ import { unsettled } from './settled.js'
 import type { NodeView } from './view.js'
 
 /** Settings of {@link addNode}. */
-export interface AddNodeOptions extends Omit<OperateOptions, 'afterLosslessMove'> {
+export interface AddNodeOptions extends Omit<OperateOptions, 'beforeMove' | 'afterLosslessMove'> {
   /** `'host:port'` of the server that is to join: in cluster mode, empty, known to no cluster. */
   readonly node: string
   /** A primary joins without slots: `rebalance` gives it some. */

@@ -31,6 +31,12 @@ export interface OperateOptions {
   /** Stops between two steps, none of which leaves anything that the next run does not go on from. */
   readonly signal?: AbortSignal | undefined
   /**
+   * Called before anything of a move is begun, with the slots that are to leave a node and as what it has them, for patterns that
+   * keep something by node: `settleMarkers` of `slotwise/lock`. Where it rejects, that move is not begun, and the operation
+   * rejects so too; one that was found begun stays half moved, or is gone on with by the servers. Not called for a failover.
+   */
+  readonly beforeMove?: ((slots: readonly number[], from: FormerOwner) => Promise<void> | void) | undefined
+  /**
    * Called when slots have come to a node from another one without a loss, for patterns that keep something by node: a lock's
    * proof that its server has not been restarted empty, which `renewMarkers` of `slotwise/lock` takes along.
    */
@@ -55,7 +61,7 @@ export interface FleetNode {
   readonly port: number
 }
 
-/** A node that has handed slots over, and as what it had them, by its `master_replid` and `run_id`. */
+/** A node that hands slots over, or has, and as what it had them, by its `master_replid` and `run_id`. */
 export interface FormerOwner extends FleetNode, Reigning {}
 
 interface AgreementOptions {

@@ -42,7 +42,7 @@ export async function waysOf(
   )
 }
 
-/** Moves slots, each move in its own way, and tells whoever is to be told what has come without a loss. */
+/** Moves slots, each move in its own way, and tells whoever is to be told what is to go, and what has come without a loss. */
 export class Mover {
   readonly #fleet: Fleet
   readonly #options: OperateOptions & MoveLimits
@@ -131,6 +131,8 @@ export class Mover {
     const members = ends.map((view) => this.#fleet.memberOf(view))
     const before = await Promise.all(members.map(lineageOf))
     const all = slotsOf(slots)
+    const giver = { ...placeOf(ends[0]), ...(before[0] && reigning(before[0])) }
+    await this.#options.beforeMove?.(all, giver)
     const isLossless = await move(...ends, all)
     if (isLossless === undefined) return
     const both = await Promise.all(
@@ -140,11 +142,7 @@ export class Mover {
       }),
     )
     const bothStayed = !both.includes(false)
-    if (isLossless && bothStayed)
-      await this.#options.afterLosslessMove?.(all, placeOf(ends[1]), {
-        ...placeOf(ends[0]),
-        ...(before[0] && reigning(before[0])),
-      })
+    if (isLossless && bothStayed) await this.#options.afterLosslessMove?.(all, placeOf(ends[1]), giver)
     else tally.lossless = false
   }
 

@@ -31,8 +31,8 @@ export { FencedValues } from './fenced-values.js'
 export type { Lock } from './lock.js'
 export type { LockSet } from './lock-set.js'
 export { Locks } from './locks.js'
-export type { RenewMarkersOptions } from './markers.js'
-export { lockNamespaces, renewMarkers } from './markers.js'
+export type { RenewMarkersOptions, SettleMarkersOptions } from './markers.js'
+export { lockNamespaces, renewMarkers, settleMarkers } from './markers.js'
 export {
   Once,
   type OnceOptions,

@@ -2,7 +2,7 @@ import { ConfigurationError } from '../errors.js'
 import { type Key, keyOf, readKey } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import { type Lineage, type Reigning, readLineage, reigning } from '../redis/lineage.js'
-import type { RedisPort, Reply } from '../redis/port.js'
+import type { RedisPort, Reply, ScriptCall } from '../redis/port.js'
 import { SLOTS, slotOf } from '../slots.js'
 import * as scripts from './scripts.js'
 
@@ -130,10 +130,14 @@ export async function lockNamespaces(port: RedisPort, options: CallOptions = {})
   return [...found].toSorted()
 }
 
-/** Options of {@link renewMarkers}. */
-export interface RenewMarkersOptions extends CallOptions {
+/** Options of {@link settleMarkers}. */
+export interface SettleMarkersOptions extends CallOptions {
   /** Whose locks; {@link lockNamespaces} finds them. @defaultValue that of the port */
   readonly namespaces?: readonly string[] | undefined
+}
+
+/** Options of {@link renewMarkers}. */
+export interface RenewMarkersOptions extends SettleMarkersOptions {
   /**
    * The node that the slots came to, so that no other is renewed should it take over meanwhile without having heard of all locks.
    * @defaultValue whichever has them; a lost connection is an `OutcomeUnknownError` then
@@ -143,7 +147,7 @@ export interface RenewMarkersOptions extends CallOptions {
 
 /** No marker names it. */
 const NONE = '-'
-/** So many markers are renewed at a time. */
+/** So many markers are asked for at a time. */
 const AT_ONCE = 512
 
 /** A node as the operations on clusters name it. */
@@ -154,10 +158,48 @@ interface Place {
 }
 
 /**
+ * Says, before slots leave a node, that nobody knows of all locks of those whose markers do not name that node as it is now: for
+ * `beforeMove` of `moveSlots`, `rebalance` and `removeNode`, which call it exactly then. Such a marker is from before the
+ * node took over, and may be older than what others have given since. If it named the one that the slot comes back to, that one would
+ * give locks that are held; now it gives none until they are over. Tokens go on as they were.
+ *
+ * @returns how many markers name nobody by this, one for each namespace in a slot that ever had a lock
+ * @throws RedisUnavailableError a node does not answer; let the move fail then, or two may hold a lock after it
+ *
+ * @example
+ * ```ts
+ * import { moveSlots } from 'slotwise/cluster'
+ * import { connect } from 'slotwise/ioredis'
+ * import { renewMarkers, settleMarkers } from 'slotwise/lock'
+ *
+ * const nodes = ['127.0.0.1:7000']
+ * const redis = await connect({ nodes, namespace: 'shop' })
+ * await moveSlots({
+ *   nodes,
+ *   to: '127.0.0.1:7001',
+ *   slots: 100,
+ *   beforeMove: async (slots, from) => void (await settleMarkers(redis, slots, from)),
+ *   afterLosslessMove: async (slots, to, from) => void (await renewMarkers(redis, slots, from, { to })),
+ * })
+ * ```
+ */
+export async function settleMarkers(
+  port: RedisPort,
+  slots: readonly number[],
+  from: Place & Reigning,
+  { namespaces = [port.namespace], ...options }: SettleMarkersOptions = {},
+): Promise<number> {
+  const { reign = NONE, run = '' } =
+    from.reign === undefined ? await formerly(port, from, undefined, options) : from
+  const call = (marker: Key) => scripts.settle.call({ marker }, { from: reign, run })
+  return await changed(port, markersOf(namespaces, slots), call, options)
+}
+
+/**
  * Says that slots have come to a node without a loss, so that their locks need no quarantine there: for `afterLosslessMove`
  * of `moveSlots`, `rebalance`, `removeNode` and `failover`, which call it exactly then. It renews the locks of the
  * namespaces. What the node before may have forgotten stays in quarantine, and so do slots that it does not reach: an error
- * here costs an outage of the longest time of a lock, never two holders.
+ * here costs an outage of the longest time of a lock, never two holders. {@link settleMarkers} belongs before the moves.
  *
  * @returns how many markers, one for each namespace in a slot that ever had a lock, are renewed
  * @throws RedisUnavailableError one of the two nodes does not answer
@@ -186,18 +228,28 @@ export async function renewMarkers(
   const taken = to && (await lineageOf(port, to, options)).reign
   const args = { from: reign, run, to: taken ?? '' }
   const repeat = to === undefined ? 'unsafe' : 'safe'
-  const markers = namespaces.flatMap((namespace) => slots.map((slot) => markerOf(namespace, slot)))
-  let renewed = 0
+  const call = (marker: Key) => ({ ...scripts.renew.call({ marker }, args), repeat }) as const
+  return await changed(port, markersOf(namespaces, slots), call, options)
+}
+
+const markersOf = (namespaces: readonly string[], slots: readonly number[]) =>
+  namespaces.flatMap((namespace) => slots.map((slot) => markerOf(namespace, slot)))
+
+/** How many markers a script says that it has changed. */
+async function changed(
+  port: RedisPort,
+  markers: readonly Key[],
+  call: (marker: Key) => ScriptCall,
+  options: CallOptions,
+): Promise<number> {
+  let count = 0
   for (let at = 0; at < markers.length; at += AT_ONCE) {
-    const calls = markers
-      .slice(at, at + AT_ONCE)
-      .map((marker) => ({ ...scripts.renew.call({ marker }, args), repeat }) as const)
-    for (const answer of await port.pipeline(calls, options)) {
+    for (const answer of await port.pipeline(markers.slice(at, at + AT_ONCE).map(call), options)) {
       if (answer.status === 'rejected') throw answer.reason
-      renewed += scripts.renew.decode(answer.value)
+      count += scripts.renew.decode(answer.value)
     }
   }
-  return renewed
+  return count
 }
 
 /** As what a node had the slots, where nobody noted it: as what it is, or as the primary that its successor names. */

@@ -15,6 +15,7 @@ import raiseSource from './raise.lua.js'
 import ratchetSource from './ratchet.lua.js'
 import releaseSource from './release.lua.js'
 import renewSource from './renew.lua.js'
+import settleSource from './settle.lua.js'
 import showSource from './show.lua.js'
 
 /** What one server says to a request for a lock. */
@@ -73,6 +74,7 @@ export const finish = defineScript(finishSource, { repeat: 'safe', decode: verdi
 export const forget = defineScript(forgetSource, { repeat: 'safe', decode: number })
 export const raise = defineScript(raiseSource, { repeat: 'safe', decode: number })
 export const renew = defineScript(renewSource, { repeat: 'safe', decode: number })
+export const settle = defineScript(settleSource, { repeat: 'safe', decode: number })
 export const show = defineScript(showSource, { repeat: 'safe', decode: shown })
 
 function granted(reply: Reply): Granted | Refused {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import { failover, moveSlots, type OperateOptions } from '../../src/cluster/index.js'
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
-import { type Acquisition, Locks, renewMarkers } from '../../src/lock/index.js'
+import { type Acquisition, Locks, renewMarkers, settleMarkers } from '../../src/lock/index.js'
 import { keyOf, type RedisPort, SLOTS, slotOf } from '../../src/redis/index.js'
 import { upFor } from '../support/up-for.js'
 
@@ -190,6 +190,79 @@ describe('a primary whose replicas are gone for so long that it calls its reign 
       afterLosslessMove: async (slots, to, from) => void (await renewMarkers(port, slots, from, { to })),
     })
     for (const resource of [moves, stays]) expect((await tried(resource)).acquired).toBe(true)
+  })
+})
+
+describe('a slot that comes back to a primary that had it before', () => {
+  it('is not given from there as if that one knew what others have given between', {
+    timeout: 60_000,
+  }, async () => {
+    const [resource] = pair()
+    await (await granted(resource)).release()
+    const slot = slotFor(resource)
+    const { from: once, to } = others(resource)
+    const taker = port.topology().nodes.find(({ host, port: at }) => `${host}:${at}` === to)
+    const [heir] = port.topology().replicasOf(taker?.id ?? '')
+    expect.assert(once !== undefined && taker !== undefined && heir !== undefined)
+    await moveSlots({
+      ...options,
+      to,
+      slots: [[slot, slot]],
+      // Its replica has the marker as it came, and nothing of what is written from then on.
+      afterLosslessMove: async (slots, node, from) => {
+        const arrived = () => port.onNode(heir.id, ['CLUSTER', 'COUNTKEYSINSLOT', slot])
+        await vi.waitFor(async () => expect(await arrived()).not.toBe(0), { timeout: 5000 })
+        await cluster.cutReplication(indexOf(heir.port))
+        await renewMarkers(port, slots, from, { to: node })
+      },
+    })
+    const first = await granted(resource)
+    await cluster.kill(indexOf(taker.port))
+    await failover({ nodes: [`${heir.host}:${heir.port}`], to: heir.id, mode: 'takeover' })
+    await cluster.heal()
+    await cluster.restart(indexOf(taker.port))
+    await cluster.whenHealthy()
+    await moveSlots({
+      ...options,
+      to: once.id,
+      slots: [[slot, slot]],
+      beforeMove: async (slots, from) => void (await settleMarkers(port, slots, from)),
+      afterLosslessMove: async (slots, node, from) =>
+        void (await renewMarkers(port, slots, from, { to: node })),
+    })
+    first.assertHeld()
+    const second = await granted(resource)
+    expect(ownerOf(resource)?.id).toBe(once.id)
+    expect(first.remainingMs()).toBe(0)
+    expect(second.token).toBeGreaterThan(first.token)
+    await second.release()
+  })
+
+  it('is not given from there either where others have begun the move, and its marker was there before we went on', {
+    timeout: 60_000,
+  }, async () => {
+    const [resource] = pair()
+    await (await granted(resource)).release()
+    const slot = slotFor(resource)
+    const { from: once, to } = others(resource)
+    const taker = port.topology().nodes.find(({ host, port: at }) => `${host}:${at}` === to)
+    expect.assert(once !== undefined && taker !== undefined)
+    // Nobody asks for a lock meanwhile: what the marker says there is from before.
+    await moveSlots({ ...options, to, slots: [[slot, slot]] })
+    await port.onNode(once.id, ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', taker.id])
+    await port.onNode(taker.id, ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', once.id])
+    const keys = (await port.onNode(taker.id, ['CLUSTER', 'GETKEYSINSLOT', slot, 9])) as string[]
+    await port.onNode(taker.id, ['MIGRATE', once.host, once.port, '', 0, 5000, 'KEYS', ...keys])
+    let settled = 0
+    await moveSlots({
+      ...options,
+      to: once.id,
+      slots: [[slot, slot]],
+      beforeMove: async (slots, from) => void (settled += await settleMarkers(port, slots, from)),
+    })
+    expect(settled).toBe(1)
+    await vi.waitFor(() => expect(ownerOf(resource)?.id).toBe(once.id), { timeout: 10_000 })
+    expect(await tried(resource)).toMatchObject({ reason: 'quarantined' })
   })
 })
 

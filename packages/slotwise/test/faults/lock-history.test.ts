@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { failover, moveSlots } from '../../src/cluster/index.js'
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
-import { Locks, renewMarkers } from '../../src/lock/index.js'
+import { Locks, renewMarkers, settleMarkers } from '../../src/lock/index.js'
 import { type ClusterNode, keyOf, type RedisPort, SLOTS, slotOf } from '../../src/redis/index.js'
 import { checkLockHistory, LockRecorder } from '../../src/testing/faults/index.js'
 import { FencedResource } from '../cluster/lock/fenced.js'
@@ -37,6 +37,8 @@ const slotFor = (resource: string) =>
 const primary = () => port.topology().ownerOf(slotFor(any(RESOURCES))) as ClusterNode
 const indexOf = ({ port: at }: ClusterNode) => cluster.nodes.findIndex((node) => node.port === at)
 const renewing = {
+  beforeMove: async (slots: readonly number[], from: ClusterPlace) =>
+    void (await settleMarkers(port, slots, from)),
   afterLosslessMove: async (slots: readonly number[], to: ClusterPlace, from: ClusterPlace) =>
     void (await renewMarkers(port, slots, from, { to }).catch(() => {})),
 }

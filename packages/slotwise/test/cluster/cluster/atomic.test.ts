@@ -39,12 +39,14 @@ describe.each(DIALECTS)(
       cluster.fill(SLOTS)
       const [node = '', , to = ''] = cluster.addresses
       const steps: string[] = []
+      const going: number[] = []
       const renewed: number[] = []
       const options: MoveSlotsOptions = {
         nodes: [node],
         to,
         slots: RANGES,
         onProgress: ({ step }) => steps.push(step),
+        beforeMove: (slots) => void going.push(...slots),
         afterLosslessMove: (slots) => void renewed.push(...slots),
       }
       return {
@@ -56,6 +58,7 @@ describe.each(DIALECTS)(
         jobs: migrations.jobs,
         options,
         steps,
+        going,
         renewed,
         /** Waits for a migration to have come to the state at which it is held. */
         held: () => expect.poll(() => migrations.jobs[0]?.state).toBe(migrations.script.holdAt),
@@ -82,6 +85,7 @@ describe.each(DIALECTS)(
       })
       expect(ownedBy(s.target)).toEqual(SLOTS)
       expect(s.target.keys.size).toBe(20)
+      expect(s.going).toEqual(SLOTS)
       expect(s.renewed).toEqual(SLOTS)
       expect(s.at.log.filter((line) => line.startsWith(begins))).toEqual([
         dialect === 'redis' ? `${begins} 0 9 20 29` : `${begins} SLOTSRANGE 0 9 20 29 NODE ${s.target.id}`,
@@ -112,6 +116,14 @@ describe.each(DIALECTS)(
       const removed = await removeNode({ nodes: [node], node: leaving })
       expect(removed).toMatchObject({ slotsMoved: 96, slotsMovedAtomically: 96 })
       expect(cluster.node(3).owned.size).toBe(0)
+    })
+
+    it('is not begun where whoever is told of it before refuses', async () => {
+      await using s = await scene()
+      const beforeMove = () => Promise.reject(new Error('not now'))
+      await expect(moveSlots({ ...s.options, beforeMove })).rejects.toThrow('not now')
+      expect(s.jobs).toEqual([])
+      expect(ownedBy(s.source)).toEqual(SLOTS)
     })
 
     it('is not used where it is not wanted', async () => {
@@ -203,6 +215,7 @@ describe.each(DIALECTS)(
       s.script.holdAt = undefined
       expect(await again).toMatchObject({ plan: [], slotsMoved: 20, slotsMovedAtomically: 20 })
       expect(s.at.asked(begins)).toBe(1)
+      expect(s.going).toEqual([...SLOTS, ...SLOTS])
       expect(s.renewed).toEqual(SLOTS)
     })
 

@@ -189,6 +189,24 @@ it('a slot whose source was replaced is finished from whoever owns it now', asyn
   expect(open()).toEqual([])
 })
 
+it('nothing of a move is begun before who is to be told has heard of it, or where he refuses it', async () => {
+  fill(5, 50)
+  const told: unknown[] = []
+  const changes = () =>
+    source.asked('MIGRATE') + source.asked('CLUSTER SETSLOT') + target.asked('CLUSTER SETSLOT')
+  const beforeMove: MoveSlotsOptions['beforeMove'] = (slots, from) => {
+    told.push(slots, from.id, changes())
+    throw new Error('not now')
+  }
+  await expect(moveSlots({ ...request, beforeMove, dryRun: true })).resolves.toMatchObject({ slotsMoved: 0 })
+  expect(told).toEqual([])
+  await expect(moveSlots({ ...request, beforeMove })).rejects.toThrow('not now')
+  expect(told).toEqual([slotsOf([[0, 9]]), source.id, 0])
+  expect(changes()).toBe(0)
+  expect(source.keys.size).toBe(50)
+  expect(renewed).toEqual([])
+})
+
 it('slots of an end that was promoted meanwhile do not count as moved without a loss', async () => {
   const onProgress = () => void (source.promotedFrom = 'f'.repeat(40))
   expect(await moveSlots({ ...request, onProgress })).toMatchObject({ slotsMoved: 10, lossless: false })

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { LockUnavailableError } from '../../../src/errors.js'
-import { Locks, renewMarkers, Semaphore } from '../../../src/lock/index.js'
+import { LockAdmin, Locks, renewMarkers, Semaphore, settleMarkers } from '../../../src/lock/index.js'
 import { markerOf } from '../../../src/lock/markers.js'
 import { keyOf, type RedisPort, slotOf } from '../../../src/redis/index.js'
 import { MemoryRedis, TestClock } from '../../../src/testing/index.js'
@@ -332,6 +332,75 @@ describe('a slot that comes to another server without a loss', () => {
     await renewMarkers(counting, slotsOf('a'), node)
     await renewMarkers(counting, slotsOf('a'), node, { to: node })
     expect(repeats).toEqual(['unsafe', 'safe'])
+  })
+})
+
+describe('a slot that is about to leave a server', () => {
+  const node = { id: '1'.padStart(40, '0'), host: 'memory', port: 7000 }
+  const slot = slotOf(keyOf({ namespace: '', pattern: 'lock', name: 'q' }, 'a'))
+  const marker = markerOf('', slot)
+  const hash = async (port: RedisPort) => {
+    const flat = (await port.call({ key: marker, command: ['HGETALL', marker] })) as readonly string[]
+    return Object.fromEntries(flat.flatMap((name, i) => (i % 2 === 0 ? [[name, flat[i + 1]]] : [])))
+  }
+  const other = 'f'.repeat(40)
+
+  it('keeps the name of that server in its marker, and gives locks as before', async () => {
+    const port = redis.connect()
+    const held = await tried('a')
+    expect.assert(held.acquired)
+    const before = await hash(port)
+    expect(await settleMarkers(port, [slot, slot + 1], node)).toBe(0)
+    expect(await settleMarkers(port, [slot], { ...node, reign: before['r'] })).toBe(0)
+    // A reign that was given another name since.
+    expect(await settleMarkers(port, [slot], { ...node, reign: other, run: before['p'] })).toBe(0)
+    expect(await hash(port)).toEqual(before)
+    await held.lock.release()
+    expect((await tried('a')).acquired).toBe(true)
+  })
+
+  it('names nobody where another was named, and gives none until all may be over, with larger tokens', async () => {
+    const port = redis.connect()
+    const held = await tried('a')
+    expect.assert(held.acquired)
+    const before = await hash(port)
+    // From another, which is not the one that had given it.
+    expect(await settleMarkers(port, [slot], { ...node, reign: other })).toBe(1)
+    expect(await hash(port)).toEqual({ ...before, r: 'nobody', p: 'nobody' })
+    expect(await settleMarkers(port, [slot], { ...node, reign: other })).toBe(0)
+    // Not even of a node that does not say as what it had the slot.
+    expect(await renewMarkers(port, [slot], node)).toBe(0)
+    const [report] = (await new LockAdmin(port).list()).locks
+    expect(report?.quarantinedUntil).toEqual(new Date(clock.now() + 10_000))
+    expect(await held.lock.release()).toBe(true)
+    expect(await tried('a')).toMatchObject({ reason: 'quarantined', retryAfterMs: 10_000 })
+    clock.advance(10_000)
+    const next = await tried('a')
+    expect.assert(next.acquired)
+    expect(next.lock.token).toBeGreaterThan(held.lock.token)
+  })
+
+  it('names nobody where no run is named and none is told', async () => {
+    const port = redis.connect()
+    const fields = ['r', other, 'p', '', 's', 0, 'm', 10_000]
+    await port.call({ key: marker, command: ['HSET', marker, ...fields] })
+    expect(await settleMarkers(port, [slot], { ...node, reign: 'e'.repeat(40) })).toBe(1)
+  })
+
+  it('has no marker where it never had a lock', async () => {
+    const port = redis.connect()
+    expect(await settleMarkers(port, [slot], node)).toBe(0)
+    expect(await hash(port)).toEqual({})
+  })
+
+  it('has a marker for each namespace', async () => {
+    const port = redis.connect()
+    const shop = new Locks(redis.connect({ namespace: 'shop' }), { name: 'q', maxTtlMs: 10_000 })
+    expect((await tried('a', shop)).acquired).toBe(true)
+    const slots = [slotOf(keyOf({ namespace: 'shop', pattern: 'lock', name: 'q' }, 'a'))]
+    const from = { ...node, reign: other }
+    expect(await settleMarkers(port, slots, from)).toBe(0)
+    expect(await settleMarkers(port, slots, from, { namespaces: ['', 'shop'] })).toBe(1)
   })
 })
 

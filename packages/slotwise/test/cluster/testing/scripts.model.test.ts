@@ -39,6 +39,7 @@ import raiseLongest from '../../../src/lock/raise.lua.js'
 import ratchetLock from '../../../src/lock/ratchet.lua.js'
 import releaseLock from '../../../src/lock/release.lua.js'
 import renewMarker from '../../../src/lock/renew.lua.js'
+import settleMarker from '../../../src/lock/settle.lua.js'
 import showLock from '../../../src/lock/show.lua.js'
 import blockSubject from '../../../src/ratelimit/block.lua.js'
 import decide from '../../../src/ratelimit/decide.lua.js'
@@ -288,7 +289,9 @@ const PATTERNS: Readonly<
     [fencedSet, [fc.constantFrom('7', '8', '10', '1790000000000001'), value, fc.constantFrom('0', '1'), ms]],
   ],
   'lock-marker': [
-    [raiseLongest, [token, orNone]],
+    // Also what the markers of slots say, which have the longest times in other places.
+    [raiseLongest, [fc.constantFrom('A', 'B', 'r', 'p'), orNone]],
+    [settleMarker, [fc.constantFrom('A', '0'), fc.constantFrom('', '0')]],
     [renewMarker, [token, fc.constantFrom('', 'another'), fc.constantFrom('', 'another')]],
   ],
   writebehind: [
