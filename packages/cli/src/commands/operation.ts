@@ -1,4 +1,6 @@
 import type { OperateOptions, Progress, SlotMove } from 'slotwise/cluster'
+import type * as Locking from 'slotwise/lock'
+import type { RedisPort } from 'slotwise/redis'
 import { type Connection, withPort } from '../connection/connection.js'
 import { type Column, harmless, table } from '../output/table.js'
 import { count, duration, plural, ranges } from '../output/units.js'
@@ -21,11 +23,12 @@ export function operating(connection: Connection, terminal: Terminal, isDry: boo
 }
 
 /** One try of something that the port repeats by itself. */
-const RENEWAL_MS = 5000
+const TELLING_MS = 5000
 
 /**
- * Does what moves slots, as every operation. Where slots come to another node without a loss, the locks of every namespace are told, so that they are
- * given there at once. Whatever goes wrong with that stops no move: it costs a wait, and that is said.
+ * Does what moves slots, as every operation. Before slots leave a node, and where they come to another one without a loss, the locks of
+ * every namespace are told: so that they are given there at once, and none that the node before may not have known of. Whatever goes
+ * wrong with that stops no move; what it may cost is said.
  */
 export async function carryingLocks<R>(
   connection: Connection,
@@ -34,30 +37,44 @@ export async function carryingLocks<R>(
   work: (options: OperateOptions) => Promise<R>,
 ): Promise<R> {
   let namespaces: readonly string[] | undefined
-  let left = 0
-  let why = ''
+  const late = { slots: 0, why: '' }
+  const doubtful = { slots: 0, why: '' }
   // Whoever stops the operation means the next move, and not what this one leaves to do.
   const unstopped = { signal: new AbortController().signal }
-  const afterLosslessMove: OperateOptions['afterLosslessMove'] = async (slots, to, from) => {
+  const told = async (
+    slots: readonly number[],
+    failed: { slots: number; why: string },
+    tell: (locks: typeof Locking, port: RedisPort, options: Locking.RenewMarkersOptions) => unknown,
+  ) => {
     try {
-      const { lockNamespaces, renewMarkers } = await import('slotwise/lock')
-      // A fresh look at the cluster: who serves what has just changed.
+      const locks = await import('slotwise/lock')
+      // A fresh look at the cluster: who serves what may have just changed.
       await withPort(connection, unstopped, async (port) => {
-        namespaces ??= await lockNamespaces(port, { deadlineMs: RENEWAL_MS })
-        if (namespaces.length > 0)
-          await renewMarkers(port, slots, from, { namespaces, to, deadlineMs: RENEWAL_MS })
+        namespaces ??= await locks.lockNamespaces(port, { deadlineMs: TELLING_MS })
+        if (namespaces.length > 0) await tell(locks, port, { namespaces, deadlineMs: TELLING_MS })
       })
     } catch (error) {
-      left += slots.length
-      why = error instanceof Error ? error.message : String(error)
+      failed.slots += slots.length
+      failed.why = error instanceof Error ? error.message : String(error)
     }
   }
+  const beforeMove: OperateOptions['beforeMove'] = (slots, from) =>
+    told(slots, doubtful, ({ settleMarkers }, port, options) => settleMarkers(port, slots, from, options))
+  const afterLosslessMove: OperateOptions['afterLosslessMove'] = (slots, to, from) =>
+    told(slots, late, ({ renewMarkers }, port, options) =>
+      renewMarkers(port, slots, from, { ...options, to }),
+    )
   try {
-    return await work({ ...operating(connection, terminal, isDry), afterLosslessMove })
+    return await work({ ...operating(connection, terminal, isDry), beforeMove, afterLosslessMove })
   } finally {
-    if (left > 0) {
+    if (doubtful.slots > 0) {
       terminal.note(
-        `Warning: locks of ${plural(left, 'slot')}, if there are any, are given again after their longest \`maxTtlMs\` only (30 s unless it was set): ${harmless(why)}`,
+        `Warning: locks of ${plural(doubtful.slots, 'slot')}, if there are any, may be given while they are held, should the slots be where they were before a failover: ${harmless(doubtful.why)}`,
+      )
+    }
+    if (late.slots > 0) {
+      terminal.note(
+        `Warning: locks of ${plural(late.slots, 'slot')}, if there are any, are given again after their longest \`maxTtlMs\` only (30 s unless it was set): ${harmless(late.why)}`,
       )
     }
   }

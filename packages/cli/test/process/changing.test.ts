@@ -262,6 +262,9 @@ describe('locks', { timeout: 120_000 }, () => {
     const words = ['move-slots', '--to', to?.address ?? '', '--slots', '0-0', '--user', 'mover']
     const moved = await slotwise(words, { env: { ...env, SLOTWISE_PASSWORD: 'word' } })
     expect(moved).toMatchObject({ code: 0, stdout: expect.stringContaining('Moved 1 slot') as string })
+    expect(moved.stderr).toMatch(
+      /Warning: locks of 1 slot, if there are any, may be given while they are held, .*NOPERM/,
+    )
     expect(moved.stderr).toMatch(/Warning: locks of 1 slot, if there are any, are given again after .*NOPERM/)
     await followed(0, from)
     expect(await granted(together)).toEqual(['quarantined', 'quarantined', 'quarantined'])
