@@ -20,6 +20,7 @@
 -- @arg label       what to tell others of the holder; empty for nothing
 -- @arg looked      see marker.part.lua
 -- @arg looked_ms   see marker.part.lua
+-- @arg epoch       see marker.part.lua
 -- @return {1, token, ms, now} held | {2, result} it is done | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first
 -- include: marker.part.lua
 -- include: put.part.lua
@@ -49,7 +50,8 @@ end
 local live = ends > now and (state == 'h' or state == 'c')
 if live and holder == owner and state == 'h' then return { 1, string.format('%.0f', last), ends - now, now } end
 
-local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, ARGV[7], tonumber(ARGV[8]), last })
+local looked, looked_ms, epoch = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, looked, looked_ms, last, epoch })
 if forgetful_ms > 0 then return { -2, forgetful_ms, now } end
 if forgetful_ms < 0 then return { -4, token, now } end
 

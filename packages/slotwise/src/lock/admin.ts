@@ -12,6 +12,7 @@ import {
 import { type CallOptions, integer } from '../options.js'
 import type { RedisPort, Reply } from '../redis/port.js'
 import { slotOf } from '../slots.js'
+import { epochOf } from './epoch.js'
 import { markerOf } from './markers.js'
 import * as scripts from './scripts.js'
 
@@ -199,7 +200,7 @@ export class LockAdmin {
   }
 
   async #reports(keys: readonly Key[], options: CallOptions): Promise<readonly LockReport[]> {
-    const calls = keys.map((key) => scripts.show.call({ lock: key, marker: this.#marker(key) }, {}))
+    const calls = keys.map((key) => scripts.show.call(this.#keys(key), this.#args(key)))
     const answers = await this.#port.pipeline(calls, within(options))
     return answers.flatMap((answer, i) => {
       const key = keys[i]
@@ -210,11 +211,15 @@ export class LockAdmin {
   }
 
   #look(key: Key, options: CallOptions): Promise<scripts.Shown> {
-    return scripts.show.run(this.#port, { lock: key, marker: this.#marker(key) }, {}, within(options))
+    return scripts.show.run(this.#port, this.#keys(key), this.#args(key), within(options))
   }
 
-  #marker(key: Key): Key {
-    return markerOf(this.#port.namespace, slotOf(key))
+  #keys(key: Key) {
+    return { lock: key, marker: markerOf(this.#port.namespace, slotOf(key)) }
+  }
+
+  #args(key: Key) {
+    return { epoch: epochOf(this.#port, slotOf(key)) }
   }
 }
 

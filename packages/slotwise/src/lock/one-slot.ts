@@ -7,6 +7,7 @@ import { Readiness } from '../redis/readiness.js'
 import { slotOf } from '../slots.js'
 import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
 import type { Clocks } from './deadline.js'
+import { checkEpoch, epochOf } from './epoch.js'
 import { type Reigns, reignsOf } from './independence.js'
 import { Line } from './line.js'
 import { LOOK_MS, Looks } from './looks.js'
@@ -95,15 +96,17 @@ export class OneSlot implements Authority {
     const { quarantine } = this.#options
     const slot = slotOf(ask.key)
     const owner = this.#port.topology().ownerOf(slot)?.id ?? ''
+    const epoch = epochOf(this.#port, slot)
     const clock = new ServerClock(this.#port, this.#clocks)
-    let answer = await this.#ask(ask, slot, this.#reigns.get(owner), options)
+    let answer = await this.#ask(ask, { slot, epoch }, this.#reigns.get(owner), options)
     // Another process may have raised the longest time since this one looked, and the server have forgotten its locks.
     for (let looks = 0; answer.kind === 'unseen'; looks++) {
       if (looks === MOST_LOOKS) throw new RedisUnavailableError('the server changes while it is asked')
       await this.#looks.anew()
       this.#reigns.set(owner, answer)
-      answer = await this.#ask(ask, slot, answer, options)
+      answer = await this.#ask(ask, { slot, epoch }, answer, options)
     }
+    if (answer.kind === 'held' && quarantine) checkEpoch(this.#port, slot, epoch)
     // Tokens that grow after a loss take clocks that agree: a server's that cannot be believed is not believed once.
     const wrong =
       answer.kind === 'held' && quarantine ? clock.wrong(answer.nowMs, this.#longestMs) : undefined
@@ -113,7 +116,7 @@ export class OneSlot implements Authority {
 
   #ask(
     { key, owner, ttlMs, waitMs, holder, shares }: Ask,
-    slot: number,
+    { slot, epoch }: { readonly slot: number; readonly epoch: number },
     heard: scripts.Heard | undefined,
     options: CallOptions,
   ): Promise<scripts.Granted | scripts.Refused> {
@@ -128,6 +131,7 @@ export class OneSlot implements Authority {
       label: holder,
       looked: heard?.reign ?? '',
       looked_ms: heard?.atMs ?? 0,
+      epoch,
     }
     return permits === undefined
       ? scripts.acquire.run(this.#port, keys, args, options)

@@ -11,6 +11,7 @@ import { slotOf } from '../slots.js'
 import { publish } from '../telemetry.js'
 import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
 import { type Clocks, pause } from './deadline.js'
+import { checkEpoch, epochOf } from './epoch.js'
 import { LOOK_MS } from './looks.js'
 import { markerOf } from './markers.js'
 import type { OneSlotOptions } from './one-slot.js'
@@ -138,7 +139,9 @@ export class Quorum implements Authority {
       voter.debts.settle(key)
       const { quarantine } = this.#options
       const clock = new ServerClock(port, this.#clocks)
-      const primary = port.topology().ownerOf(slotOf(key))?.id ?? ''
+      const slot = slotOf(key)
+      const primary = port.topology().ownerOf(slot)?.id ?? ''
+      const epoch = epochOf(port, slot)
       const request = () => {
         const heard = voter.reigns.get(primary)
         return scripts.acquire.run(
@@ -153,6 +156,7 @@ export class Quorum implements Authority {
             label: holder,
             looked: heard?.reign ?? '',
             looked_ms: heard?.atMs ?? 0,
+            epoch,
           },
           { deadlineMs },
         )
@@ -167,6 +171,7 @@ export class Quorum implements Authority {
       if (answer.kind === 'done' || answer.kind === 'conflict')
         throw new UnexpectedReplyError('a request for a lock was answered with something else')
       if (answer.kind !== 'held') return { holder: '', cause: undefined, ...answer }
+      if (quarantine) checkEpoch(port, slot, epoch)
       // It would give tokens, and end locks, at a time of its own.
       const cause = quarantine ? clock.wrong(answer.nowMs, this.#voters.longestMs) : undefined
       return cause === undefined ? answer : { kind: 'clock', remainingMs: 0, holder: '', cause }

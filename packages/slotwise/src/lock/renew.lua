@@ -1,5 +1,6 @@
 -- Tells the marker of a slot that the primary which has it now knows of all grants that the one before knew of: the slot came
--- to it without a loss. What the one before may have forgotten stays so, and a quarantine that has begun goes on.
+-- to it without a loss. What the one before may have forgotten stays so, and a quarantine that has begun goes on. So does the epoch
+-- of sentinels: a failover of theirs is not without a loss.
 -- Harmless to repeat where it is told which reign that is: yet another may have it by then, and not know of what was granted since.
 --
 -- @key marker

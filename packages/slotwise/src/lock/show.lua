@@ -2,6 +2,7 @@
 --
 -- @key lock
 -- @key marker
+-- @arg epoch  see marker.part.lua
 -- @return {owner, ms, token, label, waiting, quarantine_ms, now}: owner empty for nobody's; token empty while it is kept for the first of
 --   the line; quarantine_ms for how long the next request would be told to wait
 local time = redis.call('TIME')
@@ -25,7 +26,7 @@ for at = 23, #line, 35 do
   if tonumber(string.sub(line, at, at + 12)) > now then waiting = waiting + 1 end
 end
 
-local mark = redis.call('HMGET', KEYS[2], 'r', 's', 'm', 'p')
+local mark = redis.call('HMGET', KEYS[2], 'r', 's', 'm', 'p', 'c')
 local quarantine = 0
 if mark[1] and mark[3] then
   local replication = redis.call('INFO', 'replication')
@@ -35,8 +36,8 @@ if mark[1] and mark[3] then
   if not same and string.find(replication, 'master_replid2:' .. string.rep('0', 40), 1, true) then
     same = string.find(redis.call('INFO', 'server'), 'run_id:' .. (mark[4] or ''), 1, true)
   end
-  -- The primary is another one than gave the last lock: the quarantine begins with the next request.
-  if not same or since > now then since = now end
+  -- Another primary gave the last lock, or another may have given some since: the quarantine begins with the next request.
+  if not same or since > now or tonumber(ARGV[1]) > (tonumber(mark[5]) or 0) then since = now end
   if since > 0 then quarantine = math.max(0, since + tonumber(mark[3]) - now) end
 end
 

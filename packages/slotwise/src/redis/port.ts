@@ -140,7 +140,7 @@ export interface ClusterNode {
   readonly host: string
   readonly port: number
   readonly role: 'primary' | 'replica'
-  /** The configuration epoch of its primary's slots, which the newest claim wins by; 0 where there is no cluster. */
+  /** The configuration epoch of its primary's slots, which the newest claim wins by; that of the sentinels; 0 where there are neither. */
   readonly epoch: number
   /** Id of the primary that a replica follows. */
   readonly primary?: string | undefined
@@ -151,6 +151,11 @@ export interface Topology {
   /** Grows by one whenever anything below changes. */
   readonly version: number
   readonly nodes: readonly ClusterNode[]
+  /**
+   * Sentinels say who is the primary, and epochs are theirs. Locks need it of a port of your own in front of one that asks
+   * sentinels. @defaultValue `false`
+   */
+  readonly isBySentinels?: boolean | undefined
   /** The primary that serves a slot; `undefined` while nobody does. */
   ownerOf(slot: number): ClusterNode | undefined
   /** Who follows a primary. */

@@ -27,6 +27,7 @@ export interface SentinelSourceSettings {
  */
 export class SentinelSource implements TopologySource {
   readonly isFixed = false
+  readonly isBySentinels = true
   readonly #settings: SentinelSourceSettings
   readonly #clients = new Map<string, Promise<WireClient>>()
 

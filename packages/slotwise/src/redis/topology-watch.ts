@@ -18,6 +18,7 @@ export interface Look {
 export interface TopologySource {
   /** Nothing will ever be different. */
   readonly isFixed: boolean
+  readonly isBySentinels?: boolean
   /** From the addresses given at the start. Rejects with what is wrong with them. */
   first(timeoutMs: number): Promise<readonly (readonly NodeView[])[]>
   look(known: readonly ClusterNode[]): Promise<Look>
@@ -42,7 +43,7 @@ const APART_MS = 50
 
 /** Keeps the table true: asks every so often, and at once when something looks wrong. */
 export class TopologyWatch {
-  readonly table = new SlotTable()
+  readonly table: SlotTable
   readonly #settings: WatchSettings
   readonly #listeners = new Set<Listener>()
   #timer: NodeJS.Timeout | undefined
@@ -55,6 +56,7 @@ export class TopologyWatch {
 
   constructor(settings: WatchSettings) {
     this.#settings = settings
+    this.table = new SlotTable(settings.source)
   }
 
   /** Learns the table from the addresses given. */

@@ -100,6 +100,11 @@ export class SlotTable implements Topology {
    * slots, like those that slots are about to be moved to.
    */
   #replaced: ReadonlySet<string> = new Set()
+  readonly isBySentinels: boolean
+
+  constructor({ isBySentinels = false }: { readonly isBySentinels?: boolean | undefined } = {}) {
+    this.isBySentinels = isBySentinels
+  }
 
   get version(): number {
     return this.#version

@@ -54,14 +54,6 @@ export async function startWatched(downAfterMs: number, replicas = 1): Promise<W
     processes.push(await start(port, watch, '--sentinel'))
   }
   await Promise.all(watchers.map(answers))
-  const ask = async (port: number, ...command: readonly [string, ...string[]]) => {
-    const client = await WireClient.connect({ host: HOST, port, timeoutMs: 500 })
-    try {
-      return String(await client.call(command, 500))
-    } finally {
-      client.close()
-    }
-  }
   // Sentinels and replicas find each other by gossip.
   const isWhole = async () => {
     const now =
@@ -95,6 +87,16 @@ export async function startWatched(downAfterMs: number, replicas = 1): Promise<W
       await Promise.all(processes.map((process) => process.stop()))
       await rm(dir, { recursive: true, force: true })
     },
+  }
+}
+
+/** What a server says, on a connection for this one question. */
+export async function ask(port: number, ...command: readonly [string, ...string[]]): Promise<string> {
+  const client = await WireClient.connect({ host: HOST, port, timeoutMs: 500 })
+  try {
+    return String(await client.call(command, 500))
+  } finally {
+    client.close()
   }
 }
 

@@ -20,6 +20,7 @@
 -- @arg permits     how many there are, up to 1000
 -- @arg looked      see marker.part.lua
 -- @arg looked_ms   see marker.part.lua
+-- @arg epoch       see marker.part.lua
 -- @return {1, token, ms, now} held | {0, ms, place, label, now} too few for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first | {-3, permits} there is another number of them
 -- include: ../marker.part.lua
 -- include: turns.part.lua
@@ -47,7 +48,8 @@ end
 if held == '' and line == '' then permits = tonumber(ARGV[8]) end
 if permits ~= tonumber(ARGV[8]) then return { -3, permits } end
 
-local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, ARGV[9], tonumber(ARGV[10]), tonumber(saved[5]) or 0 })
+local looked, looked_ms, epoch = ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11])
+local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, looked, looked_ms, tonumber(saved[5]) or 0, epoch })
 if forgetful_ms > 0 then return { -2, forgetful_ms, now } end
 if forgetful_ms < 0 then return { -4, token, now } end
 

@@ -333,6 +333,7 @@ describe('acquiring, by a clock of ours', () => {
             label: '',
             looked: '',
             looked_ms: 0,
+            epoch: 0,
           }
           const keys = { lock: key, marker: key }
           const [held, token = '0'] = await acquire.run(port, keys, { ...args, clock_us: String(now) })

@@ -9,6 +9,7 @@ import { type Acquisition, type Lock, Locks } from '../../../src/lock/index.js'
 import { keyOf, type RedisPort } from '../../../src/redis/index.js'
 import { hear } from '../../../src/telemetry.js'
 import { MemoryRedis, TestClock } from '../../../src/testing/index.js'
+import { behindSentinels } from '../../support/behind-sentinels.js'
 import { lockRecord } from '../../support/lock-record.js'
 import { portWith } from '../../support/port-with.js'
 import { settled, VirtualTime } from '../../support/virtual-clocks.js'
@@ -376,6 +377,38 @@ describe('a majority of independent nodes', () => {
     await time.advance(100)
     expect(await locks.tryAcquire('r', { ttlMs: 5000 })).toMatchObject({ acquired: false })
     lock.assertHeld()
+  })
+
+  it('does not count nodes that sentinels have chosen again, until what another may have given there is over', async () => {
+    const { ports, holding, time } = world(3)
+    let epoch = 0
+    let meanwhile = () => {}
+    const watched = ports.map((port, i) => {
+      const call = async (...asked: Parameters<RedisPort['call']>) => {
+        const answer = await port.call(...asked)
+        meanwhile()
+        return answer
+      }
+      return i === 0 ? port : behindSentinels(portWith(port, { call }), () => epoch)
+    })
+    const locks = Locks.redlock(watched, { name: 'test', maxTtlMs: 5000, onError: () => {} }, time.clocks())
+    const lock = await locks.acquire('r', { ttlMs: 5000 })
+    await lock.release()
+    meanwhile = () => {
+      epoch = 2
+    }
+    const refused = await locks.tryAcquire('r', { ttlMs: 5000 })
+    expect(refused).toMatchObject({
+      cause: { nodes: [{ reason: 'unreachable' }, { reason: 'unreachable' }] },
+    })
+    await settled()
+    expect(await holding()).toEqual([])
+    expect(await locks.tryAcquire('r', { ttlMs: 5000 })).toMatchObject({
+      reason: 'quarantined',
+      retryAfterMs: 5000,
+    })
+    await time.advance(5000)
+    expect(lockOf(await locks.tryAcquire('r', { ttlMs: 5000 })).token).toBeGreaterThan(lock.token)
   })
 
   it('asks again at times of its own until the holder is gone, and takes no place in a line', async () => {

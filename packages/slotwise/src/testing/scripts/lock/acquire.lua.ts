@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '0f10801bb7b67b976061c9b3e98b11e1926d2c9c',
+sha1: '763be793a77d41a655d23bc3101dc57ddddcbc55',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let longest: lua.Value = lua.index(ARGV, 1)
@@ -12,8 +12,9 @@ let clock: lua.Value = lua.index(ARGV, 3)
 let looked: lua.Value = lua.index(ARGV, 4)
 let looked_ms: lua.Value = lua.index(ARGV, 5)
 let last: lua.Value = lua.index(ARGV, 6)
+let epoch: lua.Value = lua.index(ARGV, 7)
 if (lua.yes(lua.gt(longest, 0))) {
-let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p")
+let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p", "c")
 last = lua.or(lua.tonumber(lua.index(mark, 1)), () => 0)
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
 let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
@@ -23,15 +24,20 @@ let at: lua.Value = lua.find(replication, "master_replid:", 1, true)[0]
 let reign: lua.Value = lua.sub(replication, (lua.num(at) + 14), (lua.num(at) + 53))
 let since: lua.Value = lua.or(lua.tonumber(lua.index(mark, 3)), () => 0)
 let run: lua.Value = lua.or(lua.index(mark, 5), () => "")
-if ((lua.yes(!lua.eq(lua.index(mark, 2), reign)) || lua.yes(lua.gt(since, now)))) {
+let told: lua.Value = lua.or(lua.tonumber(lua.index(mark, 6)), () => 0)
+if (((lua.yes(!lua.eq(lua.index(mark, 2), reign)) || lua.yes(lua.gt(since, now))) || lua.yes(lua.gt(epoch, told)))) {
 let server: lua.Value = redis.call("INFO", "server")
 let never: lua.Value = lua.find(replication, lua.concat("master_replid2:", lua.rep("0", 40)), 1, true)[0]
 at = lua.find(server, "run_id:", 1, true)[0]
-let same: lua.Value = lua.and(lua.and(never, () => lua.le(since, now)), () => lua.eq(lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46)), run))
+let same: lua.Value = lua.and(lua.and(lua.and(never, () => lua.le(since, now)), () => lua.le(epoch, told)), () => lua.eq(lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46)), run))
 run = lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46))
 if (!lua.yes(same)) {
-since = now
-if ((!lua.yes(lua.index(mark, 2)) && lua.yes(never))) {
+{
+const all: lua.Value[] = [now, epoch]
+since = all[0]
+told = all[1]
+}
+if (((!lua.yes(lua.index(mark, 2)) && lua.yes(never)) && lua.yes(lua.eq(epoch, 0)))) {
 let up: lua.Value = (lua.num(lua.find(server, "uptime_in_seconds:", 1, true)[0]) + 18)
 let uptime: lua.Value = lua.tonumber(lua.sub(server, up, (lua.num(lua.find(server, "\r", up, true)[0]) - 1)))
 if (lua.yes(lua.gt((lua.num((lua.num(uptime) - 1)) * 1000), longest))) {
@@ -43,7 +49,7 @@ known = 0
 }
 if (lua.yes(lua.lt(known, longest))) {
 redis.call("HDEL", lua.index(KEYS, 1), "w")
-redis.call("HSET", lua.index(KEYS, 1), "r", reign, "p", run, "s", lua.format("%.0f", since), "m", longest)
+redis.call("HSET", lua.index(KEYS, 1), "r", reign, "p", run, "s", lua.format("%.0f", since), "m", longest, "c", told)
 }
 if ((lua.yes(!lua.eq(looked, reign)) || lua.yes(lua.lt(looked_ms, since)))) {
 return [-1, reign]
@@ -117,7 +123,10 @@ let live: lua.Value = lua.and(lua.gt(ends, now$2), () => lua.or(lua.eq(state, "h
 if (((lua.yes(live) && lua.yes(lua.eq(holder, owner))) && lua.yes(lua.eq(state, "h")))) {
 return lua.table([1, lua.format("%.0f", last$2), (lua.num(ends) - lua.num(now$2)), now$2])
 }
-let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 7), lua.tonumber(lua.index(redis.ARGV, 8)), last$2])])]
+let looked$2: lua.Value = lua.index(redis.ARGV, 7)
+let looked_ms$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 8))
+let epoch$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 9))
+let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, looked$2, looked_ms$2, last$2, epoch$2])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$2])
 }
@@ -125,7 +134,7 @@ if (lua.yes(lua.lt(forgetful_ms, 0))) {
 return lua.table([-4, token, now$2])
 }
 let before: lua.Value = line
-let told: lua.Value = ""
+let told$2: lua.Value = ""
 if (!lua.yes(live)) {
 while ((lua.yes(!lua.eq(line, "")) && lua.yes(lua.le(lua.tonumber(lua.sub(line, 23, 35)), now$2)))) {
 line = lua.sub(line, 36)
@@ -135,7 +144,7 @@ live = true
 {
 const all: lua.Value[] = [lua.sub(line, 1, 22), lua.sub(line, 1, 22)]
 holder = all[0]
-told = all[1]
+told$2 = all[1]
 }
 {
 const all: lua.Value[] = [(lua.num(now$2) + lua.num(CLAIM_MS)), "c", ""]
@@ -159,14 +168,14 @@ line = lua.concat(line, lua.concat(owner, lua.format("%013.0f", (lua.num(now$2) 
 place = (lua.num(lua.len(line)) / 35)
 }
 }
-if ((lua.yes(!lua.eq(line, before)) || lua.yes(!lua.eq(told, "")))) {
+if ((lua.yes(!lua.eq(line, before)) || lua.yes(!lua.eq(told$2, "")))) {
 if (lua.yes(lua.eq(keeping, "0"))) {
 keeping = "1"
 }
 let head: lua.Value = lua.concat(holder, lua.concat(lua.format("%013.0f%016.0f", ends, last$2), lua.concat(state, keeping)))
 lua.invoke(put, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([lua.concat(head, lua.concat(lua.format("%04d", lua.len(label)), lua.concat(label, line))), lua.max((lua.num(ends) - lua.num(now$2)), wait, redis.call("PTTL", lua.index(redis.KEYS, 1)))])])[0]
-if (lua.yes(!lua.eq(told, ""))) {
-redis.pcall("SPUBLISH", lua.index(redis.KEYS, 1), lua.concat(told, lua.sub(line, 1, 22)))
+if (lua.yes(!lua.eq(told$2, ""))) {
+redis.pcall("SPUBLISH", lua.index(redis.KEYS, 1), lua.concat(told$2, lua.sub(line, 1, 22)))
 }
 }
 return lua.table([0, (lua.num(ends) - lua.num(now$2)), place, label, now$2])

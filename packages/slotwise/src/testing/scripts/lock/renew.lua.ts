@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/renew',
-sha1: '273c205ed6cceaf954b043dc23943164f02f6dff',
+sha1: '85e09bc6315c88ec55e758523ae80eda3c02ff6e',
 run(redis) {
 let mark: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "r", "p")
 if ((!lua.yes(lua.index(mark, 1)) || (lua.yes(!lua.eq(lua.index(mark, 1), lua.index(redis.ARGV, 1))) && lua.yes(!lua.eq(lua.index(mark, 2), lua.index(redis.ARGV, 2)))))) {

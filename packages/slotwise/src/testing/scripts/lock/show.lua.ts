@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/show',
-sha1: '69a11cf0d5fde85c913402ee2f39a5d2ee4b43ec',
+sha1: '00b9967864825a06a64f524a9af7f3928e42939d',
 run(redis) {
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
@@ -37,7 +37,7 @@ if (lua.yes(lua.gt(lua.tonumber(lua.sub(line, at, (lua.num(at) + 12))), now))) {
 waiting = (lua.num(waiting) + 1)
 }
 }
-let mark: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 2), "r", "s", "m", "p")
+let mark: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 2), "r", "s", "m", "p", "c")
 let quarantine: lua.Value = 0
 if ((lua.yes(lua.index(mark, 1)) && lua.yes(lua.index(mark, 3)))) {
 let replication: lua.Value = redis.call("INFO", "replication")
@@ -46,7 +46,7 @@ let same: lua.Value = lua.find(replication, lua.concat("master_replid:", lua.ind
 if ((!lua.yes(same) && lua.yes(lua.find(replication, lua.concat("master_replid2:", lua.rep("0", 40)), 1, true)[0]))) {
 same = lua.find(redis.call("INFO", "server"), lua.concat("run_id:", lua.or(lua.index(mark, 4), () => "")), 1, true)[0]
 }
-if ((!lua.yes(same) || lua.yes(lua.gt(since, now)))) {
+if (((!lua.yes(same) || lua.yes(lua.gt(since, now))) || lua.yes(lua.gt(lua.tonumber(lua.index(redis.ARGV, 1)), lua.or(lua.tonumber(lua.index(mark, 5)), () => 0))))) {
 since = now
 }
 if (lua.yes(lua.gt(since, 0))) {

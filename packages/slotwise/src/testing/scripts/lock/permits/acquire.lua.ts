@@ -3,7 +3,7 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/permits/acquire',
-sha1: '5b0a146decd72ad81fcfebf77f1ca8a28b2ed245',
+sha1: '2977f32550fc963c5670c87cc33b9f9f2bd31f6f',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let longest: lua.Value = lua.index(ARGV, 1)
@@ -12,8 +12,9 @@ let clock: lua.Value = lua.index(ARGV, 3)
 let looked: lua.Value = lua.index(ARGV, 4)
 let looked_ms: lua.Value = lua.index(ARGV, 5)
 let last: lua.Value = lua.index(ARGV, 6)
+let epoch: lua.Value = lua.index(ARGV, 7)
 if (lua.yes(lua.gt(longest, 0))) {
-let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p")
+let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p", "c")
 last = lua.or(lua.tonumber(lua.index(mark, 1)), () => 0)
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
 let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
@@ -23,15 +24,20 @@ let at: lua.Value = lua.find(replication, "master_replid:", 1, true)[0]
 let reign: lua.Value = lua.sub(replication, (lua.num(at) + 14), (lua.num(at) + 53))
 let since: lua.Value = lua.or(lua.tonumber(lua.index(mark, 3)), () => 0)
 let run: lua.Value = lua.or(lua.index(mark, 5), () => "")
-if ((lua.yes(!lua.eq(lua.index(mark, 2), reign)) || lua.yes(lua.gt(since, now)))) {
+let told: lua.Value = lua.or(lua.tonumber(lua.index(mark, 6)), () => 0)
+if (((lua.yes(!lua.eq(lua.index(mark, 2), reign)) || lua.yes(lua.gt(since, now))) || lua.yes(lua.gt(epoch, told)))) {
 let server: lua.Value = redis.call("INFO", "server")
 let never: lua.Value = lua.find(replication, lua.concat("master_replid2:", lua.rep("0", 40)), 1, true)[0]
 at = lua.find(server, "run_id:", 1, true)[0]
-let same: lua.Value = lua.and(lua.and(never, () => lua.le(since, now)), () => lua.eq(lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46)), run))
+let same: lua.Value = lua.and(lua.and(lua.and(never, () => lua.le(since, now)), () => lua.le(epoch, told)), () => lua.eq(lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46)), run))
 run = lua.sub(server, (lua.num(at) + 7), (lua.num(at) + 46))
 if (!lua.yes(same)) {
-since = now
-if ((!lua.yes(lua.index(mark, 2)) && lua.yes(never))) {
+{
+const all: lua.Value[] = [now, epoch]
+since = all[0]
+told = all[1]
+}
+if (((!lua.yes(lua.index(mark, 2)) && lua.yes(never)) && lua.yes(lua.eq(epoch, 0)))) {
 let up: lua.Value = (lua.num(lua.find(server, "uptime_in_seconds:", 1, true)[0]) + 18)
 let uptime: lua.Value = lua.tonumber(lua.sub(server, up, (lua.num(lua.find(server, "\r", up, true)[0]) - 1)))
 if (lua.yes(lua.gt((lua.num((lua.num(uptime) - 1)) * 1000), longest))) {
@@ -43,7 +49,7 @@ known = 0
 }
 if (lua.yes(lua.lt(known, longest))) {
 redis.call("HDEL", lua.index(KEYS, 1), "w")
-redis.call("HSET", lua.index(KEYS, 1), "r", reign, "p", run, "s", lua.format("%.0f", since), "m", longest)
+redis.call("HSET", lua.index(KEYS, 1), "r", reign, "p", run, "s", lua.format("%.0f", since), "m", longest, "c", told)
 }
 if ((lua.yes(!lua.eq(looked, reign)) || lua.yes(lua.lt(looked_ms, since)))) {
 return [-1, reign]
@@ -71,7 +77,7 @@ let held: lua.Value = ""
 let used: lua.Value = 0
 let soonest: lua.Value = 0
 let latest: lua.Value = now$2
-let told: lua.Value = ""
+let told$2: lua.Value = ""
 let from: lua.Value = 1
 for (let at$2 of lua.steps(1, lua.len(holders), 55)) {
 let ends: lua.Value = lua.tonumber(lua.sub(holders, (lua.num(at$2) + 22), (lua.num(at$2) + 34)))
@@ -101,19 +107,19 @@ if ((lua.yes(lua.eq(soonest, 0)) || lua.yes(lua.lt((lua.num(now$2) + lua.num(CLA
 soonest = (lua.num(now$2) + lua.num(CLAIM_MS))
 }
 latest = lua.max(latest, (lua.num(now$2) + lua.num(CLAIM_MS)))
-told = lua.concat(told, first)
+told$2 = lua.concat(told$2, first)
 }
 line = lua.sub(line, 40)
 }
-return [held, line, used, soonest, latest, told]
+return [held, line, used, soonest, latest, told$2]
 })
 const keep: lua.Value = lua.fn((KEYS$2: lua.Value, ARGV$3: lua.Value) => {
 let line$2: lua.Value = lua.index(ARGV$3, 2)
-let told$2: lua.Value = lua.index(ARGV$3, 5)
+let told$3: lua.Value = lua.index(ARGV$3, 5)
 redis.call("HSET", lua.index(KEYS$2, 1), "o", lua.index(ARGV$3, 1), "q", line$2, "p", lua.index(ARGV$3, 3))
 redis.call("PEXPIRE", lua.index(KEYS$2, 1), lua.index(ARGV$3, 4))
-for (let at$3 of lua.steps(1, lua.len(told$2), 22)) {
-redis.pcall("SPUBLISH", lua.index(KEYS$2, 1), lua.concat(lua.sub(told$2, at$3, (lua.num(at$3) + 21)), lua.sub(line$2, 1, 22)))
+for (let at$3 of lua.steps(1, lua.len(told$3), 22)) {
+redis.pcall("SPUBLISH", lua.index(KEYS$2, 1), lua.concat(lua.sub(told$3, at$3, (lua.num(at$3) + 21)), lua.sub(line$2, 1, 22)))
 }
 return []
 })
@@ -128,7 +134,7 @@ let now_us: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 10
 let now$3: lua.Value = lua.floor((lua.num(now_us) / 1000))
 let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "q", "p", "b", "h")
 let permits$2: lua.Value = lua.tonumber(lua.or(lua.index(saved, 3), () => lua.index(redis.ARGV, 8)))
-let [held$2, line$3, used$2, soonest$2, latest$2, told$3]: lua.Value[] = [...lua.invoke(turns, [lua.table([]), lua.table([lua.or(lua.index(saved, 1), () => ""), lua.or(lua.index(saved, 2), () => ""), permits$2, now$3])])]
+let [held$2, line$3, used$2, soonest$2, latest$2, told$4]: lua.Value[] = [...lua.invoke(turns, [lua.table([]), lua.table([lua.or(lua.index(saved, 1), () => ""), lua.or(lua.index(saved, 2), () => ""), permits$2, now$3])])]
 let mine: lua.Value = lua.find(held$2, owner, 1, true)[0]
 if (lua.yes(mine)) {
 let token: lua.Value = lua.sub(held$2, (lua.num(mine) + 35), (lua.num(mine) + 50))
@@ -142,7 +148,10 @@ permits$2 = lua.tonumber(lua.index(redis.ARGV, 8))
 if (lua.yes(!lua.eq(permits$2, lua.tonumber(lua.index(redis.ARGV, 8))))) {
 return lua.table([-3, permits$2])
 }
-let [forgetful_ms, token$2]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, lua.index(redis.ARGV, 9), lua.tonumber(lua.index(redis.ARGV, 10)), lua.or(lua.tonumber(lua.index(saved, 5)), () => 0)])])]
+let looked$2: lua.Value = lua.index(redis.ARGV, 9)
+let looked_ms$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 10))
+let epoch$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 11))
+let [forgetful_ms, token$2]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, looked$2, looked_ms$2, lua.or(lua.tonumber(lua.index(saved, 5)), () => 0), epoch$2])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$3])
 }
@@ -163,7 +172,7 @@ place = (lua.num(lua.len(line$3)) / 39)
 }
 if (lua.yes(!lua.eq(line$3, lua.or(lua.index(saved, 2), () => "")))) {
 redis.call("HDEL", lua.index(redis.KEYS, 1), "w")
-lua.invoke(keep, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([held$2, line$3, permits$2, lua.max((lua.num(latest$2) - lua.num(now$3)), wait, redis.call("PTTL", lua.index(redis.KEYS, 1))), told$3])])[0]
+lua.invoke(keep, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([held$2, line$3, permits$2, lua.max((lua.num(latest$2) - lua.num(now$3)), wait, redis.call("PTTL", lua.index(redis.KEYS, 1))), told$4])])[0]
 }
 if (lua.yes(lua.gt(shares, 1))) {
 soonest$2 = latest$2
@@ -183,7 +192,7 @@ if (lua.yes(!lua.eq(line$3, ""))) {
 keep_ms = lua.max(keep_ms, redis.call("PTTL", lua.index(redis.KEYS, 1)))
 }
 redis.call("HDEL", lua.index(redis.KEYS, 1), "b")
-lua.invoke(keep, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([held$2, line$3, permits$2, keep_ms, told$3])])[0]
+lua.invoke(keep, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([held$2, line$3, permits$2, keep_ms, told$4])])[0]
 if ((lua.yes(!lua.eq(lua.index(redis.ARGV, 6), "")) && lua.yes(lua.eq(shares, permits$2)))) {
 redis.call("HSET", lua.index(redis.KEYS, 1), "b", lua.index(redis.ARGV, 6))
 }
