@@ -143,8 +143,10 @@ export class NodeQueue {
   /** Sends this command, behind what it needs before it. */
   push(flight: Flight, command: Command, prefix: Prefix): void {
     if (this.#waiting.length === 0) {
-      // After the microtasks of this turn: every call that follows from one batch of replies joins one write.
-      queueMicrotask(this.#flushSoon)
+      // Where others are under way, once all nodes that have answered were read: what follows from that joins one write. Else after
+      // the microtasks of this turn.
+      if (this.#underWay > 0) setImmediate(this.#flushNow)
+      else queueMicrotask(this.#flushSoon)
     }
     this.#waiting.push(new Attempt(flight, command, prefix, this.#ended))
   }
