@@ -45,7 +45,9 @@ export class Accepting<T> {
     const { partitions, safety, onFull, highWater } = this.#settings
     const patienceMs = deadlineMs ?? this.#port.setup?.commandTimeoutMs ?? DEADLINE_MS
     const until = performance.now() + patienceMs
-    const options = { signal, deadlineMs, ...safety, patienceMs: onFull === 'reject' ? 0 : patienceMs }
+    const { replicas, fsync } = safety
+    const waitsMs = onFull === 'reject' ? 0 : patienceMs
+    const options = { signal, deadlineMs, replicas, fsync, patienceMs: waitsMs }
     const answer = await this.journal(name, change, mark, options)
     if (onFull === 'reject' || answer.state !== 'accepted' || answer.place <= highWater) return answer
     const line = { number: answer.number, mark: answer.mark, name }
@@ -84,7 +86,9 @@ export class Accepting<T> {
         }
         isOpened = true
       }
-      const answer = await journal.accept(name, change, mark, { ...options, layout })
+      const { signal, deadlineMs, replicas = 0, fsync = false, patienceMs = 0 } = options
+      const sending = { signal, deadlineMs, replicas, fsync, patienceMs, layout }
+      const answer = await journal.accept(name, change, mark, sending)
       if (answer.state !== 'foreign') return answer
       // The number was changed, perhaps there and back, since this process looked.
       refused = layout

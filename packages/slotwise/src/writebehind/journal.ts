@@ -178,8 +178,9 @@ export class Journal {
     name: string,
     change: Change,
     given: string | undefined,
-    { patienceMs = 0, layout = '', ...options }: AcceptOptions = {},
+    options: AcceptOptions = {},
   ): Promise<Answer> {
+    const { patienceMs = 0, layout = '', replicas = 0, fsync = false, deadlineMs, signal } = options
     const { lines, highWater = lines, markMs } = this.#bounds
     const mark = given ?? (highWater < lines ? randomTag(12).toString('base64url') : '')
     const { words, bytes } = wordsOf(name, change)
@@ -192,10 +193,10 @@ export class Journal {
         // Sent again after an unknown outcome, a change could undo one that came later; with a mark it is known when it comes again.
         repeat: given === undefined ? 'unsafe' : 'safe',
         layout,
-        replicas: options.replicas ?? 0,
-        fsync: options.fsync ?? false,
-        deadlineMs: options.deadlineMs,
-        signal: options.signal,
+        replicas,
+        fsync,
+        deadlineMs,
+        signal,
       },
     )
   }
