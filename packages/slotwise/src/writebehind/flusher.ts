@@ -171,9 +171,20 @@ export class Flusher<T> {
   }
 
   #row({ name, waiting, tag, hasLetter }: TakenRow): NamedRow<T> {
-    const row = rowOf(name)
-    if (waiting.bytes === undefined) return { name, tag, hasLetter, row: { ...row, deleted: true } }
-    return { name, tag, hasLetter, row: { ...row, deleted: false, value: valueOf(waiting) as T } }
+    const { id, tenant } = rowOf(name)
+    const isDeleted = waiting.bytes === undefined
+    const value = isDeleted ? undefined : (valueOf(waiting) as T)
+    // Written out: this is done for each row, and to spread it costs more than to read it.
+    if (tenant === undefined) {
+      const row = isDeleted
+        ? ({ id, deleted: true } as const)
+        : { id, deleted: false as const, value: value as T }
+      return { name, tag, hasLetter, row }
+    }
+    const row = isDeleted
+      ? ({ id, tenant, deleted: true } as const)
+      : { id, tenant, deleted: false as const, value: value as T }
+    return { name, tag, hasLetter, row }
   }
 
   #tell(kind: Events['slotwise:writebehind:flush']['kind'], reason?: string, waitedMs?: number): void {

@@ -211,8 +211,8 @@ function jsonOf(fields: Readonly<Record<string, unknown>>): string {
 const digits = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value)
 
 function keyOfRow({ id, tenant }: RowName): Readonly<Record<string, string>> {
-  const key = { id: typeof id === 'string' ? id : JSON.stringify(id) }
-  return tenant === undefined ? key : { tenant, ...key }
+  const text = typeof id === 'string' ? id : JSON.stringify(id)
+  return tenant === undefined ? { id: text } : { tenant, id: text }
 }
 
 /** Journals know which epoch was the last, so it must not go back, not even where a database is restored from what it was. */

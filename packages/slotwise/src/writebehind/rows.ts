@@ -60,7 +60,7 @@ export function wantedLetters(
 export function rowOf(name: string): RowName {
   const given = JSON.parse(name) as readonly string[] | { tenant: string; parts: readonly string[] }
   const { tenant, parts } = 'parts' in given ? given : { tenant: undefined, parts: given }
-  const [only, ...rest] = parts
-  const id = rest.length === 0 && only !== undefined ? only : parts
+  const only = parts.length === 1 ? parts[0] : undefined
+  const id = only ?? parts
   return tenant === undefined ? { id } : { id, tenant }
 }
