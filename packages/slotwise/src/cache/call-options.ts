@@ -2,14 +2,17 @@ import { ConfigurationError } from '../errors.js'
 import { type CallOptions, integer } from '../options.js'
 import { signalOf } from './abort.js'
 import { Budget } from './budget.js'
+import type { Load } from './course.js'
 import type { Instance } from './instance.js'
 import type { Wish } from './read-through.js'
 import { MOST_TTL_MS, MOST_WAIT_MS } from './settings.js'
 import { pathsOf } from './tags.js'
 import type { LoadOptions, MutateOptions } from './view-options.js'
 
+type Terms = Omit<Wish<unknown>, 'load' | 'decided'>
+
 /** The options of one read, checked, with what the cache says where they are silent. */
-export function termsOf(instance: Instance, options: LoadOptions): Omit<Wish<unknown>, 'load' | 'decided'> {
+export function termsOf(instance: Instance, options: LoadOptions): Terms {
   const { softTimeoutMs, hardTimeoutMs } = instance.settings
   return {
     ttlMs: ttlMsOf(options),
@@ -20,6 +23,12 @@ export function termsOf(instance: Instance, options: LoadOptions): Omit<Wish<unk
     isStrict: options.strict ?? false,
     signal: signalOf(options),
   }
+}
+
+/** Written out: this is done for each read, and to spread the terms costs more than to look at the reply. */
+export function wishOf<T>(terms: Terms, load: Load<T>, decided?: () => void): Wish<T> {
+  const { ttlMs, tags, softTimeoutMs, hardTimeoutMs, allowStale, isStrict, signal } = terms
+  return { load, ttlMs, tags, softTimeoutMs, hardTimeoutMs, allowStale, isStrict, signal, decided }
 }
 
 /** `undefined` for the cache's own. */

@@ -3,7 +3,7 @@ import { areCachesHeard } from '../telemetry.js'
 import { unlessAborted } from './abort.js'
 import { Batch, type LoadMany } from './batch.js'
 import { Budget } from './budget.js'
-import { budgetOf, termsOf } from './call-options.js'
+import { budgetOf, termsOf, wishOf } from './call-options.js'
 import type { Load } from './course.js'
 import { look, lookMany } from './look.js'
 import type { Look } from './look-reply.js'
@@ -161,7 +161,7 @@ export class Reading<T> {
       ids.map(async (id, i) => {
         const [key, seen] = [keys[i] ?? this.#scope.key(id), looks[i]]
         const { load, decided } = batch.member(id)
-        const wish = { ...terms, load, decided }
+        const wish = wishOf(terms, load, decided)
         const found = await readThrough<T>(instance, key, wish, seen, budgetMs).catch((error: unknown) => {
           // Whoever gets a value is decided where it is known whether it is also to be refreshed.
           decided()
@@ -289,15 +289,13 @@ export class Reading<T> {
   #wishOf(rest: readonly [Load<T>] | readonly [LoadOptions, Load<T>]): Wish<T> {
     const [options, load] = rest.length === 1 ? [{}, rest[0]] : rest
     const { instance } = this.#scope
-    return {
-      ...termsOf(instance, options),
-      load: (context) => instance.load(() => load(context), context.signal),
-    }
+    return wishOf(termsOf(instance, options), (context) => instance.load(() => load(context), context.signal))
   }
 
   #answer(key: Key, found: Found<T>, from: number): CacheAnswer<T> {
     this.#scope.instance.emit(found.source === 'local' ? 'local' : found.how, key, from)
-    return { ...found, durationMs: performance.now() - from }
+    const { value, source, how } = found
+    return { value, source, how, durationMs: performance.now() - from }
   }
 
   #fresh(keys: readonly Key[], looks: readonly Look[]): (T | undefined)[] {
