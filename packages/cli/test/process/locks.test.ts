@@ -32,7 +32,9 @@ describe('the list of locks', { timeout: 120_000 }, () => {
     const admin = new LockAdmin(port(), { name })
     await vi.waitFor(async () => expect((await admin.show(['invoice', 42])).waiting).toBe(1))
     const listed = await slotwise(args(), { env })
-    expect(listed).toMatchObject({ code: 0, stderr: '' })
+    expect(listed.code).toBe(0)
+    // How far it has come is said where there are many keys, and other tests have some there.
+    expect(listed.stderr).toMatch(/^(looking at keys [^\n]+\n)*$/)
     expect(listed.stdout).toMatch(/^NAME +TENANT +RESOURCE +HOLDER +LEFT +TOKEN +WAIT\n/)
     expect(listed.stdout).toMatch(
       new RegExp(`\n${name} +\\["invoice","42"\\] +web-1 +1\\d min \\d+ s +${held.token} +1\n`),

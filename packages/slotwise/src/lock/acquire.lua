@@ -48,7 +48,9 @@ if state == 'd' then
   line = ''
 end
 local live = ends > now and (state == 'h' or state == 'c')
-if live and holder == owner and state == 'h' then return { 1, string.format('%.0f', last), ends - now, now } end
+if live and holder == owner and state == 'h' then
+  return { 1, string.format('%.0f', last), ends - now, now }
+end
 
 local looked, looked_ms, epoch = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
 local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, looked, looked_ms, last, epoch })

@@ -1,5 +1,4 @@
 import { CrossSlotError } from '../errors.js'
-import type { Key } from '../keys.js'
 import { slotOf } from '../slots.js'
 import { connectionFor } from './connection-kind.js'
 import type { Argument, CommandCall, PortCallOptions, Repeat, ScriptCall } from './port.js'
@@ -44,9 +43,8 @@ export function requestOf(call: CommandCall | ScriptCall, options?: PortCallOpti
   const repeat = call.repeat ?? 'unsafe'
   const { script, keys, args } = call
   const slot = slotOf(keys[0])
-  for (let i = 1; i < keys.length; i++) {
-    if (slotOf(keys[i] as Key) !== slot)
-      throw new CrossSlotError(keys.map((key) => ({ key, slot: slotOf(key) })))
+  if (keys.some((key, i) => i > 0 && slotOf(key) !== slot)) {
+    throw new CrossSlotError(keys.map((key) => ({ key, slot: slotOf(key) })))
   }
   const command: readonly [string, ...Argument[]] = ['EVALSHA', script.sha1, keys.length, ...keys, ...args]
   return {

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '763be793a77d41a655d23bc3101dc57ddddcbc55',
+sha1: 'cbd22bd507cdb0cdef62f183e9d102ff93974b4e',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let longest: lua.Value = lua.index(ARGV, 1)
