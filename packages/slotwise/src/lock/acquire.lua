@@ -27,7 +27,9 @@
 local CLAIM_MS = 1000
 local LONGEST_LINE = 35 * 1000
 local RETAIN_MS = 60000
-local owner, ttl, wait = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
+-- A place has 13 digits for its time, and who waits for longer asks again by then: 24 days.
+local LONGEST_WAIT_MS = 2147483647
+local owner, ttl, wait = ARGV[1], tonumber(ARGV[2]), math.min(tonumber(ARGV[5]), LONGEST_WAIT_MS)
 
 -- The server's clock: callers' clocks disagree on when a lock is over.
 local time = redis.call('TIME')
@@ -36,12 +38,17 @@ local now = math.floor(now_us / 1000)
 
 local saved = redis.call('GET', KEYS[1])
 local holder, ends, last, label, line, state, keeping = '', 0, 0, '', '', '-', '0'
-if KEYS[1] == KEYS[2] then keeping = '2' end
 if saved then
   holder, ends, last = string.sub(saved, 1, 22), tonumber(string.sub(saved, 23, 35)), tonumber(string.sub(saved, 36, 51))
   state, keeping = string.sub(saved, 52, 52), string.sub(saved, 53, 53)
   local from = 58 + tonumber(string.sub(saved, 54, 57))
   label, line = string.sub(saved, 58, from - 1), string.sub(saved, from)
+end
+-- By the keys that are given: the record may be one of before the setting was changed.
+if KEYS[1] == KEYS[2] then
+  keeping = '2'
+elseif keeping == '2' then
+  keeping = '1'
 end
 if state == 'd' then
   if ends > now then return { 2, line } end
@@ -105,5 +112,5 @@ end
 if line ~= '' then keep = math.max(keep, redis.call('PTTL', KEYS[1])) end
 local head = owner .. string.format('%013.0f', now + ttl) .. string.sub('000000000000000' .. token, -16) .. 'h' .. keeping
 put({ KEYS[1] }, { head .. string.format('%04d', #ARGV[6]) .. ARGV[6] .. line, keep })
-if keeping ~= '2' then redis.call('HSET', KEYS[2], 'h', token) end
+if KEYS[1] ~= KEYS[2] then redis.call('HSET', KEYS[2], 'h', token) end
 return { 1, token, ttl, now }

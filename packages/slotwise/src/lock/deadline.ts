@@ -44,6 +44,9 @@ class SystemClocks implements Clocks {
     }
     return () => {
       this.#listeners.delete(listener)
+      if (this.#listeners.size > 0) return
+      clearInterval(this.#timer)
+      this.#timer = undefined
     }
   }
 
@@ -52,12 +55,6 @@ class SystemClocks implements Clocks {
   }
 
   #compare(): void {
-    // Here and not with the last to go: to begin anew for each of those who come one after the other costs more than a look.
-    if (this.#listeners.size === 0) {
-      clearInterval(this.#timer)
-      this.#timer = undefined
-      return
-    }
     const apartMs = this.#apart()
     const isStep = Math.abs(apartMs - this.#apartMs) > STEP_MS
     this.#apartMs = apartMs

@@ -21,7 +21,7 @@ local ends = math.max(now + tonumber(ARGV[2]), math.min(before, now + tonumber(A
 local keeping = string.sub(saved, 53, 53)
 local keep = ends - now
 if keeping == '2' then keep = keep + RETAIN_MS end
--- Those who wait keep the record longer.
-if keeping ~= '0' then keep = math.max(keep, redis.call('PTTL', KEYS[1])) end
+-- Those who wait keep the record longer, and so does a clock that was set back.
+if keeping ~= '0' or ends < before then keep = math.max(keep, redis.call('PTTL', KEYS[1])) end
 put({ KEYS[1] }, { string.sub(saved, 1, 22) .. string.format('%013.0f', ends) .. string.sub(saved, 36), keep })
 return 1

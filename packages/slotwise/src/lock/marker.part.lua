@@ -17,7 +17,7 @@
 -- @arg now_us      the server's clock
 -- @arg looked      a reign that was known before the longest time was looked at; empty for none
 -- @arg looked_ms   the server's clock then
--- @arg last        the largest token of what is asked for, where no marker keeps it; else 0
+-- @arg last        the largest token that the record of what is asked for keeps; 0 for none
 -- @arg epoch       which failover made the server the primary, as sentinels count them; 0 for none, and where none watch
 -- @return ms for which no lock is given, 0 for none, -1 until the longest time has been looked at; the next token, or the reign
 local longest, least, clock, looked, looked_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -25,7 +25,7 @@ local last, epoch = ARGV[6], ARGV[7]
 
 if longest > 0 then
   local mark = redis.call('HMGET', KEYS[1], 'h', 'r', 's', 'm', 'p', 'c')
-  last = tonumber(mark[1]) or 0
+  last = math.max(last, tonumber(mark[1]) or 0)
   local now = math.floor(clock / 1000)
   local known = tonumber(mark[4]) or 0
   longest = math.max(longest, known)

@@ -368,7 +368,10 @@ export class Quorum implements Authority {
   }
 }
 
-/** What is granted before the release is answered was granted before it, and freed by it; what is granted later may be granted anew. */
+/**
+ * What is granted before the release is answered was granted before it on the same connection, and freed by it; what is granted later
+ * may be granted anew. A request that is sent again over another connection may come between the two: what it got ends by itself.
+ */
 function freedBy(release: Promise<Verdict>): () => Promise<boolean> {
   let isAnswered = false
   const isDone = release.then(

@@ -13,12 +13,13 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 local saved = redis.call('GET', KEYS[1])
 if not saved or string.sub(saved, 1, 22) ~= ARGV[1] or string.sub(saved, 52, 52) ~= 'h' then return -1 end
-if tonumber(string.sub(saved, 23, 35)) <= now then return 0 end
+local left = tonumber(string.sub(saved, 23, 35)) - now
+if left <= 0 then return 0 end
 if tonumber(string.sub(saved, 36, 51)) < token then
   local record = string.sub(saved, 1, 35) .. string.format('%016.0f', token) .. string.sub(saved, 52)
-  put({ KEYS[1] }, { record, math.max(1, redis.call('PTTL', KEYS[1])) })
+  put({ KEYS[1] }, { record, math.max(left, redis.call('PTTL', KEYS[1])) })
 end
-if string.sub(saved, 53, 53) == '2' then return 1 end
+if KEYS[1] == KEYS[2] then return 1 end
 -- A server whose memory is full lets a script go on that has begun with what needs none.
 redis.call('HDEL', KEYS[2], 'w')
 if (tonumber(redis.call('HGET', KEYS[2], 'h')) or 0) < token then redis.call('HSET', KEYS[2], 'h', ARGV[2]) end

@@ -6,6 +6,7 @@
 -- @return 1 freed while it was held | 0 freed, but its time was over already | -1 somebody else's, or nobody's
 -- include: put.part.lua
 local CLAIM_MS = 1000
+local RETAIN_MS = 60000
 local saved = redis.call('GET', KEYS[1])
 if not saved then return -1 end
 local state, keeping = string.sub(saved, 52, 52), string.sub(saved, 53, 53)
@@ -16,7 +17,10 @@ if string.sub(saved, 1, 22) ~= ARGV[1] or state ~= 'h' and state ~= 'c' then
   if state ~= 'd' then found = string.find(line, ARGV[1], 1, true) end
   if found then
     line = string.sub(line, 1, found - 1) .. string.sub(line, found + 35)
-    put({ KEYS[1] }, { string.sub(saved, 1, from - 1) .. line, math.max(1, redis.call('PTTL', KEYS[1])) })
+    local time = redis.call('TIME')
+    local left = tonumber(string.sub(saved, 23, 35)) - tonumber(time[1]) * 1000 - math.floor(tonumber(time[2]) / 1000)
+    -- Somebody may have taken its expiry away: it is kept for as long as it says, all the same.
+    put({ KEYS[1] }, { string.sub(saved, 1, from - 1) .. line, math.max(1, left, redis.call('PTTL', KEYS[1])) })
   end
   return -1
 end
@@ -40,7 +44,9 @@ if line ~= '' then
   -- Whoever may not publish lets them ask.
   redis.pcall('SPUBLISH', KEYS[1], first .. string.sub(line, 1, 22))
 elseif keeping == '2' then
-  put({ KEYS[1] }, { string.sub(saved, 1, 51) .. '-20000', math.max(1, redis.call('PTTL', KEYS[1])) })
+  local left = redis.call('PTTL', KEYS[1])
+  if left < 1 then left = RETAIN_MS end
+  put({ KEYS[1] }, { string.sub(saved, 1, 51) .. '-20000', left })
 else
   redis.call('DEL', KEYS[1])
 end

@@ -27,7 +27,10 @@
 -- include: keep.part.lua
 local LONGEST_LINE = 39 * 1000
 local RETAIN_MS = 60000
-local owner, ttl, wait, shares = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[7])
+-- A place has 13 digits for its time, and who waits for longer asks again by then: 24 days.
+local LONGEST_WAIT_MS = 2147483647
+local owner, ttl, shares = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[7])
+local wait = math.min(tonumber(ARGV[5]), LONGEST_WAIT_MS)
 
 -- The server's clock: callers' clocks disagree on when a lock is over.
 local time = redis.call('TIME')

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: 'cbd22bd507cdb0cdef62f183e9d102ff93974b4e',
+sha1: '1682d2a160f6418918ff72588bc38ae86adf9b14',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let longest: lua.Value = lua.index(ARGV, 1)
@@ -15,7 +15,7 @@ let last: lua.Value = lua.index(ARGV, 6)
 let epoch: lua.Value = lua.index(ARGV, 7)
 if (lua.yes(lua.gt(longest, 0))) {
 let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p", "c")
-last = lua.or(lua.tonumber(lua.index(mark, 1)), () => 0)
+last = lua.max(last, lua.or(lua.tonumber(lua.index(mark, 1)), () => 0))
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
 let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
 longest = lua.max(longest, known)
@@ -77,9 +77,10 @@ return []
 let CLAIM_MS: lua.Value = 1000
 let LONGEST_LINE: lua.Value = (35 * 1000)
 let RETAIN_MS: lua.Value = 60000
+let LONGEST_WAIT_MS: lua.Value = 2147483647
 let owner: lua.Value = lua.index(redis.ARGV, 1)
 let ttl: lua.Value = lua.tonumber(lua.index(redis.ARGV, 2))
-let wait: lua.Value = lua.tonumber(lua.index(redis.ARGV, 5))
+let wait: lua.Value = lua.min(lua.tonumber(lua.index(redis.ARGV, 5)), LONGEST_WAIT_MS)
 let time: lua.Value = redis.call("TIME")
 let now_us: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000000)) + lua.num(lua.tonumber(lua.index(time, 2))))
 let now$2: lua.Value = lua.floor((lua.num(now_us) / 1000))
@@ -91,9 +92,6 @@ let label: lua.Value = ""
 let line: lua.Value = ""
 let state: lua.Value = "-"
 let keeping: lua.Value = "0"
-if (lua.yes(lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)))) {
-keeping = "2"
-}
 if (lua.yes(saved)) {
 {
 const all: lua.Value[] = [lua.sub(saved, 1, 22), lua.tonumber(lua.sub(saved, 23, 35)), lua.tonumber(lua.sub(saved, 36, 51))]
@@ -112,6 +110,11 @@ const all: lua.Value[] = [lua.sub(saved, 58, (lua.num(from) - 1)), lua.sub(saved
 label = all[0]
 line = all[1]
 }
+}
+if (lua.yes(lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)))) {
+keeping = "2"
+} else if (lua.yes(lua.eq(keeping, "2"))) {
+keeping = "1"
 }
 if (lua.yes(lua.eq(state, "d"))) {
 if (lua.yes(lua.gt(ends, now$2))) {
@@ -193,7 +196,7 @@ keep = lua.max(keep, redis.call("PTTL", lua.index(redis.KEYS, 1)))
 }
 let head$2: lua.Value = lua.concat(owner, lua.concat(lua.format("%013.0f", (lua.num(now$2) + lua.num(ttl))), lua.concat(lua.sub(lua.concat("000000000000000", token), -16), lua.concat("h", keeping))))
 lua.invoke(put, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([lua.concat(head$2, lua.concat(lua.format("%04d", lua.len(lua.index(redis.ARGV, 6))), lua.concat(lua.index(redis.ARGV, 6), line))), keep])])[0]
-if (lua.yes(!lua.eq(keeping, "2"))) {
+if (lua.yes(!lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)))) {
 redis.call("HSET", lua.index(redis.KEYS, 2), "h", token)
 }
 return lua.table([1, token, ttl, now$2])

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/extend',
-sha1: 'f1fe0a7b69fa329ebc1f3c43800a20e5cf6b92d8',
+sha1: '7534d67516cdd4b9f18f9f0430052037d4ab343b',
 run(redis) {
 const put: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 if (lua.yes(lua.index(redis.pcall("SET", lua.index(KEYS, 1), lua.index(ARGV, 1), "PX", lua.index(ARGV, 2)), "err"))) {
@@ -29,7 +29,7 @@ let keep: lua.Value = (lua.num(ends) - lua.num(now))
 if (lua.yes(lua.eq(keeping, "2"))) {
 keep = (lua.num(keep) + lua.num(RETAIN_MS))
 }
-if (lua.yes(!lua.eq(keeping, "0"))) {
+if ((lua.yes(!lua.eq(keeping, "0")) || lua.yes(lua.lt(ends, before)))) {
 keep = lua.max(keep, redis.call("PTTL", lua.index(redis.KEYS, 1)))
 }
 lua.invoke(put, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([lua.concat(lua.sub(saved, 1, 22), lua.concat(lua.format("%013.0f", ends), lua.sub(saved, 36))), keep])])[0]

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/release',
-sha1: '245568f661987ee6280d40163be6616599390bbb',
+sha1: '38a42e981b80e3309b92a59095ea95978d55b356',
 run(redis) {
 const put: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 if (lua.yes(lua.index(redis.pcall("SET", lua.index(KEYS, 1), lua.index(ARGV, 1), "PX", lua.index(ARGV, 2)), "err"))) {
@@ -13,6 +13,7 @@ redis.call("SET", lua.index(KEYS, 1), lua.index(ARGV, 1), "PX", lua.index(ARGV, 
 return []
 })
 let CLAIM_MS: lua.Value = 1000
+let RETAIN_MS: lua.Value = 60000
 let saved: lua.Value = redis.call("GET", lua.index(redis.KEYS, 1))
 if (!lua.yes(saved)) {
 return -1
@@ -28,7 +29,9 @@ found = lua.find(line, lua.index(redis.ARGV, 1), 1, true)[0]
 }
 if (lua.yes(found)) {
 line = lua.concat(lua.sub(line, 1, (lua.num(found) - 1)), lua.sub(line, (lua.num(found) + 35)))
-lua.invoke(put, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([lua.concat(lua.sub(saved, 1, (lua.num(from) - 1)), line), lua.max(1, redis.call("PTTL", lua.index(redis.KEYS, 1)))])])[0]
+let time: lua.Value = redis.call("TIME")
+let left: lua.Value = (lua.num((lua.num(lua.tonumber(lua.sub(saved, 23, 35))) - lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)))) - lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
+lua.invoke(put, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([lua.concat(lua.sub(saved, 1, (lua.num(from) - 1)), line), lua.max(1, left, redis.call("PTTL", lua.index(redis.KEYS, 1)))])])[0]
 }
 return -1
 }
@@ -36,8 +39,8 @@ if ((lua.yes(lua.eq(state, "h")) && lua.yes(lua.eq(keeping, "0")))) {
 redis.call("DEL", lua.index(redis.KEYS, 1))
 return 1
 }
-let time: lua.Value = redis.call("TIME")
-let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
+let time$2: lua.Value = redis.call("TIME")
+let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time$2, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time$2, 2))) / 1000))))
 let verdict: lua.Value = 0
 if ((lua.yes(lua.eq(state, "h")) && lua.yes(lua.gt(lua.tonumber(lua.sub(saved, 23, 35)), now)))) {
 verdict = 1
@@ -52,7 +55,11 @@ let head: lua.Value = lua.concat(first, lua.concat(lua.format("%013.0f", (lua.nu
 lua.invoke(put, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([lua.concat(head, lua.concat("0000", line)), lua.max(CLAIM_MS, redis.call("PTTL", lua.index(redis.KEYS, 1)))])])[0]
 redis.pcall("SPUBLISH", lua.index(redis.KEYS, 1), lua.concat(first, lua.sub(line, 1, 22)))
 } else if (lua.yes(lua.eq(keeping, "2"))) {
-lua.invoke(put, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([lua.concat(lua.sub(saved, 1, 51), "-20000"), lua.max(1, redis.call("PTTL", lua.index(redis.KEYS, 1)))])])[0]
+let left$2: lua.Value = redis.call("PTTL", lua.index(redis.KEYS, 1))
+if (lua.yes(lua.lt(left$2, 1))) {
+left$2 = RETAIN_MS
+}
+lua.invoke(put, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([lua.concat(lua.sub(saved, 1, 51), "-20000"), left$2])])[0]
 } else {
 redis.call("DEL", lua.index(redis.KEYS, 1))
 }

@@ -3,7 +3,7 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/permits/acquire',
-sha1: '2977f32550fc963c5670c87cc33b9f9f2bd31f6f',
+sha1: 'e8070611127ea05e22d07ae20e96af3a27d91d7b',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let longest: lua.Value = lua.index(ARGV, 1)
@@ -15,7 +15,7 @@ let last: lua.Value = lua.index(ARGV, 6)
 let epoch: lua.Value = lua.index(ARGV, 7)
 if (lua.yes(lua.gt(longest, 0))) {
 let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p", "c")
-last = lua.or(lua.tonumber(lua.index(mark, 1)), () => 0)
+last = lua.max(last, lua.or(lua.tonumber(lua.index(mark, 1)), () => 0))
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
 let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
 longest = lua.max(longest, known)
@@ -125,10 +125,11 @@ return []
 })
 let LONGEST_LINE: lua.Value = (39 * 1000)
 let RETAIN_MS: lua.Value = 60000
+let LONGEST_WAIT_MS: lua.Value = 2147483647
 let owner: lua.Value = lua.index(redis.ARGV, 1)
 let ttl: lua.Value = lua.tonumber(lua.index(redis.ARGV, 2))
-let wait: lua.Value = lua.tonumber(lua.index(redis.ARGV, 5))
 let shares: lua.Value = lua.tonumber(lua.index(redis.ARGV, 7))
+let wait: lua.Value = lua.min(lua.tonumber(lua.index(redis.ARGV, 5)), LONGEST_WAIT_MS)
 let time: lua.Value = redis.call("TIME")
 let now_us: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000000)) + lua.num(lua.tonumber(lua.index(time, 2))))
 let now$3: lua.Value = lua.floor((lua.num(now_us) / 1000))
