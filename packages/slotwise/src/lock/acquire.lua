@@ -21,7 +21,8 @@
 -- @arg looked      see marker.part.lua
 -- @arg looked_ms   see marker.part.lua
 -- @arg epoch       see marker.part.lua
--- @return {1, token, ms, now} held | {2, result} it is done | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first
+-- @arg first       see marker.part.lua
+-- @return {1, token, ms, now} held | {2, result} it is done | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first | {-5, 1, now} ask others first | {-5, 0, now} somebody is asking them
 -- include: marker.part.lua
 -- include: put.part.lua
 local CLAIM_MS = 1000
@@ -60,9 +61,10 @@ if live and holder == owner and state == 'h' then
 end
 
 local looked, looked_ms, epoch = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
-local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, looked, looked_ms, last, epoch })
+local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, looked, looked_ms, last, epoch, owner, ARGV[10] })
 if forgetful_ms > 0 then return { -2, forgetful_ms, now } end
-if forgetful_ms < 0 then return { -4, token, now } end
+if forgetful_ms == -1 then return { -4, token, now } end
+if forgetful_ms < 0 then return { -5, 3 + forgetful_ms, now } end
 
 local before = line
 local told = ''

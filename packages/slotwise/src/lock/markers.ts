@@ -71,25 +71,61 @@ export async function raisedTo(
 ): Promise<number | undefined> {
   const space = { namespace: port.namespace, pattern: 'lock-marker', name: 'longest' }
   const args = { name: knownAs, ms: quarantine ? longestMs : 0 }
-  const calls = PLACES.map((slot) => scripts.raise.call({ longest: keyOf(space, tagOf(slot)) }, args))
-  let failure: unknown
-  const answers = await port.pipeline(calls, options).catch((error: unknown) => {
-    failure = error
-    return []
-  })
-  const known: number[] = []
-  for (const answer of answers) {
-    if (answer.status === 'fulfilled') known.push(scripts.raise.decode(answer.value))
-    else failure = answer.reason
-  }
+  const call = (tag: string) => scripts.raise.call({ longest: keyOf(space, tag) }, args)
+  const answers = await atPlaces(port, call, options)
+  const known = answers.known.map(scripts.raise.decode)
   if (known.includes(-1)) {
     throw new ConfigurationError(
       `${knownAs} is used ${quarantine ? 'without' : 'with'} a quarantine elsewhere, or was: what has another setting needs another name`,
     )
   }
   // Without a quarantine nothing hangs on it but that somebody is told of another setting.
-  if (known.length === 0 && quarantine) report(failure)
+  if (known.length === 0 && quarantine) report(answers.failure)
   return known.length === 0 ? undefined : Math.max(longestMs, ...known)
+}
+
+/**
+ * Whether most of those places say that a slot never had a lock of the namespace. They are told that it has one now, so none
+ * says so twice: not after the server of the slot was started empty, nor when another has got the slot without what was in it. Who does not
+ * answer does not say so.
+ */
+export async function isFirst(
+  port: RedisPort,
+  slot: number,
+  report: (error: unknown) => void,
+  options: CallOptions,
+): Promise<boolean> {
+  const space = { namespace: port.namespace, pattern: 'lock-marker', name: 'slots' }
+  const answers = await atPlaces(
+    port,
+    (tag) => scripts.first.call({ slots: keyOf(space, tag) }, { slot }),
+    options,
+  )
+  const said = answers.known.map(scripts.first.decode)
+  if (said.includes(1)) return false
+  const isKnown = said.length > PLACES.length / 2
+  if (!isKnown) report(answers.failure)
+  return isKnown
+}
+
+/** What a script answers at the places that answer, and why others do not. */
+async function atPlaces(
+  port: RedisPort,
+  callAt: (tag: string) => ScriptCall,
+  options: CallOptions,
+): Promise<{ readonly known: readonly Reply[]; readonly failure: unknown }> {
+  const known: Reply[] = []
+  let failure: unknown
+  const calls = PLACES.map((place) => callAt(tagOf(place)))
+  const answers = await port.pipeline(calls, options).catch((error: unknown) => {
+    failure = error
+    return []
+  })
+  for (const answer of answers) {
+    if (answer.status === 'fulfilled') known.push(answer.value)
+    else failure = answer.reason
+  }
+  return { known, failure }
 }
 
 /** A slot of a large cluster has some thousand keys; one that has more does not keep a node busy, and the others tell. */

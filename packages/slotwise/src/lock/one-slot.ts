@@ -6,12 +6,12 @@ import type { RedisPort } from '../redis/port.js'
 import { Readiness } from '../redis/readiness.js'
 import { slotOf } from '../slots.js'
 import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
-import type { Clocks } from './deadline.js'
+import { type Clocks, pause } from './deadline.js'
 import { checkEpoch, epochOf } from './epoch.js'
 import { type Reigns, reignsOf } from './independence.js'
 import { Line } from './line.js'
 import { LOOK_MS, Looks } from './looks.js'
-import { Markers, raisedTo } from './markers.js'
+import { isFirst, Markers, raisedTo } from './markers.js'
 import { type LocksOptions, reporter } from './options.js'
 import { checkedLongest } from './requests.js'
 import * as scripts from './scripts.js'
@@ -33,6 +33,15 @@ export interface OneSlotOptions {
 const NONE: Reigns = new Map()
 /** A server that changes its mind so often meanwhile is asked another time. */
 const MOST_LOOKS = 3
+/** It takes others a round trip or two. */
+const MOST_PAUSE_MS = 50
+
+/** What a server is told by whoever asks. */
+interface Told {
+  readonly slot: number
+  readonly epoch: number
+  readonly first: scripts.First
+}
 
 /** Locks in one slot of a cluster: its primary gives them. */
 export class OneSlot implements Authority {
@@ -98,14 +107,9 @@ export class OneSlot implements Authority {
     const owner = this.#port.topology().ownerOf(slot)?.id ?? ''
     const epoch = epochOf(this.#port, slot)
     const clock = new ServerClock(this.#port, this.#clocks)
-    let answer = await this.#ask(ask, { slot, epoch }, this.#reigns.get(owner), options)
-    // Another process may have raised the longest time since this one looked, and the server have forgotten its locks.
-    for (let looks = 0; answer.kind === 'unseen'; looks++) {
-      if (looks === MOST_LOOKS) throw new RedisUnavailableError('the server changes while it is asked')
-      await this.#looks.anew()
-      this.#reigns.set(owner, answer)
-      answer = await this.#ask(ask, { slot, epoch }, answer, options)
-    }
+    let answer = await this.#ask(ask, { slot, epoch, first: '' }, this.#reigns.get(owner), options)
+    if (answer.kind === 'unseen' || answer.kind === 'unknown')
+      answer = await this.#askAgain(ask, { slot, epoch, owner }, answer, options)
     if (answer.kind === 'held' && quarantine) checkEpoch(this.#port, slot, epoch)
     // Tokens that grow after a loss take clocks that agree: a server's that cannot be believed is not believed once.
     const wrong =
@@ -114,9 +118,39 @@ export class OneSlot implements Authority {
     return answer
   }
 
+  /** Of a server that may have forgotten locks: once it is known here what it has to be told. */
+  async #askAgain(
+    ask: Ask,
+    { slot, epoch, owner }: { readonly slot: number; readonly epoch: number; readonly owner: string },
+    said: scripts.Unanswered,
+    options: CallOptions,
+  ): Promise<scripts.Granted | scripts.Answered> {
+    const untilMs = this.#clocks.monotonicMs() + (options.deadlineMs ?? LOOK_MS)
+    let heard = this.#reigns.get(owner)
+    let first: scripts.First = ''
+    for (let looks = 0, waits = 0; ; ) {
+      if (said.kind === 'unseen') {
+        if (looks++ === MOST_LOOKS) throw new RedisUnavailableError('the server changes while it is asked')
+        // Another process may have raised the longest time since this one looked, and the server have forgotten its locks.
+        await this.#looks.anew()
+        heard = said
+        this.#reigns.set(owner, said)
+      } else if (said.isAsking) {
+        first = (await isFirst(this.#port, slot, this.#options.report, options)) ? 1 : 0
+      } else {
+        if (this.#clocks.monotonicMs() > untilMs)
+          throw new RedisUnavailableError('somebody else finds out whether its slot ever had a lock')
+        await pause(this.#clocks, Math.min(2 ** waits++, MOST_PAUSE_MS), options.signal)
+      }
+      const answer = await this.#ask(ask, { slot, epoch, first }, heard, options)
+      if (answer.kind !== 'unseen' && answer.kind !== 'unknown') return answer
+      said = answer
+    }
+  }
+
   #ask(
     { key, owner, ttlMs, waitMs, holder, shares }: Ask,
-    { slot, epoch }: { readonly slot: number; readonly epoch: number },
+    { slot, epoch, first }: Told,
     heard: scripts.Heard | undefined,
     options: CallOptions,
   ): Promise<scripts.Granted | scripts.Refused> {
@@ -132,6 +166,7 @@ export class OneSlot implements Authority {
       looked: heard?.reign ?? '',
       looked_ms: heard?.atMs ?? 0,
       epoch,
+      first,
     }
     return permits === undefined
       ? scripts.acquire.run(this.#port, keys, args, options)

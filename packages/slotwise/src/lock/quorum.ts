@@ -157,6 +157,8 @@ export class Quorum implements Authority {
             looked: heard?.reign ?? '',
             looked_ms: heard?.atMs ?? 0,
             epoch,
+            // Each node has all slots, so nobody else keeps which of them had locks there.
+            first: '-',
           },
           { deadlineMs },
         )
@@ -168,7 +170,7 @@ export class Quorum implements Authority {
       }
       if (answer.kind === 'unseen')
         return unreachable(new RedisUnavailableError('too few say for how long locks may be held'))
-      if (answer.kind === 'done' || answer.kind === 'conflict')
+      if (answer.kind === 'done' || answer.kind === 'conflict' || answer.kind === 'unknown')
         throw new UnexpectedReplyError('a request for a lock was answered with something else')
       if (answer.kind !== 'held') return { holder: '', cause: undefined, ...answer }
       if (quarantine) checkEpoch(port, slot, epoch)

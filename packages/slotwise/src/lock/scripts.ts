@@ -4,6 +4,7 @@ import { defineScript } from '../redis/script.js'
 import acquireSource from './acquire.lua.js'
 import type { Verdict } from './authority.js'
 import extendSource from './extend.lua.js'
+import firstSource from './first.lua.js'
 import lookSource from './look.lua.js'
 import finishSource from './once/finish.lua.js'
 import forgetSource from './once/forget.lua.js'
@@ -33,11 +34,21 @@ export interface Heard {
 }
 
 /** What it says where there is nothing to be had. */
-export type Refused =
+export type Answered =
   | { readonly kind: 'done'; readonly result: string }
   | { readonly kind: 'conflict'; readonly permits: number }
+
+/** What it has to be told first. */
+export type Unanswered =
   /** It may have forgotten locks by its beginning, and whoever asks has not looked since for how long they may be held. */
   | ({ readonly kind: 'unseen' } & Heard)
+  /** It knows of no lock in that slot: others are to be asked, by whoever asks, or somebody else asks them. */
+  | { readonly kind: 'unknown'; readonly isAsking: boolean }
+
+export type Refused = Answered | Unanswered
+
+/** Whether the slot never had a lock: 1 as others say, 0 as they do not, `''` where they have not been asked, `-` where nobody is. */
+export type First = 0 | 1 | '' | '-'
 
 /** What is to be seen at a lock. */
 export type Seen =
@@ -72,6 +83,7 @@ export const releasePermits = defineScript(releasePermitsSource, { repeat: 'safe
 export const resizePermits = defineScript(resizePermitsSource, { repeat: 'safe', decode: number })
 export const finish = defineScript(finishSource, { repeat: 'safe', decode: verdict })
 export const forget = defineScript(forgetSource, { repeat: 'safe', decode: number })
+export const first = defineScript(firstSource, { repeat: 'unsafe', decode: number })
 export const raise = defineScript(raiseSource, { repeat: 'safe', decode: number })
 export const renew = defineScript(renewSource, { repeat: 'safe', decode: number })
 export const settle = defineScript(settleSource, { repeat: 'safe', decode: number })
@@ -97,6 +109,7 @@ function granted(reply: Reply): Granted | Refused {
     const [what, nowMs] = rest
     if (kind === 2 && typeof what === 'string') return { kind: 'done', result: what }
     if (kind === -3 && typeof what === 'number') return { kind: 'conflict', permits: what }
+    if (kind === -5 && typeof what === 'number') return { kind: 'unknown', isAsking: what === 1 }
     if (kind === -4 && typeof what === 'string') return { kind: 'unseen', reign: what, atMs: Number(nowMs) }
   }
   throw new UnexpectedReplyError('a request for a lock was answered with something else')

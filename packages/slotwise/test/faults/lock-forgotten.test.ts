@@ -56,6 +56,83 @@ const others = (resource: string) => {
   return { from: owner, to: `${to?.host}:${to?.port}` }
 }
 
+// First, while no primary was replaced: others give nothing at once in any case.
+describe('a slot of which nothing is left', () => {
+  const lost = async (slot: number, node: string) => {
+    const keys = (await port.onNode(node, ['CLUSTER', 'GETKEYSINSLOT', slot, 1000])) as string[]
+    await port.onNode(node, ['DEL', ...keys])
+  }
+
+  it('is not taken for one that never had a lock by whoever it is given to by hand', async () => {
+    const [one, two] = pair()
+    const slot = slotFor(one)
+    const held = await granted(one)
+    const { from, to } = others(one)
+    await lost(slot, from?.id ?? '')
+    await port.onNode(to, ['CLUSTER', 'BUMPEPOCH'])
+    const target = port.topology().nodes.find(({ host, port: at }) => `${host}:${at}` === to)?.id ?? ''
+    for (const node of [to, from?.id ?? '', ...port.topology().nodes.map(({ id }) => id)])
+      await port.onNode(node, ['CLUSTER', 'SETSLOT', slot, 'NODE', target]).catch(() => {})
+    await vi.waitFor(() => expect(ownerOf(one)?.id).toBe(target), { timeout: 10_000 })
+    expect(await tried(one)).toMatchObject({ reason: 'quarantined' })
+    expect(await tried(two)).toMatchObject({ reason: 'quarantined' })
+    held.assertHeld()
+  })
+
+  it('is not taken for one either where it stays', async () => {
+    const [one] = pair()
+    const held = await granted(one)
+    await lost(slotFor(one), ownerOf(one)?.id ?? '')
+    expect(await tried(one)).toMatchObject({ reason: 'quarantined' })
+    held.assertHeld()
+  })
+
+  it('is taken for one where it never had a lock, by all who ask first and at once', async () => {
+    const [one] = pair()
+    const other = await connect({ ...cluster.connectOptions, commandTimeoutMs: 500 })
+    const theirs = new Locks(other, { name, maxTtlMs: TTL_MS, onError: () => {} })
+    await theirs.ready()
+    const outcomes = await Promise.all(
+      Array.from({ length: 40 }, (_, i) => tried(i % 4 === 0 ? one : `${one}:${i}`, i % 2 ? theirs : locks)),
+    )
+    await other.close()
+    expect(outcomes.filter((outcome) => !outcome.acquired && outcome.reason !== 'busy')).toEqual([])
+  })
+})
+
+describe('a primary whose replicas are gone for so long that it calls its reign by another name', () => {
+  it('goes on giving locks, and so does whoever gets its slots', { timeout: 60_000 }, async () => {
+    const info = (id: string) => port.onNode(id, ['INFO', 'replication']).then(String)
+    const primaries = port.topology().nodes.filter(({ role }) => role === 'primary')
+    const infos = await Promise.all(primaries.map(({ id }) => info(id)))
+    const owner = primaries[infos.findIndex((text) => text.includes(`master_replid2:${'0'.repeat(40)}`))]
+    expect.assert(owner !== undefined)
+    const here = () => {
+      let found = pair()
+      while (ownerOf(found[0])?.id !== owner.id) found = pair()
+      return found
+    }
+    const [[moves], [stays]] = [here(), here()]
+    for (const resource of [moves, stays]) await (await granted(resource)).release()
+    const reign = async () => /master_replid:(\w+)/.exec(await info(owner.id))?.[1]
+    const before = await reign()
+    const replica = indexOf(port.topology().replicasOf(owner.id)[0]?.port)
+    await port.onNode(owner.id, ['CONFIG', 'SET', 'repl-backlog-ttl', 1])
+    await cluster.kill(replica)
+    await vi.waitFor(async () => expect(await reign()).not.toBe(before), { timeout: 20_000 })
+    await port.onNode(owner.id, ['CONFIG', 'SET', 'repl-backlog-ttl', 3600])
+    await cluster.restart(replica)
+    await cluster.whenHealthy()
+    await moveSlots({
+      ...options,
+      to: others(moves).to,
+      slots: [[slotFor(moves), slotFor(moves)]],
+      afterLosslessMove: async (slots, to, from) => void (await renewMarkers(port, slots, from, { to })),
+    })
+    for (const resource of [moves, stays]) expect((await tried(resource)).acquired).toBe(true)
+  })
+})
+
 describe('a primary that dies while its replica had not heard of a lock', () => {
   const forgetful = async (resource: string, from: Locks) => {
     await (await granted(resource, from)).release()
@@ -160,39 +237,6 @@ describe('a primary that was replaced, and is a primary again without having bee
   })
 })
 
-describe('a primary whose replicas are gone for so long that it calls its reign by another name', () => {
-  it('goes on giving locks, and so does whoever gets its slots', { timeout: 60_000 }, async () => {
-    const info = (id: string) => port.onNode(id, ['INFO', 'replication']).then(String)
-    const primaries = port.topology().nodes.filter(({ role }) => role === 'primary')
-    const infos = await Promise.all(primaries.map(({ id }) => info(id)))
-    const owner = primaries[infos.findIndex((text) => text.includes(`master_replid2:${'0'.repeat(40)}`))]
-    expect.assert(owner !== undefined)
-    const here = () => {
-      let found = pair()
-      while (ownerOf(found[0])?.id !== owner.id) found = pair()
-      return found
-    }
-    const [[moves], [stays]] = [here(), here()]
-    for (const resource of [moves, stays]) await (await granted(resource)).release()
-    const reign = async () => /master_replid:(\w+)/.exec(await info(owner.id))?.[1]
-    const before = await reign()
-    const replica = indexOf(port.topology().replicasOf(owner.id)[0]?.port)
-    await port.onNode(owner.id, ['CONFIG', 'SET', 'repl-backlog-ttl', 1])
-    await cluster.kill(replica)
-    await vi.waitFor(async () => expect(await reign()).not.toBe(before), { timeout: 20_000 })
-    await port.onNode(owner.id, ['CONFIG', 'SET', 'repl-backlog-ttl', 3600])
-    await cluster.restart(replica)
-    await cluster.whenHealthy()
-    await moveSlots({
-      ...options,
-      to: others(moves).to,
-      slots: [[slotFor(moves), slotFor(moves)]],
-      afterLosslessMove: async (slots, to, from) => void (await renewMarkers(port, slots, from, { to })),
-    })
-    for (const resource of [moves, stays]) expect((await tried(resource)).acquired).toBe(true)
-  })
-})
-
 describe('a slot that comes back to a primary that had it before', () => {
   it('is not given from there as if that one knew what others have given between', {
     timeout: 60_000,
@@ -292,6 +336,21 @@ describe('a primary that comes back empty', () => {
     )
     held.assertHeld()
     expect(answer).toMatchObject({ reason: 'quarantined' })
+  })
+
+  it('is not believed that it was up for long: its clock may have been set forward since', {
+    timeout: 60_000,
+  }, async () => {
+    const [resource] = pair()
+    const short = new Locks(port, { name: `${name}-short`, maxTtlMs: 1000, onError: () => {} })
+    const key = keyOf({ namespace: '', pattern: 'lock', name: `${name}-short` }, resource)
+    const brief = () => short.tryAcquire(resource, { ttlMs: 1000 })
+    const held = await short.acquire(resource, { ttlMs: 1000, waitMs: 3 * TTL_MS })
+    await held.release()
+    await cluster.restartEmpty(indexOf(port.topology().ownerOf(slotOf(key))?.port))
+    await cluster.whenHealthy()
+    await upFor(port, 2)
+    expect(await brief()).toMatchObject({ reason: 'quarantined' })
   })
 
   it('gives nothing too early', { timeout: 60_000 }, async () => {

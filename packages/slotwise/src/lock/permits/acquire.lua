@@ -21,7 +21,8 @@
 -- @arg looked      see marker.part.lua
 -- @arg looked_ms   see marker.part.lua
 -- @arg epoch       see marker.part.lua
--- @return {1, token, ms, now} held | {0, ms, place, label, now} too few for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first | {-3, permits} there is another number of them
+-- @arg first       see marker.part.lua
+-- @return {1, token, ms, now} held | {0, ms, place, label, now} too few for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first | {-5, 1, now} ask others first | {-5, 0, now} somebody is asking them | {-3, permits} there is another number of them
 -- include: ../marker.part.lua
 -- include: turns.part.lua
 -- include: keep.part.lua
@@ -52,9 +53,10 @@ if held == '' and line == '' then permits = tonumber(ARGV[8]) end
 if permits ~= tonumber(ARGV[8]) then return { -3, permits } end
 
 local looked, looked_ms, epoch = ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11])
-local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, looked, looked_ms, tonumber(saved[5]) or 0, epoch })
+local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, looked, looked_ms, tonumber(saved[5]) or 0, epoch, owner, ARGV[12] })
 if forgetful_ms > 0 then return { -2, forgetful_ms, now } end
-if forgetful_ms < 0 then return { -4, token, now } end
+if forgetful_ms == -1 then return { -4, token, now } end
+if forgetful_ms < 0 then return { -5, 3 + forgetful_ms, now } end
 
 if not mine and (line ~= '' or used + shares > permits) then
   local place = 0

@@ -82,6 +82,13 @@ const hashSet: Command = ([at = '', ...pairs], { keys, nowMs }) => {
   })
 }
 
+/** Where a bit of a text is: the first is the highest of its byte. */
+function place(offset: string | undefined): { readonly byte: number; readonly mask: number } {
+  const at = wholeNumber(offset)
+  if (at < 0 || at >= 2 ** 32) throw new CommandError('ERR bit offset is not an integer or out of range')
+  return { byte: Math.floor(at / 8), mask: 0x80 >> (at % 8) }
+}
+
 const flat = (hash: ReadonlyMap<string, string> | undefined): readonly string[] => [...(hash ?? [])].flat()
 const one = { least: 1 }
 
@@ -128,6 +135,19 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const value = (keys.text(key(args), nowMs) ?? '') + (args[1] ?? '')
     keys.put(key(args), value, keys.expiresAt(key(args), nowMs))
     return value.length
+  }),
+  GETBIT: counted(2, ([at = '', offset], { keys, nowMs }) => {
+    const { byte, mask } = place(offset)
+    return bit(((keys.text(at, nowMs) ?? '').charCodeAt(byte) & mask) !== 0)
+  }),
+  SETBIT: counted(3, ([at = '', offset, value], { keys, nowMs }) => {
+    if (value !== '0' && value !== '1') throw new CommandError('ERR bit is not an integer or out of range')
+    const { byte, mask } = place(offset)
+    const text = (keys.text(at, nowMs) ?? '').padEnd(byte + 1, '\0')
+    const before = text.charCodeAt(byte)
+    const after = String.fromCharCode(value === '1' ? before | mask : before & ~mask)
+    keys.put(at, text.slice(0, byte) + after + text.slice(byte + 1), keys.expiresAt(at, nowMs))
+    return bit((before & mask) !== 0)
   }),
   INCR: counted(1, add(1)),
   DECR: counted(1, add(-1)),

@@ -334,6 +334,7 @@ describe('acquiring, by a clock of ours', () => {
             looked: '',
             looked_ms: 0,
             epoch: 0,
+            first: '',
           }
           const keys = { lock: key, marker: key }
           const [held, token = '0'] = await acquire.run(port, keys, { ...args, clock_us: String(now) })

@@ -15,6 +15,8 @@ beforeEach(() => {
   locks = new Locks(redis.connect(), { name: 'q', maxTtlMs: 10_000 })
 })
 
+const isOf = ([calls]: Parameters<RedisPort['pipeline']>, script: string) =>
+  calls.some((call) => 'script' in call && call.script.name === script)
 const tried = (resource: string, from: Locks = locks) => from.tryAcquire(resource, { ttlMs: 5000 })
 /** As after a failover of a replica that had not heard of it. */
 function forgetting(): void {
@@ -125,6 +127,90 @@ describe('a server that may have forgotten locks', () => {
   })
 })
 
+describe('a slot without a marker', () => {
+  const slot = slotOf(keyOf({ namespace: '', pattern: 'lock', name: 'q' }, 'a'))
+  /** As if its server had been started empty, and another kept what others know. */
+  const lose = async (port = redis.connect()) => {
+    const marker = markerOf('', slot)
+    const key = keyOf({ namespace: '', pattern: 'lock', name: 'q' }, 'a')
+    await port.pipeline([marker, key].map((one) => ({ key: one, command: ['DEL', one] })))
+  }
+  const asking = () => {
+    const port = redis.connect()
+    let asked = 0
+    const pipeline = async (...args: Parameters<RedisPort['pipeline']>) => {
+      if (isOf(args, 'lock/first')) asked++
+      return await port.pipeline(...args)
+    }
+    const from = new Locks(portWith(port, { pipeline }), { name: 'q', maxTtlMs: 10_000 })
+    return { from, asked: () => asked }
+  }
+
+  it('is in quarantine where others know that it had locks, however long its server is up', async () => {
+    const held = await tried('a')
+    await lose()
+    expect(await tried('a')).toEqual({ acquired: false, reason: 'quarantined', retryAfterMs: 10_000 })
+    clock.advance(10_000)
+    const next = await tried('a')
+    expect.assert(held.acquired && next.acquired)
+    expect(next.lock.token).toBeGreaterThan(held.lock.token)
+    await lose()
+    expect(await tried('a')).toMatchObject({ reason: 'quarantined' })
+  })
+
+  it('is asked about once, by one of those who want its first lock at once', async () => {
+    const { from, asked } = asking()
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => tried('a', from)))
+    expect(outcomes.filter(({ acquired }) => acquired)).toHaveLength(1)
+    expect(outcomes.filter((one) => !one.acquired && one.reason !== 'busy')).toEqual([])
+    expect(asked()).toBe(1)
+  })
+
+  it('is in quarantine where too few answer, and that is told', async () => {
+    const port = redis.connect()
+    const reported: unknown[] = []
+    const failing = portWith(port, {
+      pipeline: async (...args: Parameters<RedisPort['pipeline']>) => {
+        const answers = await port.pipeline(...args)
+        if (!isOf(args, 'lock/first')) return answers
+        return answers.map((answer, i) =>
+          i < 4 ? { status: 'rejected' as const, reason: new Error(`place ${i} is away`) } : answer,
+        )
+      },
+    })
+    const onError = (error: unknown) => reported.push(error)
+    const from = new Locks(failing, { name: 'q', maxTtlMs: 10_000, onError })
+    expect(await tried('a', from)).toMatchObject({ reason: 'quarantined', retryAfterMs: 10_000 })
+    expect(reported).toMatchObject([{ message: 'place 3 is away' }])
+  })
+
+  it('is asked about by another where whoever asked is gone, and is in quarantine if it had told', async () => {
+    const port = redis.connect()
+    for (const [resource, told] of [
+      ['a', false],
+      ['b', true],
+    ] as const) {
+      const stopped = portWith(port, {
+        pipeline: async (...args: Parameters<RedisPort['pipeline']>) => {
+          if (isOf(args, 'lock/first') && !told) throw new Error('it stopped here')
+          const answers = await port.pipeline(...args)
+          if (isOf(args, 'lock/first')) throw new Error('it stopped there')
+          return answers
+        },
+        call: async (...args: Parameters<RedisPort['call']>) => {
+          const [call] = args
+          if ('script' in call && call.args.at(-1) === 0) throw new Error('it stopped')
+          return await port.call(...args)
+        },
+      })
+      const gone = new Locks(stopped, { name: 'q', maxTtlMs: 10_000, onError: () => {} })
+      expect(await tried(resource, gone)).toMatchObject({ reason: 'unavailable' })
+      clock.advance(1000)
+      expect(await tried(resource)).toMatchObject(told ? { reason: 'quarantined' } : { acquired: true })
+    }
+  })
+})
+
 describe('the longest time of a lock', () => {
   it('is the largest that any process has set, though it be gone', async () => {
     const longer = new Locks(redis.connect(), { name: 'q', maxTtlMs: 25_000 })
@@ -189,7 +275,7 @@ it('the longest time is looked at once, and again after each loss that there may
   let looks = 0
   const counting = portWith(port, {
     pipeline: async (...asked: Parameters<RedisPort['pipeline']>) => {
-      looks++
+      if (isOf(asked, 'lock/raise')) looks++
       return await port.pipeline(...asked)
     },
   })

@@ -28,6 +28,7 @@ import { connect } from '../../../src/ioredis/index.js'
 import acquireLock from '../../../src/lock/acquire.lua.js'
 import extendLock from '../../../src/lock/extend.lua.js'
 import fencedSet from '../../../src/lock/fenced-set.lua.js'
+import firstLock from '../../../src/lock/first.lua.js'
 import lookAtLock from '../../../src/lock/look.lua.js'
 import finishOnce from '../../../src/lock/once/finish.lua.js'
 import forgetOnce from '../../../src/lock/once/forget.lua.js'
@@ -256,7 +257,21 @@ const PATTERNS: Readonly<
     [expireNext, [token, ms]],
   ],
   lock: [
-    [acquireLock, [owner, ms, fc.constant(0), orNone, orNone, fc.constantFrom('', 'me'), orNone, ms, orNone]],
+    [
+      acquireLock,
+      [
+        owner,
+        ms,
+        fc.constant(0),
+        orNone,
+        orNone,
+        fc.constantFrom('', 'me'),
+        orNone,
+        ms,
+        orNone,
+        fc.constant(''),
+      ],
+    ],
     [extendLock, [owner, ms, ms]],
     [ratchetLock, [owner, fc.integer({ min: START_US - 20_000, max: START_US + 900_000 })]],
     [releaseLock, [owner]],
@@ -280,6 +295,7 @@ const PATTERNS: Readonly<
         orNone,
         ms,
         orNone,
+        fc.constant(''),
       ],
     ],
     [extendPermits, [owner, ms, ms]],
@@ -315,6 +331,7 @@ const PATTERNS: Readonly<
     [openJournal, [rowLayout]],
     [remainderOfRows, []],
   ],
+  'lock-slots': [[firstLock, [fc.constantFrom(0, 1, 7, 8, 300)]]],
   settings: [
     [
       resettle,

@@ -3,9 +3,10 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '1682d2a160f6418918ff72588bc38ae86adf9b14',
+sha1: '2d612f32d79bbd96ed1a3611f39fb7855a4d5d53',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
+let ASKING_MS: lua.Value = 1000
 let longest: lua.Value = lua.index(ARGV, 1)
 let least: lua.Value = lua.index(ARGV, 2)
 let clock: lua.Value = lua.index(ARGV, 3)
@@ -13,10 +14,25 @@ let looked: lua.Value = lua.index(ARGV, 4)
 let looked_ms: lua.Value = lua.index(ARGV, 5)
 let last: lua.Value = lua.index(ARGV, 6)
 let epoch: lua.Value = lua.index(ARGV, 7)
+let caller: lua.Value = lua.index(ARGV, 8)
+let first: lua.Value = lua.index(ARGV, 9)
 if (lua.yes(lua.gt(longest, 0))) {
 let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p", "c")
 last = lua.max(last, lua.or(lua.tonumber(lua.index(mark, 1)), () => 0))
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
+if ((!lua.yes(lua.index(mark, 2)) && lua.yes(!lua.eq(first, "-")))) {
+let asking: lua.Value = lua.or(redis.call("HGET", lua.index(KEYS, 1), "f"), () => "")
+let mine: lua.Value = lua.eq(lua.sub(asking, 1, lua.len(caller)), caller)
+let age: lua.Value = (lua.num(now) - lua.num(lua.or(lua.tonumber(lua.sub(asking, (lua.num(lua.len(caller)) + 1))), () => 0)))
+if (((!lua.yes(mine) && lua.yes(lua.ge(age, 0))) && lua.yes(lua.lt(age, ASKING_MS)))) {
+return [-3, ""]
+}
+if ((!lua.yes(mine) || lua.yes(lua.eq(first, "")))) {
+redis.call("HDEL", lua.index(KEYS, 1), "w")
+redis.call("HSET", lua.index(KEYS, 1), "f", lua.concat(caller, lua.format("%.0f", now)))
+return [-2, ""]
+}
+}
 let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
 longest = lua.max(longest, known)
 let replication: lua.Value = redis.call("INFO", "replication")
@@ -37,7 +53,7 @@ const all: lua.Value[] = [now, epoch]
 since = all[0]
 told = all[1]
 }
-if (((!lua.yes(lua.index(mark, 2)) && lua.yes(never)) && lua.yes(lua.eq(epoch, 0)))) {
+if ((((!lua.yes(lua.index(mark, 2)) && lua.yes(!lua.eq(first, "0"))) && lua.yes(never)) && lua.yes(lua.eq(epoch, 0)))) {
 let up: lua.Value = (lua.num(lua.find(server, "uptime_in_seconds:", 1, true)[0]) + 18)
 let uptime: lua.Value = lua.tonumber(lua.sub(server, up, (lua.num(lua.find(server, "\r", up, true)[0]) - 1)))
 if (lua.yes(lua.gt((lua.num((lua.num(uptime) - 1)) * 1000), longest))) {
@@ -48,7 +64,7 @@ since = (lua.num(now) - lua.num((lua.num((lua.num(uptime) - 1)) * 1000)))
 known = 0
 }
 if (lua.yes(lua.lt(known, longest))) {
-redis.call("HDEL", lua.index(KEYS, 1), "w")
+redis.call("HDEL", lua.index(KEYS, 1), "f")
 redis.call("HSET", lua.index(KEYS, 1), "r", reign, "p", run, "s", lua.format("%.0f", since), "m", longest, "c", told)
 }
 if ((lua.yes(!lua.eq(looked, reign)) || lua.yes(lua.lt(looked_ms, since)))) {
@@ -129,12 +145,15 @@ return lua.table([1, lua.format("%.0f", last$2), (lua.num(ends) - lua.num(now$2)
 let looked$2: lua.Value = lua.index(redis.ARGV, 7)
 let looked_ms$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 8))
 let epoch$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 9))
-let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, looked$2, looked_ms$2, last$2, epoch$2])])]
+let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, looked$2, looked_ms$2, last$2, epoch$2, owner, lua.index(redis.ARGV, 10)])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$2])
 }
-if (lua.yes(lua.lt(forgetful_ms, 0))) {
+if (lua.yes(lua.eq(forgetful_ms, -1))) {
 return lua.table([-4, token, now$2])
+}
+if (lua.yes(lua.lt(forgetful_ms, 0))) {
+return lua.table([-5, (3 + lua.num(forgetful_ms)), now$2])
 }
 let before: lua.Value = line
 let told$2: lua.Value = ""
