@@ -13,7 +13,7 @@ import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
 import { type Clocks, pause } from './deadline.js'
 import { checkEpoch, epochOf } from './epoch.js'
 import { LOOK_MS } from './looks.js'
-import { markerOf } from './markers.js'
+import { Markers } from './markers.js'
 import type { OneSlotOptions } from './one-slot.js'
 import * as scripts from './scripts.js'
 import { ServerClock } from './server-clock.js'
@@ -62,7 +62,7 @@ interface Attempt {
  */
 export class Quorum implements Authority {
   readonly #voters: Voters
-  readonly #namespace: string
+  readonly #markers: Markers
   readonly #clocks: Clocks
   readonly #options: QuorumOptions
   /** Those that are not answered by all, by owner. */
@@ -73,7 +73,7 @@ export class Quorum implements Authority {
   /** @throws ConfigurationError too few nodes, one twice, or of different namespaces */
   constructor(ports: readonly RedisPort[], clocks: Clocks, options: QuorumOptions) {
     this.#voters = new Voters(ports, clocks, options)
-    this.#namespace = ports[0]?.namespace ?? ''
+    this.#markers = new Markers(ports[0]?.namespace ?? '')
     this.#clocks = clocks
     this.#options = options
   }
@@ -183,7 +183,7 @@ export class Quorum implements Authority {
   }
 
   #markerOf(key: Key): Key {
-    return this.#options.quarantine ? markerOf(this.#namespace, slotOf(key)) : key
+    return this.#options.quarantine ? this.#markers.of(slotOf(key)) : key
   }
 
   /** The answer, or `late` once a node has had its time. */

@@ -238,19 +238,25 @@ describe('a primary that was replaced, and is a primary again without having bee
 })
 
 describe('a slot that comes back to a primary that had it before', () => {
+  /** Of which a lock was given by `once`, and who is to have it between. */
+  const lent = async () => {
+    const [resource] = pair()
+    await (await granted(resource)).release()
+    const { from: once, to } = others(resource)
+    const taker = port.topology().nodes.find(({ host, port: at }) => `${host}:${at}` === to)
+    expect.assert(once !== undefined && taker !== undefined)
+    return { resource, slot: slotFor(resource), once, taker }
+  }
+
   it('is not given from there as if that one knew what others have given between', {
     timeout: 60_000,
   }, async () => {
-    const [resource] = pair()
-    await (await granted(resource)).release()
-    const slot = slotFor(resource)
-    const { from: once, to } = others(resource)
-    const taker = port.topology().nodes.find(({ host, port: at }) => `${host}:${at}` === to)
-    const [heir] = port.topology().replicasOf(taker?.id ?? '')
-    expect.assert(once !== undefined && taker !== undefined && heir !== undefined)
+    const { resource, slot, once, taker } = await lent()
+    const [heir] = port.topology().replicasOf(taker.id)
+    expect.assert(heir !== undefined)
     await moveSlots({
       ...options,
-      to,
+      to: taker.id,
       slots: [[slot, slot]],
       // Its replica has the marker as it came, and nothing of what is written from then on.
       afterLosslessMove: async (slots, node, from) => {
@@ -285,14 +291,9 @@ describe('a slot that comes back to a primary that had it before', () => {
   it('is not given from there either where others have begun the move, and its marker was there before we went on', {
     timeout: 60_000,
   }, async () => {
-    const [resource] = pair()
-    await (await granted(resource)).release()
-    const slot = slotFor(resource)
-    const { from: once, to } = others(resource)
-    const taker = port.topology().nodes.find(({ host, port: at }) => `${host}:${at}` === to)
-    expect.assert(once !== undefined && taker !== undefined)
+    const { resource, slot, once, taker } = await lent()
     // Nobody asks for a lock meanwhile: what the marker says there is from before.
-    await moveSlots({ ...options, to, slots: [[slot, slot]] })
+    await moveSlots({ ...options, to: taker.id, slots: [[slot, slot]] })
     await port.onNode(once.id, ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', taker.id])
     await port.onNode(taker.id, ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', once.id])
     const keys = (await port.onNode(taker.id, ['CLUSTER', 'GETKEYSINSLOT', slot, 9])) as string[]
