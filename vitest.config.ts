@@ -17,6 +17,10 @@ const WAITING = { maxWorkers: 3 }
  */
 const WATCHING = { maxWorkers: 1, isolate: false }
 
+/** Of those, files that mostly wait until servers have agreed on who is gone, and ask of no moment when it is. */
+const FAILOVERS =
+  '{doctor,lock-forgotten,lock-sentinels,migration,ratelimit-clock,scaling,sentinel,takeover}.test.ts'
+
 /** Groups run one after the other, the cheap ones first. All of a group have the same number of workers. */
 const project = (name: string, include: string, order: number, more: object = {}) => ({
   ...source,
@@ -83,15 +87,20 @@ export default defineConfig({
         ...WAITING,
       }),
       project('faults', 'packages/slotwise/test/faults/**/*.test.ts', 3, {
+        exclude: [`**/${FAILOVERS}`],
         testTimeout: 60_000,
         ...WATCHING,
       }),
-      project('deploy', 'deploy/test/**/*.test.ts', 4, { testTimeout: 60_000, maxWorkers: 2 }),
-      project('package', 'packages/slotwise/test/package/**/*.test.ts', 4, {
+      project('failovers', `packages/slotwise/test/faults/${FAILOVERS}`, 4, {
+        testTimeout: 60_000,
+        maxWorkers: 3,
+      }),
+      project('deploy', 'deploy/test/**/*.test.ts', 5, { testTimeout: 60_000, maxWorkers: 2 }),
+      project('package', 'packages/slotwise/test/package/**/*.test.ts', 5, {
         testTimeout: 60_000,
         maxWorkers: 2,
       }),
-      project('start', 'test/start/**/*.test.ts', 4, { testTimeout: 180_000, maxWorkers: 2 }),
+      project('start', 'test/start/**/*.test.ts', 5, { testTimeout: 180_000, maxWorkers: 2 }),
     ],
   },
 })
