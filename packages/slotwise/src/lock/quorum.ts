@@ -43,7 +43,10 @@ type Vote =
     }
 
 type Refused = Exclude<Vote, { kind: 'held' }>
-type Counted = Vote & { readonly node: number }
+interface Counted<V = Vote> {
+  readonly node: number
+  readonly vote: V
+}
 
 /** A request while some have not answered it. */
 interface Attempt {
@@ -85,30 +88,31 @@ export class Quorum implements Authority {
   async acquire(ask: Ask, { signal, deadlineMs = ask.ttlMs }: CallOptions): Promise<Answer> {
     const attempt: Attempt = { ask, answers: [], isOver: false, freed: [] }
     const answers = this.#askAll(attempt, deadlineMs)
-    const votes = answers.map((answer) => this.#inTime<Vote>(answer, ask, LATE))
+    const votes = this.#inTime<Vote>(answers, ask, LATE)
     const counted: Counted[] = []
     const isGranted = await this.#decided(
-      votes.map(async (vote, node) => {
-        counted.push({ ...(await vote), node })
-        return (await vote).kind === 'held'
+      votes.map(async (given, node) => {
+        const vote = await given
+        counted.push({ node, vote })
+        return vote.kind === 'held'
       }),
       signal,
     )
-    const granted = counted.flatMap((one) => (one.kind === 'held' ? [one] : []))
+    const granted = counted.flatMap(({ vote }) => (vote.kind === 'held' ? [vote] : []))
     const token = granted.reduce((largest, one) => (one.token > largest ? one.token : largest), 0n)
     this.#seen = Math.max(this.#seen, Number(token))
-    const isAgreed = isGranted && (await this.#agree(attempt, answers, token, signal))
-    const refused = counted.flatMap((one) => (one.kind === 'held' ? [] : [one]))
-    const rounds =
-      !isGranted || granted.filter((one) => one.token === token).length >= this.#voters.quorum ? 1 : 2
+    const isOneRound =
+      !isGranted || granted.filter((one) => one.token === token).length >= this.#voters.quorum
+    const isAgreed = isGranted && (await this.#agree(attempt, answers, token, { isOneRound, signal }))
     // Who hangs is to be seen, though it be decided without it.
-    void Promise.all(votes).then((all) => this.#tell(all, rounds))
+    void Promise.all(votes).then((all) => this.#tell(all, isOneRound ? 1 : 2))
     if (isAgreed) {
-      const longestFirst = granted.map(({ remainingMs }) => remainingMs).toSorted((a, b) => b - a)
+      const longestFirst = granted.map(({ remainingMs }) => remainingMs).toSorted((one, two) => two - one)
       return { kind: 'held', token, remainingMs: longestFirst[this.#voters.quorum - 1] ?? 0 }
     }
     this.#giveBack(attempt)
     signal?.throwIfAborted()
+    const refused = counted.flatMap(({ node, vote }) => (vote.kind === 'held' ? [] : [{ node, vote }]))
     return this.#refusal(ask.key, refused, isGranted)
   }
 
@@ -186,21 +190,30 @@ export class Quorum implements Authority {
     return this.#options.quarantine ? this.#markers.of(slotOf(key)) : key
   }
 
-  /** The answer, or `late` once a node has had its time. */
-  #inTime<R>(answer: Promise<R>, { ttlMs }: Ask, late: R): Promise<R> {
+  /** The answers, or `late` of nodes that have had their time. */
+  #inTime<R>(answers: readonly Promise<R>[], { ttlMs }: Ask, late: R): readonly Promise<R>[] {
     const { nodeTimeoutMs } = this.#options
     const ms =
       nodeTimeoutMs ?? Math.min(ANSWER_MS.most, Math.max(ttlMs / 20, Math.min(ANSWER_MS.enough, ttlMs / 3)))
-    return new Promise((resolve) => {
-      const cancel = this.#clocks.after(Math.ceil(ms), () => {
-        // Where this process stood still the answer lies in the socket, and is looked at first.
-        setImmediate(() => resolve(late))
-      })
-      void answer.then((one) => {
-        cancel()
-        resolve(one)
+    const ends: ((one: R) => void)[] = []
+    // One timer for all: to set and to clear one costs more than to count a vote.
+    const cancel = this.#clocks.after(Math.ceil(ms), () => {
+      // Where this process stood still the answers lie in the sockets, and are looked at first.
+      setImmediate(() => {
+        for (const end of ends) end(late)
       })
     })
+    let left = answers.length
+    return answers.map(
+      (answer) =>
+        new Promise((resolve) => {
+          ends.push(resolve)
+          void answer.then((one) => {
+            if (--left === 0) cancel()
+            resolve(one)
+          })
+        }),
+    )
   }
 
   /** Whether a majority says yes; `false` as soon as the caller has given up. */
@@ -218,30 +231,27 @@ export class Quorum implements Authority {
 
   /**
    * Whether a majority has this token or a larger one: who meets it gets a larger one. Those that gave a smaller one are told,
-   * also those whose answer comes late.
+   * also those whose answer comes late; after one round the majority has it, and nobody waits for them.
    */
-  #agree(
+  async #agree(
     attempt: Attempt,
     answers: readonly Promise<Vote>[],
     token: bigint,
-    signal: AbortSignal | undefined,
+    { isOneRound, signal }: { readonly isOneRound: boolean; readonly signal: AbortSignal | undefined },
   ): Promise<boolean> {
     const { key, owner } = attempt.ask
     const raised = this.#voters.all.map(async ({ port }, i) => {
-      const vote = await answers[i]
+      const vote = attempt.answers[i] ?? (await answers[i])
       if (attempt.isOver || vote?.kind !== 'held') return false
       if (vote.token >= token) return true
       const keys = { lock: key, marker: this.#markerOf(key) }
-      return (await scripts.ratchet.run(port, keys, { owner, token }, { deadlineMs: LOOK_MS })) === 'done'
+      try {
+        return (await scripts.ratchet.run(port, keys, { owner, token }, { deadlineMs: LOOK_MS })) === 'done'
+      } catch {
+        return false
+      }
     })
-    const inTime = raised.map((one) =>
-      this.#inTime(
-        one.catch(() => false),
-        attempt.ask,
-        false,
-      ),
-    )
-    return this.#decided(inTime, signal)
+    return isOneRound || (await this.#decided(this.#inTime(raised, attempt.ask, false), signal))
   }
 
   /** Frees it wherever it may be held; of nodes that have not answered yet once more when they have. */
@@ -265,15 +275,16 @@ export class Quorum implements Authority {
       debts.add(key, owner, forMs, { isUnsure })
   }
 
-  #refusal(key: Key, refused: readonly (Refused & { node: number })[], isGranted: boolean): Answer {
+  #refusal(key: Key, refused: readonly Counted<Refused>[], isGranted: boolean): Answer {
     const spared = this.#voters.all.length - this.#voters.quorum
-    const busy = refused.filter(({ kind }) => kind === 'busy')
-    const quarantined = refused.filter(({ kind }) => kind === 'quarantined')
+    const saying = (kind: Refused['kind']) =>
+      refused.flatMap(({ vote }) => (vote.kind === kind ? [vote] : []))
+    const [busy, quarantined] = [saying('busy'), saying('quarantined')]
     const away = refused.length - busy.length - quarantined.length
     if (isGranted || away > spared)
       throw new LockUnavailableError(named(key), {
-        cause: refused.find(({ cause }) => cause !== undefined)?.cause,
-        nodes: refused.map(({ node, kind, cause }) => this.#refusalOf(node, key, kind, cause)),
+        cause: refused.find(({ vote }) => vote.cause !== undefined)?.vote.cause,
+        nodes: refused.map(({ node, vote }) => this.#refusalOf(node, key, vote.kind, vote.cause)),
       })
     const remainingMs = (blocked: readonly Refused[], others: number) =>
       freeAfter(
