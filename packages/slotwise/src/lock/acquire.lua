@@ -22,7 +22,7 @@
 -- @arg looked_ms   see marker.part.lua
 -- @arg epoch       see marker.part.lua
 -- @arg first       see marker.part.lua
--- @return {1, token, ms, now} held | {2, result} it is done | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first | {-5, 1, now} ask others first | {-5, 0, now} somebody is asking them
+-- @return {1, token, ms, now} held, and 1 more where others are to be told that the slot has locks | {2, result} it is done | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first | {-5, reign, now} ask others whether the slot had locks first
 -- include: marker.part.lua
 -- include: put.part.lua
 local CLAIM_MS = 1000
@@ -61,10 +61,10 @@ if live and holder == owner and state == 'h' then
 end
 
 local looked, looked_ms, epoch = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
-local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, looked, looked_ms, last, epoch, owner, ARGV[10] })
+local forgetful_ms, token, untold = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, looked, looked_ms, last, epoch, ARGV[10] })
 if forgetful_ms > 0 then return { -2, forgetful_ms, now } end
 if forgetful_ms == -1 then return { -4, token, now } end
-if forgetful_ms < 0 then return { -5, 3 + forgetful_ms, now } end
+if forgetful_ms < 0 then return { -5, token, now } end
 
 local before = line
 local told = ''
@@ -115,4 +115,5 @@ if line ~= '' then keep = math.max(keep, redis.call('PTTL', KEYS[1])) end
 local head = owner .. string.format('%013.0f', now + ttl) .. string.sub('000000000000000' .. token, -16) .. 'h' .. keeping
 put({ KEYS[1] }, { head .. string.format('%04d', #ARGV[6]) .. ARGV[6] .. line, keep })
 if KEYS[1] ~= KEYS[2] then redis.call('HSET', KEYS[2], 'h', token) end
+if untold then return { 1, token, ttl, now, 1 } end
 return { 1, token, ttl, now }

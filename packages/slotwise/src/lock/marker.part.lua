@@ -1,8 +1,8 @@
 -- What the marker of a slot, one for all locks of it, says to whoever wants one: for how long none is given, and the next token.
 --
 -- The marker is a hash: h the largest token, r the reign of the primary that knows of all grants, p the run of its process, s since
--- when, m the longest time that anybody may hold a lock, c the largest epoch of sentinels that was told in that reign; until there is
--- any of them f, who is finding out whether the slot ever had a lock, and since when.
+-- when, m the longest time that anybody may hold a lock, c the largest epoch of sentinels that was told in that reign, n when others
+-- were told last that the slot has locks.
 -- A reign is what replication calls a history of writes: every start and every promotion of a primary begins one. Whoever is in
 -- another than the marker names may have forgotten grants: it gives none until those are over, and notes when it has seen that
 -- first. For how long, only who has looked since can say: another process may have raised the longest time after this one had
@@ -11,8 +11,8 @@
 -- grows, and counts as another reign. Whoever tells a smaller one has not heard yet, and changes nothing. A marker of an earlier
 -- version has none, which is less than any failover: whether there has been one since, nobody can tell. With another reign the epoch
 -- is what is told then, though it be smaller: new sentinels count from 0.
--- A slot without a marker never had a lock, or it is forgotten: other servers know, whom a caller asks (see first.lua). One at a time, since
--- asking them is telling them; whoever is not done within a second is overtaken, and then the slot counts as one that had locks.
+-- A slot without a marker never had a lock, or it is forgotten: others know, who were told once there was one, and whom a caller asks
+-- before. Its answer counts in the reign that it was sent to ask in.
 --
 -- @key marker
 -- @arg longest_ms  how long any lock may be held without being extended; 0 gives locks after a restart too
@@ -22,34 +22,25 @@
 -- @arg looked_ms   the server's clock then
 -- @arg last        the largest token that the record of what is asked for keeps; 0 for none
 -- @arg epoch       which failover made the server the primary, as sentinels count them; 0 for none, and where none watch
--- @arg caller      whoever wants one
--- @arg first       1 others say to the caller that the slot never had a lock | 0 they do not | empty: they have not been asked | - they are not
--- @return ms for which no lock is given; 0 for none, -1 until the longest time has been looked at, -2 until others have been asked, -3
---   while somebody else asks them; the next token, or the reign
-local ASKING_MS = 1000
+-- @arg first       the reign in which others said that the slot never had a lock | 0 they do not | empty: they have not been asked | - nobody is
+-- @return ms for which no lock is given; 0 for none, -1 until the longest time has been looked at, -2 until others have been asked; the
+--   next token, or the reign; whether others are to be told
+local TOLD_MS = 3600000
 local longest, least, clock, looked, looked_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local last, epoch, caller, first = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local last, epoch, first, untold = ARGV[6], ARGV[7], ARGV[8], false
 
 if longest > 0 then
-  local mark = redis.call('HMGET', KEYS[1], 'h', 'r', 's', 'm', 'p', 'c')
+  local mark = redis.call('HMGET', KEYS[1], 'h', 'r', 's', 'm', 'p', 'c', 'n')
   last = math.max(last, tonumber(mark[1]) or 0)
   local now = math.floor(clock / 1000)
-  if not mark[2] and first ~= '-' then
-    local asking = redis.call('HGET', KEYS[1], 'f') or ''
-    local mine = string.sub(asking, 1, #caller) == caller
-    local age = now - (tonumber(string.sub(asking, #caller + 1)) or 0)
-    if not mine and age >= 0 and age < ASKING_MS then return -3, '' end
-    if not mine or first == '' then
-      redis.call('HDEL', KEYS[1], 'w')
-      redis.call('HSET', KEYS[1], 'f', caller .. string.format('%.0f', now))
-      return -2, ''
-    end
-  end
   local known = tonumber(mark[4]) or 0
   longest = math.max(longest, known)
   local replication = redis.call('INFO', 'replication')
   local at = string.find(replication, 'master_replid:', 1, true)
   local reign = string.sub(replication, at + 14, at + 53)
+  if not mark[2] and first ~= '0' and first ~= '-' and first ~= reign then return -2, reign end
+  -- They may have forgotten it meanwhile.
+  untold = first ~= '-' and math.abs(now - (tonumber(mark[7]) or 0)) > TOLD_MS
   local since, run, told = tonumber(mark[3]) or 0, mark[5] or '', tonumber(mark[6]) or 0
   if mark[2] ~= reign or since > now or epoch > told then
     local server = redis.call('INFO', 'server')
@@ -71,8 +62,8 @@ if longest > 0 then
     known = 0
   end
   if known < longest then
-    -- A server whose memory is full lets a script go on that has begun with what needs none.
-    redis.call('HDEL', KEYS[1], 'f')
+    -- Others are told anew; and a server whose memory is full lets a script go on that has begun with what needs none.
+    redis.call('HDEL', KEYS[1], 'n')
     redis.call('HSET', KEYS[1], 'r', reign, 'p', run, 's', string.format('%.0f', since), 'm', longest, 'c', told)
   end
   if looked ~= reign or looked_ms < since then return -1, reign end
@@ -86,4 +77,4 @@ if least > 0 then
   clock = math.min(least, clock + ahead)
 end
 -- tostring would keep 14 of its 16 digits.
-return 0, string.format('%.0f', math.max(last + 1, clock))
+return 0, string.format('%.0f', math.max(last + 1, clock)), untold

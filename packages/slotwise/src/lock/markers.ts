@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../errors.js'
+import { ConfigurationError, ReplyError } from '../errors.js'
 import { type Key, keyOf, readKey } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import { type Lineage, type Reigning, readLineage, reigning } from '../redis/lineage.js'
@@ -71,62 +71,99 @@ export async function raisedTo(
 ): Promise<number | undefined> {
   const space = { namespace: port.namespace, pattern: 'lock-marker', name: 'longest' }
   const args = { name: knownAs, ms: quarantine ? longestMs : 0 }
-  const call = (tag: string) => scripts.raise.call({ longest: keyOf(space, tag) }, args)
-  const answers = await atPlaces(port, call, options)
-  const known = answers.known.map(scripts.raise.decode)
+  const calls = PLACES.map((slot) => scripts.raise.call({ longest: keyOf(space, tagOf(slot)) }, args))
+  let failure: unknown
+  const answers = await port.pipeline(calls, options).catch((error: unknown) => {
+    failure = error
+    return []
+  })
+  const known: number[] = []
+  for (const answer of answers) {
+    if (answer.status === 'fulfilled') known.push(scripts.raise.decode(answer.value))
+    else failure = answer.reason
+  }
   if (known.includes(-1)) {
     throw new ConfigurationError(
       `${knownAs} is used ${quarantine ? 'without' : 'with'} a quarantine elsewhere, or was: what has another setting needs another name`,
     )
   }
   // Without a quarantine nothing hangs on it but that somebody is told of another setting.
-  if (known.length === 0 && quarantine) report(answers.failure)
+  if (known.length === 0 && quarantine) report(failure)
   return known.length === 0 ? undefined : Math.max(longestMs, ...known)
 }
 
+/** Which slots of a namespace ever had a lock, a bit for each, at one of the places. */
+const slotsAt = (port: RedisPort, place: number): Key =>
+  keyOf({ namespace: port.namespace, pattern: 'lock-marker', name: 'slots' }, tagOf(place))
+
 /**
- * Whether most of those places say that a slot never had a lock of the namespace. They are told that it has one now, so none
- * says so twice: not after the server of the slot was started empty, nor when another has got the slot without what was in it. Who does not
- * answer does not say so.
+ * Whether others say that a slot never had a lock of the namespace, which they are told once it has: places on other primaries, where
+ * there are any. One that says it had is believed; otherwise half of them are enough, and once the time is over whoever has answered.
+ *
+ * @throws ConfigurationError nobody may be asked
  */
-export async function isFirst(
-  port: RedisPort,
-  slot: number,
-  report: (error: unknown) => void,
-  options: CallOptions,
-): Promise<boolean> {
-  const space = { namespace: port.namespace, pattern: 'lock-marker', name: 'slots' }
-  const answers = await atPlaces(
-    port,
-    (tag) => scripts.first.call({ slots: keyOf(space, tag) }, { slot }),
-    options,
-  )
-  const said = answers.known.map(scripts.first.decode)
-  if (said.includes(1)) return false
-  const isKnown = said.length > PLACES.length / 2
-  if (!isKnown) report(answers.failure)
-  return isKnown
+export async function neverHadLocks(port: RedisPort, slot: number, withinMs: number): Promise<boolean> {
+  const ownerOf = (one: number) => port.topology().ownerOf(one)?.id
+  const elsewhere = PLACES.filter((place) => ownerOf(place) !== ownerOf(slot))
+  const asked = elsewhere.length === 0 ? PLACES : elsewhere
+  return await new Promise((resolve, reject) => {
+    let never = 0
+    let left = asked.length
+    let refusal: ReplyError | undefined
+    const ask = async (place: number) => {
+      const key = slotsAt(port, place)
+      try {
+        const bit = await port.call(
+          { key, command: ['GETBIT', key, slot], repeat: 'safe' },
+          { deadlineMs: withinMs },
+        )
+        if (bit === 1) resolve(false)
+        else if (++never >= asked.length / 2) resolve(true)
+      } catch (error) {
+        if (isForbidden(error)) refusal = error
+      }
+      if (--left > 0) return
+      if (never === 0 && refusal !== undefined) reject(forbidden(refusal))
+      else resolve(never > 0)
+    }
+    for (const place of asked) void ask(place)
+  })
 }
 
-/** What a script answers at the places that answer, and why others do not. */
-async function atPlaces(
+/**
+ * Tells all places that a slot has locks, and its marker that they have been told. Harmless to repeat; whether all have heard it.
+ *
+ * @throws ConfigurationError nobody may tell them
+ */
+export async function tellOfLocks(
   port: RedisPort,
-  callAt: (tag: string) => ScriptCall,
+  { slot, marker, nowMs }: { readonly slot: number; readonly marker: Key; readonly nowMs: number },
   options: CallOptions,
-): Promise<{ readonly known: readonly Reply[]; readonly failure: unknown }> {
-  const known: Reply[] = []
-  let failure: unknown
-  const calls = PLACES.map((place) => callAt(tagOf(place)))
-  const answers = await port.pipeline(calls, options).catch((error: unknown) => {
-    failure = error
-    return []
-  })
+): Promise<boolean> {
+  const answers = await port.pipeline(
+    PLACES.map((place) => {
+      const key = slotsAt(port, place)
+      return { key, command: ['SETBIT', key, slot, 1], repeat: 'safe' } as const
+    }),
+    options,
+  )
   for (const answer of answers) {
-    if (answer.status === 'fulfilled') known.push(answer.value)
-    else failure = answer.reason
+    if (answer.status === 'fulfilled') continue
+    if (isForbidden(answer.reason)) throw forbidden(answer.reason)
+    return false
   }
-  return { known, failure }
+  await port.call({ key: marker, command: ['HSET', marker, 'n', nowMs], repeat: 'safe' }, options)
+  return true
 }
+
+const isForbidden = (error: unknown): error is ReplyError =>
+  error instanceof ReplyError && error.replyCode === 'NOPERM'
+
+const forbidden = (cause: ReplyError) =>
+  new ConfigurationError(
+    'which slots have locks cannot be kept on other servers, by which one that forgot them is known; allow the user of the locks +getbit and +setbit',
+    { cause },
+  )
 
 /** A slot of a large cluster has some thousand keys; one that has more does not keep a node busy, and the others tell. */
 const MOST_KEYS = 20_000

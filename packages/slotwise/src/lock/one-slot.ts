@@ -6,12 +6,12 @@ import type { RedisPort } from '../redis/port.js'
 import { Readiness } from '../redis/readiness.js'
 import { slotOf } from '../slots.js'
 import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
-import { type Clocks, pause } from './deadline.js'
+import type { Clocks } from './deadline.js'
 import { checkEpoch, epochOf } from './epoch.js'
 import { type Reigns, reignsOf } from './independence.js'
 import { Line } from './line.js'
 import { LOOK_MS, Looks } from './looks.js'
-import { isFirst, Markers, raisedTo } from './markers.js'
+import { Markers, neverHadLocks, raisedTo, tellOfLocks } from './markers.js'
 import { type LocksOptions, reporter } from './options.js'
 import { checkedLongest } from './requests.js'
 import * as scripts from './scripts.js'
@@ -32,15 +32,18 @@ export interface OneSlotOptions {
 
 const NONE: Reigns = new Map()
 /** A server that changes its mind so often meanwhile is asked another time. */
-const MOST_LOOKS = 3
-/** It takes others a round trip or two. */
-const MOST_PAUSE_MS = 50
+const MOST_LOOKS = 4
+/** Others have so much of the time of a request to say whether a slot ever had locks: one that hangs must not keep it from being given. */
+const OTHERS_MS = { share: 1 / 4, most: 100 }
+/** Those of whom some have not heard that a slot has locks are told again so much later. */
+const AGAIN_MS = 10_000
 
 /** What a server is told by whoever asks. */
 interface Told {
   readonly slot: number
   readonly epoch: number
-  readonly first: scripts.First
+  /** In which reign others said that the slot never had locks; 0 that it had, '' where they have not been asked. */
+  readonly first: string | 0
 }
 
 /** Locks in one slot of a cluster: its primary gives them. */
@@ -57,6 +60,8 @@ export class OneSlot implements Authority {
   #longestMs: number
   /** By primary: in which it was known to be before that was looked at last. */
   readonly #reigns = new Map<string, scripts.Heard>()
+  /** Slots of which others are being told that they have locks, or have been a moment ago. */
+  readonly #telling = new Set<number>()
 
   constructor(port: RedisPort, clocks: Clocks, options: OneSlotOptions) {
     this.#port = port
@@ -110,6 +115,7 @@ export class OneSlot implements Authority {
     let answer = await this.#ask(ask, { slot, epoch, first: '' }, this.#reigns.get(owner), options)
     if (answer.kind === 'unseen' || answer.kind === 'unknown')
       answer = await this.#askAgain(ask, { slot, epoch, owner }, answer, options)
+    if (answer.kind === 'held' && !answer.isTold) void this.#tell(slot, answer.nowMs)
     if (answer.kind === 'held' && quarantine) checkEpoch(this.#port, slot, epoch)
     // Tokens that grow after a loss take clocks that agree: a server's that cannot be believed is not believed once.
     const wrong =
@@ -125,27 +131,37 @@ export class OneSlot implements Authority {
     said: scripts.Unanswered,
     options: CallOptions,
   ): Promise<scripts.Granted | scripts.Answered> {
-    const untilMs = this.#clocks.monotonicMs() + (options.deadlineMs ?? LOOK_MS)
     let heard = this.#reigns.get(owner)
-    let first: scripts.First = ''
-    for (let looks = 0, waits = 0; ; ) {
+    let first: string | 0 = ''
+    for (let looks = 0; looks < MOST_LOOKS; looks++) {
       if (said.kind === 'unseen') {
-        if (looks++ === MOST_LOOKS) throw new RedisUnavailableError('the server changes while it is asked')
         // Another process may have raised the longest time since this one looked, and the server have forgotten its locks.
         await this.#looks.anew()
         heard = said
         this.#reigns.set(owner, said)
-      } else if (said.isAsking) {
-        first = (await isFirst(this.#port, slot, this.#options.report, options)) ? 1 : 0
       } else {
-        if (this.#clocks.monotonicMs() > untilMs)
-          throw new RedisUnavailableError('somebody else finds out whether its slot ever had a lock')
-        await pause(this.#clocks, Math.min(2 ** waits++, MOST_PAUSE_MS), options.signal)
+        const withinMs = Math.min(OTHERS_MS.most, OTHERS_MS.share * (options.deadlineMs ?? LOOK_MS))
+        first = (await neverHadLocks(this.#port, slot, Math.ceil(withinMs))) ? said.reign : 0
       }
       const answer = await this.#ask(ask, { slot, epoch, first }, heard, options)
       if (answer.kind !== 'unseen' && answer.kind !== 'unknown') return answer
       said = answer
     }
+    throw new RedisUnavailableError('the server changes while it is asked')
+  }
+
+  /** Nobody waits for it: until all have heard it, whoever gets a lock tells them again. */
+  async #tell(slot: number, nowMs: number): Promise<void> {
+    if (this.#telling.has(slot)) return
+    this.#telling.add(slot)
+    const marker = this.#markers.of(slot)
+    try {
+      if (await tellOfLocks(this.#port, { slot, marker, nowMs }, { deadlineMs: LOOK_MS }))
+        return void this.#telling.delete(slot)
+    } catch (error) {
+      if (error instanceof ConfigurationError) this.#options.report(error)
+    }
+    this.#clocks.after(AGAIN_MS, () => this.#telling.delete(slot))
   }
 
   #ask(

@@ -4,7 +4,6 @@ import { defineScript } from '../redis/script.js'
 import acquireSource from './acquire.lua.js'
 import type { Verdict } from './authority.js'
 import extendSource from './extend.lua.js'
-import firstSource from './first.lua.js'
 import lookSource from './look.lua.js'
 import finishSource from './once/finish.lua.js'
 import forgetSource from './once/forget.lua.js'
@@ -21,7 +20,13 @@ import showSource from './show.lua.js'
 
 /** What one server says to a request for a lock. */
 export type Granted = { readonly nowMs: number } & (
-  | { readonly kind: 'held'; readonly token: bigint; readonly remainingMs: number }
+  | {
+      readonly kind: 'held'
+      readonly token: bigint
+      readonly remainingMs: number
+      /** Others know that its slot has locks. */
+      readonly isTold: boolean
+    }
   | { readonly kind: 'busy'; readonly remainingMs: number; readonly place: number; readonly holder: string }
   | { readonly kind: 'quarantined'; readonly remainingMs: number }
 )
@@ -42,13 +47,10 @@ export type Answered =
 export type Unanswered =
   /** It may have forgotten locks by its beginning, and whoever asks has not looked since for how long they may be held. */
   | ({ readonly kind: 'unseen' } & Heard)
-  /** It knows of no lock in that slot: others are to be asked, by whoever asks, or somebody else asks them. */
-  | { readonly kind: 'unknown'; readonly isAsking: boolean }
+  /** It knows of no lock in that slot, and others have not been asked. */
+  | ({ readonly kind: 'unknown' } & Heard)
 
 export type Refused = Answered | Unanswered
-
-/** Whether the slot never had a lock: 1 as others say, 0 as they do not, `''` where they have not been asked, `-` where nobody is. */
-export type First = 0 | 1 | '' | '-'
 
 /** What is to be seen at a lock. */
 export type Seen =
@@ -83,7 +85,6 @@ export const releasePermits = defineScript(releasePermitsSource, { repeat: 'safe
 export const resizePermits = defineScript(resizePermitsSource, { repeat: 'safe', decode: number })
 export const finish = defineScript(finishSource, { repeat: 'safe', decode: verdict })
 export const forget = defineScript(forgetSource, { repeat: 'safe', decode: number })
-export const first = defineScript(firstSource, { repeat: 'unsafe', decode: number })
 export const raise = defineScript(raiseSource, { repeat: 'safe', decode: number })
 export const renew = defineScript(renewSource, { repeat: 'safe', decode: number })
 export const settle = defineScript(settleSource, { repeat: 'safe', decode: number })
@@ -93,9 +94,9 @@ function granted(reply: Reply): Granted | Refused {
   if (Array.isArray(reply)) {
     const [kind, ...rest] = reply as readonly Reply[]
     if (kind === 1) {
-      const [token, remainingMs, nowMs] = rest
+      const [token, remainingMs, nowMs, untold] = rest
       if (typeof token === 'string' && typeof remainingMs === 'number' && typeof nowMs === 'number')
-        return { kind: 'held', token: BigInt(token), remainingMs, nowMs }
+        return { kind: 'held', token: BigInt(token), remainingMs, nowMs, isTold: untold !== 1 }
     }
     if (kind === 0) {
       const [remainingMs, place, holder, nowMs] = rest
@@ -109,8 +110,8 @@ function granted(reply: Reply): Granted | Refused {
     const [what, nowMs] = rest
     if (kind === 2 && typeof what === 'string') return { kind: 'done', result: what }
     if (kind === -3 && typeof what === 'number') return { kind: 'conflict', permits: what }
-    if (kind === -5 && typeof what === 'number') return { kind: 'unknown', isAsking: what === 1 }
     if (kind === -4 && typeof what === 'string') return { kind: 'unseen', reign: what, atMs: Number(nowMs) }
+    if (kind === -5 && typeof what === 'string') return { kind: 'unknown', reign: what, atMs: Number(nowMs) }
   }
   throw new UnexpectedReplyError('a request for a lock was answered with something else')
 }

@@ -3,6 +3,7 @@ import { failover, moveSlots, type OperateOptions } from '../../src/cluster/inde
 import { connect } from '../../src/ioredis/index.js'
 import { type LocalCluster, startLocalCluster } from '../../src/local/index.js'
 import { type Acquisition, Locks, renewMarkers, settleMarkers } from '../../src/lock/index.js'
+import { markerOf } from '../../src/lock/markers.js'
 import { keyOf, type RedisPort, SLOTS, slotOf } from '../../src/redis/index.js'
 import { upFor } from '../support/up-for.js'
 
@@ -53,8 +54,18 @@ const granted = (resource: string, from = locks) =>
 const others = (resource: string) => {
   const owner = ownerOf(resource)
   const to = port.topology().nodes.find(({ role, id }) => role === 'primary' && id !== owner?.id)
-  return { from: owner, to: `${to?.host}:${to?.port}` }
+  return { from: owner, to: `${to?.host}:${to?.port}`, target: to?.id }
 }
+
+const told = (slot: number) =>
+  vi.waitFor(
+    async () => {
+      const marker = markerOf('', slot)
+      const when = await port.call({ key: marker, command: ['HGET', marker, 'n'], repeat: 'safe' })
+      if (when === null) throw new Error('others have not been told')
+    },
+    { timeout: 10_000 },
+  )
 
 // First, while no primary was replaced: others give nothing at once in any case.
 describe('a slot of which nothing is left', () => {
@@ -67,6 +78,7 @@ describe('a slot of which nothing is left', () => {
     const [one, two] = pair()
     const slot = slotFor(one)
     const held = await granted(one)
+    await told(slot)
     const { from, to } = others(one)
     await lost(slot, from?.id ?? '')
     await port.onNode(to, ['CLUSTER', 'BUMPEPOCH'])
@@ -82,6 +94,7 @@ describe('a slot of which nothing is left', () => {
   it('is not taken for one either where it stays', async () => {
     const [one] = pair()
     const held = await granted(one)
+    await told(slotFor(one))
     await lost(slotFor(one), ownerOf(one)?.id ?? '')
     expect(await tried(one)).toMatchObject({ reason: 'quarantined' })
     held.assertHeld()
@@ -97,6 +110,20 @@ describe('a slot of which nothing is left', () => {
     )
     await other.close()
     expect(outcomes.filter((outcome) => !outcome.acquired && outcome.reason !== 'busy')).toEqual([])
+  })
+
+  it('is given as soon as ever where it never had a lock, though another primary stands still', {
+    timeout: 60_000,
+  }, async () => {
+    const [one] = pair()
+    const still = indexOf(port.topology().nodes.find(({ id }) => id === others(one).target)?.port)
+    await cluster.pause(still)
+    const startedAt = performance.now()
+    const { acquired } = await tried(one)
+    const tookMs = performance.now() - startedAt
+    await cluster.resume(still)
+    expect(acquired).toBe(true)
+    expect(tookMs).toBeLessThan(500)
   })
 })
 
@@ -348,6 +375,7 @@ describe('a primary that comes back empty', () => {
     const brief = () => short.tryAcquire(resource, { ttlMs: 1000 })
     const held = await short.acquire(resource, { ttlMs: 1000, waitMs: 3 * TTL_MS })
     await held.release()
+    await told(slotOf(key))
     await cluster.restartEmpty(indexOf(port.topology().ownerOf(slotOf(key))?.port))
     await cluster.whenHealthy()
     await upFor(port, 2)

@@ -22,7 +22,7 @@
 -- @arg looked_ms   see marker.part.lua
 -- @arg epoch       see marker.part.lua
 -- @arg first       see marker.part.lua
--- @return {1, token, ms, now} held | {0, ms, place, label, now} too few for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first | {-5, 1, now} ask others first | {-5, 0, now} somebody is asking them | {-3, permits} there is another number of them
+-- @return {1, token, ms, now} held, and 1 more where others are to be told that the slot has locks | {0, ms, place, label, now} too few for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first | {-5, reign, now} ask others whether the slot had locks first | {-3, permits} there is another number of them
 -- include: ../marker.part.lua
 -- include: turns.part.lua
 -- include: keep.part.lua
@@ -53,10 +53,10 @@ if held == '' and line == '' then permits = tonumber(ARGV[8]) end
 if permits ~= tonumber(ARGV[8]) then return { -3, permits } end
 
 local looked, looked_ms, epoch = ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11])
-local forgetful_ms, token = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, looked, looked_ms, tonumber(saved[5]) or 0, epoch, owner, ARGV[12] })
+local forgetful_ms, token, untold = marker({ KEYS[2] }, { tonumber(ARGV[3]), tonumber(ARGV[4]), now_us, looked, looked_ms, tonumber(saved[5]) or 0, epoch, ARGV[12] })
 if forgetful_ms > 0 then return { -2, forgetful_ms, now } end
 if forgetful_ms == -1 then return { -4, token, now } end
-if forgetful_ms < 0 then return { -5, 3 + forgetful_ms, now } end
+if forgetful_ms < 0 then return { -5, token, now } end
 
 if not mine and (line ~= '' or used + shares > permits) then
   local place = 0
@@ -90,4 +90,5 @@ redis.call('HDEL', KEYS[1], 'b')
 keep({ KEYS[1] }, { held, line, permits, keep_ms, told })
 if ARGV[6] ~= '' and shares == permits then redis.call('HSET', KEYS[1], 'b', ARGV[6]) end
 redis.call('HSET', KEYS[2], 'h', token)
+if untold then return { 1, token, ttl, now, 1 } end
 return { 1, token, ttl, now }

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { LockUnavailableError } from '../../../src/errors.js'
+import { LockUnavailableError, RedisUnavailableError, ReplyError } from '../../../src/errors.js'
 import { LockAdmin, Locks, renewMarkers, Semaphore, settleMarkers } from '../../../src/lock/index.js'
 import { markerOf } from '../../../src/lock/markers.js'
 import { keyOf, type RedisPort, slotOf } from '../../../src/redis/index.js'
@@ -15,8 +15,6 @@ beforeEach(() => {
   locks = new Locks(redis.connect(), { name: 'q', maxTtlMs: 10_000 })
 })
 
-const isOf = ([calls]: Parameters<RedisPort['pipeline']>, script: string) =>
-  calls.some((call) => 'script' in call && call.script.name === script)
 const tried = (resource: string, from: Locks = locks) => from.tryAcquire(resource, { ttlMs: 5000 })
 /** As after a failover of a replica that had not heard of it. */
 function forgetting(): void {
@@ -128,86 +126,137 @@ describe('a server that may have forgotten locks', () => {
 })
 
 describe('a slot without a marker', () => {
-  const slot = slotOf(keyOf({ namespace: '', pattern: 'lock', name: 'q' }, 'a'))
+  const keyOfLock = keyOf({ namespace: '', pattern: 'lock', name: 'q' }, 'a')
+  const slot = slotOf(keyOfLock)
+  const marker = markerOf('', slot)
+  const told = (port = redis.connect()) =>
+    vi.waitFor(async () => {
+      const when = await port.call({ key: marker, command: ['HGET', marker, 'n'] })
+      if (when === null) throw new Error('others have not been told')
+      return Number(when)
+    })
   /** As if its server had been started empty, and another kept what others know. */
-  const lose = async (port = redis.connect()) => {
-    const marker = markerOf('', slot)
-    const key = keyOf({ namespace: '', pattern: 'lock', name: 'q' }, 'a')
-    await port.pipeline([marker, key].map((one) => ({ key: one, command: ['DEL', one] })))
-  }
-  const asking = () => {
+  const lose = async () => {
     const port = redis.connect()
-    let asked = 0
-    const pipeline = async (...args: Parameters<RedisPort['pipeline']>) => {
-      if (isOf(args, 'lock/first')) asked++
-      return await port.pipeline(...args)
-    }
-    const from = new Locks(portWith(port, { pipeline }), { name: 'q', maxTtlMs: 10_000 })
-    return { from, asked: () => asked }
+    await port.pipeline([marker, keyOfLock].map((key) => ({ key, command: ['DEL', key] })))
   }
+  type Call = Parameters<RedisPort['call']>[0]
+  const nameOf = (call: Call) => ('command' in call ? call.command[0] : call.script.name)
+  /** Whose commands about what others know, `GETBIT` and `SETBIT`, may fail. */
+  const among = (fails: (command: string, nth: number) => Error | undefined) => {
+    const port = redis.connect()
+    const counts = new Map<string, number>()
+    const errorOf = (call: Call) => {
+      const name = nameOf(call)
+      const nth = counts.get(name) ?? 0
+      counts.set(name, nth + 1)
+      return fails(name, nth)
+    }
+    const reported: unknown[] = []
+    const through = portWith(port, {
+      call: async (...args: Parameters<RedisPort['call']>) => {
+        const error = errorOf(args[0])
+        if (error !== undefined) throw error
+        return await port.call(...args)
+      },
+      pipeline: async (...args: Parameters<RedisPort['pipeline']>) => {
+        const errors = args[0].map(errorOf)
+        const answers = await port.pipeline(...args)
+        return answers.map((answer, i) =>
+          errors[i] === undefined ? answer : { status: 'rejected' as const, reason: errors[i] },
+        )
+      },
+    })
+    const onError = (error: unknown) => reported.push(error)
+    const from = new Locks(through, { name: 'q', maxTtlMs: 10_000, onError })
+    return { from, reported, counts }
+  }
+  const away = new RedisUnavailableError('it is away')
+  const forbidden = new ReplyError('NOPERM this user has no permissions')
 
   it('is in quarantine where others know that it had locks, however long its server is up', async () => {
     const held = await tried('a')
+    await told()
     await lose()
     expect(await tried('a')).toEqual({ acquired: false, reason: 'quarantined', retryAfterMs: 10_000 })
     clock.advance(10_000)
     const next = await tried('a')
     expect.assert(held.acquired && next.acquired)
     expect(next.lock.token).toBeGreaterThan(held.lock.token)
+    await told()
     await lose()
     expect(await tried('a')).toMatchObject({ reason: 'quarantined' })
   })
 
-  it('is asked about once, by one of those who want its first lock at once', async () => {
-    const { from, asked } = asking()
-    const outcomes = await Promise.all(Array.from({ length: 20 }, () => tried('a', from)))
+  it('is had at once where it never had a lock, by one of those who want it at once', async () => {
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => tried('a', i % 2 ? locks : among(() => undefined).from)),
+    )
     expect(outcomes.filter(({ acquired }) => acquired)).toHaveLength(1)
     expect(outcomes.filter((one) => !one.acquired && one.reason !== 'busy')).toEqual([])
-    expect(asked()).toBe(1)
   })
 
-  it('is in quarantine where too few answer, and that is told', async () => {
-    const port = redis.connect()
-    const reported: unknown[] = []
-    const failing = portWith(port, {
-      pipeline: async (...args: Parameters<RedisPort['pipeline']>) => {
-        const answers = await port.pipeline(...args)
-        if (!isOf(args, 'lock/first')) return answers
-        return answers.map((answer, i) =>
-          i < 4 ? { status: 'rejected' as const, reason: new Error(`place ${i} is away`) } : answer,
-        )
-      },
-    })
-    const onError = (error: unknown) => reported.push(error)
-    const from = new Locks(failing, { name: 'q', maxTtlMs: 10_000, onError })
-    expect(await tried('a', from)).toMatchObject({ reason: 'quarantined', retryAfterMs: 10_000 })
-    expect(reported).toMatchObject([{ message: 'place 3 is away' }])
-  })
-
-  it('is asked about by another where whoever asked is gone, and is in quarantine if it had told', async () => {
-    const port = redis.connect()
-    for (const [resource, told] of [
-      ['a', false],
-      ['b', true],
-    ] as const) {
-      const stopped = portWith(port, {
-        pipeline: async (...args: Parameters<RedisPort['pipeline']>) => {
-          if (isOf(args, 'lock/first') && !told) throw new Error('it stopped here')
-          const answers = await port.pipeline(...args)
-          if (isOf(args, 'lock/first')) throw new Error('it stopped there')
-          return answers
-        },
-        call: async (...args: Parameters<RedisPort['call']>) => {
-          const [call] = args
-          if ('script' in call && call.args.at(-1) === 0) throw new Error('it stopped')
-          return await port.call(...args)
-        },
-      })
-      const gone = new Locks(stopped, { name: 'q', maxTtlMs: 10_000, onError: () => {} })
-      expect(await tried(resource, gone)).toMatchObject({ reason: 'unavailable' })
-      clock.advance(1000)
-      expect(await tried(resource)).toMatchObject(told ? { reason: 'quarantined' } : { acquired: true })
+  it('is asked about before its first lock only, and told of by that one, and once an hour after it', async () => {
+    const { from, counts } = among(() => undefined)
+    const often = async () => {
+      for (let i = 0; i < 5; i++) {
+        const held = await from.acquire('a', { ttlMs: 5000 })
+        await held.release()
+        await told()
+      }
+      return [counts.get('GETBIT'), counts.get('SETBIT')]
     }
+    const [asked = 0, saidTo] = await often()
+    expect(asked).toBeGreaterThan(4)
+    expect(saidTo).toBe(8)
+    clock.advance(3_599_000)
+    expect(await often()).toEqual([asked, 8])
+    clock.advance(2000)
+    const before = await told()
+    await (await from.acquire('a', { ttlMs: 5000 })).release()
+    await vi.waitFor(async () => expect(await told()).toBeGreaterThan(before))
+    expect([counts.get('GETBIT'), counts.get('SETBIT')]).toEqual([asked, 16])
+  })
+
+  it('is told of by whoever has the next lock, where whoever had the first one did not come to it', async () => {
+    const { from, reported } = among((command) => (command === 'SETBIT' ? away : undefined))
+    await (await from.acquire('a', { ttlMs: 5000 })).release()
+    await (await locks.acquire('a', { ttlMs: 5000 })).release()
+    await told()
+    await lose()
+    expect(await tried('a')).toMatchObject({ reason: 'quarantined' })
+    expect(reported).toEqual([])
+  })
+
+  it('is had at once where some of the others are away, and in quarantine where all are', async () => {
+    const most = among((command, nth) => (command === 'GETBIT' && nth > 0 ? away : undefined))
+    expect(await tried('a', most.from)).toMatchObject({ acquired: true })
+    await lose()
+    const all = among((command) => (command === 'GETBIT' ? away : undefined))
+    expect(await tried('a', all.from)).toMatchObject({ reason: 'quarantined', retryAfterMs: 10_000 })
+  })
+
+  it('is had by nobody who may not ask others, and whoever may not tell them hears what is missing', async () => {
+    const asking = among((command) => (command === 'GETBIT' ? forbidden : undefined))
+    const refused = await tried('a', asking.from)
+    expect(refused).toMatchObject({
+      reason: 'unavailable',
+      cause: { code: 'CONFIGURATION', message: expect.stringContaining('allow the user') as string },
+    })
+    const telling = among((command) => (command === 'SETBIT' ? forbidden : undefined))
+    expect(await tried('a', telling.from)).toMatchObject({ acquired: true })
+    await vi.waitFor(() => expect(telling.reported).toMatchObject([{ code: 'CONFIGURATION' }]))
+  })
+
+  it('is as free for the next as if nobody had asked, where whoever asked first gave up', async () => {
+    const given = new AbortController()
+    const { from } = among((command) => {
+      if (command === 'GETBIT') given.abort()
+      return undefined
+    })
+    const asked = from.acquire('a', { ttlMs: 5000, signal: given.signal })
+    await expect(asked).rejects.toThrow('aborted')
+    await vi.waitFor(async () => expect(await tried('a')).toMatchObject({ acquired: true }))
   })
 })
 
@@ -275,7 +324,7 @@ it('the longest time is looked at once, and again after each loss that there may
   let looks = 0
   const counting = portWith(port, {
     pipeline: async (...asked: Parameters<RedisPort['pipeline']>) => {
-      if (isOf(asked, 'lock/raise')) looks++
+      if (asked[0].some((call) => 'script' in call)) looks++
       return await port.pipeline(...asked)
     },
   })

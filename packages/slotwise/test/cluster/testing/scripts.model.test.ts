@@ -28,7 +28,6 @@ import { connect } from '../../../src/ioredis/index.js'
 import acquireLock from '../../../src/lock/acquire.lua.js'
 import extendLock from '../../../src/lock/extend.lua.js'
 import fencedSet from '../../../src/lock/fenced-set.lua.js'
-import firstLock from '../../../src/lock/first.lua.js'
 import lookAtLock from '../../../src/lock/look.lua.js'
 import finishOnce from '../../../src/lock/once/finish.lua.js'
 import forgetOnce from '../../../src/lock/once/forget.lua.js'
@@ -331,7 +330,6 @@ const PATTERNS: Readonly<
     [openJournal, [rowLayout]],
     [remainderOfRows, []],
   ],
-  'lock-slots': [[firstLock, [fc.constantFrom(0, 1, 7, 8, 300)]]],
   settings: [
     [
       resettle,

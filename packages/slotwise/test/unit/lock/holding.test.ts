@@ -299,7 +299,7 @@ describe.each([
     ['was sent and not yet read', 'hangs'],
     ['was done and not yet told', 'is slow to say so'],
   ] as const)('is not handed out after the deadline of the call, and freed: what %s', async (_, mood) => {
-    const { time, locks, set, recover, holding } = await known()
+    const { time, locks, set, recover, holding } = await world(count)
     set(mood, ...all)
     const asked = locks.acquire('r', { ttlMs: 5000, waitMs: 0, deadlineMs: 50 })
     const refused = asked.catch((error: unknown) => error)

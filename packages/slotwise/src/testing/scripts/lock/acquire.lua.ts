@@ -3,10 +3,10 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '2d612f32d79bbd96ed1a3611f39fb7855a4d5d53',
+sha1: '9d820c4bd2a265cc09f8075314e130f9a3eb79a8',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
-let ASKING_MS: lua.Value = 1000
+let TOLD_MS: lua.Value = 3600000
 let longest: lua.Value = lua.index(ARGV, 1)
 let least: lua.Value = lua.index(ARGV, 2)
 let clock: lua.Value = lua.index(ARGV, 3)
@@ -14,30 +14,21 @@ let looked: lua.Value = lua.index(ARGV, 4)
 let looked_ms: lua.Value = lua.index(ARGV, 5)
 let last: lua.Value = lua.index(ARGV, 6)
 let epoch: lua.Value = lua.index(ARGV, 7)
-let caller: lua.Value = lua.index(ARGV, 8)
-let first: lua.Value = lua.index(ARGV, 9)
+let first: lua.Value = lua.index(ARGV, 8)
+let untold: lua.Value = false
 if (lua.yes(lua.gt(longest, 0))) {
-let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p", "c")
+let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p", "c", "n")
 last = lua.max(last, lua.or(lua.tonumber(lua.index(mark, 1)), () => 0))
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
-if ((!lua.yes(lua.index(mark, 2)) && lua.yes(!lua.eq(first, "-")))) {
-let asking: lua.Value = lua.or(redis.call("HGET", lua.index(KEYS, 1), "f"), () => "")
-let mine: lua.Value = lua.eq(lua.sub(asking, 1, lua.len(caller)), caller)
-let age: lua.Value = (lua.num(now) - lua.num(lua.or(lua.tonumber(lua.sub(asking, (lua.num(lua.len(caller)) + 1))), () => 0)))
-if (((!lua.yes(mine) && lua.yes(lua.ge(age, 0))) && lua.yes(lua.lt(age, ASKING_MS)))) {
-return [-3, ""]
-}
-if ((!lua.yes(mine) || lua.yes(lua.eq(first, "")))) {
-redis.call("HDEL", lua.index(KEYS, 1), "w")
-redis.call("HSET", lua.index(KEYS, 1), "f", lua.concat(caller, lua.format("%.0f", now)))
-return [-2, ""]
-}
-}
 let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
 longest = lua.max(longest, known)
 let replication: lua.Value = redis.call("INFO", "replication")
 let at: lua.Value = lua.find(replication, "master_replid:", 1, true)[0]
 let reign: lua.Value = lua.sub(replication, (lua.num(at) + 14), (lua.num(at) + 53))
+if ((((!lua.yes(lua.index(mark, 2)) && lua.yes(!lua.eq(first, "0"))) && lua.yes(!lua.eq(first, "-"))) && lua.yes(!lua.eq(first, reign)))) {
+return [-2, reign]
+}
+untold = lua.and(!lua.eq(first, "-"), () => lua.gt(lua.abs((lua.num(now) - lua.num(lua.or(lua.tonumber(lua.index(mark, 7)), () => 0)))), TOLD_MS))
 let since: lua.Value = lua.or(lua.tonumber(lua.index(mark, 3)), () => 0)
 let run: lua.Value = lua.or(lua.index(mark, 5), () => "")
 let told: lua.Value = lua.or(lua.tonumber(lua.index(mark, 6)), () => 0)
@@ -64,7 +55,7 @@ since = (lua.num(now) - lua.num((lua.num((lua.num(uptime) - 1)) * 1000)))
 known = 0
 }
 if (lua.yes(lua.lt(known, longest))) {
-redis.call("HDEL", lua.index(KEYS, 1), "f")
+redis.call("HDEL", lua.index(KEYS, 1), "n")
 redis.call("HSET", lua.index(KEYS, 1), "r", reign, "p", run, "s", lua.format("%.0f", since), "m", longest, "c", told)
 }
 if ((lua.yes(!lua.eq(looked, reign)) || lua.yes(lua.lt(looked_ms, since)))) {
@@ -81,7 +72,7 @@ ahead = lua.min(ahead, (lua.num(longest) * 500))
 }
 clock = lua.min(least, (lua.num(clock) + lua.num(ahead)))
 }
-return [0, lua.format("%.0f", lua.max((lua.num(last) + 1), clock))]
+return [0, lua.format("%.0f", lua.max((lua.num(last) + 1), clock)), untold]
 })
 const put: lua.Value = lua.fn((KEYS$2: lua.Value, ARGV$2: lua.Value) => {
 if (lua.yes(lua.index(redis.pcall("SET", lua.index(KEYS$2, 1), lua.index(ARGV$2, 1), "PX", lua.index(ARGV$2, 2)), "err"))) {
@@ -145,7 +136,7 @@ return lua.table([1, lua.format("%.0f", last$2), (lua.num(ends) - lua.num(now$2)
 let looked$2: lua.Value = lua.index(redis.ARGV, 7)
 let looked_ms$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 8))
 let epoch$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 9))
-let [forgetful_ms, token]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, looked$2, looked_ms$2, last$2, epoch$2, owner, lua.index(redis.ARGV, 10)])])]
+let [forgetful_ms, token, untold$2]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, looked$2, looked_ms$2, last$2, epoch$2, lua.index(redis.ARGV, 10)])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$2])
 }
@@ -153,7 +144,7 @@ if (lua.yes(lua.eq(forgetful_ms, -1))) {
 return lua.table([-4, token, now$2])
 }
 if (lua.yes(lua.lt(forgetful_ms, 0))) {
-return lua.table([-5, (3 + lua.num(forgetful_ms)), now$2])
+return lua.table([-5, token, now$2])
 }
 let before: lua.Value = line
 let told$2: lua.Value = ""
@@ -217,6 +208,9 @@ let head$2: lua.Value = lua.concat(owner, lua.concat(lua.format("%013.0f", (lua.
 lua.invoke(put, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([lua.concat(head$2, lua.concat(lua.format("%04d", lua.len(lua.index(redis.ARGV, 6))), lua.concat(lua.index(redis.ARGV, 6), line))), keep])])[0]
 if (lua.yes(!lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)))) {
 redis.call("HSET", lua.index(redis.KEYS, 2), "h", token)
+}
+if (lua.yes(untold$2)) {
+return lua.table([1, token, ttl, now$2, 1])
 }
 return lua.table([1, token, ttl, now$2])
 },

@@ -3,10 +3,10 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/permits/acquire',
-sha1: '973b6898ceac731ee6f9c91c01f484ada1877ee8',
+sha1: '97e00f292b11bff9666c6fca166b1c960243bceb',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
-let ASKING_MS: lua.Value = 1000
+let TOLD_MS: lua.Value = 3600000
 let longest: lua.Value = lua.index(ARGV, 1)
 let least: lua.Value = lua.index(ARGV, 2)
 let clock: lua.Value = lua.index(ARGV, 3)
@@ -14,30 +14,21 @@ let looked: lua.Value = lua.index(ARGV, 4)
 let looked_ms: lua.Value = lua.index(ARGV, 5)
 let last: lua.Value = lua.index(ARGV, 6)
 let epoch: lua.Value = lua.index(ARGV, 7)
-let caller: lua.Value = lua.index(ARGV, 8)
-let first: lua.Value = lua.index(ARGV, 9)
+let first: lua.Value = lua.index(ARGV, 8)
+let untold: lua.Value = false
 if (lua.yes(lua.gt(longest, 0))) {
-let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p", "c")
+let mark: lua.Value = redis.call("HMGET", lua.index(KEYS, 1), "h", "r", "s", "m", "p", "c", "n")
 last = lua.max(last, lua.or(lua.tonumber(lua.index(mark, 1)), () => 0))
 let now: lua.Value = lua.floor((lua.num(clock) / 1000))
-if ((!lua.yes(lua.index(mark, 2)) && lua.yes(!lua.eq(first, "-")))) {
-let asking: lua.Value = lua.or(redis.call("HGET", lua.index(KEYS, 1), "f"), () => "")
-let mine: lua.Value = lua.eq(lua.sub(asking, 1, lua.len(caller)), caller)
-let age: lua.Value = (lua.num(now) - lua.num(lua.or(lua.tonumber(lua.sub(asking, (lua.num(lua.len(caller)) + 1))), () => 0)))
-if (((!lua.yes(mine) && lua.yes(lua.ge(age, 0))) && lua.yes(lua.lt(age, ASKING_MS)))) {
-return [-3, ""]
-}
-if ((!lua.yes(mine) || lua.yes(lua.eq(first, "")))) {
-redis.call("HDEL", lua.index(KEYS, 1), "w")
-redis.call("HSET", lua.index(KEYS, 1), "f", lua.concat(caller, lua.format("%.0f", now)))
-return [-2, ""]
-}
-}
 let known: lua.Value = lua.or(lua.tonumber(lua.index(mark, 4)), () => 0)
 longest = lua.max(longest, known)
 let replication: lua.Value = redis.call("INFO", "replication")
 let at: lua.Value = lua.find(replication, "master_replid:", 1, true)[0]
 let reign: lua.Value = lua.sub(replication, (lua.num(at) + 14), (lua.num(at) + 53))
+if ((((!lua.yes(lua.index(mark, 2)) && lua.yes(!lua.eq(first, "0"))) && lua.yes(!lua.eq(first, "-"))) && lua.yes(!lua.eq(first, reign)))) {
+return [-2, reign]
+}
+untold = lua.and(!lua.eq(first, "-"), () => lua.gt(lua.abs((lua.num(now) - lua.num(lua.or(lua.tonumber(lua.index(mark, 7)), () => 0)))), TOLD_MS))
 let since: lua.Value = lua.or(lua.tonumber(lua.index(mark, 3)), () => 0)
 let run: lua.Value = lua.or(lua.index(mark, 5), () => "")
 let told: lua.Value = lua.or(lua.tonumber(lua.index(mark, 6)), () => 0)
@@ -64,7 +55,7 @@ since = (lua.num(now) - lua.num((lua.num((lua.num(uptime) - 1)) * 1000)))
 known = 0
 }
 if (lua.yes(lua.lt(known, longest))) {
-redis.call("HDEL", lua.index(KEYS, 1), "f")
+redis.call("HDEL", lua.index(KEYS, 1), "n")
 redis.call("HSET", lua.index(KEYS, 1), "r", reign, "p", run, "s", lua.format("%.0f", since), "m", longest, "c", told)
 }
 if ((lua.yes(!lua.eq(looked, reign)) || lua.yes(lua.lt(looked_ms, since)))) {
@@ -81,7 +72,7 @@ ahead = lua.min(ahead, (lua.num(longest) * 500))
 }
 clock = lua.min(least, (lua.num(clock) + lua.num(ahead)))
 }
-return [0, lua.format("%.0f", lua.max((lua.num(last) + 1), clock))]
+return [0, lua.format("%.0f", lua.max((lua.num(last) + 1), clock)), untold]
 })
 const turns: lua.Value = lua.fn((_: lua.Value, ARGV$2: lua.Value) => {
 let CLAIM_MS: lua.Value = 1000
@@ -152,11 +143,11 @@ let now$3: lua.Value = lua.floor((lua.num(now_us) / 1000))
 let saved: lua.Value = redis.call("HMGET", lua.index(redis.KEYS, 1), "o", "q", "p", "b", "h")
 let permits$2: lua.Value = lua.tonumber(lua.or(lua.index(saved, 3), () => lua.index(redis.ARGV, 8)))
 let [held$2, line$3, used$2, soonest$2, latest$2, told$4]: lua.Value[] = [...lua.invoke(turns, [lua.table([]), lua.table([lua.or(lua.index(saved, 1), () => ""), lua.or(lua.index(saved, 2), () => ""), permits$2, now$3])])]
-let mine$2: lua.Value = lua.find(held$2, owner, 1, true)[0]
-if (lua.yes(mine$2)) {
-let token: lua.Value = lua.sub(held$2, (lua.num(mine$2) + 35), (lua.num(mine$2) + 50))
+let mine: lua.Value = lua.find(held$2, owner, 1, true)[0]
+if (lua.yes(mine)) {
+let token: lua.Value = lua.sub(held$2, (lua.num(mine) + 35), (lua.num(mine) + 50))
 if (lua.yes(!lua.eq(token, "0000000000000000"))) {
-return lua.table([1, lua.format("%.0f", lua.tonumber(token)), (lua.num(lua.tonumber(lua.sub(held$2, (lua.num(mine$2) + 22), (lua.num(mine$2) + 34)))) - lua.num(now$3)), now$3])
+return lua.table([1, lua.format("%.0f", lua.tonumber(token)), (lua.num(lua.tonumber(lua.sub(held$2, (lua.num(mine) + 22), (lua.num(mine) + 34)))) - lua.num(now$3)), now$3])
 }
 }
 if ((lua.yes(lua.eq(held$2, "")) && lua.yes(lua.eq(line$3, "")))) {
@@ -168,7 +159,7 @@ return lua.table([-3, permits$2])
 let looked$2: lua.Value = lua.index(redis.ARGV, 9)
 let looked_ms$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 10))
 let epoch$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 11))
-let [forgetful_ms, token$2]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, looked$2, looked_ms$2, lua.or(lua.tonumber(lua.index(saved, 5)), () => 0), epoch$2, owner, lua.index(redis.ARGV, 12)])])]
+let [forgetful_ms, token$2, untold$2]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, looked$2, looked_ms$2, lua.or(lua.tonumber(lua.index(saved, 5)), () => 0), epoch$2, lua.index(redis.ARGV, 12)])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$3])
 }
@@ -176,9 +167,9 @@ if (lua.yes(lua.eq(forgetful_ms, -1))) {
 return lua.table([-4, token$2, now$3])
 }
 if (lua.yes(lua.lt(forgetful_ms, 0))) {
-return lua.table([-5, (3 + lua.num(forgetful_ms)), now$3])
+return lua.table([-5, token$2, now$3])
 }
-if ((!lua.yes(mine$2) && (lua.yes(!lua.eq(line$3, "")) || lua.yes(lua.gt((lua.num(used$2) + lua.num(shares)), permits$2))))) {
+if ((!lua.yes(mine) && (lua.yes(!lua.eq(line$3, "")) || lua.yes(lua.gt((lua.num(used$2) + lua.num(shares)), permits$2))))) {
 let place: lua.Value = 0
 if (lua.yes(lua.gt(wait, 0))) {
 let found: lua.Value = lua.find(line$3, owner, 1, true)[0]
@@ -199,8 +190,8 @@ soonest$2 = latest$2
 }
 return lua.table([0, (lua.num(soonest$2) - lua.num(now$3)), place, lua.or(lua.index(saved, 4), () => ""), now$3])
 }
-if (lua.yes(mine$2)) {
-held$2 = lua.concat(lua.sub(held$2, 1, (lua.num(mine$2) - 1)), lua.sub(held$2, (lua.num(mine$2) + 55)))
+if (lua.yes(mine)) {
+held$2 = lua.concat(lua.sub(held$2, 1, (lua.num(mine) - 1)), lua.sub(held$2, (lua.num(mine) + 55)))
 }
 let ends$2: lua.Value = lua.sub(lua.concat("000000000000", lua.format("%.0f", (lua.num(now$3) + lua.num(ttl)))), -13)
 held$2 = lua.concat(held$2, lua.concat(owner, lua.concat(ends$2, lua.concat(lua.sub(lua.concat("000000000000000", token$2), -16), lua.sub(lua.concat("000", lua.index(redis.ARGV, 7)), -4)))))
@@ -217,6 +208,9 @@ if ((lua.yes(!lua.eq(lua.index(redis.ARGV, 6), "")) && lua.yes(lua.eq(shares, pe
 redis.call("HSET", lua.index(redis.KEYS, 1), "b", lua.index(redis.ARGV, 6))
 }
 redis.call("HSET", lua.index(redis.KEYS, 2), "h", token$2)
+if (lua.yes(untold$2)) {
+return lua.table([1, token$2, ttl, now$3, 1])
+}
 return lua.table([1, token$2, ttl, now$3])
 },
 }
