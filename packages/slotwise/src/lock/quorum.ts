@@ -107,7 +107,7 @@ export class Quorum implements Authority {
     // Who hangs is to be seen, though it be decided without it.
     void Promise.all(votes).then((all) => this.#tell(all, isOneRound ? 1 : 2))
     if (isAgreed) {
-      const longestFirst = granted.map(({ remainingMs }) => remainingMs).toSorted((one, two) => two - one)
+      const longestFirst = granted.map(({ remainingMs }) => remainingMs).toSorted((a, b) => b - a)
       return { kind: 'held', token, remainingMs: longestFirst[this.#voters.quorum - 1] ?? 0 }
     }
     this.#giveBack(attempt)

@@ -83,6 +83,19 @@ describe('what a port of a cluster does', () => {
     expect(await get(port)).toBe('größer 中文 🎉')
   })
 
+  it('counts bits from the highest of the first byte, and tells what each was', async () => {
+    const port = memoryPort()
+    const sent = (...command: [string, ...(string | number)[]]) => port.call({ key, command })
+    expect(await sent('SETBIT', key, 7, 1)).toBe(0)
+    expect(await sent('SETBIT', key, 9, 1)).toBe(0)
+    expect(await sent('SETBIT', key, 9, 1)).toBe(1)
+    expect(await port.call({ key, command: ['GET', key] }, { binary: true })).toEqual(Buffer.from([1, 64]))
+    expect(await sent('SETBIT', key, 7, 0)).toBe(1)
+    expect(await Promise.all([7, 8, 9, 100].map((at) => sent('GETBIT', key, at)))).toEqual([0, 0, 1, 0])
+    await expect(sent('SETBIT', key, -1, 1)).rejects.toThrow('bit offset')
+    await expect(sent('SETBIT', key, 1, 2)).rejects.toThrow('bit is not')
+  })
+
   it('keeps an error with its own call, and answers in the order of the calls', async () => {
     const port = memoryPort()
     await set(port, 'x')
