@@ -22,7 +22,7 @@
 -- @arg looked_ms   see marker.part.lua
 -- @arg epoch       see marker.part.lua
 -- @arg first       see marker.part.lua
--- @return {1, token, ms, now} held, and 1 more where others are to be told that the slot has locks | {2, result} it is done | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first | {-5, reign, now} ask others whether the slot had locks first
+-- @return {1, token, ms, now} held; a 1 more where others are to be told that the slot has locks | {2, result} it is done | {0, ms, place, label, now} somebody else's for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first | {-5, reign, now} ask others whether the slot had locks first
 -- include: marker.part.lua
 -- include: put.part.lua
 local CLAIM_MS = 1000
@@ -57,7 +57,9 @@ if state == 'd' then
 end
 local live = ends > now and (state == 'h' or state == 'c')
 if live and holder == owner and state == 'h' then
-  return { 1, string.format('%.0f', last), ends - now, now }
+  -- Who is told so once more has not told others, if its first answer was lost.
+  local untold = KEYS[1] ~= KEYS[2] and 1 - redis.call('HEXISTS', KEYS[2], 'n') or 0
+  return { 1, string.format('%.0f', last), ends - now, now, untold }
 end
 
 local looked, looked_ms, epoch = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])

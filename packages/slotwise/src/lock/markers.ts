@@ -1,4 +1,4 @@
-import { ConfigurationError, ReplyError } from '../errors.js'
+import { ConfigurationError } from '../errors.js'
 import { type Key, keyOf, readKey } from '../keys.js'
 import type { CallOptions } from '../options.js'
 import { type Lineage, type Reigning, readLineage, reigning } from '../redis/lineage.js'
@@ -9,7 +9,7 @@ import * as scripts from './scripts.js'
 let tags: readonly string[] | undefined
 
 /** The shortest hash tag of every slot. */
-function tagOf(slot: number): string {
+export function tagOf(slot: number): string {
   tags ??= everyTag()
   return tags[slot] ?? ''
 }
@@ -46,8 +46,8 @@ export class Markers {
   }
 }
 
-/** Slots all over the primaries that keep the longest time of a lock: a server that forgets must not be the only one. */
-const PLACES = Array.from({ length: 8 }, (_, i) => (i * SLOTS) / 8)
+/** Slots all over the primaries that keep what must be known after a server has forgotten: the longest time of a lock, and which slots have some. */
+export const PLACES = Array.from({ length: 8 }, (_, i) => (i * SLOTS) / 8)
 
 /** What {@link raisedTo} has to know of the locks. */
 interface Known {
@@ -91,79 +91,6 @@ export async function raisedTo(
   if (known.length === 0 && quarantine) report(failure)
   return known.length === 0 ? undefined : Math.max(longestMs, ...known)
 }
-
-/** Which slots of a namespace ever had a lock, a bit for each, at one of the places. */
-const slotsAt = (port: RedisPort, place: number): Key =>
-  keyOf({ namespace: port.namespace, pattern: 'lock-marker', name: 'slots' }, tagOf(place))
-
-/**
- * Whether others say that a slot never had a lock of the namespace, which they are told once it has: places on other primaries, where
- * there are any. One that says it had is believed; otherwise half of them are enough, and once the time is over whoever has answered.
- *
- * @throws ConfigurationError nobody may be asked
- */
-export async function neverHadLocks(port: RedisPort, slot: number, withinMs: number): Promise<boolean> {
-  const ownerOf = (one: number) => port.topology().ownerOf(one)?.id
-  const elsewhere = PLACES.filter((place) => ownerOf(place) !== ownerOf(slot))
-  const asked = elsewhere.length === 0 ? PLACES : elsewhere
-  return await new Promise((resolve, reject) => {
-    let never = 0
-    let left = asked.length
-    let refusal: ReplyError | undefined
-    const ask = async (place: number) => {
-      const key = slotsAt(port, place)
-      try {
-        const bit = await port.call(
-          { key, command: ['GETBIT', key, slot], repeat: 'safe' },
-          { deadlineMs: withinMs },
-        )
-        if (bit === 1) resolve(false)
-        else if (++never >= asked.length / 2) resolve(true)
-      } catch (error) {
-        if (isForbidden(error)) refusal = error
-      }
-      if (--left > 0) return
-      if (never === 0 && refusal !== undefined) reject(forbidden(refusal))
-      else resolve(never > 0)
-    }
-    for (const place of asked) void ask(place)
-  })
-}
-
-/**
- * Tells all places that a slot has locks, and its marker that they have been told. Harmless to repeat; whether all have heard it.
- *
- * @throws ConfigurationError nobody may tell them
- */
-export async function tellOfLocks(
-  port: RedisPort,
-  { slot, marker, nowMs }: { readonly slot: number; readonly marker: Key; readonly nowMs: number },
-  options: CallOptions,
-): Promise<boolean> {
-  const answers = await port.pipeline(
-    PLACES.map((place) => {
-      const key = slotsAt(port, place)
-      return { key, command: ['SETBIT', key, slot, 1], repeat: 'safe' } as const
-    }),
-    options,
-  )
-  for (const answer of answers) {
-    if (answer.status === 'fulfilled') continue
-    if (isForbidden(answer.reason)) throw forbidden(answer.reason)
-    return false
-  }
-  await port.call({ key: marker, command: ['HSET', marker, 'n', nowMs], repeat: 'safe' }, options)
-  return true
-}
-
-const isForbidden = (error: unknown): error is ReplyError =>
-  error instanceof ReplyError && error.replyCode === 'NOPERM'
-
-const forbidden = (cause: ReplyError) =>
-  new ConfigurationError(
-    'which slots have locks cannot be kept on other servers, by which one that forgot them is known; allow the user of the locks +getbit and +setbit',
-    { cause },
-  )
 
 /** A slot of a large cluster has some thousand keys; one that has more does not keep a node busy, and the others tell. */
 const MOST_KEYS = 20_000

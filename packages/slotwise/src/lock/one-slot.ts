@@ -11,8 +11,9 @@ import { checkEpoch, epochOf } from './epoch.js'
 import { type Reigns, reignsOf } from './independence.js'
 import { Line } from './line.js'
 import { LOOK_MS, Looks } from './looks.js'
-import { Markers, neverHadLocks, raisedTo, tellOfLocks } from './markers.js'
+import { Markers, raisedTo } from './markers.js'
 import { type LocksOptions, reporter } from './options.js'
+import { Others } from './others.js'
 import { checkedLongest } from './requests.js'
 import * as scripts from './scripts.js'
 import { ServerClock } from './server-clock.js'
@@ -33,10 +34,8 @@ export interface OneSlotOptions {
 const NONE: Reigns = new Map()
 /** A server that changes its mind so often meanwhile is asked another time. */
 const MOST_LOOKS = 4
-/** Others have so much of the time of a request to say whether a slot ever had locks: one that hangs must not keep it from being given. */
-const OTHERS_MS = { share: 1 / 4, most: 100 }
-/** Those of whom some have not heard that a slot has locks are told again so much later. */
-const AGAIN_MS = 10_000
+/** Others have a share of the time of a request to say whether a slot ever had locks: one that hangs must not use it up. */
+const OTHERS_MS = { share: 1 / 4, least: 25, most: 100 }
 
 /** What a server is told by whoever asks. */
 interface Told {
@@ -55,13 +54,12 @@ export class OneSlot implements Authority {
   readonly #looks: Looks
   readonly #line: Line
   readonly #markers: Markers
+  readonly #others: Others
   readonly #scripts: Pick<typeof scripts, 'extend' | 'release'>
   /** How long any lock of this name may be held without being extended, in any process: only ever raised. */
   #longestMs: number
   /** By primary: in which it was known to be before that was looked at last. */
   readonly #reigns = new Map<string, scripts.Heard>()
-  /** Slots of which others are being told that they have locks, or have been a moment ago. */
-  readonly #telling = new Set<number>()
 
   constructor(port: RedisPort, clocks: Clocks, options: OneSlotOptions) {
     this.#port = port
@@ -70,6 +68,7 @@ export class OneSlot implements Authority {
     this.#longestMs = options.maxTtlMs
     this.#line = new Line(port, clocks)
     this.#markers = new Markers(port.namespace)
+    this.#others = new Others(port, this.#markers, clocks, options.report)
     this.#scripts =
       options.permits === undefined
         ? { extend: scripts.extend, release: scripts.release }
@@ -115,7 +114,7 @@ export class OneSlot implements Authority {
     let answer = await this.#ask(ask, { slot, epoch, first: '' }, this.#reigns.get(owner), options)
     if (answer.kind === 'unseen' || answer.kind === 'unknown')
       answer = await this.#askAgain(ask, { slot, epoch, owner }, answer, options)
-    if (answer.kind === 'held' && !answer.isTold) void this.#tell(slot, answer.nowMs)
+    if (answer.kind === 'held' && !answer.isTold) this.#others.tell(slot, answer.nowMs)
     if (answer.kind === 'held' && quarantine) checkEpoch(this.#port, slot, epoch)
     // Tokens that grow after a loss take clocks that agree: a server's that cannot be believed is not believed once.
     const wrong =
@@ -133,6 +132,7 @@ export class OneSlot implements Authority {
   ): Promise<scripts.Granted | scripts.Answered> {
     let heard = this.#reigns.get(owner)
     let first: string | 0 = ''
+    let deadlineMs = options.deadlineMs ?? LOOK_MS
     for (let looks = 0; looks < MOST_LOOKS; looks++) {
       if (said.kind === 'unseen') {
         // Another process may have raised the longest time since this one looked, and the server have forgotten its locks.
@@ -140,28 +140,31 @@ export class OneSlot implements Authority {
         heard = said
         this.#reigns.set(owner, said)
       } else {
-        const withinMs = Math.min(OTHERS_MS.most, OTHERS_MS.share * (options.deadlineMs ?? LOOK_MS))
-        first = (await neverHadLocks(this.#port, slot, Math.ceil(withinMs))) ? said.reign : 0
+        const startedAt = this.#clocks.monotonicMs()
+        first = await this.#firstIn(said, slot, deadlineMs)
+        deadlineMs = Math.max(1, deadlineMs - Math.ceil(this.#clocks.monotonicMs() - startedAt))
       }
-      const answer = await this.#ask(ask, { slot, epoch, first }, heard, options)
+      const answer = await this.#ask(ask, { slot, epoch, first }, heard, { ...options, deadlineMs })
       if (answer.kind !== 'unseen' && answer.kind !== 'unknown') return answer
       said = answer
     }
     throw new RedisUnavailableError('the server changes while it is asked')
   }
 
-  /** Nobody waits for it: until all have heard it, whoever gets a lock tells them again. */
-  async #tell(slot: number, nowMs: number): Promise<void> {
-    if (this.#telling.has(slot)) return
-    this.#telling.add(slot)
-    const marker = this.#markers.of(slot)
-    try {
-      if (await tellOfLocks(this.#port, { slot, marker, nowMs }, { deadlineMs: LOOK_MS }))
-        return void this.#telling.delete(slot)
-    } catch (error) {
-      if (error instanceof ConfigurationError) this.#options.report(error)
-    }
-    this.#clocks.after(AGAIN_MS, () => this.#telling.delete(slot))
+  /**
+   * In which reign nobody else knows of a lock of the slot; 0 if somebody does, or nobody can be asked.
+   *
+   * @throws RedisUnavailableError nobody says anything, perhaps for want of time
+   */
+  async #firstIn({ reign }: scripts.Heard, slot: number, deadlineMs: number): Promise<string | 0> {
+    const { share, least, most } = OTHERS_MS
+    const withinMs = Math.ceil(Math.min(most, Math.max(least, share * deadlineMs)))
+    const said = await this.#others.ask(slot, withinMs)
+    if (said === 'never had any') return reign
+    // A quarantine is one for all, so it takes more than one caller who has no time.
+    if (said === 'nothing' && (withinMs < most || !this.#others.areThere(slot)))
+      throw new RedisUnavailableError('nobody says whether its slot ever had locks')
+    return 0
   }
 
   #ask(
@@ -205,6 +208,7 @@ export class OneSlot implements Authority {
   }
 
   close(): Promise<void> {
+    this.#others.close()
     return this.#line.close()
   }
 }

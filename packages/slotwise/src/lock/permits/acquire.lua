@@ -22,7 +22,7 @@
 -- @arg looked_ms   see marker.part.lua
 -- @arg epoch       see marker.part.lua
 -- @arg first       see marker.part.lua
--- @return {1, token, ms, now} held, and 1 more where others are to be told that the slot has locks | {0, ms, place, label, now} too few for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first | {-5, reign, now} ask others whether the slot had locks first | {-3, permits} there is another number of them
+-- @return {1, token, ms, now} held; a 1 more where others are to be told that the slot has locks | {0, ms, place, label, now} too few for so long | {-2, ms, now} none for so long | {-4, reign, now} look at the longest time first | {-5, reign, now} ask others whether the slot had locks first | {-3, permits} there is another number of them
 -- include: ../marker.part.lua
 -- include: turns.part.lua
 -- include: keep.part.lua
@@ -46,7 +46,9 @@ local mine = string.find(held, owner, 1, true)
 if mine then
   local token = string.sub(held, mine + 35, mine + 50)
   if token ~= '0000000000000000' then
-    return { 1, string.format('%.0f', tonumber(token)), tonumber(string.sub(held, mine + 22, mine + 34)) - now, now }
+    -- Who is told so once more has not told others, if its first answer was lost.
+    local untold = KEYS[1] ~= KEYS[2] and 1 - redis.call('HEXISTS', KEYS[2], 'n') or 0
+    return { 1, string.format('%.0f', tonumber(token)), tonumber(string.sub(held, mine + 22, mine + 34)) - now, now, untold }
   end
 end
 if held == '' and line == '' then permits = tonumber(ARGV[8]) end

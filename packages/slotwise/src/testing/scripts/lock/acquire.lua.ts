@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/acquire',
-sha1: '9d820c4bd2a265cc09f8075314e130f9a3eb79a8',
+sha1: 'a86a4780976566a079bf41eb5f448939a45ce00a',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let TOLD_MS: lua.Value = 3600000
@@ -131,12 +131,13 @@ line = ""
 }
 let live: lua.Value = lua.and(lua.gt(ends, now$2), () => lua.or(lua.eq(state, "h"), () => lua.eq(state, "c")))
 if (((lua.yes(live) && lua.yes(lua.eq(holder, owner))) && lua.yes(lua.eq(state, "h")))) {
-return lua.table([1, lua.format("%.0f", last$2), (lua.num(ends) - lua.num(now$2)), now$2])
+let untold$2: lua.Value = lua.or(lua.and(!lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)), () => (1 - lua.num(redis.call("HEXISTS", lua.index(redis.KEYS, 2), "n")))), () => 0)
+return lua.table([1, lua.format("%.0f", last$2), (lua.num(ends) - lua.num(now$2)), now$2, untold$2])
 }
 let looked$2: lua.Value = lua.index(redis.ARGV, 7)
 let looked_ms$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 8))
 let epoch$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 9))
-let [forgetful_ms, token, untold$2]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, looked$2, looked_ms$2, last$2, epoch$2, lua.index(redis.ARGV, 10)])])]
+let [forgetful_ms, token, untold$3]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, looked$2, looked_ms$2, last$2, epoch$2, lua.index(redis.ARGV, 10)])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$2])
 }
@@ -209,7 +210,7 @@ lua.invoke(put, [lua.table([lua.index(redis.KEYS, 1)]), lua.table([lua.concat(he
 if (lua.yes(!lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)))) {
 redis.call("HSET", lua.index(redis.KEYS, 2), "h", token)
 }
-if (lua.yes(untold$2)) {
+if (lua.yes(untold$3)) {
 return lua.table([1, token, ttl, now$2, 1])
 }
 return lua.table([1, token, ttl, now$2])

@@ -3,7 +3,7 @@ import * as lua from '../../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'lock/permits/acquire',
-sha1: '97e00f292b11bff9666c6fca166b1c960243bceb',
+sha1: 'ad447da408437449aeeb2d505772c9f1f58d1507',
 run(redis) {
 const marker: lua.Value = lua.fn((KEYS: lua.Value, ARGV: lua.Value) => {
 let TOLD_MS: lua.Value = 3600000
@@ -147,7 +147,8 @@ let mine: lua.Value = lua.find(held$2, owner, 1, true)[0]
 if (lua.yes(mine)) {
 let token: lua.Value = lua.sub(held$2, (lua.num(mine) + 35), (lua.num(mine) + 50))
 if (lua.yes(!lua.eq(token, "0000000000000000"))) {
-return lua.table([1, lua.format("%.0f", lua.tonumber(token)), (lua.num(lua.tonumber(lua.sub(held$2, (lua.num(mine) + 22), (lua.num(mine) + 34)))) - lua.num(now$3)), now$3])
+let untold$2: lua.Value = lua.or(lua.and(!lua.eq(lua.index(redis.KEYS, 1), lua.index(redis.KEYS, 2)), () => (1 - lua.num(redis.call("HEXISTS", lua.index(redis.KEYS, 2), "n")))), () => 0)
+return lua.table([1, lua.format("%.0f", lua.tonumber(token)), (lua.num(lua.tonumber(lua.sub(held$2, (lua.num(mine) + 22), (lua.num(mine) + 34)))) - lua.num(now$3)), now$3, untold$2])
 }
 }
 if ((lua.yes(lua.eq(held$2, "")) && lua.yes(lua.eq(line$3, "")))) {
@@ -159,7 +160,7 @@ return lua.table([-3, permits$2])
 let looked$2: lua.Value = lua.index(redis.ARGV, 9)
 let looked_ms$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 10))
 let epoch$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 11))
-let [forgetful_ms, token$2, untold$2]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, looked$2, looked_ms$2, lua.or(lua.tonumber(lua.index(saved, 5)), () => 0), epoch$2, lua.index(redis.ARGV, 12)])])]
+let [forgetful_ms, token$2, untold$3]: lua.Value[] = [...lua.invoke(marker, [lua.table([lua.index(redis.KEYS, 2)]), lua.table([lua.tonumber(lua.index(redis.ARGV, 3)), lua.tonumber(lua.index(redis.ARGV, 4)), now_us, looked$2, looked_ms$2, lua.or(lua.tonumber(lua.index(saved, 5)), () => 0), epoch$2, lua.index(redis.ARGV, 12)])])]
 if (lua.yes(lua.gt(forgetful_ms, 0))) {
 return lua.table([-2, forgetful_ms, now$3])
 }
@@ -208,7 +209,7 @@ if ((lua.yes(!lua.eq(lua.index(redis.ARGV, 6), "")) && lua.yes(lua.eq(shares, pe
 redis.call("HSET", lua.index(redis.KEYS, 1), "b", lua.index(redis.ARGV, 6))
 }
 redis.call("HSET", lua.index(redis.KEYS, 2), "h", token$2)
-if (lua.yes(untold$2)) {
+if (lua.yes(untold$3)) {
 return lua.table([1, token$2, ttl, now$3, 1])
 }
 return lua.table([1, token$2, ttl, now$3])
