@@ -227,25 +227,28 @@ describe('a slot without a marker', () => {
     expect(reported).toEqual([])
   })
 
-  it('is told of too where the answer to whoever has its first lock was lost, and it asks again', async () => {
-    let lost = 0
-    const port = redis.connect()
-    const from = new Locks(
-      portWith(port, {
+  it.each(['locks', 'permits'] as const)(
+    'is told of too where the answer to whoever has the first of its %s was lost, and it asks again',
+    async (kind) => {
+      let lost = 0
+      const port = redis.connect()
+      const losing = portWith(port, {
         call: async (call: Call, options?: CallOptions) => {
           const answer = await port.call(call, options)
           // As a port does that sends again what may be sent again.
-          if (nameOf(call) !== 'lock/acquire' || !Array.isArray(answer) || answer[0] !== 1) return answer
+          if (!nameOf(call).endsWith('acquire') || !Array.isArray(answer) || answer[0] !== 1) return answer
           lost++
           return await port.call(call, options)
         },
-      }),
-      { name: 'q', maxTtlMs: 10_000 },
-    )
-    expect(await tried('a', from)).toMatchObject({ acquired: true })
-    expect(lost).toBe(1)
-    await told()
-  })
+      })
+      const settings = { name: 'q', maxTtlMs: 10_000 }
+      const from =
+        kind === 'locks' ? new Locks(losing, settings) : new Semaphore(losing, { ...settings, permits: 2 })
+      expect(await from.tryAcquire('a', { ttlMs: 5000 })).toMatchObject({ acquired: true })
+      expect(lost).toBe(1)
+      await told()
+    },
+  )
 
   it('is told of to those that were away when they are back, and only then counts as told', async () => {
     const time = new VirtualTime()
