@@ -124,6 +124,9 @@ const token = fc.constantFrom('A', 'B', 'C')
 const ms = fc.integer({ min: 1, max: 40 })
 const owner = fc.constantFrom('A', 'B', 'C').map((one) => one.repeat(22))
 const orNone = fc.oneof(fc.constant(0), ms)
+/** What locks and permits are asked for with, without a quarantine, and what the caller has heard of the server. */
+const wanting = [owner, ms, fc.constant(0), orNone, orNone, fc.constantFrom('', 'me')]
+const heard = [orNone, ms, orNone, fc.constant('')]
 const version = (n: number): Buffer => Buffer.from(`versio\u00ff${n}`, 'latin1')
 const value = fc.constantFrom(
   ...[1, 2, 3].map((n) => Buffer.concat([Buffer.alloc(5, n), version(n), Buffer.from('!')])),
@@ -256,21 +259,7 @@ const PATTERNS: Readonly<
     [expireNext, [token, ms]],
   ],
   lock: [
-    [
-      acquireLock,
-      [
-        owner,
-        ms,
-        fc.constant(0),
-        orNone,
-        orNone,
-        fc.constantFrom('', 'me'),
-        orNone,
-        ms,
-        orNone,
-        fc.constant(''),
-      ],
-    ],
+    [acquireLock, [...wanting, ...heard]],
     [extendLock, [owner, ms, ms]],
     [ratchetLock, [owner, fc.integer({ min: START_US - 20_000, max: START_US + 900_000 })]],
     [releaseLock, [owner]],
@@ -280,23 +269,7 @@ const PATTERNS: Readonly<
     [lookAtLock, []],
   ],
   permits: [
-    [
-      acquirePermits,
-      [
-        owner,
-        ms,
-        fc.constant(0),
-        orNone,
-        orNone,
-        fc.constantFrom('', 'me'),
-        fc.integer({ min: 1, max: 2 }),
-        fc.constantFrom(2, 2, 3),
-        orNone,
-        ms,
-        orNone,
-        fc.constant(''),
-      ],
-    ],
+    [acquirePermits, [...wanting, fc.integer({ min: 1, max: 2 }), fc.constantFrom(2, 2, 3), ...heard]],
     [extendPermits, [owner, ms, ms]],
     [releasePermits, [owner]],
     [resizePermits, [fc.constantFrom(2, 3)]],
