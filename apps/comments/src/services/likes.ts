@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LockBusyError } from 'slotwise'
-import type { Locks } from 'slotwise/lock'
+import { LockBusyError, LockUnavailableError } from 'slotwise'
+import type { Lock, Locks } from 'slotwise/lock'
 import { notFound } from '../problems.js'
 import type { LikeChange, LikeRepository } from '../repositories/likes.js'
 import { timed } from '../trace.js'
@@ -12,6 +12,8 @@ const TTL_MS = 5000
 const WAIT_MS = 250
 /** How long a like may take in all. */
 const PATIENCE_MS = 10_000
+/** How long it goes on where Redis does not answer: longer than one stands still, shorter than a failover, in which callers pile up. */
+const STANDSTILL_MS = 2500
 
 /**
  * Likes, each counted once. Likes of one comment by one user take turns under a lock, which spares the database
@@ -37,29 +39,32 @@ export class LikeService {
   }
 
   async #turn(tenant: string, comment: string, user: string, wanted: boolean): Promise<LikeChange> {
-    const until = performance.now() + PATIENCE_MS
+    const startedAt = performance.now()
     for (;;) {
       const now = await this.#likes.find(tenant, comment, user)
       if (now === undefined) throw notFound()
       // What is already so needs no lock: of a crowd that wants the same, all but one leave here.
       if (now.liked === wanted) return { ...now, changed: false }
+      let lock: Lock
       try {
-        return await this.#underLock(tenant, { id: comment, entityId: now.entityId }, user, wanted)
+        const from = { ttlMs: TTL_MS, waitMs: WAIT_MS }
+        lock = await timed('lock', () => this.#locks.forTenant(tenant).acquire([comment, user], from))
       } catch (error) {
-        if (!(error instanceof LockBusyError) || performance.now() >= until) throw error
+        if (performance.now() >= startedAt + patienceWith(error)) throw error
         await sleep(10 * Math.random())
+        continue
       }
+      return await this.#under(lock, tenant, { id: comment, entityId: now.entityId }, user, wanted)
     }
   }
 
-  async #underLock(
+  async #under(
+    lock: Lock,
     tenant: string,
     comment: { readonly id: string; readonly entityId: string },
     user: string,
     wanted: boolean,
   ): Promise<LikeChange> {
-    const from = { ttlMs: TTL_MS, waitMs: WAIT_MS }
-    const lock = await timed('lock', () => this.#locks.forTenant(tenant).acquire([comment.id, user], from))
     let change: LikeChange | undefined
     try {
       change = await this.#caches.change(tenant, comment, () =>
@@ -72,4 +77,9 @@ export class LikeService {
     if (change === undefined) throw notFound()
     return change
   }
+}
+
+function patienceWith(error: unknown): number {
+  if (error instanceof LockBusyError) return PATIENCE_MS
+  return error instanceof LockUnavailableError ? STANDSTILL_MS : 0
 }
