@@ -1,6 +1,6 @@
 import { UncacheableValueError } from '../errors.js'
 import type { Key } from '../keys.js'
-import { integer } from '../options.js'
+import { type CallOptions, integer } from '../options.js'
 import { Budget } from './budget.js'
 import { keptMsOf, type Stamp, versionOf } from './entry.js'
 import type { Course, How, Landing, Storing } from './flight.js'
@@ -292,10 +292,18 @@ class Ride {
     return refused
   }
 
-  /** Best effort: the lease ends by itself. */
+  /**
+   * Best effort: the lease ends by itself. A failover takes longer than one call waits, and the server that is elected has the lease
+   * too: so it goes on being tried for as long as others may wait for it. Nobody waits for more than the first try.
+   */
   async #release(holdMs: number): Promise<void> {
-    const { port } = this.#instance
+    const { closing, port, settings } = this.#instance
     const args = { token: this.#token, hold_ms: holdMs }
-    await release.run(port, { entry: this.#departure.key }, args).catch(() => {})
+    const attempt = (options?: CallOptions) =>
+      release.run(port, { entry: this.#departure.key }, args, options).then(
+        () => true,
+        () => false,
+      )
+    if (!(await attempt())) void attempt({ deadlineMs: settings.leaseMs, signal: closing })
   }
 }

@@ -85,6 +85,7 @@ export class Instance {
   /** What is on its way to be stored. */
   readonly storing = new Set<Promise<unknown>>()
   closed = false
+  readonly #closing = new AbortController()
   /** Hears of what happens to entries, while somebody audits. */
   audit: CacheAudit | undefined
   readonly #counters: Record<Counter, number> = {
@@ -211,9 +212,15 @@ export class Instance {
     return this.#origin === undefined ? await load() : await this.#origin.run(load, signal)
   }
 
+  /** Aborted when the cache is closed, for what may go on behind it and shall not keep a port open. */
+  get closing(): AbortSignal {
+    return this.#closing.signal
+  }
+
   /** Loads that have not come back yet are not waited for: nothing of theirs will be stored. */
   async close(): Promise<void> {
     this.closed = true
+    this.#closing.abort()
     this.audit?.close()
     this.pending.close()
     this.tags.pending.close()

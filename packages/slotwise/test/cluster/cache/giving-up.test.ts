@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Cache, type CacheOptions } from '../../../src/cache/index.js'
-import { type RedisPort } from '../../../src/redis/index.js'
+import { OutcomeUnknownError } from '../../../src/errors.js'
+import type { PortCallOptions, RedisPort } from '../../../src/redis/index.js'
 import { anyPort } from '../../support/any-port.js'
+import { portWith } from '../../support/port-with.js'
 import { gate, heldLoad, turns } from './gate.js'
 import { type Call, nameOf, watched } from './watched-port.js'
 
@@ -162,5 +164,50 @@ describe('a loader that fails', () => {
       throw failure
     }
     await expect(cacheOf<string>().getOrLoad(randomUUID(), load)).rejects.toBe(failure)
+  })
+})
+
+describe('a load whose primary is away when it would store', () => {
+  /** Whether it is away, and which calls gave up for it. */
+  function away() {
+    const state = { isAway: false, gaveUp: [] as string[] }
+    // As the port does: until the deadline, or until somebody answers.
+    const call = async (one: Call, options?: PortCallOptions) => {
+      const until = performance.now() + (options?.deadlineMs ?? 300)
+      const isOver = () => performance.now() >= until || options?.signal?.aborted === true
+      while (state.isAway && !isOver()) await turns()
+      if (!state.isAway) return await port.call(one, options)
+      state.gaveUp.push(nameOf(one))
+      throw new OutcomeUnknownError('it did not answer', { node: 'there' })
+    }
+    return { state, through: portWith(port, { call }) }
+  }
+
+  it('gives others the right to load once one answers in its place', async () => {
+    const id = randomUUID()
+    const { state, through } = away()
+    const value = await cacheOf<string>({ budgetMs: 100 }, through).getOrLoad(id, () => {
+      state.isAway = true
+      return 'value'
+    })
+    expect(value).toBe('value')
+    await expect.poll(() => state.gaveUp, { timeout: 5000 }).toContain('release')
+    state.isAway = false
+    const elsewhere = await cacheOf<string>().fetch(id, () => 'value')
+    expect(elsewhere).toMatchObject({ how: 'load' })
+    // Of the ten seconds for which the load might have stored.
+    expect(elsewhere.durationMs).toBeLessThan(5000)
+  })
+
+  it('does not try to any more once its cache is closed', async () => {
+    const { state, through } = away()
+    const cache = cacheOf<string>({ budgetMs: 100 }, through)
+    await cache.getOrLoad(randomUUID(), () => {
+      state.isAway = true
+      return 'value'
+    })
+    await expect.poll(() => state.gaveUp, { timeout: 5000 }).toContain('release')
+    await cache.close()
+    await expect.poll(() => state.gaveUp.filter((name) => name === 'release')).toHaveLength(2)
   })
 })
