@@ -25,8 +25,7 @@ export function withFakeClock<K extends string, A extends string>(
 export function onAnotherClock<K extends string, A extends string>(
   script: ScriptSource<K, A>,
 ): ScriptSource<K, A | 'clock_us'> {
-  const prelude = PRELUDE.replaceAll('CLOCK', 'ARGV[#ARGV]')
-  const source = `${prelude.replaceAll(/\s*\n\s*/g, ' ')} ${script.source}`
+  const source = `${PRELUDE.replaceAll(/\s*\n\s*/g, ' ')} ${script.source}`
   const sha1 = createHash('sha1').update(source).digest('hex')
   return { ...script, args: [...script.args, 'clock_us'], source, sha1 }
 }
@@ -44,7 +43,9 @@ export const STATE: ScriptSource<'key', never> = {
     return { kind, kind == 'string' and { redis.call('GET', KEYS[1]) } or {}, ends }`,
 }
 
+// Taken away, since some scripts go through all their arguments.
 const PRELUDE = `
+  local CLOCK = table.remove(ARGV)
   local real, now = redis, math.floor(tonumber(CLOCK) / 1000)
   local function expire(key, ms)
     if ms ~= math.floor(ms) then error('ERR value is not an integer or out of range') end

@@ -198,30 +198,36 @@ const settings = fc.tuple(
 )
 const tagOrNone = fc.oneof(tag, fc.constant(Buffer.alloc(8)))
 const flusher = fc.constantFrom('e1', 'e2', 't1', 't2')
-/** What follows the kind of a change, its start and what it expects apart. */
-const change = (
-  kinds: fc.Arbitrary<Argument>,
-  starts: fc.Arbitrary<Argument>,
-): readonly fc.Arbitrary<Argument>[] => [
-  kinds,
-  row,
-  tag,
-  fc.constantFrom('x', '{}'),
-  fc.constantFrom('n', 'm\u00e9'),
-  fc.integer({ min: -2, max: 2 }),
-  starts,
-  fc.oneof<fc.Arbitrary<Argument>[]>(fc.constantFrom('', 'y'), tag),
-  fc.integer({ min: 1, max: 8 }),
-  fc.integer({ min: 1, max: 400 }),
-  fc.constantFrom('', 'M1', 'M2', 'M3'),
-  ms,
-  fc.constantFrom(0, 0, 2),
-  fc.oneof(fc.constant(''), rowLayout),
-]
+const letterTag = fc.oneof(tag, fc.constant('another'))
+const rowChange = fc.oneof<fc.Arbitrary<readonly Argument[]>[]>(
+  fc.tuple(fc.constant('s'), row, fc.constantFrom('x', '{}')),
+  fc.tuple(fc.constant('d'), row),
+  fc.tuple(
+    fc.constant('i'),
+    row,
+    fc.constantFrom('n', 'm\u00e9'),
+    fc.integer({ min: -2, max: 2 }),
+    fc.constantFrom('', '0', '9007199254740991'),
+    fc.constantFrom('{}', ''),
+    fc.oneof<fc.Arbitrary<Argument>[]>(fc.constantFrom('', 'y'), tag),
+  ),
+  fc.tuple(fc.constant('S'), row, fc.constant('x'), letterTag),
+  fc.tuple(fc.constant('D'), row, letterTag),
+)
+const marked = fc
+  .tuple(fc.constantFrom('M1', 'M2', 'M3'), ms, rowChange)
+  .map(([mark, markMs, words]): readonly Argument[] => ['m', mark, markMs, ...words])
+/** Changes of rows, as many as come together. */
+const changes = fc
+  .array(fc.oneof(rowChange, marked), { minLength: 1, maxLength: 4 })
+  .map((some) => some.flat())
 
 /** How each script is called; what belongs to one pattern meets at one key. */
 const PATTERNS: Readonly<
-  Record<string, readonly (readonly [ScriptSource, readonly fc.Arbitrary<Argument>[]])[]>
+  Record<
+    string,
+    readonly (readonly [ScriptSource, readonly fc.Arbitrary<Argument | readonly Argument[]>[]])[]
+  >
 > = {
   cache: [
     [acquire, [token, ms, seen, fc.constantFrom(0, 1)]],
@@ -284,8 +290,20 @@ const PATTERNS: Readonly<
     [renewMarker, [token, fc.constantFrom('', 'another'), fc.constantFrom('', 'another')]],
   ],
   writebehind: [
-    [acceptRow, change(fc.constantFrom('s', 'd'), fc.constantFrom('', 'idle'))],
-    [acceptRow, change(fc.constant('i'), fc.constantFrom('', '0', '9007199254740991'))],
+    ...[300, 5000].map(
+      (size) =>
+        [
+          acceptRow,
+          [
+            fc.oneof(fc.constant(''), rowLayout),
+            fc.integer({ min: 1, max: 8 }),
+            fc.constant(size),
+            fc.constantFrom(0, 0, 2),
+            fc.tuple(tag, tag, tag, tag).map((tags) => Buffer.concat(tags)),
+            changes,
+          ],
+        ] as const,
+    ),
     [
       takeRows,
       [number, tagOrNone, number, tagOrNone, fc.integer({ min: 1, max: 4 }), flusher, fc.constantFrom(0, 1)],
@@ -355,7 +373,11 @@ const after = fc.oneof(
 
 const sequence = (pattern: string) => {
   const calls = (PATTERNS[pattern] ?? []).map(([script, args]) =>
-    fc.record<Step>({ script: fc.constant(script), args: fc.tuple(...args), afterUs: after }),
+    fc.record<Step>({
+      script: fc.constant(script),
+      args: fc.tuple(...args).map((some) => some.flat()),
+      afterUs: after,
+    }),
   )
   const rare = fc.record<Step>({
     script: fc.constantFrom(remove, foreign),
