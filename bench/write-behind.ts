@@ -79,7 +79,7 @@ const measurements: Record<Part, () => Promise<Result>> = {
   async accepting() {
     progress(`accepting, ${rounds} rounds`)
     const measured = await measureAccepting(stand, rounds, ms)
-    const { accepted, queued, oneByOne } = measured
+    const { accepted, byThree, queued, oneByOne } = measured
     const [toOne, toQueue] = [ratioOf(accepted, oneByOne), ratioOf(accepted, queued)]
     return {
       measured,
@@ -91,6 +91,9 @@ const measurements: Record<Part, () => Promise<Result>> = {
         {
           holds: toQueue >= 3,
           line: `${times(toQueue)} × changes added to a BullMQ queue (${whole(median(queued))}; promised 3)`,
+        },
+        {
+          line: `${times(ratioOf(byThree, queued))} × the queue with one partition for each primary (${whole(median(byThree))})`,
         },
       ],
     }

@@ -67,21 +67,30 @@ const changeOf = (i: number): Row => rowOf(`row-${(i * 7919) % IDS}`, i)
 export async function measureAccepting(stand: Stand, rounds: number, ms: number) {
   const { cluster, pool } = stand
   const mine = await ours(stand)
+  // One for each primary.
+  const fewer = await ours(stand, { partitions: 3 })
   const { bullmq } = await import('./peers/bullmq.js')
   const queue = await bullmq(cluster.nodes, 'bench')
   await makeTable(pool, 'one_by_one')
   const measurements = [
     () => rateOf((i) => mine.write(changeOf(i)), IN_FLIGHT, ms),
+    () => rateOf((i) => fewer.write(changeOf(i)), IN_FLIGHT, ms),
     () => rateOf((i) => queue.add(changeOf(i)), IN_FLIGHT, ms),
     () => rateOf((i) => writeOne(pool, 'one_by_one', changeOf(i)), IN_FLIGHT, ms),
   ]
   try {
     for (const warmUp of measurements) await warmUp()
-    const [accepted = [], queued = [], oneByOne = []] = await inTurns(rounds, measurements)
+    const [accepted = [], byThree = [], queued = [], oneByOne = []] = await inTurns(rounds, measurements)
     const perSecond = (some: readonly { readonly perSecond: number }[]) => some.map((one) => one.perSecond)
-    return { accepted: perSecond(accepted), queued: perSecond(queued), oneByOne: perSecond(oneByOne) }
+    return {
+      accepted: perSecond(accepted),
+      byThree: perSecond(byThree),
+      queued: perSecond(queued),
+      oneByOne: perSecond(oneByOne),
+    }
   } finally {
     await mine.writes.close()
+    await fewer.writes.close()
     await queue.close()
   }
 }

@@ -3,12 +3,13 @@
 --
 -- A partition is one hash, and so is all of it in one slot, also while that slot moves:
 --   f, l     the numbers of the first and of the last line; none where f is l + 1
+--   g        the number of the first line of those that came together with the first that there is, where that is another one
 --   t        the tag of the last line
---   b        how many bytes lines and rows take
+--   b        how many bytes lines and rows take, each line as if it had come alone
 --   y        random, another one whenever lines are removed; then when that was, in fourteen digits, and for how long the last
 --            of them had been under way, in milliseconds
 --   p        the layout that it belongs to, once a line came; `>` and another one where it takes no more lines of any
---   j<n>     a line: its tag, the tag of the line before, when it came in fourteen digits, the id
+--   j<n>     lines that came together, of which this is the number of the first, as chunk.part.lua has them
 --   s<id>    a row that waits: the tag of its last line, then `d` if it is to be deleted, or `s` and its bytes, or `c`, how many
 --            bytes its counters take in four digits, the counters, and its bytes. They count in the place of what those say: of
 --            each its name and its value, both behind their lengths
@@ -46,16 +47,16 @@ local latest, size = found[3] or string.rep('\0', 8), tonumber(found[4] or 0)
 
 -- What is different by now, and of rows in which order.
 local rows, changed, marks = {}, {}, {}
-local fields, kept = {}, {}
-local before = last
+local lines, fields, kept = {}, {}, {}
+local before, followed = last, latest
 local isKnown = false
 
 -- When lines go the next time, if it takes as long as it did; once that is over, as late again as it is.
 local function full()
-  local removed = redis.call('HGET', hash, 'y')
-  local oldest = redis.call('HGET', hash, 'j' .. string.format('%.0f', first))
+  local known = redis.call('HMGET', hash, 'y', 'g')
+  local removed, oldest = known[1], redis.call('HGET', hash, 'j' .. (known[2] or string.format('%.0f', first)))
   if not removed or #removed < 23 or not oldest then return { 0, last - first + 1, size, -1 } end
-  local since = math.max(tonumber(string.sub(removed, 9, 22)), tonumber(string.sub(oldest, 17, 30)))
+  local since = math.max(tonumber(string.sub(removed, 9, 22)), tonumber(string.sub(oldest, 9, 22)))
   return { 0, last - first + 1, size, math.abs(tonumber(string.sub(removed, 23)) - (now - since)) }
 end
 
@@ -96,7 +97,7 @@ local function counted(row, field, by, value, bytes, expected)
   return 'c' .. string.format('%04d', #counters) .. counters .. state, text
 end
 
-local moment = string.format('%014.0f', now)
+local moment = '0' .. time[1] .. string.sub('00000' .. time[2], -6, -4)
 local reply = { first }
 local nth, place = 0, 6
 at = 6
@@ -116,17 +117,18 @@ while at <= #ARGV do
     at = at + 3
     kind = ARGV[at]
   end
-  local id = ARGV[at + 1]
-  local row = rows[id] or found[place] or ''
+  local id, field = ARGV[at + 1], wanted[place]
+  local row = rows[field] or found[place] or ''
   place = place + 1
   nth = nth + 1
-  local after, value
+  -- What there is of the row by now, and its tag before it.
+  local after, state, value = nil, '', nil
   if answer then
     -- It was accepted before.
   elseif last - first + 1 >= most or size >= room then
     answer = full()
   elseif kind == 's' then
-    after = 's' .. ARGV[at + 2]
+    after, state = 's', ARGV[at + 2]
   elseif kind == 'd' then
     after = 'd'
   elseif kind == 'i' then
@@ -137,13 +139,13 @@ while at <= #ARGV do
     if row ~= '' or string.sub(letter, 15, 22) ~= ARGV[at + (kind == 'S' and 3 or 2)] then
       answer = { 2, string.sub(row, 1, 8), '' }
     elseif kind == 'S' then
-      after = 's' .. ARGV[at + 2]
+      after, state = 's', ARGV[at + 2]
     else
       after = 'd'
     end
   end
   if after then
-    local grown = size + 30 + #id + 8 + #after - #row
+    local grown = size + 34 + #id + 8 + #after + #state - #row
     -- What is larger than all that may wait has its turn once nothing does.
     if grown > room and last >= first then
       answer = full()
@@ -151,10 +153,9 @@ while at <= #ARGV do
       size = grown
       last = last + 1
       local tag = string.sub(ARGV[5], 8 * nth - 7, 8 * nth)
-      if not rows[id] then changed[#changed + 1] = id end
-      rows[id] = tag .. after
-      fields[#fields + 1] = 'j' .. string.format('%.0f', last)
-      fields[#fields + 1] = tag .. latest .. moment .. id
+      if not rows[field] then changed[#changed + 1] = field end
+      rows[field] = tag .. after .. state
+      lines[#lines + 1] = tag .. string.char(math.floor(#id / 256), #id % 256) .. id
       latest = tag
       answer = last
       if value then answer = { 1, last, value } end
@@ -171,7 +172,7 @@ end
 if last > before then
   -- bound: the changes
   for i = 1, #changed do
-    fields[#fields + 1] = 's' .. changed[i]
+    fields[#fields + 1] = changed[i]
     fields[#fields + 1] = rows[changed[i]]
   end
   if not found[1] then
@@ -182,7 +183,9 @@ if last > before then
     fields[#fields + 1] = 'p'
     fields[#fields + 1] = layout
   end
-  redis.call('HSET', hash, 'l', string.format('%.0f', last), 't', latest, 'b', string.format('%.0f', size), unpack(fields))
+  redis.call('HSET', hash, 'l', string.format('%.0f', last), 't', latest, 'b', string.format('%.0f', size),
+    'j' .. string.format('%.0f', before + 1),
+    followed .. moment .. string.char(math.floor(#lines / 256), #lines % 256) .. table.concat(lines), unpack(fields))
 elseif isKnown then
   -- As it is: who waits for replicas or a disk waits for what its own connection has written, and nothing of it was. There is
   -- no field `w`, but a server whose memory is full lets a script go on that has begun with what needs none.

@@ -1,7 +1,9 @@
 import type { Key } from '../keys.js'
 import { randomText } from '../random.js'
 import type { Argument, RedisPort, Repeat, ScriptCall, Waited } from '../redis/port.js'
+import { slotOf } from '../slots.js'
 import acceptSource from './accept.lua.js'
+import { type Convoy, type Convoyed, convoyTo } from './convoys.js'
 import { isAsked, type Safety, waitOf } from './durability.js'
 import type { Answer, Change } from './journal.js'
 import { answersOf } from './journal-reply.js'
@@ -34,6 +36,7 @@ interface Waiting extends Worded {
 }
 
 interface Batch {
+  readonly convoy: Convoy
   readonly sending: Sending
   readonly changes: Waiting[]
   bytes: number
@@ -48,17 +51,19 @@ export interface Room {
 
 /**
  * Sends the changes of one journal that come in the same turn of the event loop by one script, in their order: most of what one
- * costs, it costs once. Nobody waits for others to come. One with a signal goes alone, since it may be given up alone.
+ * costs, it costs once. They go with a {@link Convoy}. One with a signal goes alone, since it may be given up alone.
  */
-export class Gathering {
+export class Gathering implements Convoyed {
   readonly #port: RedisPort
   readonly #key: Key
   readonly #room: Room
+  readonly #slot: number
   #open: Batch | undefined
 
   constructor(port: RedisPort, key: Key, room: Room) {
     this.#port = port
     this.#key = key
+    this.#slot = slotOf(key)
     this.#room = room
   }
 
@@ -74,27 +79,25 @@ export class Gathering {
         open.bytes += change.bytes
         return
       }
-      this.#flush()
-      const batch = { sending, changes: [change], bytes: change.bytes }
-      this.#open = batch
-      if (sending.signal !== undefined) {
-        this.#flush()
-        return
-      }
-      // Once all that follows from one batch of replies has been said.
-      process.nextTick(() => {
-        if (this.#open === batch) this.#flush()
-      })
+      this.send()
+      const convoy = convoyTo(this.#port, this.#slot)
+      this.#open = { convoy, sending, changes: [change], bytes: change.bytes }
+      if (sending.signal === undefined) convoy.join(this)
+      else this.send()
     })
   }
 
-  #flush(): void {
+  /** What has been gathered. */
+  send(): void {
     const batch = this.#open
+    if (batch === undefined) return
     this.#open = undefined
-    if (batch !== undefined) void this.#send(batch)
+    batch.convoy.leave(this)
+    void this.#send(batch)
   }
 
-  async #send({ sending, changes }: Omit<Batch, 'bytes'>): Promise<void> {
+  async #send({ convoy, sending, changes }: Omit<Batch, 'bytes'>): Promise<void> {
+    convoy.departed(changes.length)
     try {
       const answers = answersOf(await this.#sent(sending, changes), changes)
       for (let i = 0; i < changes.length; i++) changes[i]?.resolve(answers[i] as Answer)
@@ -105,8 +108,10 @@ export class Gathering {
         changes[0]?.resolve({ state: 'out of memory' })
       } else {
         // One that was accepted before needs no memory to be known.
-        for (const change of changes) void this.#send({ sending, changes: [change] })
+        for (const change of changes) void this.#send({ convoy, sending, changes: [change] })
       }
+    } finally {
+      convoy.arrived(changes.length)
     }
   }
 

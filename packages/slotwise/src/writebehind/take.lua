@@ -18,33 +18,42 @@
 -- @arg owner   who flushes, as in `o`
 -- @arg write   1 to write something, 0 not to
 -- @return {whether it goes on from there, number of the first line, number of the last, its tag, number of the last that there is, its tag, number of the first that there is, bytes of all, milliseconds since the first line came, number of letters, {ids of rows of which there is one}, rows...} each row is its id and what there is of it
+-- include: lines.part.lua
+-- include: chunk.part.lua
 local hash = KEYS[1]
-local meta = redis.call('HMGET', hash, 'f', 'l', 't', 'b', 'c', 'o')
+local meta = redis.call('HMGET', hash, 'f', 'l', 't', 'b', 'c', 'o', 'g')
 if ARGV[7] == '1' and meta[2] then
   -- A server whose memory is full lets a script go on that has begun with what needs none; there is no such field.
   redis.call('HDEL', hash, 'w')
   redis.call('HSET', hash, 'l', meta[2])
 end
 local first, last, latest = tonumber(meta[1] or 1), tonumber(meta[2] or 0), meta[3] or string.rep('\0', 8)
+local oldest = tonumber(meta[7] or first)
 
-local function goesOnFrom(number, tag)
+-- What was read to its end was read up to the end of lines that came together; what was written may end among them.
+local function goesOnFrom(number, tag, isEnd)
   if number == last then return tag == latest end
   if number < first - 1 or number > last then return false end
-  -- Each line names the one before it, which may be gone.
+  -- What came together names the line before it, which may be gone.
   local next = redis.call('HGET', hash, 'j' .. string.format('%.0f', number + 1))
-  return next and string.sub(next, 9, 16) == tag
+  if next then return string.sub(next, 1, 8) == tag end
+  if isEnd then return false end
+  local start, together = chunk({ hash }, { oldest, number })
+  if not start then return false end
+  local tags = lines({ hash }, { together })
+  return tags[number - start + 1] == tag
 end
 
 local number, tag = tonumber(ARGV[1]), ARGV[2]
 local goesOn = 0
 local from = first
-if goesOnFrom(number, tag) and goesOnFrom(tonumber(ARGV[3]), ARGV[4]) then
+if goesOnFrom(tonumber(ARGV[3]), ARGV[4], true) and goesOnFrom(number, tag, false) then
   goesOn = 1
   from = number + 1
 end
-local upTo = math.min(last, from + tonumber(ARGV[5]) - 1)
+local most = tonumber(ARGV[5])
 local letters = tonumber(meta[5] or 0)
-local reply = {goesOn, from, upTo, tag, last, latest, first, tonumber(meta[4] or 0), 0, letters, {}}
+local reply = {goesOn, from, from - 1, tag, last, latest, first, tonumber(meta[4] or 0), 0, letters, {}}
 if from > last then
   reply[3] = last
   reply[4] = latest
@@ -59,36 +68,40 @@ if not isSameKind or tonumber(string.sub(known, 2)) < tonumber(string.sub(owner,
   redis.call('HSET', hash, 'o', owner)
 end
 
--- As many fields as one call takes at a time.
-local CHUNK = 1000
 local seen, ids = {}, {}
--- bound: most, a thousandth of it
-for start = from, upTo, CHUNK do
-  local places = {}
-  -- bound: CHUNK
-  for at = start, math.min(upTo, start + CHUNK - 1) do
-    places[#places + 1] = 'j' .. string.format('%.0f', at)
+local count = 0
+local start, together = chunk({ hash }, { oldest, from })
+-- Only a hand in the data does that.
+if not together then return redis.error_reply('ERR lines of this journal are missing') end
+-- bound: most
+while together do
+  local tags, names = lines({ hash }, { together })
+  local at = from + count - start + 1
+  local ends = #tags
+  if count + ends - at + 1 > most then ends = at + most - count - 1 end
+  if count == 0 then
+    local time = redis.call('TIME')
+    local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+    reply[9] = math.max(0, now - tonumber(string.sub(together, 9, 22)))
   end
-  local lines = redis.call('HMGET', hash, unpack(places))
-  -- bound: CHUNK
-  for i = 1, #places do
-    local line = lines[i]
-    if line then
-      reply[4] = string.sub(line, 1, 8)
-      if start + i - 1 == from then
-        local time = redis.call('TIME')
-        local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-        reply[9] = math.max(0, now - tonumber(string.sub(line, 17, 30)))
-      end
-      local id = string.sub(line, 31)
-      if not seen[id] then
-        seen[id] = true
-        ids[#ids + 1] = id
-      end
+  -- bound: most
+  for i = at, ends do
+    local id = names[i]
+    if not seen[id] then
+      seen[id] = true
+      ids[#ids + 1] = id
     end
   end
+  reply[3] = start + ends - 1
+  reply[4] = tags[ends]
+  count = count + ends - at + 1
+  if count >= most then break end
+  start = start + #tags
+  together = start <= last and redis.call('HGET', hash, 'j' .. string.format('%.0f', start))
 end
 
+-- As many fields as one call takes at a time.
+local CHUNK = 1000
 -- bound: most, a thousandth of it
 for start = 1, #ids, CHUNK do
   local fields = {}

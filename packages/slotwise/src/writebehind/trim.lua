@@ -11,17 +11,30 @@
 -- @arg fresh  8 random bytes, by which others see that lines were removed
 -- @arg owner  who flushes, as it was told when the lines were read
 -- @return how many lines were removed; -1 if a later one flushes
+-- include: lines.part.lua
 local hash = KEYS[1]
 local owner, known = ARGV[4], redis.call('HGET', hash, 'o') or ''
 if string.sub(owner, 1, 1) == 't' and string.sub(known, 1, 1) == 't' and
   tonumber(string.sub(known, 2)) > tonumber(string.sub(owner, 2)) then
   return -1
 end
-local last = redis.call('HGET', hash, 'j' .. ARGV[1])
-if not last or string.sub(last, 1, 8) ~= ARGV[2] then return 0 end
-local meta = redis.call('HMGET', hash, 'f', 'b')
-local first, size = tonumber(meta[1] or 1), tonumber(meta[2] or 0)
-local to = tonumber(ARGV[1])
+local meta = redis.call('HMGET', hash, 'f', 'l', 'b', 'g')
+local first, last, size = tonumber(meta[1] or 1), tonumber(meta[2] or 0), tonumber(meta[3] or 0)
+local oldest, to = tonumber(meta[4] or first), tonumber(ARGV[1])
+if to < first or to > last then return 0 end
+-- All that came together up to there: which of them is the last, and how it is tagged.
+local chunks, start, tagged = {}, oldest, nil
+-- bound: the lines there may be
+while start <= to do
+  local together = redis.call('HGET', hash, 'j' .. string.format('%.0f', start))
+  if not together then return 0 end
+  local tags, ids = lines({ hash }, { together })
+  if #ids == 0 then return 0 end
+  chunks[#chunks + 1] = { start, tags, ids }
+  start = start + #ids
+  tagged = tags[#tags - (start - 1 - to)]
+end
+if tagged ~= ARGV[2] then return 0 end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local removed = redis.call('HGET', hash, 'y')
@@ -30,50 +43,64 @@ if removed then
   since, every = tonumber(string.sub(removed, 9, 22)) or now, tonumber(string.sub(removed, 23)) or 0
 end
 -- For how long this has been under way: since lines went before, or since the first of these came.
-local oldest = redis.call('HGET', hash, 'j' .. string.format('%.0f', first))
-if oldest and (not removed or tonumber(string.sub(oldest, 17, 30)) > since) then
-  since = tonumber(string.sub(oldest, 17, 30))
+local came = tonumber(string.sub(redis.call('HGET', hash, 'j' .. string.format('%.0f', oldest)), 9, 22))
+if not removed or came > since then
+  since = came
 end
 local took = math.max(0, now - since)
 if removed then took = math.floor((took + every) / 2) end
--- As many fields as one call takes at a time.
-local CHUNK = 1000
--- bound: the lines there may be, a thousandth of them
-for start = first, to, CHUNK do
-  local gone = {}
-  -- bound: CHUNK
-  for number = start, math.min(to, start + CHUNK - 1) do
-    gone[#gone + 1] = 'j' .. string.format('%.0f', number)
-  end
-  local lines = redis.call('HMGET', hash, unpack(gone))
-  -- From the last, since what is left to write of a row is in its last line.
-  local seen, tags, rows = {}, {}, {}
-  -- bound: CHUNK
-  for i = #gone, 1, -1 do
-    local line = lines[i]
-    if line then
-      local id = string.sub(line, 31)
-      size = size - #line
-      if not seen[id] then
-        seen[id] = true
-        rows[#rows + 1] = 's' .. id
-        tags[#tags + 1] = string.sub(line, 1, 8)
-      end
-    end
-  end
-  if #rows > 0 then
+-- Of each row, in the order in which they come, the tag of the last line of those that go: what is left to write of it is there.
+local gone, ids, tags = {}, {}, {}
+local function sweep()
+  if #ids > 0 then
+    local rows = {}
+    -- bound: CHUNK
+    for i = 1, #ids do rows[i] = 's' .. ids[i] end
     local found = redis.call('HMGET', hash, unpack(rows))
     -- bound: CHUNK
     for i = 1, #rows do
       local row = found[i]
-      if row and string.sub(row, 1, 8) == tags[i] then
+      if row and string.sub(row, 1, 8) == tags[ids[i]] then
         size = size - #row
         gone[#gone + 1] = rows[i]
       end
     end
   end
-  redis.call('HDEL', hash, unpack(gone))
+  if #gone > 0 then redis.call('HDEL', hash, unpack(gone)) end
+  gone, ids, tags = {}, {}, {}
 end
+-- About as many lines as one call takes fields at a time.
+local CHUNK = 1000
+local count = 0
+-- bound: the lines there may be
+for i = 1, #chunks do
+  local from, tagsOf, names = chunks[i][1], chunks[i][2], chunks[i][3]
+  start = from + #names
+  -- Of those that came together some may be gone, and some are to be written yet: they go at once, with the last of them.
+  -- bound: the lines that one script accepts
+  for n = math.max(first, from), math.min(to, start - 1) do
+    local id = names[n - from + 1]
+    if not tags[id] then ids[#ids + 1] = id end
+    tags[id] = tagsOf[n - from + 1]
+    size = size - 34 - #id
+    count = count + 1
+  end
+  if start - 1 <= to then
+    gone[#gone + 1] = 'j' .. string.format('%.0f', from)
+  else
+    start = from
+  end
+  if count >= CHUNK then
+    sweep()
+    count = 0
+  end
+end
+sweep()
 redis.call('HSET', hash, 'f', string.format('%.0f', to + 1), 'b', string.format('%.0f', size),
   'y', ARGV[3] .. string.format('%014.0f%.0f', now, took))
+if start <= to then
+  redis.call('HSET', hash, 'g', string.format('%.0f', start))
+elseif meta[4] then
+  redis.call('HDEL', hash, 'g')
+end
 return to - first + 1

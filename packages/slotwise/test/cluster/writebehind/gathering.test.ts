@@ -3,10 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { OutcomeUnknownError, ReplyError } from '../../../src/errors.js'
-import { keyOf, type RedisPort } from '../../../src/redis/index.js'
+import { type Key, keyOf, type RedisPort, slotOf } from '../../../src/redis/index.js'
 import { type Answer, type Change, Journal, NOWHERE } from '../../../src/writebehind/journal.js'
 import { anyPort } from '../../support/any-port.js'
 import { portWith } from '../../support/port-with.js'
+import { gate } from '../cache/gate.js'
 
 let port: RedisPort
 beforeAll(async () => {
@@ -136,6 +137,81 @@ describe('changes that come in one turn', () => {
   })
 })
 
+describe('changes that come while four are under way at the same primary', () => {
+  const four = (own: Journal) =>
+    Promise.all(Array.from({ length: 4 }, (_, n) => own.accept('a', set(`${n}`), undefined)))
+
+  /** The first script is held until it is let through. */
+  function held() {
+    const answer = gate<undefined>()
+    const started = gate()
+    const { own, scripts } = journal({}, ([...sent]) => {
+      if (sent.length > 1) return undefined
+      started.open()
+      return answer.passed
+    })
+    return { own, scripts, answer, started: started.passed }
+  }
+
+  it('go together as soon as it is answered, in their order', async () => {
+    const { own, scripts, answer, started } = held()
+    const first = four(own)
+    await started
+    const others: Promise<Answer>[] = []
+    for (const n of [5, 6, 7]) {
+      others.push(own.accept('a', set(`${n}`), undefined))
+      // Longer than what comes in one turn, and no time for a timer.
+      await new Promise<void>((resolve) => process.nextTick(() => process.nextTick(resolve)))
+    }
+    answer.open(undefined)
+    await first
+    const answers = await Promise.all(others)
+    expect(answers.map((one) => one.state === 'accepted' && one.number)).toEqual([5, 6, 7])
+    expect(scripts).toEqual([4, 3])
+  })
+
+  it('wait for no answer where fewer are', async () => {
+    const { own, scripts, answer, started } = held()
+    const first = own.accept('a', set('1'), undefined)
+    await started
+    await own.accept('b', set('2'), undefined)
+    await own.accept('b', set('3'), undefined)
+    expect(scripts).toEqual([1, 1, 1])
+    answer.open(undefined)
+    await first
+  })
+
+  it('wait a moment at most where it is not answered', async () => {
+    const { own, scripts, answer, started } = held()
+    const first = four(own)
+    await started
+    expect(await own.accept('b', set('2'), undefined)).toMatchObject({ state: 'accepted', number: 1 })
+    expect(scripts).toEqual([4, 1])
+    answer.open(undefined)
+    expect((await first)[3]).toMatchObject({ state: 'accepted', number: 5 })
+  })
+
+  it('go by one script for each journal', async () => {
+    const all = keysAtOneOwner(3)
+    const underWay: string[] = []
+    const release = gate()
+    const through = portWith(port, {
+      call: async (...[call, options]: Parameters<RedisPort['call']>) => {
+        if ('script' in call) underWay.push(call.keys[0])
+        if (underWay.length === 1) await release.passed
+        return await port.call(call, options)
+      },
+    })
+    const bounds = { lines: 1000, bytes: 1_000_000, markMs: 60_000 }
+    const [first, ...others] = all.map((key) => new Journal(through, key, bounds))
+    const early = first === undefined ? undefined : four(first)
+    const rest = others.flatMap((one) => ['a', 'b'].map((name) => one.accept(name, set('1'), undefined)))
+    release.open()
+    await Promise.all([early, ...rest])
+    expect(underWay).toEqual(all)
+  })
+})
+
 it('whatever comes in one turn becomes what it becomes one by one', async () => {
   const id = fc.constantFrom('a', 'b')
   const from = fc.option(
@@ -192,10 +268,34 @@ async function left(own: Journal): Promise<unknown> {
   const fields = parts.flatMap((field, i) => {
     const value = parts[i + 1] ?? ''
     if (i % 2 === 1 || field === 't') return []
-    if (/^j\d/.test(field)) return [[field, value.slice(30)]]
+    if (/^j\d/.test(field)) return linesOf(field, value)
     if (field.startsWith('s')) return [[field, value.slice(8)]]
     if (field.startsWith('m')) return [[field, value.slice(14)]]
     return [[field, value]]
   })
   return Object.fromEntries(fields) as unknown
+}
+
+/** Keys of journals of one primary. */
+function keysAtOneOwner(count: number) {
+  const space = { namespace: port.namespace, pattern: 'writebehind', name: 'test' }
+  const ownerOf = (key: Key) => port.topology().ownerOf(slotOf(key))?.id
+  const first = keyOf(space, [randomUUID()])
+  const keys = [first]
+  while (keys.length < count) {
+    const key = keyOf(space, [randomUUID()])
+    if (ownerOf(key) === ownerOf(first)) keys.push(key)
+  }
+  return keys
+}
+
+/** The ids of lines that came together, each by its number. */
+function linesOf(field: string, value: string): [string, string][] {
+  const found: [string, string][] = []
+  for (let at = 24; at < value.length; ) {
+    const length = value.charCodeAt(at + 8) * 256 + value.charCodeAt(at + 9)
+    found.push([`j${Number(field.slice(1)) + found.length}`, value.slice(at + 10, at + 10 + length)])
+    at += 10 + length
+  }
+  return found
 }

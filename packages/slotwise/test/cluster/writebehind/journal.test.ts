@@ -146,16 +146,17 @@ describe('a journal', () => {
   })
 })
 
-describe('after a failover that forgets the last lines', () => {
-  /** Everything that the server has of it, to be brought back later. */
-  const saved = async ({ key }: Journal) => {
-    const all = await port.call({ key, command: ['HGETALL', key], repeat: 'safe' }, { binary: true })
-    return async () => {
-      await port.call({ key, command: ['DEL', key], repeat: 'safe' })
-      const parts = all as readonly Buffer[]
-      if (parts.length > 0) await port.call({ key, command: ['HSET', key, ...parts], repeat: 'safe' })
-    }
+/** Everything that the server has of it, to be brought back later. */
+async function saved({ key }: Journal): Promise<() => Promise<void>> {
+  const all = await port.call({ key, command: ['HGETALL', key], repeat: 'safe' }, { binary: true })
+  return async () => {
+    await port.call({ key, command: ['DEL', key], repeat: 'safe' })
+    const parts = all as readonly Buffer[]
+    if (parts.length > 0) await port.call({ key, command: ['HSET', key, ...parts], repeat: 'safe' })
   }
+}
+
+describe('after a failover that forgets the last lines', () => {
   const texts = async (own: Journal, position: Position) => {
     const { goesOn, rows } = await own.take(position, 100, {})
     return { goesOn, rows: rows.map(({ name, waiting }) => `${name}=${shown(waiting)?.text ?? ''}`) }
@@ -225,11 +226,76 @@ describe('after a failover that forgets the last lines', () => {
   })
 })
 
+describe('lines that came together', () => {
+  const together = (own: Journal, ...names: readonly string[]) =>
+    Promise.all(names.map((name, i) => own.accept(name, set(`${i}`), undefined, {})))
+
+  it('are handed out and removed in parts, where a batch ends among them', async () => {
+    const own = journal()
+    await together(own, 'a', 'b', 'a', 'c', 'b')
+    const first = await own.take(NOWHERE, 2, {})
+    expect(first).toMatchObject({
+      goesOn: true,
+      from: 1,
+      to: { written: { number: 2 }, seen: { number: 5 } },
+    })
+    expect(first.rows.map(({ name }) => name)).toEqual(['a', 'b'])
+    expect(await own.trim(first.to, {})).toBe(2)
+    expect(await own.waiting({})).toMatchObject({ first: 3, last: 5 })
+    // What is left to write of them is in later lines.
+    for (const name of ['a', 'b', 'c']) expect((await own.look(name, {})).waiting).toBeDefined()
+    const second = await own.take(first.to, 2, {})
+    expect(second).toMatchObject({ goesOn: true, from: 3, to: { written: { number: 4 } } })
+    expect(await own.trim(second.to, {})).toBe(2)
+    expect((await own.look('a', {})).waiting).toBeUndefined()
+    expect((await own.look('b', {})).waiting).toBeDefined()
+    const third = await own.take(second.to, 2, {})
+    expect(third.rows.map(({ name }) => name)).toEqual(['b'])
+    expect(await own.trim(third.to, {})).toBe(1)
+    expect(await countedBytes(own)).toEqual({ said: 0, lines: 0, bytes: 0 })
+  })
+
+  it('are known by where they were written to, among them and at their end, from others that got their numbers', async () => {
+    const own = journal()
+    await together(own, 'a', 'b')
+    const bringBack = await saved(own)
+    await together(own, 'a', 'b', 'c')
+    const inside = await own.take(NOWHERE, 3, {})
+    const atEnd = await own.take(NOWHERE, 2, {})
+    expect(await own.take(inside.to, 9, {})).toMatchObject({ goesOn: true, from: 4 })
+    await bringBack()
+    await together(own, 'a', 'b', 'c')
+    expect(await own.take(inside.to, 9, {})).toMatchObject({ goesOn: false, from: 1 })
+    expect(await own.trim(inside.to, {})).toBe(0)
+    // Lines 1 and 2 are the same; what was read up to line 5 is not.
+    expect(await own.take(atEnd.to, 9, {})).toMatchObject({ goesOn: false, from: 1 })
+    expect(await own.trim(atEnd.to, {})).toBe(2)
+  })
+
+  it('are told apart by the times at which they came', async () => {
+    const own = journal()
+    await together(own, 'a', 'b', 'c')
+    await expect.poll(async () => (await own.waiting({})).ms).toBeGreaterThan(20)
+    const { to } = await own.take(NOWHERE, 1, {})
+    await own.trim(to, {})
+    expect((await own.waiting({})).ms).toBeGreaterThan(20)
+    expect((await own.take(to, 1, {})).ms).toBeGreaterThan(20)
+  })
+})
+
 it('whatever is changed, taken, trimmed and lost, the table ends as the last states say', async () => {
   const row = fc.constantFrom('a', 'b', 'c')
   const deed = fc.oneof(
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('set' as const), row, n: fc.nat(9) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete' as const), row }) },
+    // In one script, so that a flush may end among them.
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constant('set together' as const),
+        rows: fc.array(fc.tuple(row, fc.nat(9)), { minLength: 2, maxLength: 6 }),
+      }),
+    },
     {
       weight: 4,
       arbitrary: fc.record({ kind: fc.constant('count' as const), row, n: fc.integer({ min: -3, max: 3 }) }),
@@ -276,6 +342,11 @@ it('whatever is changed, taken, trimmed and lost, the table ends as the last sta
         if (one.kind === 'set') {
           await own.accept(one.row, set(JSON.stringify({ n: one.n })), undefined, {})
           truth.set(one.row, one.n)
+        } else if (one.kind === 'set together') {
+          await Promise.all(
+            one.rows.map(([name, n]) => own.accept(name, set(JSON.stringify({ n })), undefined, {})),
+          )
+          for (const [name, n] of one.rows) truth.set(name, n)
         } else if (one.kind === 'delete') {
           await own.accept(one.row, { kind: 'd' }, undefined, {})
           truth.delete(one.row)

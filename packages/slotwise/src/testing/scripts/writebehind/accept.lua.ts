@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/accept',
-sha1: 'cf147fb8e7c42f7843b35580a67cdb331469cd44',
+sha1: '5fe416548015a512dfed03e52058117972fbf412',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let layout: lua.Value = lua.index(redis.ARGV, 1)
@@ -30,17 +30,20 @@ let size: lua.Value = lua.tonumber(lua.or(lua.index(found, 4), () => 0))
 let rows: lua.Value = lua.table([])
 let changed: lua.Value = lua.table([])
 let marks: lua.Value = lua.table([])
+let lines: lua.Value = lua.table([])
 let fields: lua.Value = lua.table([])
 let kept: lua.Value = lua.table([])
 let before: lua.Value = last
+let followed: lua.Value = latest
 let isKnown: lua.Value = false
 const full: lua.Value = lua.fn(() => {
-let removed: lua.Value = redis.call("HGET", hash, "y")
-let oldest: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", first)))
+let known: lua.Value = redis.call("HMGET", hash, "y", "g")
+let removed: lua.Value = lua.index(known, 1)
+let oldest: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.or(lua.index(known, 2), () => lua.format("%.0f", first))))
 if (((!lua.yes(removed) || lua.yes(lua.lt(lua.len(removed), 23))) || !lua.yes(oldest))) {
 return [lua.table([0, (lua.num((lua.num(last) - lua.num(first))) + 1), size, -1])]
 }
-let since: lua.Value = lua.max(lua.tonumber(lua.sub(removed, 9, 22)), lua.tonumber(lua.sub(oldest, 17, 30)))
+let since: lua.Value = lua.max(lua.tonumber(lua.sub(removed, 9, 22)), lua.tonumber(lua.sub(oldest, 9, 22)))
 return [lua.table([0, (lua.num((lua.num(last) - lua.num(first))) + 1), size, lua.abs((lua.num(lua.tonumber(lua.sub(removed, 23))) - lua.num((lua.num(now) - lua.num(since)))))])]
 })
 const counted: lua.Value = lua.fn((row: lua.Value, field: lua.Value, by: lua.Value, value: lua.Value, bytes: lua.Value, expected: lua.Value) => {
@@ -69,9 +72,9 @@ others = lua.concat(others, lua.sub(counters, start, ends))
 start = (lua.num(ends) + 1)
 }
 if (!lua.yes(count)) {
-let known: lua.Value = lua.or(lua.and(!lua.eq(row, ""), () => lua.sub(row, 1, 8)), () => lua.concat("y", lua.or(redis.call("HGET", hash, "y"), () => "")))
-if ((lua.yes(lua.eq(value, "")) || lua.yes(!lua.eq(expected, known)))) {
-return [undefined, lua.table([2, known, lua.or(lua.and(lua.eq(row, ""), () => ""), () => lua.or(lua.and(lua.eq(kind$2, "d"), () => "d"), () => lua.concat("s", state)))])]
+let known$2: lua.Value = lua.or(lua.and(!lua.eq(row, ""), () => lua.sub(row, 1, 8)), () => lua.concat("y", lua.or(redis.call("HGET", hash, "y"), () => "")))
+if ((lua.yes(lua.eq(value, "")) || lua.yes(!lua.eq(expected, known$2)))) {
+return [undefined, lua.table([2, known$2, lua.or(lua.and(lua.eq(row, ""), () => ""), () => lua.or(lua.and(lua.eq(kind$2, "d"), () => "d"), () => lua.concat("s", state)))])]
 }
 if (lua.yes(lua.gt(lua.len(others), 4096))) {
 return [undefined, lua.table([4])]
@@ -90,7 +93,7 @@ let text: lua.Value = lua.format("%.0f", sum)
 counters = lua.concat(others, lua.concat(lua.char(lua.len(field)), lua.concat(field, lua.concat(lua.char(lua.len(text)), text))))
 return [lua.concat("c", lua.concat(lua.format("%04d", lua.len(counters)), lua.concat(counters, state))), text]
 })
-let moment: lua.Value = lua.format("%014.0f", now)
+let moment: lua.Value = lua.concat("0", lua.concat(lua.index(time, 1), lua.sub(lua.concat("00000", lua.index(time, 2)), -6, -4)))
 let reply: lua.Value = lua.table([first])
 let nth: lua.Value = 0
 let place: lua.Value = 6
@@ -106,9 +109,9 @@ const all: lua.Value[] = [lua.index(redis.ARGV, (lua.num(at) + 1)), lua.index(re
 mark = all[0]
 markMs = all[1]
 }
-let known$2: lua.Value = lua.or(lua.index(marks, mark), () => lua.index(found, place))
-if ((lua.yes(known$2) && lua.yes(lua.gt(lua.tonumber(lua.sub(known$2, 1, 14)), now)))) {
-answer = lua.table([1, lua.tonumber(lua.sub(known$2, 15, 28)), lua.sub(known$2, 29)])
+let known$3: lua.Value = lua.or(lua.index(marks, mark), () => lua.index(found, place))
+if ((lua.yes(known$3) && lua.yes(lua.gt(lua.tonumber(lua.sub(known$3, 1, 14)), now)))) {
+answer = lua.table([1, lua.tonumber(lua.sub(known$3, 15, 28)), lua.sub(known$3, 29)])
 isKnown = true
 }
 place = (lua.num(place) + 1)
@@ -116,17 +119,23 @@ at = (lua.num(at) + 3)
 kind$3 = lua.index(redis.ARGV, at)
 }
 let id: lua.Value = lua.index(redis.ARGV, (lua.num(at) + 1))
-let row$2: lua.Value = lua.or(lua.or(lua.index(rows, id), () => lua.index(found, place)), () => "")
+let field$2: lua.Value = lua.index(wanted, place)
+let row$2: lua.Value = lua.or(lua.or(lua.index(rows, field$2), () => lua.index(found, place)), () => "")
 place = (lua.num(place) + 1)
 nth = (lua.num(nth) + 1)
 let after: lua.Value = undefined
+let state$2: lua.Value = ""
 let value$2: lua.Value = undefined
 if (lua.yes(answer)) {
 
 } else if ((lua.yes(lua.ge((lua.num((lua.num(last) - lua.num(first))) + 1), most)) || lua.yes(lua.ge(size, room)))) {
 answer = lua.invoke(full, [])[0]
 } else if (lua.yes(lua.eq(kind$3, "s"))) {
-after = lua.concat("s", lua.index(redis.ARGV, (lua.num(at) + 2)))
+{
+const all: lua.Value[] = ["s", lua.index(redis.ARGV, (lua.num(at) + 2))]
+after = all[0]
+state$2 = all[1]
+}
 } else if (lua.yes(lua.eq(kind$3, "d"))) {
 after = "d"
 } else if (lua.yes(lua.eq(kind$3, "i"))) {
@@ -143,25 +152,28 @@ let letter: lua.Value = lua.or(redis.call("HGET", hash, lua.concat("x", id)), ()
 if ((lua.yes(!lua.eq(row$2, "")) || lua.yes(!lua.eq(lua.sub(letter, 15, 22), lua.index(redis.ARGV, (lua.num(at) + lua.num(lua.or(lua.and(lua.eq(kind$3, "S"), () => 3), () => 2)))))))) {
 answer = lua.table([2, lua.sub(row$2, 1, 8), ""])
 } else if (lua.yes(lua.eq(kind$3, "S"))) {
-after = lua.concat("s", lua.index(redis.ARGV, (lua.num(at) + 2)))
+{
+const all: lua.Value[] = ["s", lua.index(redis.ARGV, (lua.num(at) + 2))]
+after = all[0]
+state$2 = all[1]
+}
 } else {
 after = "d"
 }
 }
 if (lua.yes(after)) {
-let grown: lua.Value = (lua.num((lua.num((lua.num((lua.num((lua.num(size) + 30)) + lua.num(lua.len(id)))) + 8)) + lua.num(lua.len(after)))) - lua.num(lua.len(row$2)))
+let grown: lua.Value = (lua.num((lua.num((lua.num((lua.num((lua.num((lua.num(size) + 34)) + lua.num(lua.len(id)))) + 8)) + lua.num(lua.len(after)))) + lua.num(lua.len(state$2)))) - lua.num(lua.len(row$2)))
 if ((lua.yes(lua.gt(grown, room)) && lua.yes(lua.ge(last, first)))) {
 answer = lua.invoke(full, [])[0]
 } else {
 size = grown
 last = (lua.num(last) + 1)
 let tag: lua.Value = lua.sub(lua.index(redis.ARGV, 5), (lua.num((8 * lua.num(nth))) - 7), (8 * lua.num(nth)))
-if (!lua.yes(lua.index(rows, id))) {
-lua.set(changed, (lua.num(lua.len(changed)) + 1), id)
+if (!lua.yes(lua.index(rows, field$2))) {
+lua.set(changed, (lua.num(lua.len(changed)) + 1), field$2)
 }
-lua.set(rows, id, lua.concat(tag, after))
-lua.set(fields, (lua.num(lua.len(fields)) + 1), lua.concat("j", lua.format("%.0f", last)))
-lua.set(fields, (lua.num(lua.len(fields)) + 1), lua.concat(tag, lua.concat(latest, lua.concat(moment, id))))
+lua.set(rows, field$2, lua.concat(tag, lua.concat(after, state$2)))
+lua.set(lines, (lua.num(lua.len(lines)) + 1), lua.concat(tag, lua.concat(lua.char(lua.floor((lua.num(lua.len(id)) / 256)), lua.mod(lua.num(lua.len(id)), 256)), id)))
 latest = tag
 answer = last
 if (lua.yes(value$2)) {
@@ -178,7 +190,7 @@ at = (lua.num(at) + lua.num(lua.index(WORDS, kind$3)))
 }
 if (lua.yes(lua.gt(last, before))) {
 for (let i of lua.steps(1, lua.len(changed))) {
-lua.set(fields, (lua.num(lua.len(fields)) + 1), lua.concat("s", lua.index(changed, i)))
+lua.set(fields, (lua.num(lua.len(fields)) + 1), lua.index(changed, i))
 lua.set(fields, (lua.num(lua.len(fields)) + 1), lua.index(rows, lua.index(changed, i)))
 }
 if (!lua.yes(lua.index(found, 1))) {
@@ -189,7 +201,7 @@ if ((!lua.yes(lua.index(found, 5)) && lua.yes(!lua.eq(layout, "")))) {
 lua.set(fields, (lua.num(lua.len(fields)) + 1), "p")
 lua.set(fields, (lua.num(lua.len(fields)) + 1), layout)
 }
-redis.call("HSET", hash, "l", lua.format("%.0f", last), "t", latest, "b", lua.format("%.0f", size), ...lua.unpack(fields))
+redis.call("HSET", hash, "l", lua.format("%.0f", last), "t", latest, "b", lua.format("%.0f", size), lua.concat("j", lua.format("%.0f", (lua.num(before) + 1))), lua.concat(followed, lua.concat(moment, lua.concat(lua.char(lua.floor((lua.num(lua.len(lines)) / 256)), lua.mod(lua.num(lua.len(lines)), 256)), lua.join(lines)))), ...lua.unpack(fields))
 } else if (lua.yes(isKnown)) {
 redis.call("HDEL", hash, "w")
 redis.call("HSET", hash, "l", lua.format("%.0f", last))
@@ -210,8 +222,8 @@ redis.call("HSET", hash, "ql", lua.format("%.0f", tail), ...lua.unpack(fields))
 for (let _ of lua.steps(1, (2 * lua.num(lua.len(kept))))) {
 let oldest_at: lua.Value = lua.concat("q", lua.format("%.0f", head))
 let oldest$2: lua.Value = redis.call("HGET", hash, oldest_at)
-let known$3: lua.Value = lua.and(oldest$2, () => redis.call("HGET", hash, lua.concat("m", oldest$2)))
-if ((lua.yes(oldest$2) && (!lua.yes(known$3) || lua.yes(lua.le(lua.tonumber(lua.sub(known$3, 1, 14)), now))))) {
+let known$4: lua.Value = lua.and(oldest$2, () => redis.call("HGET", hash, lua.concat("m", oldest$2)))
+if ((lua.yes(oldest$2) && (!lua.yes(known$4) || lua.yes(lua.le(lua.tonumber(lua.sub(known$4, 1, 14)), now))))) {
 redis.call("HDEL", hash, oldest_at, lua.concat("m", oldest$2))
 head = (lua.num(head) + 1)
 }

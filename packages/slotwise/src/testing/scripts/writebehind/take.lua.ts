@@ -3,10 +3,43 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/take',
-sha1: '3f8e0f536bd97f77380080ed12b7b998dba868e8',
+sha1: 'dcad39709a371b16c06ad55be42f85c35eb17a9d',
 run(redis) {
+const lines: lua.Value = lua.fn((_: lua.Value, ARGV: lua.Value) => {
+let chunk: lua.Value = lua.index(ARGV, 1)
+let tags: lua.Value = lua.table([])
+let ids: lua.Value = lua.table([])
+let at: lua.Value = 25
+while (lua.yes(lua.le(at, lua.len(chunk)))) {
+let ends: lua.Value = (lua.num((lua.num((lua.num(at) + 9)) + lua.num((lua.num(lua.byte(chunk, (lua.num(at) + 8))) * 256)))) + lua.num(lua.byte(chunk, (lua.num(at) + 9))))
+lua.set(tags, (lua.num(lua.len(tags)) + 1), lua.sub(chunk, at, (lua.num(at) + 7)))
+lua.set(ids, (lua.num(lua.len(ids)) + 1), lua.sub(chunk, (lua.num(at) + 10), ends))
+at = (lua.num(ends) + 1)
+}
+return [tags, ids]
+})
+const chunk$2: lua.Value = lua.fn((KEYS: lua.Value, ARGV$2: lua.Value) => {
+let start: lua.Value = lua.index(ARGV$2, 1)
+let number: lua.Value = lua.index(ARGV$2, 2)
+let own: lua.Value = redis.call("HGET", lua.index(KEYS, 1), lua.concat("j", lua.format("%.0f", number)))
+if (lua.yes(own)) {
+return [number, own]
+}
+while (lua.yes(lua.le(start, number))) {
+let chunk$3: lua.Value = redis.call("HGET", lua.index(KEYS, 1), lua.concat("j", lua.format("%.0f", start)))
+if (!lua.yes(chunk$3)) {
+return [undefined]
+}
+let after: lua.Value = (lua.num((lua.num(start) + lua.num((lua.num(lua.byte(chunk$3, 23)) * 256)))) + lua.num(lua.byte(chunk$3, 24)))
+if (lua.yes(lua.lt(number, after))) {
+return [start, chunk$3]
+}
+start = after
+}
+return [undefined]
+})
 let hash: lua.Value = lua.index(redis.KEYS, 1)
-let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b", "c", "o")
+let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b", "c", "o", "g")
 if ((lua.yes(lua.eq(lua.index(redis.ARGV, 7), "1")) && lua.yes(lua.index(meta, 2)))) {
 redis.call("HDEL", hash, "w")
 redis.call("HSET", hash, "l", lua.index(meta, 2))
@@ -14,27 +47,39 @@ redis.call("HSET", hash, "l", lua.index(meta, 2))
 let first: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 1))
 let last: lua.Value = lua.tonumber(lua.or(lua.index(meta, 2), () => 0))
 let latest: lua.Value = lua.or(lua.index(meta, 3), () => lua.rep("\u0000", 8))
-const goesOnFrom: lua.Value = lua.fn((number: lua.Value, tag: lua.Value) => {
-if (lua.yes(lua.eq(number, last))) {
+let oldest: lua.Value = lua.tonumber(lua.or(lua.index(meta, 7), () => first))
+const goesOnFrom: lua.Value = lua.fn((number$2: lua.Value, tag: lua.Value, isEnd: lua.Value) => {
+if (lua.yes(lua.eq(number$2, last))) {
 return [lua.eq(tag, latest)]
 }
-if ((lua.yes(lua.lt(number, (lua.num(first) - 1))) || lua.yes(lua.gt(number, last)))) {
+if ((lua.yes(lua.lt(number$2, (lua.num(first) - 1))) || lua.yes(lua.gt(number$2, last)))) {
 return [false]
 }
-let next: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", (lua.num(number) + 1))))
-return [lua.and(next, () => lua.eq(lua.sub(next, 9, 16), tag))]
+let next: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", (lua.num(number$2) + 1))))
+if (lua.yes(next)) {
+return [lua.eq(lua.sub(next, 1, 8), tag)]
+}
+if (lua.yes(isEnd)) {
+return [false]
+}
+let [start$2, together]: lua.Value[] = [...lua.invoke(chunk$2, [lua.table([hash]), lua.table([oldest, number$2])])]
+if (!lua.yes(start$2)) {
+return [false]
+}
+let tags$2: lua.Value = lua.invoke(lines, [lua.table([hash]), lua.table([together])])[0]
+return [lua.eq(lua.index(tags$2, (lua.num((lua.num(number$2) - lua.num(start$2))) + 1)), tag)]
 })
-let number$2: lua.Value = lua.tonumber(lua.index(redis.ARGV, 1))
+let number$3: lua.Value = lua.tonumber(lua.index(redis.ARGV, 1))
 let tag$2: lua.Value = lua.index(redis.ARGV, 2)
 let goesOn: lua.Value = 0
 let from: lua.Value = first
-if ((lua.yes(lua.invoke(goesOnFrom, [number$2, tag$2])[0]) && lua.yes(lua.invoke(goesOnFrom, [lua.tonumber(lua.index(redis.ARGV, 3)), lua.index(redis.ARGV, 4)])[0]))) {
+if ((lua.yes(lua.invoke(goesOnFrom, [lua.tonumber(lua.index(redis.ARGV, 3)), lua.index(redis.ARGV, 4), true])[0]) && lua.yes(lua.invoke(goesOnFrom, [number$3, tag$2, false])[0]))) {
 goesOn = 1
-from = (lua.num(number$2) + 1)
+from = (lua.num(number$3) + 1)
 }
-let upTo: lua.Value = lua.min(last, (lua.num((lua.num(from) + lua.num(lua.tonumber(lua.index(redis.ARGV, 5))))) - 1))
+let most: lua.Value = lua.tonumber(lua.index(redis.ARGV, 5))
 let letters: lua.Value = lua.tonumber(lua.or(lua.index(meta, 5), () => 0))
-let reply: lua.Value = lua.table([goesOn, from, upTo, tag$2, last, latest, first, lua.tonumber(lua.or(lua.index(meta, 4), () => 0)), 0, letters, lua.table([])])
+let reply: lua.Value = lua.table([goesOn, from, (lua.num(from) - 1), tag$2, last, latest, first, lua.tonumber(lua.or(lua.index(meta, 4), () => 0)), 0, letters, lua.table([])])
 if (lua.yes(lua.gt(from, last))) {
 lua.set(reply, 3, last)
 lua.set(reply, 4, latest)
@@ -47,54 +92,64 @@ if ((!lua.yes(isSameKind) || lua.yes(lua.lt(lua.tonumber(lua.sub(known, 2)), lua
 redis.call("HDEL", hash, "w")
 redis.call("HSET", hash, "o", owner)
 }
-let CHUNK: lua.Value = 1000
 let seen: lua.Value = lua.table([])
-let ids: lua.Value = lua.table([])
-for (let start of lua.steps(from, upTo, CHUNK)) {
-let places: lua.Value = lua.table([])
-for (let at of lua.steps(start, lua.min(upTo, (lua.num((lua.num(start) + lua.num(CHUNK))) - 1)))) {
-lua.set(places, (lua.num(lua.len(places)) + 1), lua.concat("j", lua.format("%.0f", at)))
+let ids$2: lua.Value = lua.table([])
+let count: lua.Value = 0
+let [start$3, together$2]: lua.Value[] = [...lua.invoke(chunk$2, [lua.table([hash]), lua.table([oldest, from])])]
+if (!lua.yes(together$2)) {
+return lua.errorReply("ERR lines of this journal are missing")
 }
-let lines: lua.Value = redis.call("HMGET", hash, ...lua.unpack(places))
-for (let i of lua.steps(1, lua.len(places))) {
-let line: lua.Value = lua.index(lines, i)
-if (lua.yes(line)) {
-lua.set(reply, 4, lua.sub(line, 1, 8))
-if (lua.yes(lua.eq((lua.num((lua.num(start) + lua.num(i))) - 1), from))) {
+while (lua.yes(together$2)) {
+let [tags$3, names]: lua.Value[] = [...lua.invoke(lines, [lua.table([hash]), lua.table([together$2])])]
+let at$2: lua.Value = (lua.num((lua.num((lua.num(from) + lua.num(count))) - lua.num(start$3))) + 1)
+let ends$2: lua.Value = lua.len(tags$3)
+if (lua.yes(lua.gt((lua.num((lua.num((lua.num(count) + lua.num(ends$2))) - lua.num(at$2))) + 1), most))) {
+ends$2 = (lua.num((lua.num((lua.num(at$2) + lua.num(most))) - lua.num(count))) - 1)
+}
+if (lua.yes(lua.eq(count, 0))) {
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
-lua.set(reply, 9, lua.max(0, (lua.num(now) - lua.num(lua.tonumber(lua.sub(line, 17, 30))))))
+lua.set(reply, 9, lua.max(0, (lua.num(now) - lua.num(lua.tonumber(lua.sub(together$2, 9, 22))))))
 }
-let id: lua.Value = lua.sub(line, 31)
+for (let i of lua.steps(at$2, ends$2)) {
+let id: lua.Value = lua.index(names, i)
 if (!lua.yes(lua.index(seen, id))) {
 lua.set(seen, id, true)
-lua.set(ids, (lua.num(lua.len(ids)) + 1), id)
+lua.set(ids$2, (lua.num(lua.len(ids$2)) + 1), id)
 }
 }
+lua.set(reply, 3, (lua.num((lua.num(start$3) + lua.num(ends$2))) - 1))
+lua.set(reply, 4, lua.index(tags$3, ends$2))
+count = (lua.num((lua.num((lua.num(count) + lua.num(ends$2))) - lua.num(at$2))) + 1)
+if (lua.yes(lua.ge(count, most))) {
+break
 }
+start$3 = (lua.num(start$3) + lua.num(lua.len(tags$3)))
+together$2 = lua.and(lua.le(start$3, last), () => redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", start$3))))
 }
-for (let start$2 of lua.steps(1, lua.len(ids), CHUNK)) {
+let CHUNK: lua.Value = 1000
+for (let start$4 of lua.steps(1, lua.len(ids$2), CHUNK)) {
 let fields: lua.Value = lua.table([])
-let ends: lua.Value = lua.min(lua.len(ids), (lua.num((lua.num(start$2) + lua.num(CHUNK))) - 1))
-for (let i$2 of lua.steps(start$2, ends)) {
-lua.set(fields, (lua.num(lua.len(fields)) + 1), lua.concat("s", lua.index(ids, i$2)))
+let ends$3: lua.Value = lua.min(lua.len(ids$2), (lua.num((lua.num(start$4) + lua.num(CHUNK))) - 1))
+for (let i$2 of lua.steps(start$4, ends$3)) {
+lua.set(fields, (lua.num(lua.len(fields)) + 1), lua.concat("s", lua.index(ids$2, i$2)))
 }
 let rows: lua.Value = redis.call("HMGET", hash, ...lua.unpack(fields))
-for (let i$3 of lua.steps(start$2, ends)) {
-let row: lua.Value = lua.index(rows, (lua.num((lua.num(i$3) - lua.num(start$2))) + 1))
+for (let i$3 of lua.steps(start$4, ends$3)) {
+let row: lua.Value = lua.index(rows, (lua.num((lua.num(i$3) - lua.num(start$4))) + 1))
 if (lua.yes(row)) {
-lua.set(reply, (lua.num(lua.len(reply)) + 1), lua.index(ids, i$3))
+lua.set(reply, (lua.num(lua.len(reply)) + 1), lua.index(ids$2, i$3))
 lua.set(reply, (lua.num(lua.len(reply)) + 1), row)
 }
 }
 if (lua.yes(lua.gt(letters, 0))) {
 for (let i$4 of lua.steps(1, lua.len(fields))) {
-lua.set(fields, i$4, lua.concat("x", lua.index(ids, (lua.num((lua.num(start$2) + lua.num(i$4))) - 1))))
+lua.set(fields, i$4, lua.concat("x", lua.index(ids$2, (lua.num((lua.num(start$4) + lua.num(i$4))) - 1))))
 }
 let found: lua.Value = redis.call("HMGET", hash, ...lua.unpack(fields))
 for (let i$5 of lua.steps(1, lua.len(fields))) {
 if (lua.yes(lua.index(found, i$5))) {
-lua.set(lua.index(reply, 11), (lua.num(lua.len(lua.index(reply, 11))) + 1), lua.index(ids, (lua.num((lua.num(start$2) + lua.num(i$5))) - 1)))
+lua.set(lua.index(reply, 11), (lua.num(lua.len(lua.index(reply, 11))) + 1), lua.index(ids$2, (lua.num((lua.num(start$4) + lua.num(i$5))) - 1)))
 }
 }
 }
