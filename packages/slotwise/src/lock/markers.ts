@@ -71,25 +71,44 @@ export async function raisedTo(
 ): Promise<number | undefined> {
   const space = { namespace: port.namespace, pattern: 'lock-marker', name: 'longest' }
   const args = { name: knownAs, ms: quarantine ? longestMs : 0 }
-  const calls = PLACES.map((slot) => scripts.raise.call({ longest: keyOf(space, tagOf(slot)) }, args))
-  let failure: unknown
-  const answers = await port.pipeline(calls, options).catch((error: unknown) => {
-    failure = error
-    return []
-  })
-  const known: number[] = []
-  for (const answer of answers) {
-    if (answer.status === 'fulfilled') known.push(scripts.raise.decode(answer.value))
-    else failure = answer.reason
-  }
-  if (known.includes(-1)) {
+  const keys = PLACES.map((slot) => keyOf(space, tagOf(slot)))
+  // Before anything is written: one place that has forgotten the name would else keep the wrong setting.
+  const looked = keys.map((key) => ({ key, command: ['HGET', key, knownAs], repeat: 'safe' }) as const)
+  const saved = await answersOf(port, looked, options)
+  const isOther = saved.values.some((one) => one !== null && (Number(one) === 0) === quarantine)
+  const raised = isOther
+    ? undefined
+    : await answersOf(
+        port,
+        keys.map((longest) => scripts.raise.call({ longest }, args)),
+        options,
+      )
+  const known = raised?.values.map((said) => scripts.raise.decode(said)) ?? []
+  if (isOther || known.includes(-1)) {
     throw new ConfigurationError(
       `${knownAs} is used ${quarantine ? 'without' : 'with'} a quarantine elsewhere, or was: what has another setting needs another name`,
     )
   }
   // Without a quarantine nothing hangs on it but that somebody is told of another setting.
-  if (known.length === 0 && quarantine) report(failure)
+  if (known.length === 0 && quarantine) report(raised?.failure)
   return known.length === 0 ? undefined : Math.max(longestMs, ...known)
+}
+
+/** What those said that answered, and why one of the others did not. */
+async function answersOf(
+  port: RedisPort,
+  calls: Parameters<RedisPort['pipeline']>[0],
+  options: CallOptions,
+): Promise<{ readonly values: readonly Reply[]; readonly failure: unknown }> {
+  try {
+    const answers = await port.pipeline(calls, options)
+    return {
+      values: answers.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])),
+      failure: answers.find((one) => one.status === 'rejected')?.reason,
+    }
+  } catch (failure) {
+    return { values: [], failure }
+  }
 }
 
 /** A slot of a large cluster has some thousand keys; one that has more does not keep a node busy, and the others tell. */

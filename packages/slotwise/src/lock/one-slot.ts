@@ -108,12 +108,13 @@ export class OneSlot implements Authority {
   async acquire(ask: Ask, options: CallOptions): Promise<Answer> {
     const { quarantine } = this.#options
     const slot = slotOf(ask.key)
+    const startedAt = this.#clocks.monotonicMs()
     const owner = this.#port.topology().ownerOf(slot)?.id ?? ''
     const epoch = epochOf(this.#port, slot)
     const clock = new ServerClock(this.#port, this.#clocks)
     let answer = await this.#ask(ask, { slot, epoch, first: '' }, this.#reigns.get(owner), options)
     if (answer.kind === 'unseen' || answer.kind === 'unknown')
-      answer = await this.#askAgain(ask, { slot, epoch, owner }, answer, options)
+      answer = await this.#askAgain(ask, { slot, epoch, owner, startedAt }, answer, options)
     if (answer.kind === 'held' && !answer.isTold) this.#others.tell(slot, answer.nowMs)
     if (answer.kind === 'held' && quarantine) checkEpoch(this.#port, slot, epoch)
     // Tokens that grow after a loss take clocks that agree: a server's that cannot be believed is not believed once.
@@ -126,29 +127,42 @@ export class OneSlot implements Authority {
   /** Of a server that may have forgotten locks: once it is known here what it has to be told. */
   async #askAgain(
     ask: Ask,
-    { slot, epoch, owner }: { readonly slot: number; readonly epoch: number; readonly owner: string },
+    {
+      slot,
+      epoch,
+      owner,
+      startedAt,
+    }: {
+      readonly slot: number
+      readonly epoch: number
+      readonly owner: string
+      /** What its caller waits for in all is counted from here. */
+      readonly startedAt: number
+    },
     said: scripts.Unanswered,
     options: CallOptions,
   ): Promise<scripts.Granted | scripts.Answered> {
     let heard = this.#reigns.get(owner)
     let first: string | 0 = ''
-    let deadlineMs = options.deadlineMs ?? LOOK_MS
-    for (let looks = 0; looks < MOST_LOOKS; looks++) {
+    const until = startedAt + (options.deadlineMs ?? LOOK_MS)
+    const leftMs = () => Math.ceil(until - this.#clocks.monotonicMs())
+    for (let looks = 0; looks < MOST_LOOKS && leftMs() > 0; looks++) {
       if (said.kind === 'unseen') {
         // Another process may have raised the longest time since this one looked, and the server have forgotten its locks.
         await this.#looks.anew()
         heard = said
         this.#reigns.set(owner, said)
       } else {
-        const startedAt = this.#clocks.monotonicMs()
-        first = await this.#firstIn(said, slot, deadlineMs)
-        deadlineMs = Math.max(1, deadlineMs - Math.ceil(this.#clocks.monotonicMs() - startedAt))
+        first = await this.#firstIn(said, slot, leftMs())
       }
+      options.signal?.throwIfAborted()
+      const deadlineMs = leftMs()
+      if (deadlineMs <= 0) break
       const answer = await this.#ask(ask, { slot, epoch, first }, heard, { ...options, deadlineMs })
       if (answer.kind !== 'unseen' && answer.kind !== 'unknown') return answer
       said = answer
     }
-    throw new RedisUnavailableError('the server changes while it is asked')
+    throw new RedisUnavailableError('the server changes while it is asked, or there was no time to ask')
   }
 
   /**
@@ -159,10 +173,14 @@ export class OneSlot implements Authority {
   async #firstIn({ reign }: scripts.Heard, slot: number, deadlineMs: number): Promise<string | 0> {
     const { share, least, most } = OTHERS_MS
     const withinMs = Math.ceil(Math.min(most, Math.max(least, share * deadlineMs)))
-    const said = await this.#others.ask(slot, withinMs)
+    const hasTime = withinMs === most && this.#others.areThere(slot)
+    let said = await this.#others.ask(slot, withinMs)
+    // They may be far away, or this process have stood still from when they were to be asked until they had to answer.
+    if (said === 'nothing' && hasTime)
+      said = await this.#others.ask(slot, Math.max(most, Math.ceil(deadlineMs / 2)))
     if (said === 'never had any') return reign
     // A quarantine is one for all, so it takes more than one caller who has no time.
-    if (said === 'nothing' && (withinMs < most || !this.#others.areThere(slot)))
+    if (said === 'nothing' && !hasTime)
       throw new RedisUnavailableError('nobody says whether its slot ever had locks')
     return 0
   }

@@ -1,13 +1,14 @@
-import { ConfigurationError, ReplyError } from '../errors.js'
+import { ClosedError, ConfigurationError, ReplyError } from '../errors.js'
 import { type Key, keyOf } from '../keys.js'
 import type { RedisPort } from '../redis/port.js'
 import type { Clocks } from './deadline.js'
 import { type Markers, PLACES, tagOf } from './markers.js'
 
-/** Once half have said that there was no lock, the rest have so long to say that there was one: not all have heard of each. */
+/** Once most have said that there was no lock, the rest have so long to say that there was one: not all have heard of each. */
 const GRACE_MS = 10
-/** A place that does not hear is told again so much later. */
+/** A place that does not hear is told again so much later, and one that may not hear it, after an hour. */
 const AGAIN_MS = 10_000
+const FORBIDDEN_MS = 3_600_000
 const TELL_MS = 250
 
 /** What others say of the locks of a slot. */
@@ -49,35 +50,41 @@ export class Others {
   }
 
   /**
-   * What is said of a slot: one that knows of a lock is believed, whichever it is. That there was none, the primary of the slot does not
-   * say, where there are others.
+   * What is said of a slot: one that knows of a lock is believed, whichever it is. That there was none, most of the other primaries
+   * have to say, where there are others, or all that answer.
    *
    * @throws ConfigurationError nobody may be asked
    */
   async ask(slot: number, withinMs: number): Promise<Said> {
+    const topology = this.#port.topology()
     const elsewhere = this.#elsewhere(slot)
-    const counting = new Set(elsewhere.length === 0 ? PLACES : elsewhere)
+    const primaryOf = new Map(
+      (elsewhere.length === 0 ? PLACES : elsewhere).map((place) => [place, topology.ownerOf(place)?.id]),
+    )
+    const most = Math.floor(new Set(primaryOf.values()).size / 2) + 1
     let end: (said: Said) => void = () => {}
     const ended = new Promise<Said>((resolve) => {
       end = resolve
     })
-    let never = 0
+    const never = new Set<string | undefined>()
     let refusal: unknown
-    let cancel = () => {}
+    let cancel: (() => void) | undefined
     const asked = PLACES.map(async (place) => {
       const key = this.#keyAt(place)
       try {
         const call = { key, command: ['GETBIT', key, slot], repeat: 'safe' } as const
-        if ((await this.#port.call(call, { deadlineMs: withinMs })) === 1) end('had some')
-        else if (counting.has(place) && ++never === Math.ceil(counting.size / 2))
-          cancel = this.#clocks.after(GRACE_MS, () => end('never had any'))
+        if ((await this.#port.call(call, { deadlineMs: withinMs })) === 1) return end('had some')
+        if (primaryOf.has(place)) never.add(primaryOf.get(place))
+        // What has come while this process stood still is read first: timers come before it, immediates after.
+        if (never.size >= most)
+          cancel ??= this.#clocks.after(GRACE_MS, () => setImmediate(() => end('never had any')))
       } catch (error) {
         if (isForbidden(error)) refusal = error
       }
     })
-    void Promise.all(asked).then(() => end(never > 0 ? 'never had any' : 'nothing'))
+    void Promise.all(asked).then(() => end(never.size > 0 ? 'never had any' : 'nothing'))
     const said = await ended
-    cancel()
+    cancel?.()
     if (said === 'nothing' && refusal !== undefined) throw forbidden(refusal)
     return said
   }
@@ -114,13 +121,16 @@ export class Others {
         if (answer?.status === 'fulfilled') places.delete(place)
         else this.#isSilent(place, answer?.reason)
       })
-      if (places.size === 0) {
+      if (places.size === 0 && !this.#isClosed) {
         const marker = this.#markers.of(slot)
+        // Where that fails all are told again: by then they may have forgotten it.
+        for (const place of PLACES) places.add(place)
         await this.#port.call({ key: marker, command: ['HSET', marker, 'n', nowMs], repeat: 'safe' }, options)
         this.#untold.delete(slot)
       }
-    } catch {
-      // Told again below.
+    } catch (error) {
+      // Told again below, but by a port that is closed.
+      if (error instanceof ClosedError) this.close()
     }
     if (this.#untold.has(slot)) this.#cancel ??= this.#clocks.after(AGAIN_MS, () => void this.#tellAgain())
   }
@@ -132,8 +142,10 @@ export class Others {
   }
 
   #isSilent(place: number, reason: unknown): void {
-    this.#silentUntil.set(place, this.#clocks.monotonicMs() + AGAIN_MS)
-    if (!isForbidden(reason) || this.#isRefused) return
+    const isFinal = isForbidden(reason)
+    this.#silentUntil.set(place, this.#clocks.monotonicMs() + (isFinal ? FORBIDDEN_MS : AGAIN_MS))
+    if (reason instanceof ClosedError) this.close()
+    if (!isFinal || this.#isRefused) return
     this.#isRefused = true
     this.#report(forbidden(reason))
   }
@@ -148,6 +160,6 @@ const isForbidden = (error: unknown): boolean => error instanceof ReplyError && 
 
 const forbidden = (cause: unknown) =>
   new ConfigurationError(
-    'which slots have locks cannot be kept on other servers, by which one that forgot them is known; allow the user of the locks +getbit and +setbit',
+    'which slots have locks cannot be kept on other servers, by which one that forgot them is known; allow the user of the locks +getbit and +setbit, and the keys of pattern lock-marker',
     { cause },
   )

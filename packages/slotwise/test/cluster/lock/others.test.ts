@@ -1,7 +1,8 @@
+import { stat } from 'node:fs/promises'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { RedisUnavailableError, ReplyError } from '../../../src/errors.js'
 import { Locks, Semaphore } from '../../../src/lock/index.js'
-import { Markers, markerOf } from '../../../src/lock/markers.js'
+import { Markers, markerOf, PLACES, tagOf } from '../../../src/lock/markers.js'
 import { Others } from '../../../src/lock/others.js'
 import type { CallOptions } from '../../../src/options.js'
 import { keyOf, type RedisPort, slotOf } from '../../../src/redis/index.js'
@@ -171,6 +172,50 @@ describe('a slot without a marker', () => {
     others.close()
   })
 
+  it('counts as told of only if all heard of it before, and not where they may have forgotten it meanwhile', async () => {
+    const time = new VirtualTime()
+    const port = redis.connect()
+    let isAway = true
+    const call = async (one: Call, options?: CallOptions) => {
+      if (isAway) throw away
+      return await port.call(one, options)
+    }
+    const others = new Others(portWith(port, { call }), new Markers(''), time.clocks(), () => {})
+    others.tell(slot, clock.now())
+    await time.advance(100)
+    redis.restartEmpty()
+    isAway = false
+    await time.advance(10_000)
+    const keys = PLACES.map((place) =>
+      keyOf({ namespace: '', pattern: 'lock-marker', name: 'slots' }, tagOf(place)),
+    )
+    const bits = keys.map((key) => port.call({ key, command: ['GETBIT', key, slot] }))
+    expect(await Promise.all(bits)).toEqual(PLACES.map(() => 1))
+    others.close()
+  })
+
+  it.each(['port', 'locks'] as const)(
+    'is told of by nobody any more once its %s is closed',
+    async (which) => {
+      const time = new VirtualTime()
+      const port = redis.connect()
+      let tries = 0
+      const pipeline = async (calls: readonly Call[], options?: CallOptions) => {
+        tries++
+        return tries > 1
+          ? await port.pipeline(calls, options)
+          : calls.map(() => ({ status: 'rejected', reason: away }) as const)
+      }
+      const others = new Others(portWith(port, { pipeline }), new Markers(''), time.clocks(), () => {})
+      others.tell(slot, clock.now())
+      await time.advance(100)
+      if (which === 'port') await port.close()
+      else others.close()
+      await time.advance(3_600_000)
+      expect(tries).toBeLessThanOrEqual(2)
+    },
+  )
+
   it('is in quarantine where one knows of a lock, though as many as decide have not heard of it', async () => {
     const knows = (name: string, _: Call, nth: number) =>
       name === 'GETBIT' ? (nth === 7 ? 1 : 0) : undefined
@@ -187,11 +232,60 @@ describe('a slot without a marker', () => {
     expect(await tried('a', all.from)).toMatchObject({ reason: 'quarantined', retryAfterMs: 10_000 })
   })
 
+  it('is had where others answer only when they are asked once more, as to whoever is far away or stood still', async () => {
+    const { from, counts } = among((name, _, nth) => (name === 'GETBIT' && nth < 8 ? away : undefined))
+    expect(await tried('a', from)).toMatchObject({ acquired: true })
+    expect(counts.get('GETBIT')).toBe(16)
+    expect(await tried('b')).toMatchObject({ acquired: true })
+  })
+
+  it('is in quarantine where one knows of a lock, and its answer came while this process stood still', async () => {
+    const port = redis.connect()
+    const standStill = () => {
+      const until = performance.now() + 30
+      while (performance.now() < until);
+    }
+    const call = async (one: Call, options?: CallOptions) => {
+      if (nameOf(one) !== 'GETBIT') return await port.call(one, options)
+      if (isElsewhere(one)) return 0
+      // Comes as from a socket: read behind the timers that are due by then.
+      await new Promise<void>((arrived) => {
+        setImmediate(() => {
+          void stat('.').then(() => arrived())
+          standStill()
+        })
+      })
+      return 1
+    }
+    const from = new Locks(portWith(port, { call }), { name: 'q', maxTtlMs: 10_000 })
+    expect(await tried('a', from)).toMatchObject({ reason: 'quarantined' })
+  })
+
   it('is left as it is by whoever has no time to ask', async () => {
     const { from } = among((name, call) => (name === 'GETBIT' && isElsewhere(call) ? away : undefined))
     const brief = await from.tryAcquire('a', { ttlMs: 100 })
     expect(brief).toMatchObject({ reason: 'unavailable', cause: { code: 'REDIS_UNAVAILABLE' } })
     expect(await tried('a')).toMatchObject({ acquired: true })
+  })
+
+  it('is not asked for any more once the time of the call is over, whatever took it', async () => {
+    const port = redis.connect()
+    let [isSlow, asked] = [false, 0]
+    const call = (one: Call, options?: CallOptions) => {
+      if (nameOf(one).endsWith('acquire')) asked++
+      return port.call(one, options)
+    }
+    const pipeline = async (calls: readonly Call[], options?: CallOptions) => {
+      if (isSlow) await new Promise((resolve) => setTimeout(resolve, 60))
+      return await port.pipeline(calls, options)
+    }
+    const from = new Locks(portWith(port, { call, pipeline }), { name: 'q', maxTtlMs: 10_000 })
+    await (await from.acquire('a', { ttlMs: 5000 })).release()
+    redis.failOver()
+    ;[isSlow, asked] = [true, 0]
+    const outcome = await from.tryAcquire('a', { ttlMs: 5000, deadlineMs: 50 })
+    expect(outcome).toMatchObject({ reason: 'unavailable' })
+    expect(asked).toBe(1)
   })
 
   it('is asked about again where its server began anew meanwhile', async () => {

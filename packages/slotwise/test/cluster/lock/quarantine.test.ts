@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { LockUnavailableError } from '../../../src/errors.js'
 import { LockAdmin, Locks, renewMarkers, Semaphore, settleMarkers } from '../../../src/lock/index.js'
-import { markerOf } from '../../../src/lock/markers.js'
+import { markerOf, PLACES, tagOf } from '../../../src/lock/markers.js'
 import { keyOf, type RedisPort, slotOf } from '../../../src/redis/index.js'
 import { MemoryRedis, TestClock } from '../../../src/testing/index.js'
 import { portWith } from '../../support/port-with.js'
@@ -229,6 +229,15 @@ describe('locks of one name', () => {
     await expect(new Locks(redis.connect(), { name: 'q', maxTtlMs: 99_000 }).ready()).rejects.toThrow(
       'another name',
     )
+  })
+
+  it('are not hurt by one that is refused, where a server has forgotten the name', async () => {
+    expect((await tried('a')).acquired).toBe(true)
+    const port = redis.connect()
+    const key = keyOf({ namespace: '', pattern: 'lock-marker', name: 'longest' }, tagOf(PLACES[2] ?? 0))
+    await port.call({ key, command: ['DEL', key] })
+    await expect(reckless().ready()).rejects.toMatchObject({ code: 'CONFIGURATION' })
+    await new Locks(port, { name: 'q', maxTtlMs: 10_000 }).ready()
   })
 
   it('are others than what is of another kind', async () => {
