@@ -227,6 +227,8 @@ it('a change that its server forgets makes nothing valid that was loaded after i
   // A number that is counted up would now be given out again, and this would be valid once more.
   await cache.invalidateTags([tag])
   await loaded('after', 'new')
+  // It is handed out before it is stored.
+  await expect.poll(() => cache.get(['after', tag])).toBe('new')
   expect(await cache.getMany(['before', 'between', 'after'].map((id) => [id, tag]))).toEqual([
     undefined,
     undefined,
