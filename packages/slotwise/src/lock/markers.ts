@@ -76,21 +76,23 @@ export async function raisedTo(
   const looked = keys.map((key) => ({ key, command: ['HGET', key, knownAs], repeat: 'safe' }) as const)
   const saved = await answersOf(port, looked, options)
   const isOther = saved.values.some((one) => one !== null && (Number(one) === 0) === quarantine)
-  const raised = isOther
-    ? undefined
-    : await answersOf(
-        port,
-        keys.map((longest) => scripts.raise.call({ longest }, args)),
-        options,
-      )
-  const known = raised?.values.map((said) => scripts.raise.decode(said)) ?? []
+  // Where nobody answers, nobody is asked twice.
+  const raised =
+    isOther || saved.values.length === 0
+      ? saved
+      : await answersOf(
+          port,
+          keys.map((longest) => scripts.raise.call({ longest }, args)),
+          options,
+        )
+  const known = raised === saved ? [] : raised.values.map((said) => scripts.raise.decode(said))
   if (isOther || known.includes(-1)) {
     throw new ConfigurationError(
       `${knownAs} is used ${quarantine ? 'without' : 'with'} a quarantine elsewhere, or was: what has another setting needs another name`,
     )
   }
   // Without a quarantine nothing hangs on it but that somebody is told of another setting.
-  if (known.length === 0 && quarantine) report(raised?.failure)
+  if (known.length === 0 && quarantine) report(raised.failure)
   return known.length === 0 ? undefined : Math.max(longestMs, ...known)
 }
 
