@@ -6,7 +6,7 @@ import { readMany } from './many.js'
 import { Meter } from './meter.js'
 import { Requests, showSource } from './requests.js'
 import { say } from './say.js'
-import { forgetLikes, renderComment } from './thread.js'
+import { forgetLikes, likesSent, renderComment } from './thread.js'
 import { listThreads, markCurrent, viewsLabel } from './thread-list.js'
 
 /**
@@ -167,9 +167,11 @@ async function reload(focus) {
   if (entity === undefined) return false
   const list = make('ol', { className: 'top' })
   const isShown = whileShown()
+  const likes = likesSent()
   let answer = await readPage(undefined)
   for (;;) {
     if (!isShown()) return false
+    if (likes !== likesSent()) return await reload(focus)
     if (answer.status !== 200) {
       refused(answer, () => reload(focus))
       return false

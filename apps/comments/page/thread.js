@@ -21,6 +21,11 @@ const liked = new Set()
 
 export const forgetLikes = () => liked.clear()
 
+let sent = 0
+
+/** How many likes have been counted so far: what was read before one may show the count of before. */
+export const likesSent = () => sent
+
 /**
  * @param {Comment} comment
  * @param {Page} page
@@ -74,6 +79,9 @@ function actions(comment, page, place, text) {
     if (status !== 200) return say(problem ?? '', true)
     if (wanted) liked.add(comment.id)
     else liked.delete(comment.id)
+    sent++
+    // The thread was read anew meanwhile, from before it perhaps.
+    if (!like.isConnected) void reload()
     like.textContent = likeLabel(body.likes)
     like.setAttribute('aria-pressed', String(wanted))
     if (body.alreadyLiked === true) say('You liked it before: it counts once.')

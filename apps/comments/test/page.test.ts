@@ -128,6 +128,55 @@ it('counts a like once, and says so', async ({ visit }) => {
   expect((await api.get(`/v1/comments/${id}`)).body.likes).toBe(0)
 })
 
+/** Opened from outside, where a request is to be held. */
+function gate() {
+  let open = () => {}
+  const passed = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { passed, open }
+}
+
+it('shows a like that is counted while the thread is read anew, whichever is answered first', async ({
+  visit,
+}) => {
+  const { page, api, open, article } = visit
+  await api.comment('1', 'to be liked')
+  await open(api)
+  const like = article('to be liked').getByRole('button', { name: '♥' })
+  await like.waitFor()
+
+  const read = gate()
+  const isRead = gate()
+  await page.route('**/comments?*', async (route) => {
+    const response = await route.fetch()
+    isRead.open()
+    await read.passed
+    await route.fulfill({ response })
+  })
+  await page.getByRole('button', { name: 'Read again' }).click()
+  await isRead.passed
+  await like.click()
+  await page.getByRole('button', { name: '♥ 1', pressed: true }).waitFor()
+  const shown = await like.elementHandle()
+  read.open()
+  await expect.poll(() => shown.evaluate((element) => element.isConnected)).toBe(false)
+  await page.getByRole('button', { name: '♥ 1', pressed: true }).waitFor()
+
+  await page.unroute('**/comments?*')
+  const liking = gate()
+  await page.route('**/like', async (route) => {
+    await liking.passed
+    await route.continue()
+  })
+  await like.click()
+  const before = await like.elementHandle()
+  await page.getByRole('button', { name: 'Read again' }).click()
+  await expect.poll(() => before.evaluate((element) => element.isConnected)).toBe(false)
+  liking.open()
+  await page.getByRole('button', { name: '♥ 0', pressed: false }).waitFor()
+})
+
 it('counts one look each time a thread is opened, and shows it', async ({ visit }) => {
   const { page, api, open } = visit
   await api.comment('1', 'looked at')
