@@ -23,13 +23,14 @@ local first, last, size = tonumber(meta[1] or 1), tonumber(meta[2] or 0), tonumb
 local oldest, to = tonumber(meta[4] or first), tonumber(ARGV[1])
 if to < first or to > last then return 0 end
 -- All that came together up to there: which of them is the last, and how it is tagged.
-local chunks, start, tagged = {}, oldest, nil
+local chunks, start, tagged, came = {}, oldest, nil, nil
 -- bound: the lines there may be
 while start <= to do
   local together = redis.call('HGET', hash, 'j' .. string.format('%.0f', start))
   if not together then return 0 end
   local tags, ids = lines({ hash }, { together })
   if #ids == 0 then return 0 end
+  came = came or tonumber(string.sub(together, 9, 22))
   chunks[#chunks + 1] = { start, tags, ids }
   start = start + #ids
   tagged = tags[#tags - (start - 1 - to)]
@@ -43,10 +44,7 @@ if removed then
   since, every = tonumber(string.sub(removed, 9, 22)) or now, tonumber(string.sub(removed, 23)) or 0
 end
 -- For how long this has been under way: since lines went before, or since the first of these came.
-local came = tonumber(string.sub(redis.call('HGET', hash, 'j' .. string.format('%.0f', oldest)), 9, 22))
-if not removed or came > since then
-  since = came
-end
+if not removed or came > since then since = came end
 local took = math.max(0, now - since)
 if removed then took = math.floor((took + every) / 2) end
 -- Of each row, in the order in which they come, the tag of the last line of those that go: what is left to write of it is there.

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/trim',
-sha1: '77d5ca97b3a67b04fdd4fd010eb0f67966823607',
+sha1: '1ad854525b68250cd899fb19969815393849b36f',
 run(redis) {
 const lines: lua.Value = lua.fn((_: lua.Value, ARGV: lua.Value) => {
 let chunk: lua.Value = lua.index(ARGV, 1)
@@ -36,6 +36,7 @@ return 0
 let chunks: lua.Value = lua.table([])
 let start: lua.Value = oldest
 let tagged: lua.Value = undefined
+let came: lua.Value = undefined
 while (lua.yes(lua.le(start, to))) {
 let together: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", start)))
 if (!lua.yes(together)) {
@@ -45,6 +46,7 @@ let [tags$2, ids$2]: lua.Value[] = [...lua.invoke(lines, [lua.table([hash]), lua
 if (lua.yes(lua.eq(lua.len(ids$2), 0))) {
 return 0
 }
+came = lua.or(came, () => lua.tonumber(lua.sub(together, 9, 22)))
 lua.set(chunks, (lua.num(lua.len(chunks)) + 1), lua.table([start, tags$2, ids$2]))
 start = (lua.num(start) + lua.num(lua.len(ids$2)))
 tagged = lua.index(tags$2, (lua.num(lua.len(tags$2)) - lua.num((lua.num((lua.num(start) - 1)) - lua.num(to)))))
@@ -64,7 +66,6 @@ since = all[0]
 every = all[1]
 }
 }
-let came: lua.Value = lua.tonumber(lua.sub(redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", oldest))), 9, 22))
 if ((!lua.yes(removed) || lua.yes(lua.gt(came, since)))) {
 since = came
 }
