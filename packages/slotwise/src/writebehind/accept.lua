@@ -9,7 +9,7 @@
 --   y        random, another one whenever lines are removed; then when that was, in fourteen digits, and for how long the last
 --            of them had been under way, in milliseconds
 --   p        the layout that it belongs to, once a line came; `>` and another one where it takes no more lines of any
---   j<n>     lines that came together, of which this is the number of the first, as chunk.part.lua has them
+--   j<n>     lines that came together, of which this is the number of the first, as lines.part.lua has them
 --   s<id>    a row that waits: the tag of its last line, then `d` if it is to be deleted, or `s` and its bytes, or `c`, how many
 --            bytes its counters take in four digits, the counters, and its bytes. They count in the place of what those say: of
 --            each its name and its value, both behind their lengths

@@ -19,7 +19,6 @@
 -- @arg write   1 to write something, 0 not to
 -- @return {whether it goes on from there, number of the first line, number of the last, its tag, number of the last that there is, its tag, number of the first that there is, bytes of all, milliseconds since the first line came, number of letters, {ids of rows of which there is one}, rows...} each row is its id and what there is of it
 -- include: lines.part.lua
--- include: chunk.part.lua
 local hash = KEYS[1]
 local meta = redis.call('HMGET', hash, 'f', 'l', 't', 'b', 'c', 'o', 'g')
 if ARGV[7] == '1' and meta[2] then
@@ -30,6 +29,23 @@ end
 local first, last, latest = tonumber(meta[1] or 1), tonumber(meta[2] or 0), meta[3] or string.rep('\0', 8)
 local oldest = tonumber(meta[7] or first)
 
+-- The number of the first of the lines that came together with a line, and all of them; nothing if they are not there. Nearly always the
+-- line is the first itself, or among the first that there are.
+local function cameWith(number)
+  local own = redis.call('HGET', hash, 'j' .. string.format('%.0f', number))
+  if own then return number, own end
+  local start = oldest
+  -- bound: the lines that there are
+  while start <= number do
+    local together = redis.call('HGET', hash, 'j' .. string.format('%.0f', start))
+    if not together then return nil end
+    local after = start + string.byte(together, 23) * 256 + string.byte(together, 24)
+    if number < after then return start, together end
+    start = after
+  end
+  return nil
+end
+
 -- What was read to its end was read up to the end of lines that came together; what was written may end among them.
 local function goesOnFrom(number, tag, isEnd)
   if number == last then return tag == latest end
@@ -38,7 +54,7 @@ local function goesOnFrom(number, tag, isEnd)
   local next = redis.call('HGET', hash, 'j' .. string.format('%.0f', number + 1))
   if next then return string.sub(next, 1, 8) == tag end
   if isEnd then return false end
-  local start, together = chunk({ hash }, { oldest, number })
+  local start, together = cameWith(number)
   if not start then return false end
   local tags = lines({ hash }, { together })
   return tags[number - start + 1] == tag
@@ -70,7 +86,7 @@ end
 
 local seen, ids = {}, {}
 local count = 0
-local start, together = chunk({ hash }, { oldest, from })
+local start, together = cameWith(from)
 -- Only a hand in the data does that.
 if not together then return redis.error_reply('ERR lines of this journal are missing') end
 -- bound: most

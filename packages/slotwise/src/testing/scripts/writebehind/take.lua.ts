@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/take',
-sha1: 'dcad39709a371b16c06ad55be42f85c35eb17a9d',
+sha1: '63eb25832b15161a7a2f569123b42342bea8f3b0',
 run(redis) {
 const lines: lua.Value = lua.fn((_: lua.Value, ARGV: lua.Value) => {
 let chunk: lua.Value = lua.index(ARGV, 1)
@@ -18,26 +18,6 @@ at = (lua.num(ends) + 1)
 }
 return [tags, ids]
 })
-const chunk$2: lua.Value = lua.fn((KEYS: lua.Value, ARGV$2: lua.Value) => {
-let start: lua.Value = lua.index(ARGV$2, 1)
-let number: lua.Value = lua.index(ARGV$2, 2)
-let own: lua.Value = redis.call("HGET", lua.index(KEYS, 1), lua.concat("j", lua.format("%.0f", number)))
-if (lua.yes(own)) {
-return [number, own]
-}
-while (lua.yes(lua.le(start, number))) {
-let chunk$3: lua.Value = redis.call("HGET", lua.index(KEYS, 1), lua.concat("j", lua.format("%.0f", start)))
-if (!lua.yes(chunk$3)) {
-return [undefined]
-}
-let after: lua.Value = (lua.num((lua.num(start) + lua.num((lua.num(lua.byte(chunk$3, 23)) * 256)))) + lua.num(lua.byte(chunk$3, 24)))
-if (lua.yes(lua.lt(number, after))) {
-return [start, chunk$3]
-}
-start = after
-}
-return [undefined]
-})
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let meta: lua.Value = redis.call("HMGET", hash, "f", "l", "t", "b", "c", "o", "g")
 if ((lua.yes(lua.eq(lua.index(redis.ARGV, 7), "1")) && lua.yes(lua.index(meta, 2)))) {
@@ -48,6 +28,25 @@ let first: lua.Value = lua.tonumber(lua.or(lua.index(meta, 1), () => 1))
 let last: lua.Value = lua.tonumber(lua.or(lua.index(meta, 2), () => 0))
 let latest: lua.Value = lua.or(lua.index(meta, 3), () => lua.rep("\u0000", 8))
 let oldest: lua.Value = lua.tonumber(lua.or(lua.index(meta, 7), () => first))
+const cameWith: lua.Value = lua.fn((number: lua.Value) => {
+let own: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", number)))
+if (lua.yes(own)) {
+return [number, own]
+}
+let start: lua.Value = oldest
+while (lua.yes(lua.le(start, number))) {
+let together: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", start)))
+if (!lua.yes(together)) {
+return [undefined]
+}
+let after: lua.Value = (lua.num((lua.num(start) + lua.num((lua.num(lua.byte(together, 23)) * 256)))) + lua.num(lua.byte(together, 24)))
+if (lua.yes(lua.lt(number, after))) {
+return [start, together]
+}
+start = after
+}
+return [undefined]
+})
 const goesOnFrom: lua.Value = lua.fn((number$2: lua.Value, tag: lua.Value, isEnd: lua.Value) => {
 if (lua.yes(lua.eq(number$2, last))) {
 return [lua.eq(tag, latest)]
@@ -62,11 +61,11 @@ return [lua.eq(lua.sub(next, 1, 8), tag)]
 if (lua.yes(isEnd)) {
 return [false]
 }
-let [start$2, together]: lua.Value[] = [...lua.invoke(chunk$2, [lua.table([hash]), lua.table([oldest, number$2])])]
+let [start$2, together$2]: lua.Value[] = [...lua.invoke(cameWith, [number$2])]
 if (!lua.yes(start$2)) {
 return [false]
 }
-let tags$2: lua.Value = lua.invoke(lines, [lua.table([hash]), lua.table([together])])[0]
+let tags$2: lua.Value = lua.invoke(lines, [lua.table([hash]), lua.table([together$2])])[0]
 return [lua.eq(lua.index(tags$2, (lua.num((lua.num(number$2) - lua.num(start$2))) + 1)), tag)]
 })
 let number$3: lua.Value = lua.tonumber(lua.index(redis.ARGV, 1))
@@ -95,12 +94,12 @@ redis.call("HSET", hash, "o", owner)
 let seen: lua.Value = lua.table([])
 let ids$2: lua.Value = lua.table([])
 let count: lua.Value = 0
-let [start$3, together$2]: lua.Value[] = [...lua.invoke(chunk$2, [lua.table([hash]), lua.table([oldest, from])])]
-if (!lua.yes(together$2)) {
+let [start$3, together$3]: lua.Value[] = [...lua.invoke(cameWith, [from])]
+if (!lua.yes(together$3)) {
 return lua.errorReply("ERR lines of this journal are missing")
 }
-while (lua.yes(together$2)) {
-let [tags$3, names]: lua.Value[] = [...lua.invoke(lines, [lua.table([hash]), lua.table([together$2])])]
+while (lua.yes(together$3)) {
+let [tags$3, names]: lua.Value[] = [...lua.invoke(lines, [lua.table([hash]), lua.table([together$3])])]
 let at$2: lua.Value = (lua.num((lua.num((lua.num(from) + lua.num(count))) - lua.num(start$3))) + 1)
 let ends$2: lua.Value = lua.len(tags$3)
 if (lua.yes(lua.gt((lua.num((lua.num((lua.num(count) + lua.num(ends$2))) - lua.num(at$2))) + 1), most))) {
@@ -109,7 +108,7 @@ ends$2 = (lua.num((lua.num((lua.num(at$2) + lua.num(most))) - lua.num(count))) -
 if (lua.yes(lua.eq(count, 0))) {
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
-lua.set(reply, 9, lua.max(0, (lua.num(now) - lua.num(lua.tonumber(lua.sub(together$2, 9, 22))))))
+lua.set(reply, 9, lua.max(0, (lua.num(now) - lua.num(lua.tonumber(lua.sub(together$3, 9, 22))))))
 }
 for (let i of lua.steps(at$2, ends$2)) {
 let id: lua.Value = lua.index(names, i)
@@ -125,7 +124,7 @@ if (lua.yes(lua.ge(count, most))) {
 break
 }
 start$3 = (lua.num(start$3) + lua.num(lua.len(tags$3)))
-together$2 = lua.and(lua.le(start$3, last), () => redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", start$3))))
+together$3 = lua.and(lua.le(start$3, last), () => redis.call("HGET", hash, lua.concat("j", lua.format("%.0f", start$3))))
 }
 let CHUNK: lua.Value = 1000
 for (let start$4 of lua.steps(1, lua.len(ids$2), CHUNK)) {
