@@ -66,7 +66,10 @@ export async function transaction<R>(
   // A server that does not answer would be waited for on and on, with its connection.
   const stop = () => end(true)
   signal.addEventListener('abort', stop, { once: true })
+  // While the client was handed over, nobody heard it.
+  if (signal.aborted) stop()
   try {
+    signal.throwIfAborted()
     await client.query(
       `${begin}; set local idle_in_transaction_session_timeout = ${timeoutMs}; set local statement_timeout = ${waitMs}; set local lock_timeout = ${waitMs}`,
     )
@@ -76,7 +79,7 @@ export async function transaction<R>(
     end(false)
     return result
   } catch (error) {
-    if (!signal.aborted) {
+    if (!isOver) {
       end(
         await client.query('rollback').then(
           () => false,
