@@ -72,7 +72,8 @@ interface Office {
 /**
  * Makes one of many processes the leader, for as long as it lives. **At most one leader's fenced writes take effect, and a leader
  * steps down at the end of its term by its own clocks, whether or not Redis answers.** Candidates are elected in the order in which
- * they came; when a leader resigns or dies the next one leads.
+ * they came, for as long as a place lasts: a minute, or two terms where those are longer; when a leader resigns or dies the next one
+ * leads.
  *
  * Not guaranteed: that no two processes ever believe to lead: who was stopped in the middle of a write, or a primary that was
  * cut off, may let the old leader act on. The token tells the two apart.
@@ -143,7 +144,7 @@ export class Elections {
 
   /**
    * Stands for election until the signal aborts, and runs `lead` whenever it is elected: again after its term was lost or it has
-   * resigned, never twice at once. Resolves when the signal has aborted and the office was given up, or when `lead` has returned while it
+   * resigned, never twice at once by one campaign. Resolves when the signal has aborted and the office was given up, or when `lead` has returned while it
    * still led. Redis that does not answer is told to `onError`, and asked again.
    *
    * An office is given up when `lead` has ended, so `lead` is to end when its signal aborts.
@@ -227,11 +228,13 @@ export class Elections {
     const ending = AbortSignal.any(signals)
     lock.signal.addEventListener('abort', () => this.#tell('lost', id, lock), { once: true })
     this.#tell('elected', id, lock)
+    // The signal may be late where this process stood still.
+    const isLeading = () => !ending.aborted && lock.remainingMs() > 0
     try {
       await lead({ id, token: lock.token, signal: ending, assertLeading: () => lock.assertHeld() })
-      return !ending.aborted
+      return isLeading()
     } catch (error) {
-      if (!ending.aborted) throw error
+      if (isLeading()) throw error
       if (error !== ending.reason) this.#report(error)
       return false
     } finally {

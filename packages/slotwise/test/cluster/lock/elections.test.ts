@@ -329,3 +329,27 @@ describe('an election', () => {
     await expect(a.campaign(id, {}, async () => {})).rejects.toThrow(ClosedError)
   })
 })
+
+describe('a leader that stands still beyond its term', () => {
+  const standStill = () => {
+    const until = performance.now() + 500
+    while (performance.now() < until);
+  }
+  it.each([
+    ['returns', () => {}],
+    ['asks whether it leads', (office: Leadership) => office.assertLeading()],
+  ])('and then %s goes on standing', async (_, then) => {
+    const leaving = new AbortController()
+    const events: string[] = []
+    let terms = 0
+    const elections = electionsOf({ termMs: 300, onEvent: ({ kind }) => void events.push(kind) })
+    const over = elections.campaign(randomUUID(), { signal: leaving.signal }, async (office) => {
+      if (++terms > 1) return void (await stopped(office.signal))
+      standStill()
+      then(office)
+    })
+    await vi.waitFor(() => expect(events).toEqual(['elected', 'lost', 'elected']), { timeout: 5000 })
+    leaving.abort()
+    await over
+  })
+})
