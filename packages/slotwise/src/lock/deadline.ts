@@ -4,7 +4,7 @@ export interface Clocks {
   monotonicMs(): number
   /** Goes on while the machine is suspended, and jumps when it is set. */
   wallMs(): number
-  /** Calls back once, on a timer that keeps no process alive; returns how to do without. */
+  /** Calls back once, within 24 days, on a timer that keeps no process alive; returns how to do without. */
   after(ms: number, then: () => void): () => void
   /** Calls back when the two have come apart; returns how to stop. */
   onStep(listener: () => void): () => void
@@ -16,6 +16,8 @@ export interface Clocks {
  */
 const COMPARED_EVERY_MS = 8
 const STEP_MS = 2
+/** Node takes a longer one for the shortest. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 class SystemClocks implements Clocks {
   readonly #listeners = new Set<() => void>()
@@ -31,7 +33,7 @@ class SystemClocks implements Clocks {
   }
 
   after(ms: number, then: () => void): () => void {
-    const timer = setTimeout(then, ms).unref()
+    const timer = setTimeout(then, Math.min(ms, LONGEST_TIMER_MS)).unref()
     return () => clearTimeout(timer)
   }
 

@@ -43,16 +43,20 @@ interface Room {
   subscription: ShardSubscription | undefined
   isOver: boolean
   cancelEnd: () => void
+  /** One of them asks then, in case none of those who were called does. */
+  cancelWatch: () => void
 }
 
 /**
  * The waiters of this process, woken by one message for each lock that changes hands. A message that is lost costs time: whoever
- * is first asks when the holder's time is over, whoever is behind it a second later for each before it.
+ * is first asks when the holder's time is over, whoever is behind it a second later for each before it. A message calls two; where
+ * both are dead or gone, somebody else asks a second or two later, which calls the next two.
  */
 export class Line {
   readonly #port: RedisPort
   readonly #clocks: Clocks
   readonly #rooms = new Map<Key, Room>()
+  #isClosed = false
 
   constructor(port: RedisPort, clocks: Clocks) {
     this.#port = port
@@ -62,9 +66,13 @@ export class Line {
   /** Resolves when it is worth to ask again, at the latest when nothing is left of its time. */
   async turn(waiting: Waiting): Promise<void> {
     const { key, owner, askedAt, remainingMs, place, leftMs, signal } = waiting
-    if (signal?.aborted === true || leftMs <= 0) return
+    if (this.#isClosed || signal?.aborted === true || leftMs <= 0) return
+    const until = this.#clocks.monotonicMs() + leftMs
     const room = this.#room(key)
-    if (room.called.delete(owner) || room.allCalledAt >= askedAt) return
+    if (room.called.delete(owner) || room.allCalledAt >= askedAt) {
+      if (room.waiters.size === 0) this.#endLater(key, room)
+      return
+    }
     const isHeard = room.heardSince !== undefined && room.heardSince <= askedAt
     const pollMs = POLL_MS.min + Math.random() * (POLL_MS.max - POLL_MS.min)
     const nobodyCalls = place === 0 || room.hasFailed
@@ -84,7 +92,8 @@ export class Line {
       signal?.addEventListener('abort', wake, { once: true })
       const next = () => {
         cancel()
-        cancel = this.#clocks.after(Math.ceil(Math.min(CLAIM_MS, leftMs)), wake)
+        const stillMs = Math.max(0, until - this.#clocks.monotonicMs())
+        cancel = this.#clocks.after(Math.ceil(Math.min(CLAIM_MS, stillMs)), wake)
       }
       room.waiters.set(owner, { wake, next })
       // What was said between its request and the first that is heard is asked for again then.
@@ -93,6 +102,7 @@ export class Line {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     const rooms = [...this.#rooms]
     await Promise.all(rooms.map(([key, room]) => this.#end(key, room)))
   }
@@ -112,6 +122,7 @@ export class Line {
       subscription: undefined,
       isOver: false,
       cancelEnd: () => {},
+      cancelWatch: () => {},
     }
     this.#rooms.set(key, room)
     void this.#listen(key, room)
@@ -123,7 +134,11 @@ export class Line {
       for (const waiter of room.waiters.values()) waiter.wake()
     }
     const hear = (message: string) => {
-      if (message !== EVERYBODY) return call(room, message)
+      room.cancelWatch()
+      if (message !== EVERYBODY) {
+        call(room, message)
+        return this.#watch(room)
+      }
       room.allCalledAt = this.#clocks.monotonicMs()
       all()
     }
@@ -147,6 +162,14 @@ export class Line {
     }
   }
 
+  /** Whoever asks once the place of who was called is over has the next called, itself perhaps. Not all processes at once. */
+  #watch(room: Room): void {
+    room.cancelWatch = this.#clocks.after(Math.ceil(CLAIM_MS * (1 + Math.random())), () => {
+      const [oldest] = room.waiters.values()
+      oldest?.wake()
+    })
+  }
+
   #endLater(key: Key, room: Room): void {
     room.cancelEnd()
     room.cancelEnd = this.#clocks.after(LINGER_MS, () => void this.#end(key, room))
@@ -154,6 +177,7 @@ export class Line {
 
   async #end(key: Key, room: Room): Promise<void> {
     room.cancelEnd()
+    room.cancelWatch()
     room.isOver = true
     if (this.#rooms.get(key) === room) this.#rooms.delete(key)
     for (const waiter of room.waiters.values()) waiter.wake()
