@@ -130,7 +130,7 @@ function addRelease(parent: Command, runner: Runner): void {
         ? `The lock of ${of} is taken from ${holderOf(before)}.${next}`
         : before.state === 'free'
           ? `Nobody holds the lock of ${of}.`
-          : `The lock of ${of} has changed hands meanwhile: nothing was done.`
+          : `The lock of ${of} is no longer that holder's: it has changed hands meanwhile, or was taken from it and the answer got lost.`
       return {
         json: { ...documented(before), released },
         text: () => text,
