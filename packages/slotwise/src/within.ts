@@ -1,7 +1,12 @@
-/** Waits for a database no longer than `ms`, and no longer than the signal lets it. What comes later is handed to `late`. */
+const LONGEST_MS = 2 ** 31 - 1
+
+/**
+ * Waits for a database, unless told otherwise, no longer than `ms`, and no longer than the signal lets it. What comes later is handed
+ * to `late`.
+ */
 export async function within<R>(
   promise: Promise<R>,
-  ms: number,
+  ms: number | undefined,
   {
     signal,
     late,
@@ -20,8 +25,8 @@ export async function within<R>(
       reject(reason)
     }
   })
-  const timer = setTimeout(() => end(tooLate()), ms)
-  timer.unref()
+  const timer = ms === undefined ? undefined : setTimeout(() => end(tooLate()), Math.min(ms, LONGEST_MS))
+  timer?.unref()
   const stop = () => end(signal?.reason)
   signal?.addEventListener('abort', stop, { once: true })
   if (signal?.aborted === true) stop()

@@ -49,7 +49,7 @@ export interface Busy {
 /** Who gives locks: one slot of a cluster, or a majority of nodes. */
 export interface Authority {
   /** Before the first lock, and now and then: what only the servers can tell. */
-  ready(): Promise<void>
+  ready(call?: CallOptions): Promise<void>
   /** Rejects when nobody could say; it may have been granted then, and whoever asked gives it back. */
   acquire(ask: Ask, options: CallOptions): Promise<Answer>
   /** Rejects when nobody could say. */

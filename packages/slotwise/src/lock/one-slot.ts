@@ -3,7 +3,7 @@ import { type Key, plainName } from '../keys.js'
 import { type CallOptions, oneOf, shown } from '../options.js'
 import { checkEviction, type EvictionCheck } from '../redis/eviction.js'
 import type { RedisPort } from '../redis/port.js'
-import { Readiness } from '../redis/readiness.js'
+import { inTime, Readiness } from '../redis/readiness.js'
 import { slotOf } from '../slots.js'
 import type { Answer, Ask, Authority, Busy, Verdict } from './authority.js'
 import type { Clocks } from './deadline.js'
@@ -80,19 +80,17 @@ export class OneSlot implements Authority {
     })
   }
 
-  ready(): Promise<void> {
-    return this.#readiness.ready()
+  ready(call: CallOptions = {}): Promise<void> {
+    return this.#readiness.ready(call)
   }
 
   async #look(): Promise<void> {
     const { evictionCheck, quarantine, report } = this.#options
-    const reigns = quarantine ? await reignsOf(this.#port, { deadlineMs: LOOK_MS }) : NONE
-    await checkEviction(this.#port, 'locks', {
-      check: evictionCheck,
-      report,
-      deadlineMs: LOOK_MS,
-      ends: true,
-    })
+    const options = { deadlineMs: LOOK_MS }
+    const [reigns] = await Promise.all([
+      quarantine ? reignsOf(this.#port, options) : NONE,
+      checkEviction(this.#port, 'locks', { ...options, check: evictionCheck, report, ends: true }),
+    ])
     if (!(await this.#raise())) return
     for (const [id, heard] of reigns) this.#reigns.set(id, heard)
   }
@@ -149,7 +147,7 @@ export class OneSlot implements Authority {
     for (let looks = 0; looks < MOST_LOOKS && leftMs() > 0; looks++) {
       if (said.kind === 'unseen') {
         // Another process may have raised the longest time since this one looked, and the server have forgotten its locks.
-        await this.#looks.anew()
+        await inTime(this.#looks.anew(), { signal: options.signal, deadlineMs: leftMs() })
         heard = said
         this.#reigns.set(owner, said)
       } else {

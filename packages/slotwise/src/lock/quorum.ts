@@ -81,8 +81,8 @@ export class Quorum implements Authority {
     this.#options = options
   }
 
-  ready(): Promise<void> {
-    return this.#voters.ready()
+  ready(call: CallOptions = {}): Promise<void> {
+    return this.#voters.ready(call)
   }
 
   async acquire(ask: Ask, { signal, deadlineMs = ask.ttlMs }: CallOptions): Promise<Answer> {

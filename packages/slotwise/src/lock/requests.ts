@@ -3,12 +3,14 @@ import {
   ConfigurationError,
   LockBusyError,
   LockUnavailableError,
+  RedisUnavailableError,
   UnexpectedReplyError,
 } from '../errors.js'
 import { type Id, type Key, type KeySpace, keyOf, plainName } from '../keys.js'
 import { type CallOptions, integer } from '../options.js'
 import { randomTag } from '../random.js'
 import type { RedisPort } from '../redis/port.js'
+import { restOf } from '../redis/readiness.js'
 import { type Events, publish } from '../telemetry.js'
 import type { Answer, Ask, Authority, Verdict } from './authority.js'
 import { type Clocks, Deadline, pause } from './deadline.js'
@@ -93,8 +95,8 @@ export class Requests {
     return view
   }
 
-  ready(): Promise<void> {
-    return this.#authority.ready()
+  ready(call: CallOptions = {}): Promise<void> {
+    return this.#authority.ready(call)
   }
 
   keyOf(resource: Id): Key {
@@ -215,14 +217,23 @@ export class Requests {
   async #try(resource: Id, ask: Ask & Holding, { signal, deadlineMs }: CallOptions): Promise<Outcome> {
     signal?.throwIfAborted()
     const { key, owner, ttlMs } = ask
-    await this.ready()
+    const askedAt = this.#clocks.monotonicMs()
+    try {
+      await this.ready({ signal, deadlineMs })
+    } catch (cause) {
+      signal?.throwIfAborted()
+      if (!(cause instanceof RedisUnavailableError)) throw cause
+      this.#publish(resource, 'unavailable', askedAt)
+      return { kind: 'unavailable', cause }
+    }
     this.checkOpen()
     const startedAt = this.#clocks.monotonicMs()
+    const { deadlineMs: leftMs = LONGEST_REQUEST_MS } = restOf({ deadlineMs }, startedAt - askedAt)
     const counted = Deadline.starting(this.#clocks)
     try {
       const answer = await this.#authority.acquire(ask, {
         signal,
-        deadlineMs: Math.min(deadlineMs ?? LONGEST_REQUEST_MS, LONGEST_REQUEST_MS, ttlMs),
+        deadlineMs: Math.min(leftMs, LONGEST_REQUEST_MS, ttlMs),
       })
       if (answer.kind !== 'held') {
         const place = answer.kind === 'busy' && answer.place > 0 ? answer.place : undefined

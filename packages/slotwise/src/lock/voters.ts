@@ -1,7 +1,8 @@
 import { ConfigurationError } from '../errors.js'
+import type { CallOptions } from '../options.js'
 import { checkEviction } from '../redis/eviction.js'
 import type { RedisPort } from '../redis/port.js'
-import { Readiness } from '../redis/readiness.js'
+import { inTime, Readiness } from '../redis/readiness.js'
 import type { Clocks } from './deadline.js'
 import { Debts } from './debts.js'
 import { type Identity, identityOf, type Reigns, refuseSame, reignsOf } from './independence.js'
@@ -57,11 +58,11 @@ export class Voters {
     this.#looks = new Looks(() => this.#raise())
   }
 
-  async ready(): Promise<void> {
-    await this.#readiness.ready()
+  async ready(call: CallOptions = {}): Promise<void> {
+    await this.#readiness.ready(call)
     if (this.#wrong === undefined) return
     // Looked at anew: it may have been put right.
-    await this.#look()
+    await inTime(this.#look(), call)
   }
 
   async #look(): Promise<void> {
@@ -80,8 +81,11 @@ export class Voters {
     const identity = await identityOf(port, { deadlineMs: LOOK_MS })
     if (identity === undefined) return NONE
     const { evictionCheck, quarantine, report } = this.#options
-    const reigns = quarantine ? await reignsOf(port, { deadlineMs: LOOK_MS }) : NONE
-    await checkEviction(port, 'locks', { check: evictionCheck, report, deadlineMs: LOOK_MS, ends: true })
+    const options = { deadlineMs: LOOK_MS }
+    const [reigns] = await Promise.all([
+      quarantine ? reignsOf(port, options) : NONE,
+      checkEviction(port, 'locks', { ...options, check: evictionCheck, report, ends: true }),
+    ])
     const all = this.all.map((other) => (other === voter ? identity : other.identity))
     refuseSame(all)
     // From here on it is compared with: of two that are looked at together the second finds the first.

@@ -3,7 +3,7 @@ import type { Key } from '../keys.js'
 import { type CallOptions, integer, oneOf, shown } from '../options.js'
 import { checkEviction, type EvictionCheck } from '../redis/eviction.js'
 import type { Argument, RedisPort } from '../redis/port.js'
-import { Readiness } from '../redis/readiness.js'
+import { Readiness, restOf } from '../redis/readiness.js'
 import type { ScriptSource } from '../redis/script.js'
 import { publish } from '../telemetry.js'
 import type { Standing } from './algorithm.js'
@@ -72,9 +72,18 @@ export class Deciding<N extends string> {
   ready(call: CallOptions): Promise<void> {
     if (this.#evictionCheck === 'off') return Promise.resolve()
     const report = (error: unknown) => this.report(error)
-    const looking = { deadlineMs: this.#deadlineMs, ...call, check: this.#evictionCheck, report, ends: true }
+    // For all who ever call, and so by nobody's signal.
+    const looking = { deadlineMs: this.#deadlineMs, check: this.#evictionCheck, report, ends: true }
     this.#readiness ??= new Readiness(() => checkEviction(this.#port, 'limits', looking), report)
-    return this.#readiness.ready()
+    return this.#readiness.ready(call)
+  }
+
+  /** What is left of a call once it is known that Redis can be asked. */
+  async readied(call: CallOptions, askedAt = performance.now()): Promise<CallOptions> {
+    const { signal, deadlineMs = this.#deadlineMs } = call
+    await this.ready({ signal, deadlineMs })
+    const spentMs = performance.now() - askedAt
+    return spentMs < 1 ? call : restOf({ signal, deadlineMs }, spentMs)
   }
 
   /** Lets in whatever is decided, and tells it. */
@@ -182,8 +191,7 @@ export class Deciding<N extends string> {
     if (remembered !== undefined && isLikeOthers(asked) && asked.isKept !== true) return remembered
     try {
       this.#refuseAway(key)
-      await this.ready(asked.call)
-      const answer = await this.ask(policy, costs, key, asked)
+      const answer = await this.ask(policy, costs, key, await this.#readied(asked, askedAt))
       const { verdict, standings } = answer
       const tiers = policy.states(standings)
       this.#local?.saw(key, tiers)
@@ -216,8 +224,7 @@ export class Deciding<N extends string> {
     if (remembered !== undefined && isLikeOthers(asked) && asked.isKept !== true) return remembered
     try {
       this.#refuseAway(key)
-      await this.ready(asked.call)
-      const [ofPart, ofWhole] = await this.askTogether(layers, costs, asked)
+      const [ofPart, ofWhole] = await this.askTogether(layers, costs, await this.#readied(asked, askedAt))
       const standings = policy.names.map((_, i) => {
         const [layer, { standings: own }] = part.places.includes(i) ? [part, ofPart] : [whole, ofWhole]
         return own[layer.places.indexOf(i)] as Standing
@@ -244,6 +251,11 @@ export class Deciding<N extends string> {
     } catch (cause) {
       return this.#failedTogether(layers, policy, costs, asked, cause)
     }
+  }
+
+  async #readied(asked: Asked, askedAt: number): Promise<Asked> {
+    const call = await this.readied(asked.call, askedAt)
+    return call === asked.call ? asked : { ...asked, call }
   }
 
   /** A primary that has been away for longer than a decision may take would only cost that long. */

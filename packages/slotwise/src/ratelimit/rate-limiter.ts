@@ -221,10 +221,10 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   }
 
   /** Where `subject` stands. Consumes nothing. @throws when Redis cannot be asked */
-  async peek(subject: S, call: CallOptions = {}): Promise<readonly TierState<N>[]> {
+  async peek(subject: S, options: CallOptions = {}): Promise<readonly TierState<N>[]> {
     this.#refuseClosed()
     const policy = this.#policyOf(subject)
-    await this.ready(call)
+    const call = await this.#deciding.readied(options)
     const layers = this.#layersOf(policy)
     const keyed = this.#keyed(layers, subject)
     const nothing = policy.names.map(() => 0)
@@ -367,13 +367,13 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   }
 
   /** Takes `cost` of every tier, or what there is of it, and refuses nothing: for what turned out to be worse than it looked. */
-  async penalize(subject: S, { cost, ...call }: PenalizeOptions<N>): Promise<void> {
+  async penalize(subject: S, { cost, ...options }: PenalizeOptions<N>): Promise<void> {
     this.#refuseClosed()
     const policy = this.#policyOf(subject)
     const given = policy.costs(cost)
     // Nothing is under way.
     const costs = policy.tiers.map(({ kind }, i) => (kind === 'concurrency' ? 0 : (given[i] ?? 0)))
-    await this.ready(call)
+    const call = await this.#deciding.readied(options)
     for (const { policy: one, places, key } of this.#keyed(this.#layersOf(policy), subject)) {
       this.#deciding.forget(key)
       await this.#deciding.ask(one, ofPlaces(costs, places), key, { call, force: true })
@@ -381,12 +381,12 @@ export class RateLimiter<N extends string, S extends Subject = Subject> {
   }
 
   /** Refuses `subject` from now on for a time, whatever it has consumed. Harmless to repeat: the time counts anew. */
-  async block(subject: S, { forMs, by, ...call }: BlockOptions): Promise<void> {
+  async block(subject: S, { forMs, by, ...options }: BlockOptions): Promise<void> {
     this.#refuseClosed()
     const { key, policy } = this.#layerOf(subject, by)
     const { plan } = policy
     const args = [plan.empty, integer('forMs', forMs, { min: 0, max: 2 ** 48 }), plan.bytes([])]
-    await this.ready(call)
+    const call = await this.#deciding.readied(options)
     this.#deciding.forget(key)
     await this.#deciding.run(blockSource, key, args, call)
   }

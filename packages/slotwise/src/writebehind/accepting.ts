@@ -1,6 +1,7 @@
 import { ConfigurationError } from '../errors.js'
 import type { CallOptions } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
+import { restOf } from '../redis/readiness.js'
 import type { AcceptOptions, Answer, Change } from './journal.js'
 import type { KnownLayout } from './known-layout.js'
 import { isOutOfMemory, MemoryRoom } from './memory-room.js'
@@ -68,11 +69,13 @@ export class Accepting<T> {
   ): Promise<Answer> {
     const settings = this.#settings
     const journal = settings.partitions.journalOf(name)
+    const from = performance.now()
+    const left = () => restOf(options, performance.now() - from)
     let refused: string | undefined
     let isOpened = false
     for (;;) {
       try {
-        await settings.known.ready()
+        await settings.known.ready(left())
       } catch (error) {
         if (isOutOfMemory(error)) return { state: 'out of memory' }
         throw error
@@ -81,12 +84,13 @@ export class Accepting<T> {
       const layout = settings.known.token
       if (layout === refused) {
         // A failover right after a change may have taken back what opened it, which is done once all that there was is written.
-        if (isOpened || (await openJournal(journal, layout, options)) !== layout) {
+        if (isOpened || (await openJournal(journal, layout, { ...options, ...left() })) !== layout) {
           throw new ConfigurationError(`${settings.name} has journals of another number of partitions`)
         }
         isOpened = true
       }
-      const { signal, deadlineMs, replicas = 0, fsync = false, patienceMs = 0 } = options
+      const { signal, replicas = 0, fsync = false, patienceMs = 0 } = options
+      const { deadlineMs } = left()
       const sending = { signal, deadlineMs, replicas, fsync, patienceMs, layout }
       const answer = await journal.accept(name, change, mark, sending)
       if (answer.state !== 'foreign') return answer

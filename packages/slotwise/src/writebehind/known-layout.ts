@@ -1,5 +1,6 @@
+import type { CallOptions } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
-import { Readiness } from '../redis/readiness.js'
+import { inTime, Readiness } from '../redis/readiness.js'
 import { checkNumber, checkServers, checkSettled } from './checks.js'
 import type { Looked } from './journal.js'
 import { type Layout, Layouts, spaceOf, tokenOf } from './layout.js'
@@ -31,19 +32,22 @@ export class KnownLayout {
   }
 
   /** @throws ConfigurationError nothing can be accepted */
-  ready(): Promise<void> {
-    const readable = this.readable()
-    return this.#isSettled ? readable : readable.then(() => this.#settled())
+  ready(call: CallOptions = {}): Promise<void> {
+    if (this.#isSettled && this.#readiness?.isOver === true) return this.readable(call)
+    return inTime(
+      this.readable().then(() => this.#settled()),
+      call,
+    )
   }
 
   /** @throws ConfigurationError what waits is not where this process looks for it, or servers do not keep it */
-  readable(): Promise<void> {
+  readable(call: CallOptions = {}): Promise<void> {
     this.#readiness ??= new Readiness(async () => {
       await this.#alsoLook()
       await checkServers(this.#port, this.#settings)
       await this.#look()
     }, this.#settings.report)
-    return this.#readiness.ready()
+    return this.#readiness.ready(call)
   }
 
   /** Before anything more is accepted or read. */
@@ -58,9 +62,9 @@ export class KnownLayout {
    *
    * @throws ConfigurationError rows lie elsewhere by now
    */
-  async confirm(looked: readonly Looked[]): Promise<void> {
+  async confirm(looked: readonly Looked[], call: CallOptions): Promise<void> {
     const isKnown = ({ belongsTo }: Looked) => belongsTo === undefined || belongsTo === this.#token
-    if (!looked.every(isKnown)) await this.#look()
+    if (!looked.every(isKnown)) await inTime(this.#look(), call)
   }
 
   async #settled(): Promise<void> {

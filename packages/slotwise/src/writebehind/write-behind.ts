@@ -3,6 +3,7 @@ import { ClosedError, ConfigurationError } from '../errors.js'
 import type { Id, KeySpace } from '../keys.js'
 import { type CallOptions, shown } from '../options.js'
 import type { RedisPort } from '../redis/port.js'
+import { restOf } from '../redis/readiness.js'
 import type { Events } from '../telemetry.js'
 import { Accepting } from './accepting.js'
 import type { DeadLetter } from './dead-letters.js'
@@ -171,9 +172,11 @@ export class WriteBehind<T> implements AsyncDisposable {
     const mark =
       idempotencyKey === undefined ? undefined : markOf(nameOf(id, this.#tenant), field, idempotencyKey)
     let from: Start | undefined
+    const startedAt = performance.now()
     for (;;) {
       options.signal?.throwIfAborted()
-      const answer = await this.#accept(id, { kind: 'i', field, by, from }, mark, options)
+      const rest = restOf(options, performance.now() - startedAt)
+      const answer = await this.#accept(id, { kind: 'i', field, by, from }, mark, rest)
       if (answer.state !== 'unknown') {
         const result = accepted(answer, this.#settings)
         return result.accepted
@@ -186,10 +189,12 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** What is accepted, at once; or what `load` tells where nothing waits, `undefined` without. One round trip before that. */
   async read(id: Id, options: CallOptions = {}): Promise<T | undefined> {
-    await this.#known.readable()
+    const from = performance.now()
+    await this.#known.readable(options)
     const name = nameOf(id, this.#tenant)
-    const looked = await this.#partitions.journalOf(name).look(name, options)
-    await this.#known.confirm([looked])
+    const rest = restOf(options, performance.now() - from)
+    const looked = await this.#partitions.journalOf(name).look(name, rest)
+    await this.#known.confirm([looked], rest)
     const { waiting } = looked
     if (waiting === undefined) return await this.#load(id, options)
     return valueOf(waiting) as T | undefined
@@ -204,11 +209,13 @@ export class WriteBehind<T> implements AsyncDisposable {
     ids: readonly Id[],
     { load, ...options }: ReadManyOptions<T> = {},
   ): Promise<readonly (T | undefined)[]> {
-    await this.#known.readable()
+    const from = performance.now()
+    await this.#known.readable(options)
     const names = ids.map((id) => nameOf(id, this.#tenant))
     const calls = names.map((name) => this.#partitions.journalOf(name).lookCall(name))
-    const looked = await lookAll(this.#port, calls, options)
-    await this.#known.confirm(looked)
+    const rest = restOf(options, performance.now() - from)
+    const looked = await lookAll(this.#port, calls, rest)
+    await this.#known.confirm(looked, rest)
     const waiting = looked.map((one) => one.waiting)
     const others = ids.filter((_, i) => waiting[i] === undefined)
     const all = load ?? ((some: readonly Id[]) => Promise.all(some.map((id) => this.#load(id, options))))
@@ -240,7 +247,7 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** Resolves once everything that was accepted before is written, by whichever process flushes; so some process has to. */
   async drain({ signal, onProgress }: DrainOptions = {}): Promise<void> {
-    await this.#known.readable()
+    await this.#known.readable({ signal })
     const ends = (await this.#partitions.waiting({ signal })).map(({ last }) => last)
     for (;;) {
       const waiting = await this.#partitions.waiting({ signal })
@@ -254,7 +261,7 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** The rows that the database does not take; in a view, those of its tenant. */
   async deadLetters(options: CallOptions = {}): Promise<readonly DeadLetter<T>[]> {
-    await this.#known.readable()
+    await this.#known.readable(options)
     return await this.#letters().list(options)
   }
 
@@ -265,7 +272,7 @@ export class WriteBehind<T> implements AsyncDisposable {
    * @returns how many are tried
    */
   async replay(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
-    await this.ready()
+    await this.#known.ready(options)
     const each = forMany(options)
     return await this.#letters(ids).replay(
       (name, change) => this.#accepting.journal(name, change, undefined, each),
@@ -275,7 +282,7 @@ export class WriteBehind<T> implements AsyncDisposable {
 
   /** Forgets dead letters, as they are now: those of the rows given, or all. How many; one that comes meanwhile stays. */
   async discard(ids?: readonly Id[], options: CallOptions = {}): Promise<number> {
-    await this.#known.readable()
+    await this.#known.readable(options)
     return await this.#letters(ids).discard(options)
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { ConfigurationError, RedisUnavailableError, ReplyError } from '../../src/errors.js'
+import type { CallOptions } from '../../src/options.js'
 import { checkEviction } from '../../src/redis/eviction.js'
 import type { RedisPort } from '../../src/redis/index.js'
 import { Readiness } from '../../src/redis/readiness.js'
@@ -16,6 +17,29 @@ describe('what servers tell', () => {
     expect(look).toHaveBeenCalledTimes(2)
   })
 
+  it('lets nobody who comes as it is known overtake those who waited for it', async () => {
+    let know = () => {}
+    const readiness = new Readiness(
+      () => new Promise((resolve) => (know = resolve)),
+      () => {},
+    )
+    const order: number[] = []
+    const come = async (n: number, call: CallOptions) => {
+      await readiness.ready(call)
+      order.push(n)
+    }
+    const all = [{}, { deadlineMs: 5000 }, {}, { signal: new AbortController().signal }].map((call, n) =>
+      come(n, call),
+    )
+    know()
+    for (let n = all.length; n < 40; n++) {
+      await Promise.resolve()
+      all.push(come(n, {}))
+    }
+    await Promise.all(all)
+    expect(order).toEqual(all.map((_, n) => n))
+  })
+
   it('later stops nobody because a server is away, and the next call where something is wrong', async () => {
     const look = vi
       .fn<() => Promise<void>>()
@@ -27,6 +51,7 @@ describe('what servers tell', () => {
     const heard: unknown[] = []
     const readiness = new Readiness(look, (error) => heard.push(error), 0)
     await readiness.ready()
+    await vi.waitFor(() => expect(readiness.isOver).toBe(true))
     await readiness.ready()
     await vi.waitFor(() => expect(heard).toEqual([away]))
     await readiness.ready()

@@ -115,7 +115,7 @@ describe('a limiter whose limits are only tried', () => {
       wouldRefuse: { reason: 'unavailable' },
     })
     const signal = AbortSignal.abort(new Error('gave up'))
-    await expect(limiter.consume(someone(), { signal })).rejects.toThrow('away')
+    await expect(limiter.consume(someone(), { signal })).rejects.toThrow('gave up')
   })
 
   it('is heard and measured apart from those in force', async () => {
