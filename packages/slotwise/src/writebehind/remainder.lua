@@ -23,6 +23,10 @@ if string.sub(meta[1] or '', 1, 1) == '>' then
     if mark then redis.call('HDEL', hash, place, 'm' .. mark) end
     head = head + 1
   end
-  if head ~= tonumber(meta[5] or 1) then redis.call('HSET', hash, 'qf', string.format('%.0f', head)) end
+  if head ~= tonumber(meta[5] or 1) then
+    -- There is no field `w`, but a server whose memory is full lets a script go on that has begun with what needs none.
+    redis.call('HDEL', hash, 'w')
+    redis.call('HSET', hash, 'qf', string.format('%.0f', head))
+  end
 end
 return {meta[1] or '', lines, tonumber(meta[4] or 0), math.max(0, tail - head + 1), math.max(0, wait)}

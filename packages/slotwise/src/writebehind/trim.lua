@@ -36,6 +36,8 @@ while start <= to do
   tagged = tags[#tags - (start - 1 - to)]
 end
 if tagged ~= ARGV[2] then return 0 end
+-- There is no field `w`, but a server whose memory is full lets a script go on that has begun with what needs none.
+redis.call('HDEL', hash, 'w')
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local removed = redis.call('HGET', hash, 'y')

@@ -122,6 +122,18 @@ describe('a server whose memory is full', () => {
     expect(errors.filter((error) => !String(error).includes('OOM'))).toEqual([])
   })
 
+  it('keeps nobody from removing some of the lines that came together, of rows that have changed again', async () => {
+    const { writes, table, errors } = stage({ maxMemoryRatio: 1, flushIntervalMs: 1, batchSize: 3 })
+    await using _ = writes
+    await writes.ready()
+    await Promise.all(Array.from({ length: 30 }, (_row, n) => writes.write('hot', `text ${n}`)))
+    await use(1.05)
+    writes.start()
+    await expect.poll(async () => (await writes.lag()).entries, { timeout: 10_000 }).toBe(0)
+    expect(table.get('hot')).toBe('text 29')
+    expect(errors.filter((error) => !String(error).includes('OOM'))).toEqual([])
+  })
+
   it('keeps nobody from giving up what the database does not take, once, and from writing the others', async () => {
     const table = new Map<string, string>()
     const { writes, errors } = stage({

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/remainder',
-sha1: 'd9e221def991794714ba6435681e9654c23dcc57',
+sha1: '93decedec89fd39a554b0bfcd34dfb13bf27dc37',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let time: lua.Value = redis.call("TIME")
@@ -31,6 +31,7 @@ redis.call("HDEL", hash, place, lua.concat("m", mark))
 head = (lua.num(head) + 1)
 }
 if (lua.yes(!lua.eq(head, lua.tonumber(lua.or(lua.index(meta, 5), () => 1))))) {
+redis.call("HDEL", hash, "w")
 redis.call("HSET", hash, "qf", lua.format("%.0f", head))
 }
 }

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/trim',
-sha1: '1ad854525b68250cd899fb19969815393849b36f',
+sha1: '62e5ccc935a01f448d3b802a480a34f8ae94b184',
 run(redis) {
 const lines: lua.Value = lua.fn((_: lua.Value, ARGV: lua.Value) => {
 let chunk: lua.Value = lua.index(ARGV, 1)
@@ -54,6 +54,7 @@ tagged = lua.index(tags$2, (lua.num(lua.len(tags$2)) - lua.num((lua.num((lua.num
 if (lua.yes(!lua.eq(tagged, lua.index(redis.ARGV, 2)))) {
 return 0
 }
+redis.call("HDEL", hash, "w")
 let time: lua.Value = redis.call("TIME")
 let now: lua.Value = (lua.num((lua.num(lua.tonumber(lua.index(time, 1))) * 1000)) + lua.num(lua.floor((lua.num(lua.tonumber(lua.index(time, 2))) / 1000))))
 let removed: lua.Value = redis.call("HGET", hash, "y")
