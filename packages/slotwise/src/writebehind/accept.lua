@@ -14,7 +14,7 @@
 --            bytes its counters take in four digits, the counters, and its bytes. They count in the place of what those say: of
 --            each its name and its value, both behind their lengths
 --   m<mark>  the answer to a change that may be sent again, and until when it may; in the order of q<n>, from qf to ql
--- Numbers are given out again after a failover, tags never: what is compared is the tag.
+-- Numbers are given out again after a failover, tags never: what is compared is the tag, 4 random bytes and when the line came.
 --
 -- To count further from what a row was, that has to be known: where it is not, what there is is returned, to be sent along.
 -- Harmless to repeat where each change has a mark; without, one that came later would be undone.
@@ -24,7 +24,7 @@
 -- @arg entries    how many lines there may be
 -- @arg size       how many bytes there may be
 -- @arg mark_from  where fewer lines than these wait before it, the mark of a change is not kept
--- @arg tags       8 random bytes for each change
+-- @arg tags       4 random bytes for each change
 -- @arg changes... of each its words: `s`, the id, the state | `d`, the id | `i`, the id, the field of 255 bytes at most, an integer, what the field was before and the row, both empty if that is not known, and what was returned with it | `S` or `D` as these, then the tag of the letter there has to be, while nothing may wait of the row. Before them, of a change that may be sent again, or by which its caller finds out what became of it: `m`, the mark, for how many milliseconds
 -- @return {0} it belongs to another layout, else {number of the first line, answers...}; each is the number of its line | {1, number, value of the counter} accepted, perhaps before | {0, lines, bytes, milliseconds until there may be room; -1 if nothing was ever removed} full | {2, expected, row} it has to be told what the counter was | {3} it would count too far | {4} the row has too many counters
 local hash, layout, most, room = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -55,8 +55,10 @@ local isKnown = false
 local function full()
   local known = redis.call('HMGET', hash, 'y', 'g')
   local removed, oldest = known[1], redis.call('HGET', hash, 'j' .. (known[2] or string.format('%.0f', first)))
-  if not removed or #removed < 23 or not oldest then return { 0, last - first + 1, size, -1 } end
-  local since = math.max(tonumber(string.sub(removed, 9, 22)), tonumber(string.sub(oldest, 9, 22)))
+  if not removed or #removed < 23 then return { 0, last - first + 1, size, -1 } end
+  -- The first of all may have come with this one.
+  local came = oldest and tonumber(string.sub(oldest, 9, 22)) or now
+  local since = math.max(tonumber(string.sub(removed, 9, 22)), came)
   return { 0, last - first + 1, size, math.abs(tonumber(string.sub(removed, 23)) - (now - since)) }
 end
 
@@ -97,6 +99,10 @@ local function counted(row, field, by, value, bytes, expected)
   return 'c' .. string.format('%04d', #counters) .. counters .. state, text
 end
 
+-- A call that is sent again after a failover brings the same bytes: its line is not to pass for the one that was taken back. In
+-- seven bits each, as those.
+local micros = tonumber(time[1]) % 256 * 1000000 + tonumber(time[2])
+local tried = string.char(math.floor(micros / 2097152), math.floor(micros / 16384) % 128, math.floor(micros / 128) % 128, micros % 128)
 local moment = '0' .. time[1] .. string.sub('00000' .. time[2], -6, -4)
 local reply = { first }
 local nth, place = 0, 6
@@ -152,7 +158,7 @@ while at <= #ARGV do
     else
       size = grown
       last = last + 1
-      local tag = string.sub(ARGV[5], 8 * nth - 7, 8 * nth)
+      local tag = string.sub(ARGV[5], 4 * nth - 3, 4 * nth) .. tried
       if not rows[field] then changed[#changed + 1] = field end
       rows[field] = tag .. after .. state
       lines[#lines + 1] = tag .. string.char(math.floor(#id / 256), #id % 256) .. id

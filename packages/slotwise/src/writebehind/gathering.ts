@@ -120,7 +120,7 @@ export class Gathering implements Convoyed {
     changes: readonly Waiting[],
   ): Promise<Waited> {
     const { lines, highWater, bytes } = this.#room
-    const tags = randomText(8 * changes.length)
+    const tags = randomText(4 * changes.length)
     const args: Argument[] = [layout, lines, bytes, repeat === 'safe' ? 0 : highWater, tags]
     for (const change of changes) args.push(...change.words)
     const call: ScriptCall = { script: acceptSource, keys: [this.#key], args, repeat }

@@ -299,7 +299,7 @@ const PATTERNS: Readonly<
             fc.integer({ min: 1, max: 8 }),
             fc.constant(size),
             fc.constantFrom(0, 0, 2),
-            fc.tuple(tag, tag, tag, tag).map((tags) => Buffer.concat(tags)),
+            fc.tuple(tag, tag).map((tags) => Buffer.concat(tags)),
             changes,
           ],
         ] as const,

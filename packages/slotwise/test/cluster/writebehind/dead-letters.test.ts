@@ -145,7 +145,7 @@ it('are tried again some at a time, however many there are', async () => {
     call: (async (call, options) => {
       if (nameOf(call) !== 'accept' || !('args' in call)) return await port.call(call, options)
       // Of the changes of one script each has a tag of eight bytes.
-      const changes = String(call.args[4]).length / 8
+      const changes = String(call.args[4]).length / 4
       most = Math.max(most, (underWay += changes))
       return await port.call(call, options).finally(() => (underWay -= changes))
     }) satisfies RedisPort['call'],

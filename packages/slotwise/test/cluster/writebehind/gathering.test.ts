@@ -26,7 +26,7 @@ function journal(bounds = {}, wrong: Wrong = () => undefined) {
     portWith(port, {
       call: async (...[call, options]: Parameters<RedisPort['call']>) => {
         if ('script' in call && call.script.name.endsWith('accept')) {
-          scripts.push(String(call.args[4]).length / 8)
+          scripts.push(String(call.args[4]).length / 4)
           const error = await wrong(scripts)
           if (error !== undefined) throw error
         }

@@ -12,6 +12,7 @@ import {
 } from '../../../src/writebehind/journal.js'
 import { anyPort } from '../../support/any-port.js'
 import { rounds } from '../../support/budget.js'
+import { portWith } from '../../support/port-with.js'
 
 let port: RedisPort
 beforeAll(async () => {
@@ -506,4 +507,54 @@ it('whoever waits beyond the high water is told of its own line only, and no bou
     }),
     { numRuns: rounds(100, 2000) },
   )
+})
+
+describe('a change that is sent again after a failover took it back', () => {
+  it('does not pass for the line that it was, so that what was accepted before it is written', async () => {
+    const own = journal()
+    const { key } = own
+    const all = () => port.call({ key, command: ['HGETALL', key] }, { binary: true }) as Promise<Buffer[]>
+    await own.accept('base', set('1'), undefined)
+    const replica = await all()
+    await own.accept('lost', set('lost'), undefined)
+    const table = new Set<string>()
+    let position = NOWHERE
+    const flush = async () => {
+      const { rows, to, goesOn } = await own.take(position, 100, { owner: 'e1' })
+      for (const { name } of rows) table.add(name)
+      position = to
+      await own.trim(to, { owner: 'e1' })
+      return goesOn
+    }
+    const losing = portWith(port, {
+      call: async (...[call, options]: Parameters<RedisPort['call']>) => {
+        // Its answer is lost, and so is what the replica had not heard of; as many lines as that come before it is sent again.
+        await port.call(call, options)
+        await flush()
+        await port.call({ key, command: ['DEL', key] })
+        await port.call({ key, command: ['HSET', key, ...replica] })
+        await own.accept('b', set('b'), undefined)
+        return await port.call(call, options)
+      },
+    })
+    const again = new Journal(losing, key, { lines: 1000, bytes: 1_000_000, markMs: 60_000 })
+    const from = { value: 4, bytes: '{}', expected: Buffer.from('y') }
+    const answer = await again.accept('a', { kind: 'i', field: 'n', by: 1, from }, 'a mark')
+    expect(answer).toMatchObject({ state: 'accepted', number: 3 })
+    expect(position.written.number).toBe(3)
+    expect(await flush()).toBe(false)
+    expect([...table].toSorted()).toEqual(['a', 'b', 'base', 'lost'])
+  })
+})
+
+describe('a journal that is filled at once', () => {
+  it('tells those that had no room with the same script when there may be, as it tells those that come later', async () => {
+    const own = journal({ lines: 2 })
+    await own.accept('a', set('1'), undefined)
+    const { to } = await own.take(NOWHERE, 100, {})
+    await own.trim(to, {})
+    const answers = await Promise.all(['b', 'c', 'd'].map((name) => own.accept(name, set('1'), undefined)))
+    expect(answers.map(({ state }) => state)).toEqual(['accepted', 'accepted', 'full'])
+    expect(answers[2]).toMatchObject({ ms: expect.any(Number) as number })
+  })
 })

@@ -3,7 +3,7 @@ import * as lua from '../../lua/index.js'
 
 const twin: lua.Twin = {
 name: 'writebehind/accept',
-sha1: '5fe416548015a512dfed03e52058117972fbf412',
+sha1: '312ca5a6f644205d5430afee77ef6ae6c9dbd605',
 run(redis) {
 let hash: lua.Value = lua.index(redis.KEYS, 1)
 let layout: lua.Value = lua.index(redis.ARGV, 1)
@@ -40,10 +40,11 @@ const full: lua.Value = lua.fn(() => {
 let known: lua.Value = redis.call("HMGET", hash, "y", "g")
 let removed: lua.Value = lua.index(known, 1)
 let oldest: lua.Value = redis.call("HGET", hash, lua.concat("j", lua.or(lua.index(known, 2), () => lua.format("%.0f", first))))
-if (((!lua.yes(removed) || lua.yes(lua.lt(lua.len(removed), 23))) || !lua.yes(oldest))) {
+if ((!lua.yes(removed) || lua.yes(lua.lt(lua.len(removed), 23)))) {
 return [lua.table([0, (lua.num((lua.num(last) - lua.num(first))) + 1), size, -1])]
 }
-let since: lua.Value = lua.max(lua.tonumber(lua.sub(removed, 9, 22)), lua.tonumber(lua.sub(oldest, 9, 22)))
+let came: lua.Value = lua.or(lua.and(oldest, () => lua.tonumber(lua.sub(oldest, 9, 22))), () => now)
+let since: lua.Value = lua.max(lua.tonumber(lua.sub(removed, 9, 22)), came)
 return [lua.table([0, (lua.num((lua.num(last) - lua.num(first))) + 1), size, lua.abs((lua.num(lua.tonumber(lua.sub(removed, 23))) - lua.num((lua.num(now) - lua.num(since)))))])]
 })
 const counted: lua.Value = lua.fn((row: lua.Value, field: lua.Value, by: lua.Value, value: lua.Value, bytes: lua.Value, expected: lua.Value) => {
@@ -93,6 +94,8 @@ let text: lua.Value = lua.format("%.0f", sum)
 counters = lua.concat(others, lua.concat(lua.char(lua.len(field)), lua.concat(field, lua.concat(lua.char(lua.len(text)), text))))
 return [lua.concat("c", lua.concat(lua.format("%04d", lua.len(counters)), lua.concat(counters, state))), text]
 })
+let micros: lua.Value = (lua.num((lua.num(lua.mod(lua.num(lua.tonumber(lua.index(time, 1))), 256)) * 1000000)) + lua.num(lua.tonumber(lua.index(time, 2))))
+let tried: lua.Value = lua.char(lua.floor((lua.num(micros) / 2097152)), lua.mod(lua.num(lua.floor((lua.num(micros) / 16384))), 128), lua.mod(lua.num(lua.floor((lua.num(micros) / 128))), 128), lua.mod(lua.num(micros), 128))
 let moment: lua.Value = lua.concat("0", lua.concat(lua.index(time, 1), lua.sub(lua.concat("00000", lua.index(time, 2)), -6, -4)))
 let reply: lua.Value = lua.table([first])
 let nth: lua.Value = 0
@@ -168,7 +171,7 @@ answer = lua.invoke(full, [])[0]
 } else {
 size = grown
 last = (lua.num(last) + 1)
-let tag: lua.Value = lua.sub(lua.index(redis.ARGV, 5), (lua.num((8 * lua.num(nth))) - 7), (8 * lua.num(nth)))
+let tag: lua.Value = lua.concat(lua.sub(lua.index(redis.ARGV, 5), (lua.num((4 * lua.num(nth))) - 3), (4 * lua.num(nth))), tried)
 if (!lua.yes(lua.index(rows, field$2))) {
 lua.set(changed, (lua.num(lua.len(changed)) + 1), field$2)
 }
