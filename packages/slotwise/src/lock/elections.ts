@@ -144,8 +144,8 @@ export class Elections {
 
   /**
    * Stands for election until the signal aborts, and runs `lead` whenever it is elected: again after its term was lost or it has
-   * resigned, never twice at once by one campaign. Resolves when the signal has aborted and the office was given up, or when `lead` has returned while it
-   * still led. Redis that does not answer is told to `onError`, and asked again.
+   * resigned, never twice at once by one campaign. Resolves when the signal has aborted and the office was given up, or when `lead`
+   * has returned while it still led. Redis that does not answer is told to `onError`, and asked again.
    *
    * An office is given up when `lead` has ended, so `lead` is to end when its signal aborts.
    *

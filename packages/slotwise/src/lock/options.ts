@@ -53,6 +53,7 @@ export interface TryAcquireOptions extends CallOptions {
   readonly maxHoldMs?: number | undefined
   /**
    * A lock on the same resource that the caller was handed: it is held by both then, and free when the outer one is released.
+   * Only its key is compared, so one of another Redis would pass for it.
    * @defaultValue none: a lock is not re-entrant by itself
    */
   readonly within?: Lock | undefined

@@ -191,7 +191,8 @@ export class Deciding<N extends string> {
     if (remembered !== undefined && isLikeOthers(asked) && asked.isKept !== true) return remembered
     try {
       this.#refuseAway(key)
-      const answer = await this.ask(policy, costs, key, await this.#readied(asked, askedAt))
+      const call = await this.readied(asked.call, askedAt)
+      const answer = await this.ask(policy, costs, key, call === asked.call ? asked : { ...asked, call })
       const { verdict, standings } = answer
       const tiers = policy.states(standings)
       this.#local?.saw(key, tiers)
@@ -224,7 +225,8 @@ export class Deciding<N extends string> {
     if (remembered !== undefined && isLikeOthers(asked) && asked.isKept !== true) return remembered
     try {
       this.#refuseAway(key)
-      const [ofPart, ofWhole] = await this.askTogether(layers, costs, await this.#readied(asked, askedAt))
+      const call = await this.readied(asked.call, askedAt)
+      const [ofPart, ofWhole] = await this.askTogether(layers, costs, { ...asked, call })
       const standings = policy.names.map((_, i) => {
         const [layer, { standings: own }] = part.places.includes(i) ? [part, ofPart] : [whole, ofWhole]
         return own[layer.places.indexOf(i)] as Standing
@@ -251,11 +253,6 @@ export class Deciding<N extends string> {
     } catch (cause) {
       return this.#failedTogether(layers, policy, costs, asked, cause)
     }
-  }
-
-  async #readied(asked: Asked, askedAt: number): Promise<Asked> {
-    const call = await this.readied(asked.call, askedAt)
-    return call === asked.call ? asked : { ...asked, call }
   }
 
   /** A primary that has been away for longer than a decision may take would only cost that long. */
