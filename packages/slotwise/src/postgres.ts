@@ -79,7 +79,7 @@ export async function transaction<R>(
     end(false)
     return result
   } catch (error) {
-    if (!isOver) {
+    if (!signal.aborted) {
       end(
         await client.query('rollback').then(
           () => false,

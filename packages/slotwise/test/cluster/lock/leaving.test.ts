@@ -11,8 +11,7 @@ let ports: readonly [RedisPort, RedisPort]
 let holders: Locks
 let waiters: Locks
 beforeAll(async () => {
-  const [one, other] = await twoPorts({ namespace: 'test' })
-  ports = [one as RedisPort, other as RedisPort]
+  ports = await twoPorts({ namespace: 'test' })
   holders = new Locks(ports[0], { name: 'leaving', quarantine: false })
   waiters = new Locks(ports[1], { name: 'leaving', quarantine: false })
 })
