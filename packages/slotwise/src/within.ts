@@ -1,8 +1,8 @@
 const LONGEST_MS = 2 ** 31 - 1
 
 /**
- * Waits for a database, unless told otherwise, no longer than `ms`, and no longer than the signal lets it. What comes later is handed
- * to `late`.
+ * Waits no longer than `ms`, if that is given, and no longer than the signal lets it. What comes later is handed to `late`. Unless
+ * told otherwise it says that a database was waited for.
  */
 export async function within<R>(
   promise: Promise<R>,
