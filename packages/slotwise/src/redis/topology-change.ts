@@ -14,7 +14,7 @@ export function changesBetween(before: Table, after: Table): readonly TopologyCh
   const changes: TopologyChange[] = []
   for (const node of after.nodes) if (!known.has(node.id)) changes.push({ kind: 'node-added', node })
   for (const node of before.nodes) if (!present.has(node.id)) changes.push({ kind: 'node-removed', node })
-  for (const { from, to, slots } of handovers(before, after)) {
+  for (const { from, to, slots } of grouped(handovers(before, after))) {
     // The replica of before: that it is a primary now is the change.
     const isFailover = from !== undefined && to !== undefined && known.get(to.id)?.primary === from.id
     if (isFailover) changes.push({ kind: 'failover', from, to, slots: slots.length })
@@ -40,18 +40,27 @@ export function tellOf(change: TopologyChange, nameOf: (node: ClusterNode) => st
   })
 }
 
-function handovers(before: Table, after: Table) {
+/** One slot, and who had it and who has it. */
+export type Handover = readonly [slot: number, from: ClusterNode | undefined, to: ClusterNode | undefined]
+
+function* handovers(before: Table, after: Table): Generator<Handover> {
+  for (const [slot, to] of after.owners.entries()) {
+    const from = before.owners[slot]
+    if (from?.id !== to?.id) yield [slot, from, to]
+  }
+}
+
+/** The slots of each pair of nodes together. */
+export function grouped(handovers: Iterable<Handover>) {
   const moves = new Map<
     string,
     { from: ClusterNode | undefined; to: ClusterNode | undefined; slots: number[] }
   >()
-  for (const [slot, to] of after.owners.entries()) {
-    const from = before.owners[slot]
-    if (from?.id === to?.id) continue
+  for (const [slot, from, to] of handovers) {
     const pair = `${from?.id ?? ''} ${to?.id ?? ''}`
     const move = moves.get(pair) ?? { from, to, slots: [] }
     move.slots.push(slot)
     moves.set(pair, move)
   }
-  return moves.values()
+  return [...moves.values()]
 }

@@ -3,7 +3,7 @@ import { addressOf } from './address.js'
 import type { Endpoint } from './link.js'
 import type { ClusterNode, Topology, TopologyChange } from './port.js'
 import { mergeViews, type NodeView, SlotTable } from './topology.js'
-import { tellOf } from './topology-change.js'
+import { grouped, type Handover, tellOf } from './topology-change.js'
 
 /** What one look at the cluster brought. */
 export interface Look {
@@ -46,6 +46,8 @@ export class TopologyWatch {
   readonly table: SlotTable
   readonly #settings: WatchSettings
   readonly #listeners = new Set<Listener>()
+  /** By redirections, and not announced yet. */
+  #redirected: Handover[] = []
   #timer: NodeJS.Timeout | undefined
   /** When the next look is due; in the time of `performance.now()`. */
   #dueAt = 0
@@ -80,8 +82,11 @@ export class TopologyWatch {
   moved(slot: number, to: Endpoint): void {
     const known = this.table.nodes.find(({ host, port }) => host === to.host && port === to.port)
     const owner: ClusterNode = known ?? { id: addressOf(to), ...to, role: 'primary', epoch: 0 }
-    const changes = this.table.move(slot, owner)
-    if (changes !== undefined) this.#announce(changes)
+    const move = this.table.move(slot, owner)
+    if (move !== undefined) {
+      if (this.#redirected.length === 0) queueMicrotask(() => this.#announceRedirected())
+      this.#redirected.push([slot, move.from, owner])
+    }
     this.refresh()
   }
 
@@ -144,8 +149,18 @@ export class TopologyWatch {
   }
 
   #take(views: readonly (readonly NodeView[])[]): void {
+    this.#announceRedirected()
     const changes = this.table.replace(mergeViews(views))
     if (changes !== undefined) this.#announce(changes)
+  }
+
+  /** All that came with one read of a socket at once: a failover answers every call under way with a redirection of its own. */
+  #announceRedirected(): void {
+    const redirected = this.#redirected
+    if (redirected.length === 0 || this.#closed) return
+    this.#redirected = []
+    const moves = grouped(redirected)
+    this.#announce(moves.map((move) => ({ kind: 'slots-moved', ...move })))
   }
 
   #announce(changes: readonly TopologyChange[]): void {

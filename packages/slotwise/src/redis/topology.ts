@@ -94,7 +94,7 @@ export function beingReplaced(views: readonly (readonly NodeView[])[]): readonly
 export class SlotTable implements Topology {
   #version = 0
   #nodes: readonly ClusterNode[] = []
-  #owners: readonly (ClusterNode | undefined)[] = []
+  #owners: (ClusterNode | undefined)[] = []
   /**
    * Ids of primaries in whose place a replica was elected. Until they have heard of it, everybody lists them as primaries without
    * slots, like those that slots are about to be moved to.
@@ -132,7 +132,7 @@ export class SlotTable implements Topology {
     const changes = changesBetween({ nodes: this.#nodes, owners: this.#owners }, { nodes, owners })
     this.#replaced = this.#replacedIn(nodes, owners)
     this.#nodes = nodes
-    this.#owners = owners
+    this.#owners = [...owners]
     this.#version++
     return changes
   }
@@ -162,13 +162,18 @@ export class SlotTable implements Topology {
     )
   }
 
-  /** Believes a MOVED until the next whole table: the node that sent it knows better than we do. */
-  move(slot: number, owner: ClusterNode): readonly TopologyChange[] | undefined {
-    const present = this.#owners[slot]
-    if (present?.host === owner.host && present.port === owner.port) return undefined
-    this.#owners = this.#owners.with(slot, owner)
+  /**
+   * Believes a MOVED until the next whole table: the node that sent it knows better than we do. In place, since a failover may
+   * move thousands of slots so, one by one.
+   *
+   * @returns who had it, unless that is the same
+   */
+  move(slot: number, owner: ClusterNode): { readonly from: ClusterNode | undefined } | undefined {
+    const from = this.#owners[slot]
+    if (from?.host === owner.host && from.port === owner.port) return undefined
+    this.#owners[slot] = owner
     this.#version++
-    return [{ kind: 'slots-moved', from: present, to: owner, slots: [slot] }]
+    return { from }
   }
 }
 
