@@ -10,6 +10,8 @@ const soak = process.env['SLOTWISE_SOAK'] === undefined ? {} : { testTimeout: 1_
 
 /** Most tests wait for servers rather than compute, so there are more workers than two cores. */
 const WAITING = { maxWorkers: 3 }
+/** Whoever starts whole services and commands keeps a core busy for each. */
+const STARTING = { maxWorkers: 2 }
 /**
  * Those that take nodes away or watch the clock run one at a time, so that what they measure is the product and not the
  * neighbour. Their files share their process: to load the sources anew for each takes longer than many of them run. A file
@@ -79,12 +81,12 @@ export default defineConfig({
       project('cli', 'packages/cli/test/**/*.test.ts', 2, {
         globalSetup: 'packages/cli/test/support/setup.ts',
         testTimeout: 30_000,
-        ...WAITING,
+        ...STARTING,
       }),
       project('comments', 'apps/comments/test/**/*.test.ts', 2, {
         globalSetup: 'apps/comments/test/support/setup.ts',
         testTimeout: 30_000,
-        ...WAITING,
+        ...STARTING,
       }),
       project('faults', 'packages/slotwise/test/faults/**/*.test.ts', 3, {
         exclude: [`**/${FAILOVERS}`],
@@ -95,12 +97,12 @@ export default defineConfig({
         testTimeout: 60_000,
         maxWorkers: 3,
       }),
-      project('deploy', 'deploy/test/**/*.test.ts', 5, { testTimeout: 60_000, maxWorkers: 2 }),
+      project('deploy', 'deploy/test/**/*.test.ts', 5, { testTimeout: 60_000, ...STARTING }),
       project('package', 'packages/slotwise/test/package/**/*.test.ts', 5, {
         testTimeout: 60_000,
-        maxWorkers: 2,
+        ...STARTING,
       }),
-      project('start', 'test/start/**/*.test.ts', 5, { testTimeout: 180_000, maxWorkers: 2 }),
+      project('start', 'test/start/**/*.test.ts', 5, { testTimeout: 180_000, ...STARTING }),
     ],
   },
 })

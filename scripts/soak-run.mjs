@@ -26,7 +26,7 @@ await runScript(async () => {
   const files = soakable()
   const help = `${bold('npm run soak')} -- NAME [vitest's options]
 
-Runs tests with their full counts, which \`npm test\` cuts down to fit its six minutes. May take long.
+Runs tests with their full counts, which \`npm test\` cuts down. May take long.
 
   NAME     a test below, a part of its path, or all
   clients  the suites and the faults of the port, over the oldest ioredis and node-redis that it is for
