@@ -22,6 +22,8 @@ import {
 import { VirtualTime } from '../support/lock-simulation/virtual-time.js'
 
 const LONG_MS = rounds(120_000, 3_600_000)
+/** The full count takes a while. */
+const TOLD_EVERY = 20_000
 
 /** All that a lock must bear without two ever believing to hold it. */
 const storm: Weather = { restartMs: 15_000, failOverMs: 15_000, hangMs: 1500, pauseMs: 800, stepMs: 1000 }
@@ -41,6 +43,8 @@ const scheduleOf = (i: number, more: Partial<Schedule> = {}): Schedule => ({
 async function play(build: LockBuild, acquisitions: number, more?: Partial<Schedule>) {
   const sum = { acquisitions: 0, writes: 0 }
   const found: string[] = []
+  const from = performance.now()
+  let told = 0
   for (let i = 0; sum.acquisitions < acquisitions; i++) {
     const { violations, ...played } = await simulate(build, scheduleOf(i, more))
     sum.acquisitions += played.acquisitions
@@ -48,6 +52,10 @@ async function play(build: LockBuild, acquisitions: number, more?: Partial<Sched
     found.push(
       ...violations.map(({ kind, message }) => `${kind}: ${message} [SLOTWISE_SEED=${seed + i}, ${i}th]`),
     )
+    if (sum.acquisitions - told < TOLD_EVERY) continue
+    told = sum.acquisitions
+    const took = Math.round((performance.now() - from) / 1000)
+    console.log(`${told} of ${acquisitions} acquisitions after ${took} s, ${found.length} violations`)
   }
   return { ...sum, found }
 }
