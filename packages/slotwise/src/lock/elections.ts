@@ -166,7 +166,7 @@ export class Elections {
 
   /**
    * Gives up the office that this process holds, and goes to the end of the line: whoever waits leads next; where nobody does it is
-   * elected again. To leave for good, abort the signal of the campaign.
+   * elected again. To leave for good, abort the signal of the campaign. Not to be awaited inside `lead`, which it waits for.
    *
    * @returns when `lead` has ended and the office is free; whether it led until then
    */

@@ -51,12 +51,12 @@ function* handovers(before: Table, after: Table): Generator<Handover> {
 }
 
 /** The slots of each pair of nodes together. */
-export function grouped(handovers: Iterable<Handover>) {
+export function grouped(moved: Iterable<Handover>) {
   const moves = new Map<
     string,
     { from: ClusterNode | undefined; to: ClusterNode | undefined; slots: number[] }
   >()
-  for (const [slot, from, to] of handovers) {
+  for (const [slot, from, to] of moved) {
     const pair = `${from?.id ?? ''} ${to?.id ?? ''}`
     const move = moves.get(pair) ?? { from, to, slots: [] }
     move.slots.push(slot)
