@@ -2,7 +2,7 @@ import type { CommandCall, RedisPort, Reply, ScriptCall } from '../../../src/red
 import { MemoryRedis } from '../../../src/testing/index.js'
 import type { Twin } from '../../../src/testing/lua/index.js'
 import type { Chance } from './chance.js'
-import { EPOCH_MS } from './process.js'
+import { driftMs, EPOCH_MS } from './process.js'
 import type { VirtualTime } from './virtual-time.js'
 
 /** A server of a simulation: its clock is its own, it hangs, forgets, and is replaced by one that is behind. */
@@ -24,7 +24,7 @@ export class SimulatedNode {
     this.#time = time
     this.#aheadMs = clock.aheadMs
     this.#redis = new MemoryRedis({
-      clock: { now: () => EPOCH_MS + time.now * clock.rate + this.#aheadMs },
+      clock: { now: () => EPOCH_MS + time.now + driftMs(time.now, clock.rate) + this.#aheadMs },
       primaries: 1,
       scripts,
     })

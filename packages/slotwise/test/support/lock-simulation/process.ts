@@ -4,8 +4,16 @@ import type { VirtualTime } from './virtual-time.js'
 
 /** When time begins on clocks that are right. */
 export const EPOCH_MS = Date.UTC(2026, 0, 1)
+/** A wall clock runs too fast for so long, and too slow for as long: one that nobody sets right is of no use after minutes. */
+const SLEWED_MS = 10_000
 /** How late a process notices at most that its clock was set. */
 const NOTICED_MS = 250
+
+/** By how much a wall clock is ahead, of those that run at this rate, at a time of the simulation. */
+export function driftMs(ms: number, rate: number): number {
+  const at = ms % (2 * SLEWED_MS)
+  return (rate - 1) * Math.min(at, 2 * SLEWED_MS - at)
+}
 
 /** A process of a simulation: its clocks are its own, and now and then it stands still. */
 export class SimulatedProcess {
@@ -29,7 +37,7 @@ export class SimulatedProcess {
     const start = chance.between(0, 1e6)
     this.clocks = {
       monotonicMs: () => start + time.now * rate,
-      wallMs: () => EPOCH_MS + time.now * rate + this.#aheadMs,
+      wallMs: () => EPOCH_MS + time.now + driftMs(time.now, rate) + this.#aheadMs,
       after: (ms, then) => time.after(ms / rate, () => this.run(then)),
       onStep: (listener) => {
         this.#steps.add(listener)

@@ -70,6 +70,8 @@ export interface Schedule {
 }
 
 export const MAX_TTL_MS = 1000
+/** Far longer than a history takes: one that has not ended by then would never end. */
+const LONGEST_MS = 3_600_000
 
 export interface Played extends LockVerdict {
   readonly acquisitions: number
@@ -208,7 +210,10 @@ export async function simulate(build: LockBuild, schedule: Schedule): Promise<Pl
         living--
       })
     }
-    await time.runUntil(() => living === 0)
+    await time.runUntil(() => {
+      if (time.now > LONGEST_MS) throw new Error(`only ${acquisitions} locks were given until ${time.now} ms`)
+      return living === 0
+    })
   } finally {
     Math.random = random
     Error.stackTraceLimit = stackTraceLimit
