@@ -174,7 +174,8 @@ export interface NodeRefusal {
 }
 
 /**
- * Redis could not say whether the lock is free, or may have forgotten who holds it. Nobody knows that you hold it: do not
+ * Redis could not say whether the lock is free, may have forgotten who holds it, or has a clock that is too far from the one here
+ * (`cause` is a {@link ConfigurationError} then). Nobody knows that you hold it: do not
  * enter.
  */
 export class LockUnavailableError extends SlotwiseError {
@@ -200,7 +201,7 @@ export class LockUnavailableError extends SlotwiseError {
     const each = nodes.map(({ node, reason }) => `, ${node} ${reason}`).join('')
     const why =
       retryAfterMs === undefined
-        ? `Redis does not answer${each}`
+        ? `${cause instanceof ConfigurationError ? cause.message : 'Redis does not answer'}${each}`
         : `its server was started or promoted, or its slot moved, not long ago and may have forgotten locks; it gives them again in ${retryAfterMs} ms${each}`
     super(`cannot decide who holds ${resource}: ${why}`, cause === undefined ? {} : { cause })
     this.resource = resource

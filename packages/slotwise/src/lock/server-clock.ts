@@ -23,7 +23,7 @@ export class ServerClock {
     if (Math.abs(apartMs) <= mostMs) return undefined
     const way = apartMs > 0 ? 'ahead of' : 'behind'
     return new ConfigurationError(
-      `the server's clock is ${Math.abs(apartMs)} ms ${way} the one here, and tokens stay in order up to ${mostMs} ms only`,
+      `the server's clock is ${Math.ceil(Math.abs(apartMs))} ms ${way} the one here, and tokens stay in order up to ${mostMs} ms only`,
     )
   }
 }

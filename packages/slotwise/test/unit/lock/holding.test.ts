@@ -380,3 +380,16 @@ describe.each([
     await expect(forgotten).rejects.toMatchObject({ code: 'LOCK_UNAVAILABLE', retryAfterMs: 10_000 })
   })
 })
+
+it('a lock of one slot is not had from a server whose clock is too far from the one here, and that is said', async () => {
+  const time = new VirtualTime()
+  const node = new VotingNode(time)
+  const contender = (skewMs: number) =>
+    new Locks(node.port, { name: 'test', maxTtlMs: 10_000 }, time.clocks({ skewMs }))
+  await expect(contender(5001).acquire('r', { ttlMs: TTL_MS, waitMs: 0 })).rejects.toThrow(
+    "cannot decide who holds r: the server's clock is 5001 ms behind the one here, and tokens stay in order up to 5000 ms only",
+  )
+  await settled()
+  const lock = await contender(4999).acquire('r', { ttlMs: TTL_MS, waitMs: 0 })
+  lock.assertHeld()
+})
