@@ -101,7 +101,7 @@ export class ClusterPort implements RedisPort {
     this.#watch = new TopologyWatch({
       refreshMs: settings.topologyRefreshMs,
       source: this.#makeSource(),
-      changed: () => this.#follow(),
+      changed: (byRedirections) => this.#follow(byRedirections),
       looked: (startedAt, look) => {
         const replaced = new Set(beingReplaced(look.views).map((node) => this.#reach(node)))
         this.#nodes.looked(startedAt, look, replaced)
@@ -343,14 +343,14 @@ export class ClusterPort implements RedisPort {
     this.#login.close()
   }
 
-  #follow(): void {
+  #follow(byRedirections: boolean): void {
     const { nodes } = this.#watch.table
     const addresses = new Set(nodes.map((node) => this.#reach(node)))
     this.#nodes.follow(addresses, (address) => nodes.length === 0 || this.#dispatcher.waitsFor(address))
     const primaries = nodes.filter(({ role }) => role === 'primary').map((node) => this.#reach(node))
     this.#pools.follow(addresses, new Set(primaries))
-    this.#dispatcher.wake(() => true)
-    this.#subscriber.follow()
+    this.#dispatcher.wake((flight) => !(byRedirections && flight.isDisputed))
+    this.#subscriber.follow(byRedirections)
   }
 
   #tell(queue: NodeQueue, change: (node: ClusterNode) => TopologyChange): void {

@@ -184,6 +184,7 @@ export class Dispatcher implements FlightOwner {
   #pause(flight: Flight, reason: unknown, moving = false): void {
     flight.attempt++
     flight.sent = false
+    flight.isDisputed = flight.redirections > EAGER_REDIRECTIONS
     flight.redirections = 0
     flight.delayedBy(reason, moving)
     const { attempt } = flight

@@ -24,6 +24,8 @@ export class Flight {
   /** Lost connections and time-outs, which `maxRetries` counts. */
   losses = 0
   redirections = 0
+  /** It waits because nodes send it to and fro: another redirection is no reason to go on. */
+  isDisputed = false
   /** How the attempt under way was sent. */
   prefix: Prefix
   /** The port's own question, not a call of the application. */

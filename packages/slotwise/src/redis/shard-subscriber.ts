@@ -149,10 +149,12 @@ export class ShardSubscriber {
   }
 
   /** Slots may have other owners now. */
-  follow(): void {
+  follow(byRedirections = false): void {
     for (const channel of this.#channels.values()) {
       const owner = this.#settings.ownerOf(channel.slot)
       if (owner === undefined || channel.at?.address === owner) continue
+      // Nodes that disagree send it to and fro: it goes on after its pause.
+      if (byRedirections && channel.at === undefined && channel.attempts > 5) continue
       this.#displace(channel, `slot ${channel.slot} is owned by ${owner} now`)
     }
   }

@@ -28,8 +28,8 @@ export interface TopologySource {
 export interface WatchSettings {
   readonly refreshMs: number
   readonly source: TopologySource
-  /** Called after every change of the table. */
-  readonly changed: () => void
+  /** Called after every change of the table, and told whether only redirections changed it. */
+  readonly changed: (byRedirections: boolean) => void
   /** Called after every look with when it began and what it brought. */
   readonly looked: (startedAt: number, look: Look) => void
   readonly onError: (error: Error) => void
@@ -160,13 +160,16 @@ export class TopologyWatch {
     if (redirected.length === 0 || this.#closed) return
     this.#redirected = []
     const moves = grouped(redirected)
-    this.#announce(moves.map((move) => ({ kind: 'slots-moved', ...move })))
+    this.#announce(
+      moves.map((move) => ({ kind: 'slots-moved', ...move })),
+      true,
+    )
   }
 
-  #announce(changes: readonly TopologyChange[]): void {
+  #announce(changes: readonly TopologyChange[], byRedirections = false): void {
     publish('slotwise:redis', () => ({ kind: 'topology', version: this.table.version }))
     for (const change of changes) tellOf(change, this.#settings.nameOf)
-    this.#settings.changed()
+    this.#settings.changed(byRedirections)
     this.tell(changes)
   }
 }
