@@ -174,9 +174,8 @@ export interface NodeRefusal {
 }
 
 /**
- * Redis could not say whether the lock is free, may have forgotten who holds it, or has a clock that is too far from the one here
- * (`cause` is a {@link ConfigurationError} then). Nobody knows that you hold it: do not
- * enter.
+ * Redis could not say whether the lock is free, may have forgotten who holds it, or has a clock that is too far from the one here.
+ * Nobody knows that you hold it: do not enter.
  */
 export class LockUnavailableError extends SlotwiseError {
   readonly code = 'LOCK_UNAVAILABLE'
