@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { RedisUnavailableError } from '../../../src/errors.js'
 import { keyOf, type RedisPort, slotOf } from '../../../src/redis/index.js'
 import { ADAPTERS } from '../../support/adapters.js'
 import { ScriptedCluster } from '../../support/scripted-cluster.js'
@@ -36,7 +37,7 @@ describe.each(ADAPTERS)('over %s, two nodes that each name the other for a slot'
   ])('are asked by %s with pauses, and not as fast as they answer', async (_what, ask) => {
     let told = 0
     port.onTopology(() => void told++)
-    await expect(ask()).rejects.toThrow()
+    await expect(ask()).rejects.toThrow(RedisUnavailableError)
     expect(asked).toBeGreaterThan(5)
     expect(asked).toBeLessThan(400)
     expect(told).toBeLessThan(400)
