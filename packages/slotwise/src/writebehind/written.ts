@@ -31,7 +31,7 @@ export class Written {
   readonly #letters: Pick<DeadLetters<unknown>, 'areWritten'>
   readonly #hurry: () => void
   /** By their numbers, for lines go in that order. */
-  #waiters: Waiter[] = []
+  readonly #waiters: Waiter[] = []
   #isAsking = false
 
   constructor(
@@ -53,7 +53,9 @@ export class Written {
       const leave = () => {
         clearTimeout(timer)
         signal?.removeEventListener('abort', stop)
-        this.#waiters = this.#waiters.filter((one) => one !== waiter)
+        // Mostly the first, since those that came before it have left. Who has left may be told again, by a question from before.
+        const at = this.#waiters.indexOf(waiter)
+        if (at >= 0) this.#waiters.splice(at, 1)
       }
       const settle = (isWritten: boolean) => {
         leave()
