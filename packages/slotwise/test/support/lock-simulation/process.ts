@@ -4,8 +4,11 @@ import type { VirtualTime } from './virtual-time.js'
 
 /** When time begins on clocks that are right. */
 export const EPOCH_MS = Date.UTC(2026, 0, 1)
-/** A wall clock runs too fast for so long, and too slow for as long: one that nobody sets right is of no use after minutes. */
-const SLEWED_MS = 10_000
+/**
+ * A wall clock runs too fast for so long, and too slow for as long: two may come further apart than servers are believed, and
+ * come together again. Those that nobody sets right would stay apart for good.
+ */
+const SLEWED_MS = 100_000
 /** How late a process notices at most that its clock was set. */
 const NOTICED_MS = 250
 
